@@ -1,0 +1,68 @@
+"""What every reader returns: the features and label sets of some instances, and the names of both."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import sparse
+
+Features = np.ndarray | sparse.csr_matrix
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Instances in the order of their file.
+
+    `features` is float32, dense or CSR; a data set that comes sparse stays sparse. `targets` is a dense
+    uint8 matrix of zeros and ones, its columns in the order of the file's label columns. `modalities` maps
+    a name to a range of feature columns (first, last + 1); empty when the features are one block.
+    """
+
+    features: Features  # (N, d)
+    targets: np.ndarray  # (N, L)
+    labels: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    modalities: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        rows, columns = self.features.shape
+        assert self.targets.shape == (rows, len(self.labels)), (self.targets.shape, rows, len(self.labels))
+        assert columns == len(self.feature_names), (columns, len(self.feature_names))
+        assert self.features.dtype == np.float32 and self.targets.dtype == np.uint8
+
+    def __len__(self) -> int:
+        return self.targets.shape[0]
+
+
+def concatenate(parts: Sequence[Instances]) -> Instances:
+    """The rows of several files of one data set, in order. Labels and features must have the same names."""
+    first = parts[0]
+    for part in parts[1:]:
+        assert part.labels == first.labels, "parts of one data set must have the same labels in one order"
+        assert part.feature_names == first.feature_names, "parts of one data set must have the same features"
+    if len(parts) == 1:
+        return first
+    stack = sparse.vstack if sparse.issparse(first.features) else np.concatenate
+    features = stack([part.features for part in parts])
+    return Instances(
+        features=features.tocsr() if sparse.issparse(features) else features,
+        targets=np.concatenate([part.targets for part in parts]),
+        labels=first.labels,
+        feature_names=first.feature_names,
+        modalities=first.modalities,
+    )
+
+
+def statistics(instances: Instances) -> dict[str, int | float]:
+    """N, d, L, mean labels per instance, distinct label sets and label-less rows, as papers print them."""
+    targets = instances.targets
+    packed = np.packbits(targets, axis=1)
+    return {
+        "instances": len(instances),
+        "features": len(instances.feature_names),
+        "labels": len(instances.labels),
+        "cardinality": round(float(targets.sum()) / max(len(instances), 1), 4) if targets.size else math.nan,
+        "label_sets": len(np.unique(packed, axis=0)),
+        "unlabelled": int((targets.sum(axis=1) == 0).sum()),
+    }
