@@ -17,6 +17,8 @@ class Instances:
     `features` is float32, dense or CSR; a data set that comes sparse stays sparse. `targets` is a dense
     uint8 matrix of zeros and ones, its columns in the order of the file's label columns. `modalities` maps
     a name to a range of feature columns (first, last + 1); empty when the features are one block.
+    `attributes` is the number of feature attributes the file declares, which is the d that papers print:
+    a nominal attribute may be several feature columns and a row id none. None: as many as the columns.
     """
 
     features: Features  # (N, d)
@@ -24,6 +26,7 @@ class Instances:
     labels: tuple[str, ...]
     feature_names: tuple[str, ...]
     modalities: dict[str, tuple[int, int]] = field(default_factory=dict)
+    attributes: int | None = None
 
     def __post_init__(self):
         rows, columns = self.features.shape
@@ -51,6 +54,7 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         labels=first.labels,
         feature_names=first.feature_names,
         modalities=first.modalities,
+        attributes=first.attributes,
     )
 
 
@@ -60,7 +64,7 @@ def statistics(instances: Instances) -> dict[str, int | float]:
     packed = np.packbits(targets, axis=1)
     return {
         "instances": len(instances),
-        "features": len(instances.feature_names),
+        "features": len(instances.feature_names) if instances.attributes is None else instances.attributes,
         "labels": len(instances.labels),
         "cardinality": round(float(targets.sum()) / max(len(instances), 1), 4) if targets.size else math.nan,
         "label_sets": len(np.unique(packed, axis=0)),

@@ -1,0 +1,88 @@
+"""Parsed instances kept on disk, so that a file is parsed once."""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from mlbench.data.instances import Instances
+
+FORMAT = "mlbench instances 1"  # raise the number when readers change what they return
+
+
+def cached(path: Path, build: Callable[[], Instances]) -> Instances:
+    """What `path` holds if it is whole and ours, else what `build` returns, which is then kept there.
+
+    A file appears under its name only when it is complete, so that processes may do this at once. A disk
+    that is full or read-only costs the next run its time, and this one nothing.
+    """
+    path = Path(path)
+    kept = load(path)
+    if kept is not None:
+        return kept
+    built = build()
+    with contextlib.suppress(OSError):
+        save(path, built)
+    return built
+
+
+def load(path: Path) -> Instances | None:
+    """None when there is no such file, or not all of it, or it is something else."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            about = json.loads(archive["about"].tobytes())
+            if about["format"] != FORMAT:
+                return None
+            if about["sparse"]:
+                parts = archive["data"], archive["indices"], archive["indptr"]
+                features = sparse.csr_matrix(parts, shape=tuple(about["shape"]))
+            else:
+                features = archive["features"]
+            return Instances(
+                features=features,
+                targets=archive["targets"],
+                labels=tuple(about["labels"]),
+                feature_names=tuple(about["feature_names"]),
+                modalities={name: (start, stop) for name, (start, stop) in about["modalities"].items()},
+                attributes=about["attributes"],
+            )
+    except Exception:  # a damaged archive fails in as many ways as there are bytes; all of them mean: build
+        return None
+
+
+def save(path: Path, instances: Instances) -> None:
+    """Written beside its place, made durable, then renamed. Not compressed: reading it must cost nothing."""
+    features = instances.features
+    is_sparse = sparse.issparse(features)
+    about = {
+        "format": FORMAT,
+        "sparse": is_sparse,
+        "shape": features.shape,
+        "labels": instances.labels,
+        "feature_names": instances.feature_names,
+        "modalities": instances.modalities,
+        "attributes": instances.attributes,
+    }
+    arrays = {
+        "about": np.frombuffer(json.dumps(about, default=int).encode(), dtype=np.uint8),
+        "targets": instances.targets,
+    }
+    if is_sparse:
+        arrays |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
+    else:
+        arrays["features"] = features
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with beside.open("xb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,334 @@
+"""Data sets that lie in files: those that conf/dataset describes, and a person's own."""
+
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from hydra.utils import get_method
+from scipy import sparse
+
+from mlbench.data import sources
+from mlbench.data.cache import cached
+from mlbench.data.download import SUFFIXES
+from mlbench.data.instances import Instances, concatenate, statistics
+from mlbench.data.sources import File
+from mlbench.data.task import Kind
+from mlbench.errors import UserError, did_you_mean
+
+SCALINGS = ("none", "zscore", "minmax")  # fitted where the training rows are known, only carried here
+
+# What a file is for: these hold instances, in this order; any other name is an argument of the reader.
+PARTS = ("all", "train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """All rows of a data set, and which of them its official split names, if it has one."""
+
+    instances: Instances
+    official: dict[str, np.ndarray] | None  # train, validation, test → row numbers
+
+
+def reader_named(path: str) -> Callable[..., Instances]:
+    try:
+        return get_method(path)
+    except Exception as error:  # Hydra raises whatever importing the module raises
+        raise UserError(f"reader {path} cannot be imported: {str(error).splitlines()[0]}") from error
+
+
+def check_options(dataset: str, path: str, names: list[str]) -> None:
+    """Whether a reader takes these arguments after its first, the path, and needs no others."""
+    _, *parameters = inspect.signature(reader_named(path)).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+    for name in names if len(known) == len(parameters) else []:
+        if name not in known:
+            takes = f"it takes {', '.join(known)}{did_you_mean(name, known)}" if known else "it takes none"
+            raise UserError(f"data set {dataset}: {path} has no option {name}; {takes}")
+    for parameter in parameters:
+        if parameter.default is parameter.empty and parameter.name in known and parameter.name not in names:
+            raise UserError(f"data set {dataset}: {path} needs to know dataset.{parameter.name}=...")
+
+
+def parts_in(dataset: str, roles: Mapping[str, Any]) -> list[str]:
+    """The roles that hold instances, in the order of their rows."""
+    parts = [role for role in PARTS if role in roles]
+    if parts != ["all"] and not ("all" not in parts and {"train", "test"} <= set(parts)):
+        raise UserError(
+            f"data set {dataset}: its files are {', '.join(roles) or 'none'}; needed are all, or train and "
+            "test and perhaps validation"
+        )
+    return parts
+
+
+def file_described(dataset: str, role: str, entry: Mapping[str, Any]) -> File:
+    known = [*File.__dataclass_fields__]
+    for key in entry:
+        if key not in known:
+            near = did_you_mean(key, known)
+            raise UserError(f"data set {dataset}: files.{role} has no {key}; it has {', '.join(known)}{near}")
+    if not entry.get("name"):
+        raise UserError(f"data set {dataset}: files.{role} needs a name")
+    if entry.get("urls") and not entry.get("sha256"):
+        raise UserError(f"data set {dataset}: files.{role} is downloaded only with a sha256 to check it by")
+    return File(**{**entry, "urls": tuple(entry.get("urls") or ())})
+
+
+def ranges(dataset: str, modalities: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """First column and last + 1 of each modality, from first and last; together they must have no gaps."""
+    found, start = {}, 0
+    for name, columns in modalities.items():
+        said = f"data set {dataset}: modality {name}={columns}"
+        match columns:
+            case [int() as first, int() as last] if first <= last:
+                pass
+            case _:
+                raise UserError(f"{said} must be [first column, last column], zero-based")
+        if first != start:
+            raise UserError(f"{said} must begin at column {start}: modalities cover all columns in order")
+        found[str(name)] = (first, last + 1)
+        start = last + 1
+    return found
+
+
+def own_file(given: str, key: str) -> Path:
+    path = Path(given).expanduser().absolute()
+    if path.is_dir():
+        raise UserError(f"dataset.{key}={given} is a folder; name the file in it")
+    if not path.is_file():
+        raise UserError(f"dataset.{key}={given}: there is no file {path}")
+    return path
+
+
+def stem(path: Path) -> str:
+    """The file's name without its suffix, nor that of a compression."""
+    name = path.with_suffix("") if path.suffix in SUFFIXES[1:] else path
+    return name.stem
+
+
+def label_file(path: Path) -> Path:
+    """The XML beside a Mulan file: of the same name, with or without -train or -test, else the only one."""
+    name = stem(path)
+    for candidate in (name, re.sub(r"[-_](train|test)$", "", name, flags=re.IGNORECASE)):
+        if (xml := path.with_name(f"{candidate}.xml")).is_file():
+            return xml
+    found = sorted(path.parent.glob("*.xml"))
+    if len(found) != 1:
+        beside = f"{len(found)} XML files lie" if found else "no XML file lies"
+        raise UserError(f"{beside} beside {path}; say which names the labels with dataset.xml=...")
+    return found[0]
+
+
+def alike(dataset: str, parts: dict[str, Instances]) -> list[Instances]:
+    """The parts, if they have the same labels and features; all sparse if one is."""
+    (role, first), *others = parts.items()
+    for other, part in others:
+        for what, ours, theirs in (
+            ("labels", first.labels, part.labels),
+            ("features", first.feature_names, part.feature_names),
+        ):
+            if ours != theirs:
+                different = sorted(set(ours) ^ set(theirs))
+                how = f", such as {different[0]!r}" if different else ", in another order"
+                raise UserError(
+                    f"data set {dataset}: {other} has other {what} ({len(theirs)}) than {role} "
+                    f"({len(ours)}){how}; the files of one data set must agree"
+                )
+    if not any(sparse.issparse(part.features) for part in parts.values()):
+        return list(parts.values())
+    return [replace(part, features=sparse.csr_matrix(part.features)) for part in parts.values()]
+
+
+class Files:
+    """A data set in files.
+
+    `files` says for each role what the file is called, its SHA-256 and length (both of the uncompressed
+    content) and where it can be downloaded. Roles: `all`; or `train` and `test` and perhaps `validation`,
+    and then the data set has an official split and its rows stand in the order train, validation, test. Any
+    other role is handed to the reader under its name.
+
+    `reader` is the dotted name of a function (path, **options) -> Instances, `options` are its. `modalities`
+    gives first and last column of each, zero-based, as papers write them. `statistics` are what the rows must
+    turn out to have. `where` tells a person how to get the files that have no address; `folder` is the data
+    set's below each of MLBENCH_DATA, its name unless said otherwise.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        files: dict[str, dict[str, Any]],
+        reader: str,
+        modalities: dict[str, list[int]] | None = None,
+        scaling: str = "none",
+        kind: Kind = "vector",
+        statistics: dict[str, int | float] | None = None,
+        folder: str | None = None,
+        where: str | None = None,
+        citation: str | None = None,
+        notes: str | None = None,
+        **options: Any,
+    ):
+        for key, value, valid in (("scaling", scaling, SCALINGS), ("kind", kind, get_args(Kind))):
+            if value not in valid:
+                near = did_you_mean(str(value), valid)
+                raise UserError(f"dataset.{key}={value}: choose {', '.join(valid)}{near}")
+        self.name, self.kind, self.scaling = name, kind, scaling
+        self.files = {role: file_described(name, role, entry) for role, entry in files.items()}
+        self.known: dict[str, str] = {}  # checksums, once all are
+        self.parts = parts_in(name, files)
+        self.official = self.parts != ["all"]
+        self.companions = [role for role in files if role not in PARTS]
+        self.reader, self.options = reader, options
+        check_options(name, reader, [*options, *self.companions])
+        self.modalities = ranges(name, modalities or {})
+        self.statistics = statistics or {}
+        self.folder, self.where = folder or name, where
+        self.citation, self.notes = citation, notes
+
+    @property
+    def modality_names(self) -> tuple[str, ...]:
+        """Empty where the features are one block, or where only the reader knows."""
+        return tuple(self.modalities)
+
+    def locate(self, cache: Path) -> dict[str, Path]:
+        """Where each file lies, downloaded if need be."""
+        return sources.obtain(self.name, self.files, self.folder, cache, self.where)
+
+    def identity(self, cache: Path | None = None) -> dict[str, Any]:
+        """What the data are, wherever they lie: part of a run's key. Opens only files without a checksum."""
+        return {
+            "name": self.name,
+            "files": self.checksums(cache),
+            "reader": self.reader,
+            "options": self.options,
+            "modalities": {name: list(columns) for name, columns in self.modalities.items()},
+            "scaling": self.scaling,
+        }
+
+    def checksums(self, cache: Path | None = None) -> dict[str, str]:
+        """SHA-256 by role, the parts first; as stated, else of the file, which must then be there."""
+        known = self.known or {role: self.files[role].sha256 for role in (*self.parts, *self.companions)}
+        if not all(known.values()):
+            cache = cache and Path(cache).expanduser()
+            found = self.locate(cache or sources.default_cache())
+            known = {role: sha256 or sources.checksum(found[role], cache) for role, sha256 in known.items()}
+            for role, sha256 in known.items():
+                if sha256 is None:
+                    raise UserError(f"{found[role]} is truncated or damaged; put a whole file in its place")
+            self.known = known
+        return known
+
+    def load(self, cache: Path) -> Loaded:
+        """Reads the files, or what an earlier run parsed of them, and verifies what they hold."""
+        cache = Path(cache).expanduser()
+        checksums = self.checksums(cache)
+        name = re.sub(r"[^\w.-]+", "_", self.name)
+        parts = {}
+        for role in self.parts:
+            parsed = cache / "parsed" / f"{name}-{role}-{self._key(role, checksums)}.npz"
+            parts[role] = cached(parsed, lambda role=role: self._read(role, cache))
+        instances = self._with_modalities(concatenate(alike(self.name, parts)))
+        official = None
+        if self.official:
+            ends = np.cumsum([len(part) for part in parts.values()])
+            official = {role: np.arange(end - len(parts[role]), end) for role, end in zip(parts, ends)}
+        self._verify(instances, official or {})
+        return Loaded(instances, official)
+
+    def _key(self, role: str, checksums: dict[str, str]) -> str:
+        """Changes with all that a parsed part depends on."""
+        files = [checksums[other] for other in (role, *self.companions)]
+        depends = {"files": files, "reader": self.reader, "options": self.options}
+        return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _read(self, role: str, cache: Path) -> Instances:
+        found = self.locate(cache)
+        companions = {other: found[other] for other in self.companions}
+        return reader_named(self.reader)(found[role], **companions, **self.options)
+
+    def _with_modalities(self, instances: Instances) -> Instances:
+        """The ranges that were given, else those that the reader found."""
+        width = len(instances.feature_names)
+        if not self.modalities:
+            return instances
+        if list(self.modalities.values()) == list(instances.modalities.values()):  # at most renamed
+            return replace(instances, modalities=self.modalities)
+        if instances.modalities:
+            wrong = f"its file has the modalities {instances.modalities} (first column, last + 1)"
+        elif instances.attributes not in (None, width):
+            # A range would count attributes, of which some became several columns and others none.
+            wrong = f"its {instances.attributes} attributes became {width} columns, so none can be told"
+        elif (last := max(stop for _, stop in self.modalities.values())) != width:
+            wrong = f"it has {width} feature columns, but its modalities cover {last}"
+        else:
+            return replace(instances, modalities=self.modalities)
+        raise UserError(f"data set {self.name}: {wrong}; correct dataset.modalities, or leave them out")
+
+    def _verify(self, instances: Instances, official: dict[str, np.ndarray]) -> None:
+        found = statistics(instances) | {role: len(rows) for role, rows in official.items()}
+        for name, expected in self.statistics.items():
+            if name not in found:
+                near = did_you_mean(name, found)
+                raise UserError(f"data set {self.name}: no statistic is called {name}{near}")
+            value = found[name]
+            if name == "cardinality":  # to as many digits as are stated
+                _, _, digits = str(expected).partition(".")
+                value = round(float(instances.targets.sum(axis=1).mean()), len(digits))
+            if value != expected:
+                raise UserError(
+                    f"data set {self.name}: {name} is {value}, but {expected} was expected; put the right "
+                    "file in its place, or correct dataset.statistics"
+                )
+
+
+class OwnFiles(Files):
+    """A person's own file, with the reader's options beside its path: dataset=csv dataset.path=my.csv.
+
+    `test` is a second file, and then there is an official split. Relative paths start at the working
+    directory. `xml`, for a reader that needs one, is by default the one beside the file. The data set has
+    the name of the file unless it is given one.
+    """
+
+    def __init__(
+        self,
+        reader: str,
+        path: str | None = None,
+        test: str | None = None,
+        name: str | None = None,
+        modalities: dict[str, list[int]] | None = None,
+        scaling: str = "none",
+        **options: Any,
+    ):
+        if path is None:
+            choice = reader.split(".")[-2:][0]
+            raise UserError(f"dataset={choice} reads a file of your own: say which with dataset.path=...")
+        self.paths = {"train" if test else "all": own_file(path, "path")}
+        if test:
+            self.paths["test"] = own_file(test, "test")
+        options = {option: value for option, value in options.items() if value is not None}
+        xml = inspect.signature(reader_named(reader)).parameters.get("xml")
+        if xml and "xml" in options:
+            self.paths["xml"] = own_file(options.pop("xml"), "xml")
+        elif xml and xml.default is xml.empty:
+            self.paths["xml"] = label_file(own_file(path, "path"))
+        self.named = name
+        super().__init__(
+            name=name or stem(Path(path)),
+            files={role: {"name": path.name} for role, path in self.paths.items()},
+            reader=reader,
+            modalities=modalities,
+            scaling=scaling,
+            **options,
+        )
+
+    def locate(self, cache: Path) -> dict[str, Path]:
+        return self.paths
+
+    def identity(self, cache: Path | None = None) -> dict[str, Any]:
+        """A file that was renamed is still the same data."""
+        return super().identity(cache) | {"name": self.named}

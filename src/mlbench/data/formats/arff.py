@@ -1,0 +1,374 @@
+"""ARFF, dense and sparse, as WEKA, Mulan and MEKA write it; which columns are labels is the caller's to say.
+
+Rows of numbers are parsed a few megabytes at a time, without a Python loop. Any piece of a file in which
+something else turns up (a word, a quote, a comment, a missing value, a mistake) is read again row by row, by
+the one reader that knows all the rules and says which line breaks them.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from mlbench.data import columns
+from mlbench.data.columns import Attribute, Table
+from mlbench.data.files import content, encoding, numbers_in
+from mlbench.data.instances import Instances
+from mlbench.errors import UserError, did_you_mean
+
+PIECE = 8 << 20  # bytes
+FLOAT32_OVERFLOW = 2.0**128 - 2.0**103  # the least number that float32 rounds to infinity
+QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+ATTRIBUTE = re.compile(rf"@attribute(?:\s+|(?=['\"]))({QUOTED}|[^\s{{]+)\s*(.*)", re.IGNORECASE)
+FIELD = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*,")
+COMMENT = re.compile(rf"{QUOTED}|(?:^|(?<=\s))%")
+WORD = re.compile(rf"{QUOTED}|\S+")
+ENTRY = re.compile(rf"\s*([^\s,]+)\s+({QUOTED}|[^,]*?)\s*(?:,|$)")
+KINDS = {"numeric": "number", "real": "number", "integer": "number", "string": "text", "date": "text"}
+
+
+@dataclass(frozen=True)
+class Header:
+    relation: str
+    attributes: tuple[Attribute, ...]
+    start: int  # of the data, in bytes
+    encoding: str
+
+
+def read(
+    path: Path,
+    labels: Callable[[Header], list[int]],
+    missing: str = "refuse",
+    drop: Sequence[str | int] = (),
+) -> Instances:
+    """`labels` chooses the label columns from the header, in the order of the file."""
+    data = content(path)
+    head = header(path, data)
+    chosen = labels(head)
+    left_out = columns.dropped(path, head.attributes, drop)
+    columns.refuse_text(path, head.attributes, chosen, left_out)
+    # What is dropped may hold anything: it is read as text.
+    read_as = [
+        Attribute(attribute.name, "text") if column in left_out else attribute
+        for column, attribute in enumerate(head.attributes)
+    ]
+    cells = rows(path, data, head, read_as)
+    table = Table(path, head.attributes, cells, place=lambda row: f"line {line_of(data, head.start, row)}")
+    return columns.instances(table, chosen, missing, drop)
+
+
+# The header
+
+
+def header(path: Path, data: bytes) -> Header:
+    """Everything up to and with @data."""
+    relation, attributes, used = "", [], encoding(data)
+    start = number = 0
+    while start < len(data):
+        stop = data.find(b"\n", start) + 1 or len(data)
+        line = uncommented(data[start:stop].decode(used)).strip()
+        start, number = stop, number + 1
+        keyword = line[: len("@attribute")].lower()
+        if keyword == "@attribute":
+            attributes.append(declaration(line, f"{path}, line {number}"))
+        elif keyword.startswith("@relation"):
+            relation = unquoted(line[len("@relation") :].strip())
+        elif keyword.startswith("@data"):
+            if not attributes:
+                raise UserError(f"{path}, line {number}: no @attribute before @data: the file is not whole")
+            return Header(relation, tuple(attributes), start, used)
+        elif line:
+            raise UserError(f"{path}, line {number}: {line[:40]!r} is no @relation, @attribute or @data")
+    raise UserError(f"{path} has no @data line: it is no ARFF file, or was cut off: fetch it again")
+
+
+def declaration(line: str, place: str) -> Attribute:
+    """The attribute that an @attribute line declares."""
+    found = ATTRIBUTE.match(line)
+    if not found or not found[2]:
+        raise UserError(f"{place}: {line[:60]!r} declares no name and kind: write @attribute NAME numeric")
+    name, kind = unquoted(found[1]), found[2]
+    if not kind.startswith("{"):
+        word = kind.split()[0].lower()
+        if word not in KINDS:
+            near = did_you_mean(word, KINDS)
+            raise UserError(f"{place}: attribute {name!r} is of unknown kind {word!r}{near}")
+        return Attribute(name, KINDS[word])
+    if not kind.endswith("}"):
+        raise UserError(f"{place}: the values of attribute {name!r} have no closing brace")
+    values = tuple("?" if value is None else value for value in fields(kind[1:-1].strip().removesuffix(",")))
+    if not values or len(set(values)) < len(values):
+        raise UserError(f"{place}: attribute {name!r} declares no values, or one of them twice")
+    return Attribute(name, "nominal", values)
+
+
+# Words and quotes
+
+
+def uncommented(line: str) -> str:
+    """A line up to a % that begins it or follows white space, outside quotes."""
+    if "%" in line:
+        for found in COMMENT.finditer(line):
+            if found[0] == "%":
+                return line[: found.start()]
+    return line
+
+
+def unquoted(text: str) -> str:
+    """A name or value without its quotes, its escapes undone."""
+    if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
+        return text
+    controls = {"n": "\n", "r": "\r", "t": "\t"}
+    return re.sub(r"\\(.)", lambda escape: controls.get(escape[1], escape[1]), text[1:-1])
+
+
+def value_of(text: str) -> str | None:
+    """None for ?, which is a missing value unless it is quoted."""
+    return None if text == "?" else unquoted(text)
+
+
+def fields(row: str) -> list[str | None]:
+    """The values of a row, between commas, or between white space where there is no comma, as in WEKA."""
+    if "'" not in row and '"' not in row:
+        texts = row.split(",") if "," in row else row.split()
+        return [value_of(text.strip()) for text in texts]
+    if "," not in re.sub(QUOTED, "", row):
+        return [value_of(text) for text in WORD.findall(row)]
+    return [value_of(text) for text in FIELD.findall(row + ",")]
+
+
+# The rows
+
+
+def rows(
+    path: Path, data: bytes, head: Header, attributes: Sequence[Attribute]
+) -> np.ndarray | sparse.csr_matrix:
+    """The cells of all rows, float32."""
+    limits = np.array([position_limit(attribute) for attribute in attributes], dtype=np.float64)
+    readers = [cell_reader(attribute) for attribute in attributes]
+    parts, line, is_sparse = [], data.count(b"\n", 0, head.start) + 1, None
+    for piece in pieces(data, head.start):
+        if is_sparse is None:
+            is_sparse = first_row(piece).startswith(b"{")
+        part = sparse_numbers(piece, limits) if is_sparse else dense_numbers(piece, limits)
+        if part is None:
+            part = careful_rows(path, piece.decode(head.encoding).split("\n"), line, readers, is_sparse)
+        parts.append(part)
+        line += piece.count(b"\n")
+    if not sum(part.shape[0] for part in parts):
+        raise UserError(f"{path} has no rows after @data: it was cut off: fetch it again")
+    return sparse.vstack(parts, format="csr") if is_sparse else np.concatenate(parts)
+
+
+def pieces(data: bytes, start: int) -> Iterator[bytes]:
+    """The data from `start` in runs of whole lines."""
+    while start < len(data):
+        stop = data.find(b"\n", start + PIECE) + 1 or len(data)
+        yield data[start:stop]
+        start = stop
+
+
+def is_row(line: bytes) -> bool:
+    line = line.strip()
+    return bool(line) and not line.startswith(b"%")
+
+
+def first_row(piece: bytes) -> bytes:
+    return next((line.strip() for line in piece.splitlines() if is_row(line)), b"")
+
+
+def line_of(data: bytes, start: int, row: int) -> int:
+    """The line, counted from one, on which a row stands. For an error: slow, and needs nothing kept."""
+    first = data.count(b"\n", 0, start) + 1
+    numbers = (number for number, line in enumerate(data[start:].split(b"\n"), first) if is_row(line))
+    return next(number for place, number in enumerate(numbers) if place == row)
+
+
+# The quick way: numbers only, and None for anything else
+
+NUMBER_MARK, PAIR_MARK, STRANGE_MARK = ord("W"), ord("P"), ord("?")
+MARKS = np.full(256, STRANGE_MARK, dtype=np.uint8)
+MARKS[list(b"0123456789+-.eE")] = NUMBER_MARK
+MARKS[list(b"{},\n")] = list(b"{},\n")
+MARKS[list(b" \t\r")] = 0
+# Which mark may follow which in rows such as {3 1,17 0.5}
+FOLLOWS = np.zeros((256, 256), dtype=bool)
+for first, second in ("\n\n", "\n{", "{}", "{P", "P,", ",P", "P}", "}\n"):
+    FOLLOWS[ord(first), ord(second)] = True
+PUNCTUATION_TO_SPACE = bytes.maketrans(b"{},", b"   ")
+
+
+def position_limit(attribute: Attribute) -> float:
+    """Below this, a number is also its own position among the declared values 0, 1, 2 ...
+
+    Infinite for what is not nominal, 0 where the values are others or in another order.
+    """
+    if attribute.kind != "nominal":
+        return math.inf
+    count = len(attribute.values)
+    return count if attribute.values == tuple(str(number) for number in range(count)) else 0
+
+
+def fits(numbers: np.ndarray, limits: np.ndarray) -> bool:
+    """Whether numbers under nominal attributes are positions of their values."""
+    nominal = np.isfinite(limits)
+    if not nominal.any():
+        return True
+    nominal, numbers, limits = np.broadcast_arrays(nominal, numbers, limits)
+    numbers, limits = numbers[nominal], limits[nominal]
+    return bool(((numbers >= 0) & (numbers < limits) & (numbers == np.floor(numbers))).all())
+
+
+def single(numbers: np.ndarray) -> np.ndarray | None:
+    """As float32, when all of them are finite there."""
+    with np.errstate(over="ignore"):
+        numbers = numbers.astype(np.float32)
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def dense_numbers(piece: bytes, limits: np.ndarray) -> np.ndarray | None:
+    lines = piece.replace(b"\r\n", b"\n").strip(b"\n")
+    marks = MARKS[np.frombuffer(lines, dtype=np.uint8)]
+    ends = np.append(np.flatnonzero(marks == ord("\n")), len(marks))
+    commas = np.searchsorted(np.flatnonzero(marks == ord(",")), ends)
+    if (np.diff(commas, prepend=0) != len(limits) - 1).any():
+        return None
+    numbers = numbers_in(lines.replace(b"\n", b","), " , ", len(ends) * len(limits))
+    if numbers is None or not fits(numbers.reshape(-1, len(limits)), limits):
+        return None
+    numbers = single(numbers)
+    return None if numbers is None else numbers.reshape(-1, len(limits))
+
+
+def sparse_numbers(piece: bytes, limits: np.ndarray) -> sparse.csr_matrix | None:
+    marks = MARKS[np.frombuffer(b"\n" + piece + b"\n", dtype=np.uint8)]
+    number = marks == NUMBER_MARK
+    keep = marks != 0
+    keep[1:] &= ~(number[1:] & number[:-1])  # one mark a number
+    marks = marks[keep]
+    marks = np.frombuffer(marks.tobytes().replace(b"WW", b"P"), dtype=np.uint8)
+    if not FOLLOWS[marks[:-1], marks[1:]].all():
+        return None
+    pairs = np.cumsum(marks == PAIR_MARK)
+    count = int(pairs[-1])
+    numbers = numbers_in(piece.translate(PUNCTUATION_TO_SPACE), " ", 2 * count)
+    if numbers is None:
+        return None
+    indices, values = numbers[0::2], single(numbers[1::2])
+    inside = (indices >= 0) & (indices < len(limits)) & (indices == np.floor(indices))
+    if values is None or not inside.all():
+        return None
+    indices = indices.astype(np.int32)
+    if not fits(numbers[1::2], limits[indices]):
+        return None
+    pointers = np.append(0, pairs[marks == ord("}")])
+    matrix = sparse.csr_matrix((values, indices, pointers), shape=(len(pointers) - 1, len(limits)))
+    matrix.sort_indices()
+    return matrix if matrix.has_canonical_format else None  # it has not when a row names an attribute twice
+
+
+# The careful way: row by row
+
+
+def careful_rows(
+    path: Path, lines: list[str], number: int, readers: list[Callable[[str | None], float]], is_sparse: bool
+) -> np.ndarray | sparse.csr_matrix:
+    """The cells of some lines, of which the first is line `number` of the file."""
+    read_row = sparse_row if is_sparse else dense_row
+    found = []
+    for place, line in enumerate(lines, number):
+        line = uncommented(line).strip()
+        if line:
+            try:
+                found.append(read_row(line, readers))
+            except ValueError as error:
+                raise UserError(f"{path}, line {place}: {error}") from error
+    if not is_sparse:
+        return np.array(found, dtype=np.float32).reshape(-1, len(readers))
+    pointers = np.cumsum([0] + [len(row) for row in found])
+    indices = np.array([index for row in found for index in row], dtype=np.int32)
+    values = np.array([value for row in found for value in row.values()], dtype=np.float32)
+    return sparse.csr_matrix((values, indices, pointers), shape=(len(found), len(readers)))
+
+
+def dense_row(line: str, readers: list[Callable[[str | None], float]]) -> list[float]:
+    if line.startswith("{"):
+        raise ValueError("a sparse row in a file that began with dense ones")
+    texts = fields(line)
+    if len(texts) != len(readers):
+        raise ValueError(
+            f"{len(texts)} values for {len(readers)} attributes: the row is cut, or lacks a quote"
+        )
+    return [reader(text) for reader, text in zip(readers, texts)]
+
+
+def sparse_row(line: str, readers: list[Callable[[str | None], float]]) -> dict[int, float]:
+    """Column to value."""
+    if not line.startswith("{") or not line.endswith("}"):
+        raise ValueError("no braces around a sparse row, as in {3 1,17 0.5}: it is cut, or a dense one")
+    body, row, start = line[1:-1].strip(), {}, 0
+    while start < len(body):
+        entry = ENTRY.match(body, start)
+        if not entry or not entry[2] or not is_whole(entry[1]):
+            raise ValueError(f"{body[start : start + 20]!r} is no column number and value")
+        column, start = int(float(entry[1])), entry.end()
+        if not 0 <= column < len(readers):
+            raise ValueError(f"column {column} is out of range: {len(readers)} attributes, counted from 0")
+        if column in row:
+            raise ValueError(f"column {column} is given twice")
+        row[column] = readers[column](value_of(entry[2]))
+    return row
+
+
+def is_whole(text: str) -> bool:
+    try:
+        return float(text).is_integer()
+    except ValueError:
+        return False
+
+
+def cell_reader(attribute: Attribute) -> Callable[[str | None], float]:
+    """What makes a cell of an attribute's text, or raises a ValueError that says why it cannot."""
+    if attribute.kind == "text":
+        return lambda text: 0.0
+    name = attribute.name
+    if attribute.kind == "number":
+        return lambda text: number_in(text, name)
+    places: dict[str | None, float] = {value: float(place) for place, value in enumerate(attribute.values)}
+    places[None] = math.nan
+
+    def place_of(text: str | None) -> float:
+        if text not in places:
+            places[text] = place_by_number(text, attribute)
+        return places[text]
+
+    return place_of
+
+
+def number_in(text: str | None, name: str) -> float:
+    if text is None:
+        return math.nan
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not abs(number) < FLOAT32_OVERFLOW or "_" in text:
+        raise ValueError(f"{text!r} is no finite number, which attribute {name!r} must be")
+    return number
+
+
+def place_by_number(text: str, attribute: Attribute) -> float:
+    """The position of a declared value that is the same number in other words, as 1.0 for 1."""
+    for place, value in enumerate(attribute.values):
+        try:
+            if float(value) == float(text):
+                return float(place)
+        except ValueError:
+            continue
+    some = ", ".join(attribute.values[:5]) + (", ..." if len(attribute.values) > 5 else "")
+    near = did_you_mean(text, attribute.values)
+    raise ValueError(f"{text!r} is no value of attribute {attribute.name!r}, which has {some}{near}")

@@ -1,0 +1,87 @@
+"""MATLAB files (v5 to v7): one feature matrix, or a cell array of views, and one label matrix."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from scipy import sparse
+
+from mlbench.data import arrays
+from mlbench.data.instances import Instances
+from mlbench.errors import UserError, did_you_mean
+
+
+def read(
+    path: Path,
+    views: str | Sequence[str] = "view",
+    targets: str = "label",
+    labels: Sequence[str] | None = None,
+) -> Instances:
+    """`views` names a cell array of views, one matrix, or several matrices; `targets` the label matrix.
+
+    Instances are rows or columns of each matrix, whichever agrees with the others. Each view is a modality:
+    view1, view2 ... of a cell array, or named as its matrix is. One sparse view makes all features sparse.
+    """
+    found = variables(path)
+    names = [views] if isinstance(views, str) else list(views)
+    matrices = {name: matrix for each in names for name, matrix in views_in(path, found, each).items()}
+    sets = arrays.checked(path, targets, variable(path, found, targets))
+    shapes = {**{name: matrix.shape for name, matrix in matrices.items()}, targets: sets.shape}
+    count = instance_count(shapes, path)
+    blocks = [matrix if matrix.shape[0] == count else matrix.T for matrix in matrices.values()]
+    modalities, feature_names = {}, []
+    for name, block in zip(matrices, blocks):
+        modalities[name] = len(feature_names), len(feature_names) + block.shape[1]
+        feature_names += [f"{name}.{column}" for column in range(1, block.shape[1] + 1)]
+    is_sparse = any(map(sparse.issparse, blocks))
+    return arrays.instances(
+        path,
+        features=sparse.hstack(blocks, format="csr") if is_sparse else np.hstack(blocks),
+        targets=sets if sets.shape[0] == count else sets.T,
+        labels=labels,
+        feature_names=feature_names,
+        modalities=modalities if len(modalities) > 1 else None,
+    )
+
+
+def variables(path: Path) -> dict[str, np.ndarray]:
+    try:
+        found = scipy.io.loadmat(path)
+    except NotImplementedError as error:
+        raise UserError(f"{path} is a v7.3 file: save it in MATLAB with save(..., '-v7')") from error
+    except Exception as error:  # whatever SciPy meets in a damaged file, of a dozen kinds
+        raise UserError(f"{path} is no whole MATLAB file: {error}") from error
+    return {name: value for name, value in found.items() if not name.startswith("__")}
+
+
+def variable(path: Path, found: dict[str, np.ndarray], name: str) -> np.ndarray:
+    if name not in found:
+        raise UserError(
+            f"{path} has no variable {name!r}; it has {', '.join(found) or 'none'}{did_you_mean(name, found)}"
+        )
+    return found[name]
+
+
+def views_in(path: Path, found: dict[str, np.ndarray], name: str) -> dict[str, arrays.Matrix]:
+    """The matrices of a variable: those of a cell array, or itself."""
+    value = variable(path, found, name)
+    if value.dtype != object:
+        return {name: arrays.checked(path, name, value)}
+    cells = value.ravel(order="F")
+    return {
+        f"view{place}": arrays.checked(path, f"{name}{{{place}}}", cell)
+        for place, cell in enumerate(cells, 1)
+    }
+
+
+def instance_count(shapes: dict[str, tuple[int, int]], path: Path) -> int:
+    """The length that all matrices have; of two such lengths, the one that more of them have as rows."""
+    common = set.intersection(*(set(shape) for shape in shapes.values()))
+    as_rows = {length: sum(shape[0] == length for shape in shapes.values()) for length in common}
+    best = [length for length in common if as_rows[length] == max(as_rows.values())]
+    if len(best) != 1:
+        sizes = ", ".join(f"{name} {rows} x {columns}" for name, (rows, columns) in shapes.items())
+        problem = "can be read two ways" if best else "have no length in common"
+        raise UserError(f"{path}: {sizes} {problem}: save them with one row an instance")
+    return best[0]

@@ -1,0 +1,237 @@
+"""Which rows train, validate and test: a function of the seed and the data set's rows, of nothing else.
+
+A split is called with the label matrix, the data set's own parts (or None) and the seed; it returns row
+numbers by part name. Parts: `train`, `test`, on request `validation`; `amalgamation` adds the teachers'.
+
+Rounding, everywhere: a part that is asked for as a share is rounded down and the rest of the cut gets the
+remainder. Shares count as the decimals they are written as: 0.29 of 100 rows are 29, not 28.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Integral, Real
+
+import numpy as np
+
+from mlbench.data.stratify import shuffled, stratify
+from mlbench.errors import UserError
+from mlbench.seeding import derive
+
+Parts = dict[str, np.ndarray]  # part name -> int64 row numbers
+
+
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """Random numbers for one purpose: a cut made or left out does not move the others."""
+    if seed < 0:
+        raise UserError(f"seed={seed}: a whole number, 0 or larger")
+    return np.random.Generator(np.random.PCG64(derive(seed, "split", purpose)))
+
+
+def portion(share: float, count: int) -> int:
+    """`share` of `count` rows, rounded down."""
+    return int(Fraction(str(share)) * count)
+
+
+def cut(
+    rows: np.ndarray, sizes: Sequence[int], targets: np.ndarray, rng: np.random.Generator, stratified: bool
+) -> list[np.ndarray]:
+    """`rows` cut at random into parts of the given sizes; every part keeps the order of `rows`."""
+    if stratified:
+        part = stratify(targets[rows], sizes, rng)
+    else:
+        part = np.repeat(np.arange(len(sizes)), sizes)[shuffled(len(rows), rng)]
+    return [rows[part == number] for number in range(len(sizes))]
+
+
+def cut_off(
+    rows: np.ndarray, share: float, targets: np.ndarray, rng: np.random.Generator, stratified: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """What stays of `rows`, and the share of them that is cut off."""
+    size = portion(share, len(rows))
+    stays, goes = cut(rows, [len(rows) - size, size], targets, rng, stratified)
+    return stays, goes
+
+
+def training_parts(
+    rows: np.ndarray, validation: float, targets: np.ndarray, seed: int, stratified: bool
+) -> Parts:
+    """`train`, and the part `validation` cut off it where one is asked for."""
+    if not validation:
+        return {"train": rows}
+    train, held_out = cut_off(rows, validation, targets, generator(seed, "validation"), stratified)
+    return {"train": train, "validation": held_out}
+
+
+def filled(parts: Parts, rows: int) -> Parts:
+    """The parts, none of them empty."""
+    for name, part in parts.items():
+        if not len(part):
+            raise UserError(
+                f"split: of {rows} rows none is left for the part `{name}`; change the split's shares"
+            )
+    return parts
+
+
+def check_share(option: str, value: float, zero: bool = False) -> None:
+    low = isinstance(value, Real) and not isinstance(value, bool) and (value > 0 or (zero and value == 0))
+    if not low or not value < 1:
+        range_ = "from 0 (none) to below 1" if zero else "between 0 and 1"
+        raise UserError(f"split.{option}={value}: a share of the rows {range_}")
+
+
+def check_count(option: str, value: int, least: int) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise UserError(f"split.{option}={value}: a whole number, {least} or larger")
+
+
+def check_switch(option: str, value: bool) -> None:
+    if not isinstance(value, bool):
+        raise UserError(f"split.{option}={value}: true or false")
+
+
+@dataclass(frozen=True)
+class Official:
+    """The data set's own parts; `validation` is cut off its training part unless it has one of its own."""
+
+    validation: float = 0.0
+    stratified: bool = False
+
+    def __post_init__(self):
+        check_share("validation", self.validation, zero=True)
+        check_switch("stratified", self.stratified)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts every data set gets; one with a validation part of its own gets `validation` too."""
+        return ("train", "validation", "test") if self.validation else ("train", "test")
+
+    def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+        if official is None:
+            raise UserError(
+                "split=official: this data set has no training and test part of its own; "
+                "choose split=holdout, split=kfold or split=amalgamation"
+            )
+        own = {name: np.asarray(rows, np.int64) for name, rows in official.items()}
+        if "validation" not in own:
+            own |= training_parts(own["train"], self.validation, targets, seed, self.stratified)
+        return filled(
+            {name: own[name] for name in ("train", "validation", "test") if name in own}, len(targets)
+        )
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """A random share of all rows is the test part."""
+
+    test: float = 0.3
+    validation: float = 0.0
+    stratified: bool = False
+
+    def __post_init__(self):
+        check_share("test", self.test)
+        check_share("validation", self.validation, zero=True)
+        check_switch("stratified", self.stratified)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return ("train", "validation", "test") if self.validation else ("train", "test")
+
+    def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+        rng = generator(seed, "test")
+        train, test = cut_off(np.arange(len(targets)), self.test, targets, rng, self.stratified)
+        own = training_parts(train, self.validation, targets, seed, self.stratified)
+        return filled({**own, "test": test}, len(targets))
+
+
+@dataclass(frozen=True)
+class KFold:
+    """One fold of cross-validation is the test part; the folds of one seed partition the rows."""
+
+    folds: int = 10
+    fold: int = 0
+    validation: float = 0.0
+    stratified: bool = False
+
+    def __post_init__(self):
+        check_count("folds", self.folds, least=2)
+        check_count("fold", self.fold, least=0)
+        if self.fold >= self.folds:
+            raise UserError(
+                f"split.fold={self.fold}: the {self.folds} folds are numbered 0 to {self.folds - 1}"
+            )
+        check_share("validation", self.validation, zero=True)
+        check_switch("stratified", self.stratified)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return ("train", "validation", "test") if self.validation else ("train", "test")
+
+    def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+        rows = np.arange(len(targets))
+        sizes = [len(part) for part in np.array_split(rows, self.folds)]
+        folds = cut(rows, sizes, targets, generator(seed, "test"), self.stratified)
+        train = np.setdiff1d(rows, folds[self.fold], assume_unique=True)
+        own = training_parts(train, self.validation, targets, seed, self.stratified)
+        return filled({**own, "test": folds[self.fold]}, len(targets))
+
+
+@dataclass(frozen=True)
+class Amalgamation:
+    """Knowledge amalgamation: a pool of rows for the teachers, the rest for the student, who has no labels.
+
+    Teachers of even index learn from a random half of the pool, each its own, those of odd index from the
+    whole pool; with `disjoint` the pool is divided equally. Each keeps the share `aside` of its rows back,
+    as the part `teacher_<t>_aside`. `train` are the student's rows.
+    """
+
+    student: float = 0.3
+    student_test: float = 0.2
+    teachers: int = 2
+    aside: float = 0.2
+    disjoint: bool = False
+    validation: float = 0.0
+    stratified: bool = False
+
+    def __post_init__(self):
+        check_share("student", self.student)
+        check_share("student_test", self.student_test)
+        check_count("teachers", self.teachers, least=1)
+        check_share("aside", self.aside, zero=True)
+        check_share("validation", self.validation, zero=True)
+        check_switch("disjoint", self.disjoint)
+        check_switch("stratified", self.stratified)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        own = ("train", "validation", "test") if self.validation else ("train", "test")
+        suffixes = ("", "_aside") if self.aside else ("",)
+        return own + tuple(
+            f"teacher_{teacher}{suffix}" for teacher in range(self.teachers) for suffix in suffixes
+        )
+
+    def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+        rows, stratified = np.arange(len(targets)), self.stratified
+        pool, student = cut_off(rows, self.student, targets, generator(seed, "test"), stratified)
+        rng = generator(seed, "student test")
+        train, test = cut_off(student, self.student_test, targets, rng, stratified)
+        parts = {**training_parts(train, self.validation, targets, seed, stratified), "test": test}
+        for teacher, own in enumerate(self.divide(pool, targets, seed)):
+            rng = generator(seed, f"teacher {teacher} aside")
+            learns, aside = cut_off(own, self.aside, targets, rng, stratified)
+            parts[f"teacher_{teacher}"] = learns
+            if self.aside:
+                parts[f"teacher_{teacher}_aside"] = aside
+        return filled(parts, len(targets))
+
+    def divide(self, pool: np.ndarray, targets: np.ndarray, seed: int) -> list[np.ndarray]:
+        """The rows of the pool that each teacher is given."""
+        if self.disjoint:
+            sizes = [len(part) for part in np.array_split(pool, self.teachers)]
+            return cut(pool, sizes, targets, generator(seed, "teachers"), self.stratified)
+        return [
+            pool
+            if teacher % 2
+            else cut_off(pool, 0.5, targets, generator(seed, f"teacher {teacher}"), self.stratified)[1]
+            for teacher in range(self.teachers)
+        ]

@@ -1,0 +1,103 @@
+"""On-device data: the same rows as the matrices they came from, dense or sparse."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from mlbench.data.instances import Instances
+from mlbench.data.vectors import SparseRows, Vectors, order, sparse_rows
+
+
+def random_instances(rows: int, width: int, density: float, seed: int = 0) -> Instances:
+    """Sparse instances, some of their rows empty."""
+    rng = np.random.default_rng(seed)
+    dense = (rng.random((rows, width)) < density * rng.integers(0, 3, (rows, 1))) * rng.normal(
+        size=(rows, width)
+    )
+    targets = (rng.random((rows, 3)) < 0.3).astype(np.uint8)
+    names = tuple(str(column) for column in range(width))
+    return Instances(sparse.csr_matrix(dense.astype(np.float32)), targets, ("a", "b", "c"), names)
+
+
+def made_dense(instances: Instances) -> Instances:
+    return Instances(
+        instances.features.toarray(), instances.targets, instances.labels, instances.feature_names
+    )
+
+
+@given(st.integers(1, 30), st.integers(1, 12), st.sampled_from([0, 0.1, 0.4]), st.integers(0, 10**6))
+def test_sparse_and_dense_batches_are_the_same(rows, width, density, seed):
+    instances = random_instances(rows, width, density, seed)
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(rows)[: rng.integers(1, rows + 1)]
+    thin = Vectors.from_instances(instances, chosen)
+    thick = Vectors.from_instances(made_dense(instances), chosen)
+    assert isinstance(thin.features, SparseRows) and isinstance(thick.features, torch.Tensor)
+    assert len(thin) == len(thick) == len(chosen)
+    index = torch.from_numpy(rng.integers(0, len(chosen), 7))  # rows may repeat
+    for one, other in zip(thin.batch(index), thick.batch(index)):
+        assert torch.equal(one, other) and one.dtype == other.dtype
+    x, targets, ids = thin.batch(index)
+    assert ids.tolist() == chosen[index].tolist()
+    assert np.array_equal(x.numpy(), instances.features.toarray()[ids])
+    assert np.array_equal(targets.numpy(), instances.targets[ids])
+    # A GPU reads to the length of the fullest row of all, a CPU to that of the batch.
+    assert torch.equal(thin.features.read(index, thin.features.longest), x)
+    for one, other in zip(thin.rows(index).batch(torch.arange(7)), (x, targets, ids)):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("thin", [True, False])
+def test_types_shapes_and_subsets(thin):
+    instances = random_instances(40, 9, 0.3)
+    vectors = Vectors.from_instances(instances if thin else made_dense(instances), np.arange(5, 35))
+    assert vectors.features.shape == (30, 9)
+    batch = vectors.batch(torch.tensor([3, 0]))
+    assert (batch.x.dtype, batch.targets.dtype, batch.ids.dtype) == (
+        torch.float32,
+        torch.float32,
+        torch.int64,
+    )
+    assert batch.x.shape == (2, 9) and batch.targets.shape == (2, 3) and batch.ids.tolist() == [8, 5]
+    assert batch.x.is_contiguous()
+    part = vectors.rows(torch.tensor([29, 1, 2]))
+    assert len(part) == 3 and part.ids.tolist() == [34, 6, 7] and part.features.shape == (3, 9)
+    assert torch.equal(part.batch(torch.tensor([1, 2])).x, vectors.batch(torch.tensor([1, 2])).x)
+    empty = vectors.rows(torch.tensor([], dtype=torch.int64))
+    assert len(empty) == 0 and empty.batch(torch.tensor([], dtype=torch.int64)).x.shape == (0, 9)
+    assert vectors.to("cpu").device.type == "cpu" and vectors.to("meta").device.type == "meta"
+
+
+def test_the_data_set_keeps_its_own_memory():
+    instances = made_dense(random_instances(10, 4, 0.5))
+    before = instances.features.copy()
+    vectors = Vectors.from_instances(instances, np.arange(10))
+    vectors.features.zero_()
+    vectors.targets.zero_()
+    assert np.array_equal(instances.features, before)
+
+
+def test_doubled_entries_are_added():
+    doubled = sparse.csr_matrix((np.array([1, 2, 4], np.float32), [1, 1, 0], [0, 2, 3]), shape=(2, 3))
+    rows = sparse_rows(doubled)
+    assert rows.index_select(0, torch.tensor([0, 1])).tolist() == [[0, 3, 0], [4, 0, 0]]
+    assert doubled.nnz == 3
+
+
+@given(st.integers(0, 300), st.integers(0, 2**40), st.integers(0, 10**4))
+def test_an_order_can_be_computed_again(count, seed, epoch):
+    visited = order(count, seed, epoch, shuffle=True)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    assert torch.equal(visited, order(count, seed, epoch, shuffle=True))
+    assert torch.equal(state, torch.get_rng_state())
+    assert torch.equal(visited.sort().values, torch.arange(count))
+    assert torch.equal(order(count, seed, epoch, shuffle=False), torch.arange(count))
+
+
+def test_orders_differ_from_epoch_to_epoch_and_seed_to_seed():
+    orders = {tuple(order(50, seed, epoch).tolist()) for seed in range(4) for epoch in range(5)}
+    assert len(orders) == 20
