@@ -1,0 +1,121 @@
+"""Lists of entries sorted by score, and where the relevant entries stand in them.
+
+Every metric of scores asks this of some lists: of an instance's labels (`ranking`), of a label's
+instances, or of all entries at once (`curves`). Sums over the irrelevant entries are never needed: how
+many entries stand above a relevant one, and how many of those are relevant, says it all. So after one
+sort the work is proportional to the number of relevant entries, which is small in multi-label data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mlbench.evaluation.metric import promoted
+
+# Entries sorted at a time. A block holds about 50 bytes an entry: 200 MB.
+BLOCK = 1 << 22
+
+
+def summarise(
+    scores: Tensor, targets: Tensor, summary: Callable[["Standing"], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """`summary` of every list, a row of `scores`; in blocks of rows, so that memory is bounded.
+
+    A single list is never cut: what is pooled over all entries takes memory in proportion to them.
+    """
+    step = max(1, BLOCK // scores.shape[1])
+    parts = [summary(standing(s, t)) for s, t in zip(scores.split(step), targets.split(step))]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def standing(scores: Tensor, targets: Tensor) -> "Standing":
+    """Sort each row, highest score first, equal scores in array order, and look up its relevant entries."""
+    lists, entries = scores.shape
+    ordered, order = promoted(scores).contiguous().sort(dim=1, descending=True, stable=True)
+    relevant = targets.bool().gather(1, order)
+    del order
+    broken = ordered[:, 0].isnan()  # a sort puts NaN first
+
+    opens = torch.ones_like(relevant)  # where a group of equal scores begins
+    torch.ne(ordered[:, 1:], ordered[:, :-1], out=opens[:, 1:])
+    first = opens.flatten().nonzero().squeeze(1)
+    stop = torch.cat([first[1:], first.new_tensor([lists * entries])])
+    place = relevant.flatten().nonzero().squeeze(1)
+    group = opens.flatten().cumsum(0)[place] - 1
+
+    owner = place // entries
+    base = owner * entries
+    size = relevant.sum(1)
+    before = (size.cumsum(0) - size)[owner]  # relevant entries of earlier lists
+    _, run, run_size = group.unique_consecutive(return_inverse=True, return_counts=True)
+    run_stop = run_size.cumsum(0)
+    return Standing(
+        entries=entries,
+        relevant=size,
+        broken=broken,
+        owner=owner,
+        rank=(place - base + 1).double(),
+        above=(first[group] - base).double(),
+        within=(stop[group] - base).double(),
+        relevant_rank=(torch.arange(1, len(place) + 1, device=place.device) - before).double(),
+        relevant_above=((run_stop - run_size)[run] - before).double(),
+        relevant_within=(run_stop[run] - before).double(),
+    )
+
+
+def average_precision(standing: "Standing") -> Tensor:
+    """Σ over distinct scores of (recall gained) × precision there; 0 without relevant entries.
+
+    That is: each relevant entry adds the precision among the entries scored at least as high.
+    """
+    return standing.mean(standing.relevant_within / standing.within)
+
+
+def area_under_roc(standing: "Standing") -> Tensor:
+    """Share of (relevant, irrelevant) pairs in the right order, a tie counts ½; NaN without such a pair."""
+    irrelevant_above = standing.above - standing.relevant_above
+    irrelevant_tied = standing.within - standing.relevant_within - irrelevant_above
+    return 1 - standing.total(irrelevant_above + irrelevant_tied / 2) / standing.pairs
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The relevant entries of some lists of equal length, list after list, best first. Ranks begin at 1.
+
+    The counts are exact: float64 holds whole numbers up to 2^53.
+    """
+
+    entries: int  # length of a list
+    relevant: Tensor  # (lists,) relevant entries in each
+    broken: Tensor  # (lists,) a NaN among the scores: what is summed over this list is NaN
+    owner: Tensor  # (M,) the list an entry is in; increasing
+    rank: Tensor  # (M,) its place, ties in array order
+    above: Tensor  # (M,) entries with a higher score
+    within: Tensor  # (M,) entries with a score at least as high, itself among them
+    relevant_rank: Tensor  # (M,) the same three counts among the relevant entries of the list
+    relevant_above: Tensor
+    relevant_within: Tensor
+
+    @property
+    def pairs(self) -> Tensor:
+        """(lists,) number of (relevant, irrelevant) pairs."""
+        return self.relevant.double() * (self.entries - self.relevant)
+
+    def total(self, values: Tensor) -> Tensor:
+        """(lists,) sum of a value of each relevant entry; 0 for a list without any."""
+        return self._reduce(values, "sum")
+
+    def largest(self, values: Tensor) -> Tensor:
+        """(lists,) the largest value; 0 for a list without relevant entries."""
+        return self._reduce(values, "max")
+
+    def mean(self, values: Tensor) -> Tensor:
+        """(lists,) mean over the relevant entries; 0 for a list without any."""
+        return self.total(values) / self.relevant.clamp(min=1)
+
+    def _reduce(self, values: Tensor, how: str) -> Tensor:
+        # Segments, not scattered additions: the order of a sum, and so its last bit, never varies on a GPU.
+        reduced = torch.segment_reduce(values, how, lengths=self.relevant, initial=0, unsafe=True)
+        return reduced.masked_fill_(self.broken, torch.nan)

@@ -1,0 +1,181 @@
+"""Metrics of the order of labels within an instance.
+
+Every function takes (scores, targets), both (N, L), and returns a 0-d float64 tensor. Only the order of the
+scores within a row matters. A row is empty without relevant labels, full without irrelevant ones, and mixed
+otherwise. A NaN score in a row that counts makes the metric NaN.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mlbench.evaluation.metric import Better, check_shapes, mean_where, metric_of
+from mlbench.evaluation.order import Standing, area_under_roc, average_precision, summarise
+
+DEPTHS = (1, 3, 5)  # of precision_at_k
+
+
+def rank_labels(scores: Tensor, targets: Tensor) -> "Rankings":
+    check_shapes(scores, targets)
+    return Rankings(labels=scores.shape[1], **summarise(scores, targets, _summary))
+
+
+def _summary(standing: Standing) -> dict[str, Tensor]:
+    irrelevant_within = standing.within - standing.relevant_within
+    # With ties there are several tops: the chance of an entry to be in it, were its group shuffled.
+    tied = standing.within - standing.above
+    in_top = [standing.total(((k - standing.above) / tied).clamp(0, 1)) for k in DEPTHS]
+    return {
+        "relevant": standing.relevant,
+        "misordered": standing.total(irrelevant_within) / standing.pairs,
+        "depth": standing.largest(standing.within),
+        "in_top": torch.stack(in_top, dim=1),
+        "average_precision": average_precision(standing),
+        "area_under_roc": area_under_roc(standing),
+    }
+
+
+def ranking_metric(better: Better) -> Callable:
+    return metric_of(rank_labels, family="ranking", needs="scores", better=better)
+
+
+def precision_at(rankings: "Rankings", k: int) -> Tensor:
+    if rankings.labels < k:
+        return rankings.in_top.new_tensor(torch.nan)
+    return (rankings.in_top[:, DEPTHS.index(k)] / k).mean()
+
+
+@ranking_metric("low")
+def ranking_loss(rankings: "Rankings") -> Tensor:
+    """Mean over instances of the share of (relevant, irrelevant) pairs in the wrong order.
+
+    Ties count as wrong. Empty and full rows count 0 and stay in the mean. scikit-learn's label_ranking_loss;
+    FLEM. torchmetrics' differs: it orders ties by position.
+    """
+    return torch.where(rankings.mixed, rankings.misordered, 0).mean()
+
+
+@ranking_metric("low")
+def ranking_loss_defined(rankings: "Rankings") -> Tensor:
+    """ranking_loss over the instances for which it is defined: empty and full rows are left out.
+
+    Ties count as wrong. NaN without a mixed row. LIMO, and with it M3LA.
+    """
+    return mean_where(rankings.misordered, rankings.mixed)
+
+
+@ranking_metric("low")
+def coverage(rankings: "Rankings") -> Tensor:
+    """Mean over instances of how many labels, best first, one takes to hold all relevant ones: max rank.
+
+    A number of labels. Ties have the worst rank of their group. An empty row counts 0, a full row L.
+    scikit-learn's and torchmetrics' coverage_error; M3LA.
+    """
+    return rankings.depth.mean()
+
+
+@ranking_metric("low")
+def coverage_normalised(rankings: "Rankings") -> Tensor:
+    """coverage / L: a share of the labels. An empty row counts 0, a full row 1."""
+    return rankings.depth.mean() / rankings.labels
+
+
+@ranking_metric("low")
+def coverage_steps(rankings: "Rankings") -> Tensor:
+    """Mean over instances of the steps below the top label until all relevant ones are held: max rank − 1.
+
+    A number of labels. Ties have the worst rank of their group. An empty row counts 0, a full row L − 1.
+    Mulan (which gives tied labels different ranks), LIMO.
+    """
+    return (rankings.depth - 1).clamp(min=0).mean()
+
+
+@ranking_metric("low")
+def coverage_minus_one_normalised(rankings: "Rankings") -> Tensor:
+    """(coverage − 1) / L. Differs from coverage_steps / L in that an empty row counts −1/L. FLEM."""
+    return (rankings.depth.mean() - 1) / rankings.labels
+
+
+@ranking_metric("low")
+def one_error(rankings: "Rankings") -> Tensor:
+    """1 − precision_at_1: share of instances whose top label is irrelevant.
+
+    Ties as there. Empty rows count 1, full rows 0.
+    """
+    return 1 - precision_at(rankings, 1)
+
+
+@ranking_metric("high")
+def precision_at_1(rankings: "Rankings") -> Tensor:
+    """Share of instances whose top label is relevant.
+
+    Where k labels share the top score, the share of them that is relevant: the expectation over their
+    order, so that the order of the columns is without influence. Empty rows count 0, full rows 1.
+    MulSupCon's p@1.
+    """
+    return precision_at(rankings, 1)
+
+
+@ranking_metric("high")
+def precision_at_3(rankings: "Rankings") -> Tensor:
+    """Mean over instances of (relevant labels among the top 3) / 3; NaN with fewer than 3 labels.
+
+    Divided by 3 even where fewer labels are relevant. Ties at the border: expectation over their order. Empty
+    rows count 0, full rows 1.
+    """
+    return precision_at(rankings, 3)
+
+
+@ranking_metric("high")
+def precision_at_5(rankings: "Rankings") -> Tensor:
+    """precision_at_3 with 5 for 3; NaN with fewer than 5 labels."""
+    return precision_at(rankings, 5)
+
+
+@ranking_metric("high")
+def ap_example(rankings: "Rankings") -> Tensor:
+    """Label-ranking average precision: mean over instances, and over the relevant labels of each, of
+    |relevant labels scored at least as high| / |labels scored at least as high|.
+
+    Ties have the worst rank of their group. Empty and full rows count 1. scikit-learn's
+    label_ranking_average_precision_score; torchmetrics' multilabel_ranking_average_precision.
+    """
+    return torch.where(rankings.relevant > 0, rankings.average_precision, 1).mean()
+
+
+@ranking_metric("high")
+def ap_example_defined(rankings: "Rankings") -> Tensor:
+    """ap_example over the instances for which it is defined: empty rows are left out; full rows count 1.
+
+    NaN when all rows are empty. Mulan, which gives tied labels different ranks.
+    """
+    return mean_where(rankings.average_precision, rankings.relevant > 0)
+
+
+@ranking_metric("high")
+def auc_example(rankings: "Rankings") -> Tensor:
+    """Mean over instances of the share of (relevant, irrelevant) pairs in the right order.
+
+    Ties count ½. Empty and full rows are left out; NaN without a mixed row. M3LA, LIMO; scikit-learn's
+    roc_auc_score, average="samples", on the mixed rows.
+    """
+    return mean_where(rankings.area_under_roc, rankings.mixed)
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """What the metrics need to know of each instance."""
+
+    labels: int
+    relevant: Tensor  # (N,) its labels
+    misordered: Tensor  # (N,) share of its pairs, ties included; NaN without a pair
+    depth: Tensor  # (N,) rank of its last relevant label; 0 without any
+    in_top: Tensor  # (N, len(DEPTHS)) expected number of relevant labels among the top k
+    average_precision: Tensor  # (N,) 0 without relevant labels
+    area_under_roc: Tensor  # (N,) NaN without a pair
+
+    @property
+    def mixed(self) -> Tensor:
+        return (self.relevant > 0) & (self.relevant < self.labels)
