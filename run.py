@@ -1,0 +1,6 @@
+"""The front door: `python run.py method=erm dataset=scene seed=3`; `--help` lists the choices."""
+
+from mlbench.cli import main
+
+if __name__ == "__main__":
+    main()

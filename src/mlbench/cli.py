@@ -1,0 +1,145 @@
+"""The command line: Hydra in, one record out. torch is imported only once the configuration is checked."""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from mlbench.compose import chosen_names, config_dir, explain
+from mlbench.errors import UserError
+
+if TYPE_CHECKING:
+    from mlbench.results.record import Record
+
+SHOWN = ("f1_micro", "f1_macro", "f1_example", "hamming_loss", "subset_accuracy", "ranking_loss", "ap_macro")
+
+
+sweeps: list[Path] = []  # folders of the sweeps this process started
+errors: list[Exception] = []  # what stopped the one job of this process
+
+
+def main() -> None:
+    """Exit status 0: done; 2: something for a person to mend, said in one line; 130: interrupted."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here as they are instead of being printed by Hydra
+    try:
+        job()
+    except KeyboardInterrupt:
+        complain("interrupted; the same command goes on from the last checkpoint")
+        sys.exit(130)
+    except Exception as error:  # of composing: the job keeps its own
+        complain(explain(error, [argument for argument in sys.argv[1:] if "=" in argument]))
+        sys.exit(2)
+    for error in errors:
+        if not expected(error) or os.environ.get("MLBENCH_DEBUG") == "1":
+            raise error
+        complain(sentence(error))
+    failed = sum(close_sweep(folder) for folder in sweeps)
+    sys.exit(2 if errors or failed else 0)
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
+def job(composed: DictConfig) -> None:
+    """The only job, or one of a sweep, which notes a failure and goes on."""
+    settings = HydraConfig.get()
+    try:
+        record, path = execute(composed, chosen_names(settings.runtime.choices, composed))
+    except Exception as error:
+        if settings.mode == RunMode.RUN:
+            errors.append(error)
+            return
+        if not expected(error):
+            traceback.print_exc()
+        line = {"failed": sentence(error)}
+    else:
+        if settings.mode == RunMode.RUN:
+            show(record, path)
+            return
+        line = {"record": str(path), "metrics": record.metrics[record.rule]}
+    line["overrides"] = list(settings.overrides.task)
+    folder = Path(settings.sweep.dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{settings.job.num}.json").write_text(json.dumps(line))
+    print(summary(line), flush=True)
+
+
+class Sweep(Callback):
+    """Remembers where the jobs of a sweep, in whatever process they ran, left word."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        sweeps.append(Path(config.hydra.sweep.dir))
+
+
+def execute(composed: DictConfig, chosen: dict[str, str]) -> "tuple[Record, Path]":
+    from mlbench.config import check
+    from mlbench.experiment import run  # imports torch
+
+    return run(check(composed, chosen))
+
+
+def show(record: "Record", path: Path) -> None:
+    """A small table on a terminal, one line elsewhere."""
+    metrics = record.metrics[record.rule]
+    shown = {name: metrics[name] for name in metrics if name.removesuffix("_oracle") in SHOWN}
+    if not sys.stdout.isatty():
+        print(summary({"record": str(path), "metrics": metrics}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    choices = record.choices
+    epoch = f", epoch {record.selected[record.rule]['epoch']}" if record.rule in record.selected else ""
+    title = f"{choices['method']} on {choices['dataset']}: {record.parts['test']} test instances"
+    caption = (
+        f"split {choices['split']}, threshold {choices['threshold']}, selection {record.rule}{epoch}, "
+        f"seed {record.seed}"
+    )
+    table = Table("metric", "value", title=title, caption=caption)
+    for name, value in shown.items():
+        table.add_row(name, f"{value:.4f}")
+    console = Console()
+    console.print(table)
+    console.print(str(path), soft_wrap=True)
+
+
+def summary(line: dict[str, Any]) -> str:
+    if "failed" in line:
+        return f"{' '.join(line['overrides'])}  failed: {line['failed']}"
+    metrics = " ".join(f"{name}={line['metrics'][name]:.4f}" for name in SHOWN if name in line["metrics"])
+    return " ".join([*line.get("overrides", []), metrics, line["record"]]).strip()
+
+
+def close_sweep(folder: Path) -> int:
+    """Lists what failed; the number of failures."""
+    lines = [
+        json.loads(path.read_text()) for path in sorted(folder.glob("*.json"), key=lambda p: int(p.stem))
+    ]
+    failed = [line for line in lines if "failed" in line]
+    print(f"{len(lines) - len(failed)} of {len(lines)} runs finished")
+    for line in failed:
+        complain(summary(line))
+    return len(failed)
+
+
+def expected(error: Exception) -> bool:
+    """A person's to mend; anything else is ours, and shown with its stack trace."""
+    return isinstance(error, UserError | OSError)
+
+
+def sentence(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'writing'}: {error.strerror}"
+    return f"{type(error).__name__}: {error}"
+
+
+def complain(text: str) -> None:
+    print(f"mlbench: {text}", file=sys.stderr)

@@ -1,0 +1,104 @@
+"""Composes a configuration from overrides, and turns what Hydra says of a wrong one into one line."""
+
+import re
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mlbench.config import Config, check, unknown_key
+from mlbench.errors import UserError, did_you_mean
+
+GROUPS = ("dataset", "method", "backbone", "loss", "split", "threshold", "train", "logger")
+
+
+def config_dir() -> Path:
+    """conf/: inside an installed package, or beside src/ in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def choices(group: str) -> list[str]:
+    """The names of a group's shipped choices."""
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def configure(overrides: list[str]) -> Config:
+    """What `python run.py <overrides>` would run."""
+    try:
+        composed, chosen = _composed(overrides)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise UserError(explain(error, overrides)) from error
+    return check(composed, chosen_names(chosen, composed))
+
+
+def chosen_names(chosen: dict[str, str | None], composed: DictConfig) -> dict[str, str]:
+    """What was chosen in each group; a `_target_` given by hand counts under its own name."""
+    names = {group: str(chosen.get(group)) for group in GROUPS}
+    for group in ("method", "backbone", "loss"):
+        shipped = config_dir() / group / f"{names[group]}.yaml"
+        target = (composed.get(group) or {}).get("_target_")
+        if shipped.is_file() and target and OmegaConf.load(shipped).get("_target_") != target:
+            names[group] = target.rpartition(".")[2].lower()
+    return names
+
+
+def explain(error: Exception, overrides: list[str]) -> str:
+    """One line for an error of Hydra's: what was given, what is valid, the nearest name."""
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read; write key=value, a list as 'key=[a,b]'"
+    message = str(error) or str(error.__cause__ or type(error).__name__)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        valid = sorted(error.options or [])
+        return f"{group}={name}: no such {group}; there are: {', '.join(valid)}{did_you_mean(name, valid)}"
+    if wrong := re.search(r"Could not (?:override|delete(?: from config)?) '([^']+)'", message):
+        return _unknown_override(wrong[1], overrides)
+    if wrong := re.search(r"Could not append to config. An item is already at '([^']+)'", message):
+        return f"{wrong[1]} exists already: leave out the '+'"
+    cause = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
+    return " ".join(line.strip() for line in [message.splitlines()[0], cause] if line.strip())
+
+
+def _unknown_override(key: str, overrides: list[str]) -> str:
+    """Lists what stands beside a key that does not exist, with the group choices that were asked for."""
+    if "@" in key or "/" in key:
+        return (
+            f"{key}: no such group; there are: {', '.join(GROUPS)}{did_you_mean(key.split('@')[0], GROUPS)}"
+        )
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    chosen = [o.input_line for o in parsed if o.key_or_group in GROUPS and o.is_sweep_override() is False]
+    try:
+        tree, _ = _composed(chosen)
+    except (HydraException, OmegaConfBaseException):
+        tree, _ = _composed([])
+    *parents, _ = key.split(".")
+    for depth, parent in enumerate(parents):
+        if not isinstance(tree, DictConfig) or parent not in tree:
+            return unknown_key(".".join(parents[: depth + 1]), _names(tree))
+        tree = tree[parent]
+    return unknown_key(key, _names(tree))
+
+
+def _names(tree: object) -> list[str]:
+    return (
+        [str(name) for name in tree if name not in ("_target_", "hydra")]
+        if isinstance(tree, DictConfig)
+        else []
+    )
+
+
+def _composed(overrides: list[str]) -> tuple[DictConfig, dict[str, str | None]]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
+        composed = compose("config", overrides=overrides, return_hydra_config=True)
+    chosen = dict(composed.hydra.runtime.choices)
+    OmegaConf.set_struct(composed, False)
+    del composed["hydra"]
+    OmegaConf.set_struct(composed, True)
+    return composed, chosen

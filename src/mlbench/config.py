@@ -1,0 +1,222 @@
+"""From a composed configuration to a checked one, and from that to the key of a run.
+
+Every value is checked before any data is read: fixed groups against the models below, a node with a
+`_target_` against the signature of what it names. Nothing here imports torch by itself.
+"""
+
+import hashlib
+import importlib
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from mlbench.errors import UserError, did_you_mean
+
+# Parameters that the experiment supplies; a configuration never names them.
+SUPPLIED = frozenset({"self", "task", "backbone", "loss", "params", "optimizer", "logits", "targets"})
+
+Node = dict[str, Any]  # a `_target_` and its options
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Open(Strict):
+    model_config = ConfigDict(extra="allow")
+
+
+class Train(Strict):
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    optimizer: Node
+    scheduler: Node
+    shuffle: bool
+    drop_last: bool
+    gradient_clip: float | None = Field(gt=0)
+    accumulate: int = Field(ge=1)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+    # How, not what: these do not enter the key.
+    accelerator: Literal["cpu", "gpu", "auto"]
+    devices: int = Field(ge=1)
+    strategy: Literal["auto", "ddp_spawn", "ddp_spawn_find_unused_parameters_true"]
+    threads: int | None = Field(ge=1)
+    checkpoint_seconds: float = Field(ge=0)
+
+
+MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds"})
+
+
+class Selection(Strict):
+    rule: Literal["last", "best", "oracle"]
+    metric: str
+    every: int = Field(ge=1)
+
+
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+class Paths(Strict):
+    outputs: Folder
+    cache: Folder
+
+
+class Config(Strict):
+    """A checked configuration. `choices` names what was chosen in each group, for people and folders."""
+
+    dataset: Node
+    method: Node
+    backbone: Node
+    loss: Node
+    split: Node
+    threshold: Node
+    train: Train
+    selection: Selection
+    logger: Node
+    seed: int = Field(ge=0, lt=2**32)
+    force: bool
+    paths: Paths
+    choices: dict[str, str]
+
+
+def check(composed: DictConfig, choices: dict[str, str]) -> Config:
+    """The typed, resolved configuration, with every option of every `_target_` filled in and checked."""
+    tree = OmegaConf.to_container(composed, resolve=True)
+    for path, missing in _missing(tree):
+        raise UserError(f"{path} is needed and not given: {path}={missing}")
+    tree = {key: _checked(value, key) for key, value in tree.items()}
+    return _validated(Config, tree | {"choices": choices}, "")
+
+
+def science(config: Config, data: Node) -> Node:
+    """All that defines what a run measures; `data` is the data set's identity, checksum included."""
+    return {
+        "data": data,
+        "method": config.method,
+        "backbone": config.backbone,
+        "loss": config.loss,
+        "split": config.split,
+        "threshold": config.threshold,
+        "train": config.train.model_dump(exclude=set(MACHINE)),
+        "selection": config.selection.model_dump(),
+        "seed": config.seed,
+    }
+
+
+def fingerprint(content: Node) -> str:
+    """Sixteen hexadecimal digits that change when anything in `content` does."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def target(node: Node) -> Callable | None:
+    """What a node's `_target_` names."""
+    return None if node["_target_"] is None else _located(node["_target_"])
+
+
+def options(node: Node) -> Node:
+    return {key: value for key, value in node.items() if key != "_target_"}
+
+
+def _checked(value: Any, path: str) -> Any:
+    """Checks every node with a `_target_`, innermost first.
+
+    A node inside another, such as a reader inside a data set, gets some of its arguments from there.
+    """
+    if isinstance(value, list):
+        return [_checked(item, f"{path}[{i}]") for i, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    value = {key: _checked(item, f"{path}.{key}") for key, item in value.items()}
+    if value.get("_target_") is None:
+        return value
+    given = options(value)
+    try:
+        model = _signature_model(value["_target_"], frozenset(given) if "." in path else None)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise UserError(f"{path}._target_={value['_target_']}: cannot be imported: {error}") from error
+    return {"_target_": value["_target_"]} | _validated(model, given, path).model_dump()
+
+
+@cache
+def _located(path: str) -> Callable:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+@cache
+def _signature_model(path: str, given: frozenset[str] | None) -> type[BaseModel]:
+    """A model with one field a parameter, so that options are checked as a call would take them.
+
+    With `given`, arguments that are not among them may come from elsewhere.
+    """
+    function = _located(path)
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
+    fields, open_ended = {}, False
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            open_ended = True
+        elif parameter.kind is parameter.VAR_POSITIONAL or name in SUPPLIED:
+            continue
+        elif parameter.default is not parameter.empty:
+            fields[name] = (hints.get(name, Any), parameter.default)
+        elif given is None or name in given:
+            fields[name] = (hints.get(name, Any), ...)
+    return create_model(path.rpartition(".")[2], __base__=Open if open_ended else Strict, **fields)
+
+
+def _validated(model: type[BaseModel], given: Node, path: str) -> BaseModel:
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise UserError(_sentence(error.errors()[0], model, path)) from None
+
+
+def _sentence(error: dict, model: type[BaseModel], path: str) -> str:
+    """One line from the first of pydantic's complaints: the key, what was given, what is valid."""
+    location = [str(part) for part in error["loc"]]
+    key = ".".join([path, *location]).lstrip(".")
+    if error["type"] == "extra_forbidden":
+        for part in location[:-1]:
+            model = model.model_fields[part].annotation
+        return unknown_key(key, [name for name in model.model_fields if name != "choices"])
+    if error["type"] == "missing":
+        return f"{key} is needed and not given"
+    message = error["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return f"{_shown_key(key, model)}={_shown(error['input'])}: {message}"
+
+
+def _shown_key(key: str, model: type[BaseModel]) -> str:
+    """`key` without the names that pydantic adds for the members of a union."""
+    parts = key.split(".")
+    while len(parts) > 1 and parts[-1] in {"int", "float", "str", "bool", "none"}:
+        parts.pop()
+    return ".".join(
+        part for part in parts if not part.startswith(("list[", "tuple[", "dict[", "is-instance"))
+    )
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def unknown_key(key: str, valid: list[str]) -> str:
+    """The sentence for a key that does not exist, with the keys that do."""
+    parent, _, name = key.rpartition(".")
+    known = ", ".join(sorted(valid)) or "none"
+    return f"{key}: no such key; {parent or 'the top level'} has: {known}{did_you_mean(name, valid)}"
+
+
+def _missing(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Paths of the values marked `???`, with a hint at what to write there."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _missing(value, f"{path}.{key}".lstrip("."))
+    elif tree == "???":
+        yield path, "my-file" if path.endswith(("path", "xml")) else "..."

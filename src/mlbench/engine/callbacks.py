@@ -1,0 +1,201 @@
+"""What happens around a stage's epochs: keep the best one, save and stop between chunks, show progress."""
+
+import contextlib
+import math
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, Trainer
+
+from mlbench.data.vectors import Vectors
+from mlbench.engine.lit import Lit
+from mlbench.engine.score import score_part
+from mlbench.evaluation.suite import METRICS, measure
+from mlbench.evaluation.thresholds import Threshold
+
+
+@dataclass
+class Watch:
+    """One selection rule: look at a metric on a part, keep the epoch where it was best, the first if tied.
+
+    A threshold rule that is fitted is fitted on the very scores that are looked at.
+    """
+
+    rule: str  # best | oracle
+    part: str
+    data: Vectors
+    metric: str
+    threshold: Threshold
+    kept: dict[str, Any] = field(default_factory=dict)  # epoch, value and state of the best epoch so far
+
+    def look(self, lit: Lit, all_gather: Callable) -> float:
+        world = lit.trainer.world_size
+        scores = score_part(lit.module, self.data, lit.global_rank, world, all_gather)
+        self.threshold.fit(scores, self.data.targets)
+        value = measure(self.metric, scores, self.threshold.label_sets(scores), self.data.targets)
+        sign = 1 if METRICS[self.metric].better == "high" else -1
+        if not math.isnan(value) and (not self.kept or sign * value > sign * self.kept["value"]):
+            state = {name: tensor.detach().cpu().clone() for name, tensor in lit.module.state_dict().items()}
+            self.kept = {"epoch": lit.epoch + 1, "value": value, "state": state}
+        return value
+
+
+class Select(Callback):
+    """Looks at every `every`-th epoch and at the last."""
+
+    def __init__(self, watches: list[Watch], every: int):
+        self.watches = watches
+        self.every = every
+
+    def on_train_start(self, trainer: Trainer, lit: Lit) -> None:
+        for watch in self.watches:
+            watch.data = watch.data.to(lit.device)
+
+    def on_train_epoch_end(self, trainer: Trainer, lit: Lit) -> None:
+        finished = lit.epoch + 1
+        if lit.stopping or (finished % self.every and finished != lit.plan.epochs):
+            return
+        for watch in self.watches:
+            # Lightning calls the module's hook, which writes the epoch's row, after this one.
+            lit.looks[f"{watch.part}_{watch.metric}"] = watch.look(lit, lit.all_gather)
+
+
+class Save(Callback):
+    """Checkpoints between two chunks once `seconds` have passed, or when asked to stop; then stops."""
+
+    def __init__(self, path: Path, seconds: float, watches: list[Watch], report: Callable | None = None):
+        self.path = path
+        self.seconds = seconds
+        self.watches = watches
+        self.report = report
+        self.asked_to_stop = False
+
+    def on_train_start(self, trainer: Trainer, lit: Lit) -> None:
+        self.saved = time.monotonic()
+        self.started = self.saved - lit.state.get("seconds", 0.0)
+        self._handlers = catch_signals(self.stop)
+
+    def on_train_batch_start(self, trainer: Trainer, lit: Lit, chunk: Any, chunk_index: int) -> None:
+        if "generators" in lit.state:  # as late as can be: nothing may draw between this and the next step
+            set_generators(lit.state.pop("generators"))
+        due = self.asked_to_stop or time.monotonic() - self.saved >= self.seconds
+        if trainer.world_size > 1:
+            due = trainer.strategy.reduce_boolean_decision(due, all=False)
+            self.asked_to_stop = trainer.strategy.reduce_boolean_decision(self.asked_to_stop, all=False)
+        if due:
+            self._save(trainer, lit)
+        if self.asked_to_stop:
+            lit.stopping = trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, lit: Lit) -> None:
+        restore_signals(self._handlers)
+        if trainer.is_global_zero and not lit.stopping:
+            kept = {watch.rule: watch.kept for watch in self.watches}
+            result = {"last": lit.module.state_dict(), "kept": kept, "history": lit.history}
+            write(self.path.with_suffix(".pt"), result | {"seconds": time.monotonic() - self.started})
+
+    def on_exception(self, trainer: Trainer, lit: Lit, exception: BaseException) -> None:
+        restore_signals(getattr(self, "_handlers", {}))
+
+    def stop(self, *_: Any) -> None:
+        if self.asked_to_stop:  # asked twice: at once
+            raise KeyboardInterrupt
+        self.asked_to_stop = True
+
+    def _save(self, trainer: Trainer, lit: Lit) -> None:
+        if trainer.is_global_zero:
+            state = lit.checkpoint() | {
+                "kept": {watch.rule: watch.kept for watch in self.watches},
+                "generators": generators(),
+                "precision": trainer.precision_plugin.state_dict(),
+                "seconds": time.monotonic() - self.started,
+            }
+            write(self.path, state)
+            if self.report:
+                self.report(lit.history)
+        self.saved = time.monotonic()
+
+
+class Progress(Callback):
+    """One bar: epoch, loss, time left. Only on a terminal."""
+
+    def __init__(self, label: str):
+        self.label = label
+        self.bar = None
+
+    def on_train_start(self, trainer: Trainer, lit: Lit) -> None:
+        if not (trainer.is_global_zero and sys.stderr.isatty()):
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+        self.chunks = trainer.train_dataloader.chunks
+        self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
+        self.task = self.bar.add_task(self.label, total=lit.plan.epochs * self.chunks)
+        self.bar.start()
+
+    def on_train_batch_end(self, trainer: Trainer, lit: Lit, *_: Any) -> None:
+        if self.bar:
+            loss = f"{lit.history[-1]['loss']:.4f}" if lit.history else "-"
+            text = f"{self.label} · epoch {lit.epoch + 1}/{lit.plan.epochs} · loss {loss}"
+            self.bar.update(self.task, completed=lit.epoch * self.chunks + lit.chunk, description=text)
+
+    def on_train_end(self, trainer: Trainer, lit: Lit) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, lit: Lit, exception: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self.bar:
+            self.bar.stop()
+            self.bar = None
+
+
+def write(path: Path, content: Any) -> None:
+    """Whole or not at all: a temporary name, then a rename."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        torch.save(content, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def generators() -> dict[str, Any]:
+    """The state of every global generator a method may draw from."""
+    state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}  # noqa: NPY002
+    return state | ({"cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_available() else {})
+
+
+def set_generators(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def catch_signals(handler: Callable) -> dict[int, Any]:
+    """Hands Ctrl-C and SIGTERM to `handler`; what was there before is returned."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def restore_signals(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        with contextlib.suppress(TypeError, ValueError):  # a handler that was not set from Python
+            signal.signal(number, handler)

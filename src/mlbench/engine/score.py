@@ -1,0 +1,75 @@
+"""Scores of a whole part, on one device or sharded over several and gathered by instance."""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlbench.config import Train
+from mlbench.data.vectors import Vectors
+from mlbench.methods.base import Method
+
+ROWS = 1024  # scored at once; fixed, so that a row's scores never depend on the machine
+
+
+@torch.no_grad()
+def score_rows(method: Method, data: Vectors, rows: Tensor) -> Tensor:
+    """Scores of some rows, (len(rows), L), with the method in evaluation mode and left as it was."""
+    training = method.training
+    method.eval()
+    scores = [method.scores(data.batch(index)) for index in rows.split(ROWS)]
+    method.train(training)
+    labels = data.targets.shape[1]
+    return torch.cat(scores).float() if scores else torch.zeros(0, labels, device=rows.device)
+
+
+def gather(positions: Tensor, scores: Tensor, length: int, all_gather: Callable[[Tensor], Tensor]) -> Tensor:
+    """Scores of all `length` instances in order, from every rank's own share.
+
+    Ranks may hold different numbers of rows and the same row may come twice: shares are padded to one size,
+    put where their position says, and a duplicate overwrites itself.
+    """
+    sizes = all_gather(torch.tensor([len(positions)], device=scores.device)).reshape(-1)
+    longest = int(sizes.max())
+    padding = longest - len(positions)
+    padded = all_gather(torch.cat([scores, scores.new_zeros(padding, scores.shape[1])]))
+    places = all_gather(torch.cat([positions, positions.new_full((padding,), length)]))
+    out = scores.new_full((length + 1, scores.shape[1]), torch.nan)
+    out[places.reshape(-1)] = padded.reshape(-1, scores.shape[1])
+    return out[:length]
+
+
+def score_part(
+    method: Method, data: Vectors, rank: int = 0, world: int = 1, all_gather: Callable | None = None
+) -> Tensor:
+    """Scores of a part; with several ranks each does its share and all get the whole."""
+    rows = torch.arange(rank, len(data), world, device=data.targets.device)
+    scores = score_rows(method, data, rows)
+    return scores if world == 1 else gather(rows, scores, len(data), all_gather)
+
+
+def score(jobs: list[tuple[Method, Vectors]], train: Train) -> list[Tensor]:
+    """Scores of each job on the CPU, on as many devices as training uses."""
+    from lightning.fabric import Fabric
+
+    if train.devices == 1:
+        device = device_of(train)
+        return [score_part(method.to(device), data.to(device)).cpu() for method, data in jobs]
+    fabric = Fabric(accelerator=train.accelerator, devices=train.devices, strategy="ddp_spawn")
+    return [
+        torch.from_numpy(scores) for scores in fabric.launch(functools.partial(_score_on_rank, jobs=jobs))
+    ]
+
+
+def device_of(train: Train) -> torch.device:
+    gpu = train.accelerator == "gpu" or (train.accelerator == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if gpu else "cpu")
+
+
+def _score_on_rank(fabric: "Fabric", jobs: list[tuple[Method, Vectors]]) -> list[np.ndarray]:  # noqa: F821
+    """Arrays, not tensors: a tensor would stay behind in the memory of a process that is about to end."""
+    share = fabric.global_rank, fabric.world_size, fabric.all_gather
+    scored = [score_part(method.to(fabric.device), data.to(fabric.device), *share) for method, data in jobs]
+    return [scores.cpu().numpy() for scores in scored]

@@ -1,0 +1,63 @@
+"""All stages of a method, and the model that each selection rule leaves."""
+
+import copy
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlbench.assemble import Pieces
+from mlbench.config import Config
+from mlbench.data.vectors import Vectors
+from mlbench.engine.callbacks import Watch
+from mlbench.engine.fit import fit
+from mlbench.errors import UserError
+from mlbench.methods.base import Method
+from mlbench.seeding import derive
+
+
+@dataclass(frozen=True)
+class Trained:
+    models: dict[str, Method]  # selection rule -> the method as it is to be scored
+    selected: dict[str, dict[str, float]]  # selection rule -> epoch, and the value it was selected by
+    history: dict[str, list[dict[str, float]]]  # stage -> a row an epoch
+    seconds: dict[str, float]  # stage -> training time
+
+
+def train(method: Method, parts: dict[str, Vectors], config: Config, pieces: Pieces, folder: Path) -> Trained:
+    """One fit a stage, in order. The method sees every part but the test part."""
+    selection = config.selection
+    looks = {"best": "validation"} | ({"oracle": "test"} if selection.rule == "oracle" else {})
+    watches = [
+        Watch(rule, part, parts[part], selection.metric, pieces.threshold())
+        for rule, part in looks.items()
+        if part in parts
+    ]
+    visible = {part: vectors for part, vectors in parts.items() if part != "test"}
+    history, seconds = {}, {}
+    for number, stage in enumerate(method.stages(visible)):
+        outcome = fit(
+            stage,
+            config.train,
+            selection,
+            seed=derive(config.seed, "stage", number, stage.name),
+            path=folder / "stages" / f"{number}-{stage.name}",
+            watches=watches,
+            label=f"{config.choices['dataset']} · {config.choices['method']} · {stage.name}",
+            report=functools.partial(pieces.tracker.log, stage.name),
+        )
+        history[stage.name], seconds[stage.name] = outcome.history, outcome.seconds
+
+    models = {"last": method}
+    kept = {rule: kept for rule, kept in outcome.kept.items() if kept}
+    for rule, best in kept.items():
+        stage.module.load_state_dict(best["state"])
+        models[rule] = copy.deepcopy(method)
+    stage.module.load_state_dict(outcome.last)
+    if stage.solve:  # no epochs to choose from: every rule means the one model
+        models |= {watch.rule: method for watch in watches}
+    if selection.rule not in models:
+        raise UserError(f"selection.metric={selection.metric} was undefined in every epoch; choose another")
+    selected = {
+        rule: {"epoch": best["epoch"], selection.metric: best["value"]} for rule, best in kept.items()
+    }
+    return Trained(models, selected, history, seconds)

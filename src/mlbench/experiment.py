@@ -1,0 +1,159 @@
+"""The spine: data → method → stages → scores → metrics → record. Reads top to bottom."""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlbench.assemble import Pieces, assemble
+from mlbench.config import Config, Node, fingerprint, science
+from mlbench.data.datasets import Loaded
+from mlbench.data.instances import statistics
+from mlbench.data.scaling import scale
+from mlbench.data.task import Modality, Task
+from mlbench.data.vectors import Vectors
+from mlbench.engine.score import score
+from mlbench.engine.train import train
+from mlbench.errors import UserError
+from mlbench.evaluation.suite import evaluate, per_label
+from mlbench.methods.base import Method
+from mlbench.results import store
+from mlbench.results.record import Record, machine, peak_memory, revision, versions
+from mlbench.seeding import derive, seed_everything
+
+
+def run(config: Config) -> tuple[Record, Path]:
+    """Runs the experiment, or finds the same one finished before; the record, and its path."""
+    pieces = assemble(config)
+    data = pieces.dataset.identity(config.paths.cache)
+    key = fingerprint(science(config, data))
+    folder = store.folder(config.paths.outputs, pieces.dataset.name, config.choices["method"], key)
+    with store.claim(folder):
+        if config.force:
+            store.clear(folder)
+        record = store.finished(folder)
+        if record is None:
+            try:
+                record = execute(config, pieces, data, key, folder)
+            except BaseException as error:
+                pieces.tracker.stop()
+                if not isinstance(error, KeyboardInterrupt):
+                    store.fail(folder, error)
+                raise
+    return record, folder / "record.json"
+
+
+def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) -> Record:
+    """Trains, scores and measures; the record is written last."""
+    started = datetime.now(UTC)
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    loaded = pieces.dataset.load(config.paths.cache)
+    rows = pieces.split(loaded.instances.targets, loaded.official, config.seed)
+    parts = prepare(loaded, rows, pieces.dataset)
+    task = describe(loaded, rows, pieces.dataset)
+    seed_everything(derive(config.seed, "method"))
+    method = pieces.method(task)
+
+    settings = config.model_dump(mode="json")
+    store.begin(folder, settings)
+    pieces.tracker.start(key, f"{task.name}/{config.choices['method']}/{config.seed}", settings, folder)
+    trained = train(method, parts, config, pieces, folder)
+    clock = time.monotonic()
+    measured = measure(trained.models, parts, config, pieces)
+    save_scores(folder / "scores.npz", measured, parts["test"])
+
+    shown = measured[config.selection.rule]
+    record = Record(
+        key=key,
+        choices=config.choices,
+        seed=config.seed,
+        rule=config.selection.rule,
+        metrics={rule: result.metrics for rule, result in measured.items()},
+        per_label={"label": list(task.labels)} | shown.per_label,
+        thresholds={rule: result.cuts for rule, result in measured.items()},
+        selected=trained.selected,
+        parts={part: len(vectors) for part, vectors in parts.items()},
+        data=data | {"statistics": statistics(loaded.instances)},
+        config=settings,
+        seconds=trained.seconds | {"scoring": time.monotonic() - clock},
+        peak_memory_bytes=peak_memory(),
+        started=started.isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+        machine=machine(),
+        revision=revision(),
+    )
+    store.finish(folder, record, trained.history)
+    pieces.tracker.finish(folder / "record.json", record.metrics)
+    return record
+
+
+def prepare(loaded: Loaded, rows: dict[str, np.ndarray], dataset: Any) -> dict[str, Vectors]:
+    """The parts of the split, scaled by what the training rows show."""
+    if not loaded.instances.feature_names:
+        raise UserError(f"dataset={dataset.name} has labels only, no features to learn from")
+    features = scale(loaded.instances.features, rows["train"], dataset.scaling)
+    instances = dataclasses.replace(loaded.instances, features=features)
+    return {part: Vectors.from_instances(instances, own) for part, own in rows.items()}
+
+
+def describe(loaded: Loaded, rows: dict[str, np.ndarray], dataset: Any) -> Task:
+    instances = loaded.instances
+    ranges = instances.modalities or {"features": (0, len(instances.feature_names))}
+    training = instances.targets[rows["train"]]
+    return Task(
+        name=dataset.name,
+        labels=instances.labels,
+        modalities=tuple(Modality(name, start, stop) for name, (start, stop) in ranges.items()),
+        instances=len(training),
+        positives=tuple(int(count) for count in training.sum(axis=0, dtype=np.int64)),
+        kind=dataset.kind,
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    scores: Tensor  # (N, L) of the test part
+    metrics: dict[str, float]
+    per_label: dict[str, list]
+    cuts: Any
+
+
+def measure(
+    models: dict[str, Method], parts: dict[str, Vectors], config: Config, pieces: Pieces
+) -> dict[str, Measured]:
+    """Scores, label sets and metrics of the test part, for the model of each selection rule."""
+    rule = pieces.threshold()
+    fit_part = {"training": "train", "validation": "validation"}[rule.fit_on] if rule.fitted else None
+    wanted = [parts["test"]] + ([parts[fit_part]] if fit_part else [])
+    scored = score([(model, data) for model in models.values() for data in wanted], config.train)
+    measured, targets = {}, parts["test"].targets
+    for number, name in enumerate(models):
+        scores, *fitting = scored[number * len(wanted) : (number + 1) * len(wanted)]
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise UserError(
+                f"method={config.choices['method']} gave scores that are no probabilities (or NaN)"
+            )
+        threshold = pieces.threshold()
+        if fitting:
+            threshold.fit(fitting[0], parts[fit_part].targets)
+        label_sets = threshold.label_sets(scores)
+        metrics = {f"{m}{threshold.suffix}": v for m, v in evaluate(scores, label_sets, targets).items()}
+        by_label = per_label(scores, label_sets, targets)
+        measured[name] = Measured(scores, metrics, by_label, threshold.cuts(scores))
+    return measured
+
+
+def save_scores(path: Path, measured: dict[str, Measured], test: Vectors) -> None:
+    """Scores by selection rule, with the rows' numbers in the data set and their true labels."""
+    temporary = path.with_suffix(".tmp.npz")
+    scores = {rule: result.scores.numpy() for rule, result in measured.items()}
+    np.savez(temporary, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **scores)
+    temporary.replace(path)

@@ -1,0 +1,12 @@
+"""Binary cross-entropy."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def bce(logits: Tensor, targets: Tensor, pos_weight: float | list[float] | None) -> Tensor:
+    """−[w·y·log σ(z) + (1 − y)·log(1 − σ(z))], mean over instances and labels; w weighs positive entries."""
+    if pos_weight is not None:
+        pos_weight = torch.as_tensor(pos_weight, dtype=logits.dtype, device=logits.device)
+    return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=pos_weight)

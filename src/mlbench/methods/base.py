@@ -1,0 +1,62 @@
+"""What a method is: a plain torch module that learns a task. No Lightning, no logging in here."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from mlbench.data.task import Kind, Task
+from mlbench.data.vectors import Batch, Vectors
+
+Backbone = Callable[[Task], nn.Module]  # builds a module that maps (B, d) to (B, width)
+Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, targets) -> scalar
+Parts = Mapping[str, Vectors]  # the parts a method may see; the test part is never among them
+
+
+@dataclass(frozen=True)
+class Requires:
+    """What a task must offer, as data, so that an impossible pair is refused before any data is read."""
+
+    kinds: frozenset[Kind] = frozenset({"vector"})
+    modalities: int = 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One fit inside a method's training.
+
+    `module` offers `loss(batch)`; its parameters are what is trained. Whatever is None comes from
+    conf/train. A stage with `solve` has no gradient: solve(data) sets the module's buffers in closed form.
+    """
+
+    name: str
+    module: nn.Module
+    data: Vectors
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: dict[str, Any] | None = None
+    scheduler: dict[str, Any] | None = None
+    selects: bool = True  # keep the best epoch by validation scores; False for teachers and pre-training
+    solve: Callable[[Vectors], None] | None = None
+
+
+class Method(nn.Module):
+    """Subclass with `__init__(self, task, backbone, loss, own hyper-parameters)`; take only what is used."""
+
+    requires: ClassVar[Requires] = Requires()
+
+    def stages(self, data: Parts) -> Iterator[Stage]:
+        """The fits that train this method, in order. A later one may use what an earlier one learned."""
+        yield Stage("train", self, data["train"])
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The scalar that a training step descends."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss: it must yield its own stages")
+
+    def scores(self, batch: Batch) -> Tensor:
+        """One probability per label, (B, L), in [0, 1]. Sees batch.x only."""
+        raise NotImplementedError(f"{type(self).__name__} has no scores")
+
+    def after_step(self) -> None:
+        """Called after every optimiser step: momentum encoders, queues."""

@@ -1,0 +1,24 @@
+"""Empirical risk minimisation: a backbone, a linear head, a loss on its logits."""
+
+from torch import Tensor, nn
+
+from mlbench.data.task import Task
+from mlbench.data.vectors import Batch
+from mlbench.methods.base import Backbone, Loss, Method
+
+
+class ERM(Method):
+    def __init__(self, task: Task, backbone: Backbone, loss: Loss):
+        super().__init__()
+        self.backbone = backbone(task)
+        self.head = nn.Linear(self.backbone.width, len(task.labels))
+        self.objective = loss
+
+    def logits(self, batch: Batch) -> Tensor:
+        return self.head(self.backbone(batch.x))
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.objective(self.logits(batch), batch.targets)
+
+    def scores(self, batch: Batch) -> Tensor:
+        return self.logits(batch).sigmoid()

@@ -1,0 +1,108 @@
+"""The one file that says what a run was and what it measured."""
+
+import json
+import math
+import os
+import platform
+import resource
+import subprocess
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("mlbench", "torch", "lightning", "hydra-core", "torchmetrics", "numpy", "scipy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Record:
+    """`metrics` maps a selection rule to its metrics on the test part; `rule` is the one to show."""
+
+    key: str
+    choices: dict[str, str]
+    seed: int
+    rule: str
+    metrics: dict[str, dict[str, float]]
+    per_label: dict[str, list]  # label names, and support, F1, AP, AUC under `rule`
+    thresholds: dict[str, Any]  # rule -> the cut or cuts
+    selected: dict[str, dict[str, float]]  # rule -> epoch, and the value it was selected by
+    parts: dict[str, int]  # instances in each part of the split
+    data: dict[str, Any]  # name, checksum, statistics
+    config: dict[str, Any]
+    seconds: dict[str, float]  # of each stage, and of scoring
+    peak_memory_bytes: int
+    started: str
+    finished: str
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    revision: str | None = None
+
+    def write(self, path: Path) -> None:
+        """Last of all, by rename: a record that exists is whole."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> "Record":
+        content = json.loads(path.read_text())
+        for metrics in content["metrics"].values():  # JSON has no NaN
+            metrics.update({name: math.nan for name, value in metrics.items() if value is None})
+        return cls(**content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Whole or not at all. Undefined numbers are written as null."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w") as file:
+            json.dump(_plain(content), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+
+
+def machine() -> dict[str, Any]:
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+    }
+
+
+def revision() -> str | None:
+    """The git commit of the code that ran, `+` when it had local changes; None outside a checkout."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        dirty = subprocess.run(
+            [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(key): _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content if isinstance(content, str | int | float | bool | None) else str(content)

@@ -1,0 +1,102 @@
+"""Runs on disk: one folder each, claimed while it works, finished once its record is there."""
+
+import contextlib
+import json
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
+
+from mlbench.errors import UserError
+from mlbench.results.record import Record, write_json
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def folder(outputs: Path, dataset: str, method: str, key: str) -> Path:
+    return outputs / dataset / method / key
+
+
+@contextlib.contextmanager
+def claim(run: Path) -> Iterator[None]:
+    """One process works on a run; another asked for the same waits here. A dead process holds nothing."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(run / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"mlbench: waiting for another process that works on {run}", file=sys.stderr)
+            lock.acquire()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {run} ({error.strerror}); choose another folder with paths.outputs=..."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def finished(run: Path) -> Record | None:
+    """The run's record, if there is a whole one."""
+    path = run / "record.json"
+    try:
+        return Record.read(path)
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, TypeError) as error:
+        raise UserError(f"{path} is not a record ({error}): remove it to run again") from error
+
+
+def begin(run: Path, config: dict[str, Any]) -> None:
+    OmegaConf.save(OmegaConf.create(config), run / "config.yaml")
+
+
+def finish(run: Path, record: Record, history: dict[str, list[dict[str, float]]]) -> None:
+    """The history of every stage, a JSON line an epoch; the record, and with it the run, last."""
+    rows = [json.dumps({"stage": stage} | row) for stage, epochs in history.items() for row in epochs]
+    (run / "history.jsonl").write_text("".join(f"{row}\n" for row in rows))
+    record.write(run / "record.json")
+    (run / "failed.json").unlink(missing_ok=True)
+
+
+def clear(run: Path) -> None:
+    """Forgets what an earlier run left, its checkpoints first."""
+    shutil.rmtree(run / "stages", ignore_errors=True)
+    for name in ("record.json", "failed.json", "history.jsonl", "scores.npz"):
+        (run / name).unlink(missing_ok=True)
+
+
+def fail(run: Path, error: BaseException) -> None:
+    """Notes why a run failed; the next time it is tried again."""
+    reason = {
+        "reason": str(error) or type(error).__name__,
+        "type": type(error).__name__,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "traceback": traceback.format_exc(),
+    }
+    with contextlib.suppress(OSError):  # the disk may be what failed
+        write_json(run / "failed.json", reason)
+
+
+def records(outputs: Path) -> "pandas.DataFrame":
+    """All finished runs under a folder, a row each: choices, seed, key, path and the shown metrics."""
+    import pandas
+
+    rows = []
+    for path in sorted(outputs.glob("*/*/*/record.json")):
+        record = Record.read(path)
+        shown = record.metrics[record.rule]
+        rows.append(
+            {**record.choices, "seed": record.seed, "key": record.key, "rule": record.rule, "path": path}
+            | shown
+        )
+    return pandas.DataFrame(rows)
