@@ -4,8 +4,10 @@ import json
 import math
 import os
 import platform
+import re
 import resource
 import subprocess
+import sys
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +28,7 @@ class Record:
     per_label: dict[str, list]  # label names, and support, F1, AP, AUC under `rule`
     thresholds: dict[str, Any]  # rule -> the cut or cuts
     selected: dict[str, dict[str, float]]  # rule -> epoch, and the value it was selected by
+    facts: dict[str, float]  # what the method has to say of its training
     parts: dict[str, int]  # instances in each part of the split
     data: dict[str, Any]  # name, checksum, statistics
     config: dict[str, Any]
@@ -46,6 +49,8 @@ class Record:
         content = json.loads(path.read_text())
         for metrics in content["metrics"].values():  # JSON has no NaN
             metrics.update({name: math.nan for name, value in metrics.items() if value is None})
+        for name, values in content["per_label"].items():
+            content["per_label"][name] = [math.nan if value is None else value for value in values]
         return cls(**content)
 
 
@@ -81,21 +86,26 @@ def machine() -> dict[str, Any]:
 
 def revision() -> str | None:
     """The git commit of the code that ran, `+` when it had local changes; None outside a checkout."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here)]
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parents[1]), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        dirty = subprocess.run(
-            [*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True
-        )
+        git("ls-files", "--error-unmatch", str(here))  # site-packages may lie in a checkout too
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".", ":/conf") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return commit.stdout.strip() + ("+" if dirty.stdout.strip() else "")
 
 
 def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage on Linux would give the largest of this process and of what started it
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
 
 
 def _plain(content: Any) -> Any:

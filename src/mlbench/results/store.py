@@ -52,8 +52,9 @@ def finished(run: Path) -> Record | None:
         return Record.read(path)
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, TypeError) as error:
-        raise UserError(f"{path} is not a record ({error}): remove it to run again") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a foreign file, or half of one
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} is not a record ({reason}); remove it to run again") from error
 
 
 def begin(run: Path, config: dict[str, Any]) -> None:
@@ -93,7 +94,7 @@ def records(outputs: Path) -> "pandas.DataFrame":
 
     rows = []
     for path in sorted(outputs.glob("*/*/*/record.json")):
-        record = Record.read(path)
+        record = finished(path.parent)
         shown = record.metrics[record.rule]
         rows.append(
             {**record.choices, "seed": record.seed, "key": record.key, "rule": record.rule, "path": path}

@@ -1,9 +1,15 @@
 """Where a run is mirrored while it goes on. The record on disk is the truth; a tracker never stops a run."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from mlbench.errors import UserError
+
+SECONDS_TO_START = 10  # a server that does not answer is given up
+SECONDS_TO_FINISH = 60  # what was not sent by then stays in the run's folder, for `wandb sync`
 
 
 class Tracker(Protocol):
@@ -45,39 +51,44 @@ class WandB:
         tags: list[str],
         mode: Literal["offline", "online", "disabled"],
     ):
+        try:
+            import wandb
+        except ImportError as error:
+            raise UserError(
+                f"logger=wandb: wandb cannot be imported ({error}); pip install wandb, or logger=local"
+            ) from error
+        self.wandb = wandb
         self.settings = {"project": project, "entity": entity, "group": group, "tags": tags, "mode": mode}
         self.run = None
         self.logged: dict[str, int] = {}
 
     def start(self, key: str, name: str, config: dict[str, Any], folder: Path) -> None:
-        import wandb
-
-        common = {"id": key, "name": name, "config": config, "dir": folder, "resume": "allow"}
-        silent = {"silent": True, "init_timeout": 20, "console": "off"}
+        about = {"id": key, "name": name, "config": config, "dir": folder, "resume": "allow"}
+        bounds = {"init_timeout": SECONDS_TO_START, "finish_timeout": SECONDS_TO_FINISH}
         try:
-            self.run = wandb.init(**common, **self.settings, settings=wandb.Settings(**silent))
+            self.wandb.setup(self.wandb.Settings(silent=True, console="off", **bounds))
+            self.run = self.wandb.init(**about, **self.settings, reinit="create_new")
         except Exception as error:  # whatever the network or the server does, the run goes on
             if self.settings["mode"] != "online":
                 return self._lost(error)
-            print(
-                f"mlbench: W&B cannot be reached ({_first_line(error)}); recording offline", file=sys.stderr
-            )
+            self._lost(error, "recording offline")
             self.settings["mode"] = "offline"
             self.start(key, name, config, folder)
 
     def log(self, stage: str, history: Sequence[dict[str, float]]) -> None:
-        for row in history[self.logged.get(stage, 0) :]:
-            self._try(lambda row=row: self.run.log({f"{stage}/{name}": value for name, value in row.items()}))
+        first = sum(seen for other, seen in self.logged.items() if other != stage)
+        for row in range(self.logged.get(stage, 0), len(history)):
+            values = {f"{stage}/{name}": value for name, value in history[row].items()}
+            # Numbered, so that W&B leaves out those that it has from before a run was resumed.
+            self._try(lambda values=values, step=first + row: self.run.log(values, step=step))
         self.logged[stage] = len(history)
 
     def finish(self, record: Path, metrics: dict[str, dict[str, float]]) -> None:
-        import wandb
-
         def mirror() -> None:
             for rule, values in metrics.items():
                 self.run.summary.update({f"test/{rule}/{name}": value for name, value in values.items()})
-            artifact = wandb.Artifact(f"record-{self.run.id}", type="record")
-            artifact.add_file(str(record))
+            artifact = self.wandb.Artifact(f"record-{self.run.id}", type="record")
+            artifact.add_file(str(record), policy="immutable")  # else copied into the home folder
             self.run.log_artifact(artifact)
             self.run.finish()
 
@@ -94,9 +105,11 @@ class WandB:
         except Exception as error:  # see start
             self._lost(error)
 
-    def _lost(self, error: Exception) -> None:
-        print(f"mlbench: W&B gave up ({_first_line(error)}); the run goes on without it", file=sys.stderr)
+    def _lost(self, error: Exception, then: str = "the run goes on without it") -> None:
+        print(f"mlbench: W&B gave up ({_first_line(error)}); {then}", file=sys.stderr)
         self.run = None
+        with contextlib.suppress(Exception):
+            self.wandb.teardown()  # what is left of the run, whose id its service would keep
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,102 @@
+"""Small problems, the shipped pieces built for them, and training without a trainer."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from mlbench.assemble import Pieces, assemble
+from mlbench.compose import configure
+from mlbench.data.instances import Instances
+from mlbench.data.task import Modality, Task
+from mlbench.data.vectors import Vectors
+
+WIDTH = 6  # columns of a modality
+
+
+def make_problem(rows=16, labels=5, modalities=4, sparsely=False, seed=0) -> tuple[Task, Vectors]:
+    """A task and its data; every label occurs, and so does its absence, as far as the rows suffice."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(rows, modalities * WIDTH)).astype(np.float32)
+    features[rng.random(features.shape) < 0.5] = 0
+    targets = (rng.random((rows, labels)) < 0.4).astype(np.uint8)
+    targets[:2] = np.stack([np.arange(labels) % 2, np.arange(labels) % 2 == 0])[:rows]
+    instances = Instances(
+        features=sparse.csr_matrix(features) if sparsely else features,
+        targets=targets,
+        labels=tuple(f"label{number}" for number in range(labels)),
+        feature_names=tuple(map(str, range(features.shape[1]))),
+    )
+    data = Vectors.from_instances(instances, np.arange(rows))
+    return task_of(data, modalities), data
+
+
+def task_of(data: Vectors, modalities=4) -> Task:
+    return Task(
+        name="small",
+        labels=tuple(f"label{number}" for number in range(data.targets.shape[1])),
+        modalities=tuple(Modality(f"m{m}", m * WIDTH, (m + 1) * WIDTH) for m in range(modalities)),
+        instances=len(data),
+        positives=tuple(data.targets.sum(0).int().tolist()),
+    )
+
+
+@functools.cache
+def assembled(*overrides: str) -> Pieces:
+    """The pieces of `python run.py <overrides>` for a data set that no paper has settings for."""
+    return assemble(configure([*SMALL, *overrides]))
+
+
+# A file of one's own with four modalities and an official split. It is not read here, so any file will do.
+SMALL = [
+    "dataset=npz",
+    f"dataset.path={__file__}",
+    f"dataset.test={__file__}",
+    "dataset.name=small",
+    "dataset.modalities={m0:[0,5],m1:[6,11],m2:[12,17],m3:[18,23]}",
+]
+
+
+def train_plainly(method, data, pieces, steps=5, lr=0.01) -> list[list[float]]:
+    """All stages in full batches, every part being `data`; each stage's losses."""
+    parts = [part for part in pieces.split.parts if part != "test"]
+    losses = []
+    method.train()
+    for stage in method.stages(dict.fromkeys(parts, data)):
+        losses.append([])
+        if stage.solve:
+            stage.solve(stage.data)
+            continue
+        optimizer = torch.optim.Adam([p for p in stage.module.parameters() if p.requires_grad], lr)
+        for _ in range(steps):
+            loss = stage.module.loss(stage.data.batch(torch.arange(len(stage.data))))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            getattr(stage.module, "after_step", int)()
+            losses[-1].append(loss.item())
+    method.eval()
+    return losses
+
+
+@pytest.fixture
+def problem():
+    return make_problem
+
+
+@pytest.fixture
+def pieces():
+    return assembled
+
+
+@pytest.fixture
+def learn():
+    return train_plainly
+
+
+@pytest.fixture
+def everything():
+    """All of some data as one batch."""
+    return lambda data: data.batch(torch.arange(len(data)))

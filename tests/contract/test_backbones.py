@@ -1,0 +1,76 @@
+"""Every backbone of conf/backbone, as it is configured there: what a method builds on."""
+
+import copy
+
+import pytest
+import torch
+
+from mlbench.compose import choices, configure
+from mlbench.config import options, target
+from mlbench.seeding import seed_everything
+
+
+@pytest.fixture(params=choices("backbone"))
+def build(request):
+    """build(task, seed) is the backbone with new weights."""
+    node = configure([f"backbone={request.param}"]).backbone
+
+    def build(task, seed=0):
+        seed_everything(seed)
+        return target(node)(task, **options(node)).eval()
+
+    return build
+
+
+def gives(backbone, task):
+    """Features of a width that it states, or logits for the labels."""
+    return getattr(backbone, "width", len(task.labels))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7])
+@pytest.mark.parametrize("shape", [{}, {"labels": 1}, {"modalities": 1}], ids=str)
+def test_it_gives_a_vector_an_instance(build, problem, rows, shape):
+    task, data = problem(rows=rows, **shape)
+    backbone = build(task)
+    out = backbone(data.features)
+    assert out.shape == (rows, gives(backbone, task)) and out.dtype == torch.float32
+    assert out.isfinite().all()
+
+
+def test_an_instance_is_looked_at_by_itself(build, problem):
+    task, data = problem()
+    backbone = build(task)
+    together = backbone(data.features)
+    alone = torch.cat([backbone(row[None]) for row in data.features])
+    torch.testing.assert_close(alone, together)
+    assert not torch.equal(together[0], together[1])
+
+
+def test_gradient_reaches_everything(build, problem):
+    task, data = problem()
+    backbone = build(task)
+    out = backbone(data.features)
+    if out.requires_grad:
+        (out * torch.randn(out.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
+    for name, parameter in backbone.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), name
+
+
+def test_the_input_is_left_as_it_was(build, problem):
+    task, data = problem()
+    before = data.features.clone()
+    backbone = build(task).train()
+    backbone(data.features)
+    assert torch.equal(data.features, before)
+
+
+def test_its_weights_come_from_the_seed_and_its_state(build, problem):
+    task, data = problem()
+    first, again, other = build(task, 1), build(task, 1), build(task, 2)
+    out = first(data.features)
+    assert torch.equal(again(data.features), out)
+    if list(first.parameters()):
+        assert not torch.equal(other(data.features), out)
+    other.load_state_dict(first.state_dict())
+    assert torch.equal(other(data.features), out)
+    assert torch.equal(copy.deepcopy(first)(data.features), out)

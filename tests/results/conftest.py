@@ -1,0 +1,18 @@
+"""A record as an experiment writes it."""
+
+import pytest
+
+from mlbench.compose import configure
+from mlbench.experiment import run
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """The record of a run, and its path."""
+    folder = tmp_path_factory.mktemp("finished")
+    return run(configure(["method=prior", f"paths.outputs={folder}", f"paths.cache={folder}"]))
+
+
+@pytest.fixture
+def record(finished_run):
+    return finished_run[0]

@@ -1,0 +1,266 @@
+"""Weights & Biases: what is sent there, that a resumed run is the same run, that it never stops a run."""
+
+import json
+import socket
+import struct
+import sys
+import types
+
+import pytest
+
+from mlbench.assemble import assemble
+from mlbench.compose import configure
+from mlbench.errors import UserError
+from mlbench.experiment import run
+from mlbench.results import tracking
+from mlbench.results.tracking import WandB
+
+KEY = "0123456789abcdef"
+ROWS = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}, {"epoch": 3, "loss": 0.125}]
+
+
+class Recorder(types.ModuleType):
+    """Stands in for the module wandb: keeps what it is told, and fails where it is asked to."""
+
+    def __init__(self, *failing):
+        super().__init__("wandb")
+        self.failing, self.calls = set(failing), []
+        self.inits, self.logged, self.artifacts, self.exits = [], [], [], []
+        self.summary, self.id = {}, None
+
+    def attempt(self, what):
+        self.calls.append(what)
+        if what in self.failing:
+            raise ConnectionError(f"no {what}\nand a second line")
+
+    def Settings(self, **settings):
+        return settings
+
+    def setup(self, settings):
+        self.settings = settings
+
+    def init(self, **how):
+        self.inits.append(how)
+        self.attempt(f"init {how['mode']}")
+        self.id = how["id"]
+        return self
+
+    def log(self, values, step):
+        self.attempt("log")
+        self.logged.append((step, values))
+
+    def Artifact(self, name, type):
+        self.artifacts.append((name, type))
+        return types.SimpleNamespace(add_file=lambda path, policy: self.artifacts.append((path, policy)))
+
+    def log_artifact(self, artifact):
+        self.attempt("artifact")
+
+    def finish(self, exit_code=0):
+        self.attempt("finish")
+        self.exits.append(exit_code)
+
+    def teardown(self):
+        self.attempt("teardown")
+
+
+def tracker_on(monkeypatch, *failing, mode="offline"):
+    wandb = Recorder(*failing)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    return WandB(project="p", entity=None, group="g", tags=["t"], mode=mode), wandb
+
+
+def test_a_run_is_known_by_its_key(monkeypatch, tmp_path):
+    tracker, wandb = tracker_on(monkeypatch)
+    tracker.start(KEY, "multidigits/erm/0", {"seed": 0}, tmp_path)
+    (init,) = wandb.inits
+    assert (init["id"], init["resume"], init["name"]) == (KEY, "allow", "multidigits/erm/0")
+    assert (init["project"], init["group"], init["tags"]) == ("p", "g", ["t"])
+    assert (init["config"], init["dir"], init["mode"]) == ({"seed": 0}, tmp_path, "offline")
+
+
+def test_rows_are_sent_once_and_numbered_through_all_stages(monkeypatch, tmp_path):
+    tracker, wandb = tracker_on(monkeypatch)
+    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.log("teacher", ROWS[:2])
+    tracker.log("teacher", ROWS)
+    tracker.log("student", ROWS[:1])
+    tracker.log("student", ROWS[:2])
+    assert [step for step, _ in wandb.logged] == [0, 1, 2, 3, 4]
+    assert wandb.logged[2][1] == {"teacher/epoch": 3, "teacher/loss": 0.125}
+    assert wandb.logged[4][1] == {"student/epoch": 2, "student/loss": 0.25}
+
+
+def test_a_resumed_run_numbers_its_rows_as_before(monkeypatch, tmp_path):
+    """So that W&B, which takes no row older than its last, has each of them once."""
+    tracker, before = tracker_on(monkeypatch)
+    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.log("train", ROWS[:2])
+    tracker, after = tracker_on(monkeypatch)
+    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.log("train", ROWS)
+    assert after.inits == before.inits and after.inits[0]["resume"] == "allow"
+    assert after.logged[:2] == before.logged and len(after.logged) == 3
+
+
+def test_a_finished_run_has_its_metrics_and_its_record(monkeypatch, tmp_path):
+    tracker, wandb = tracker_on(monkeypatch)
+    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.finish(tmp_path / "record.json", {"last": {"f1_macro": 0.5}, "best": {"f1_macro": 0.75}})
+    assert wandb.summary == {"test/last/f1_macro": 0.5, "test/best/f1_macro": 0.75}
+    named, (path, _) = wandb.artifacts
+    assert named == (f"record-{KEY}", "record") and path == str(tmp_path / "record.json")
+    assert wandb.calls[-2:] == ["artifact", "finish"] and wandb.exits == [0]
+
+
+def test_a_stopped_run_is_marked_as_failed(monkeypatch, tmp_path):
+    tracker, wandb = tracker_on(monkeypatch)
+    tracker.stop()  # before it started: nothing to do
+    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.stop()
+    assert wandb.exits == [1]
+
+
+def test_an_unreachable_server_means_offline(monkeypatch, tmp_path, capsys):
+    tracker, wandb = tracker_on(monkeypatch, "init online", mode="online")
+    tracker.start(KEY, "name", {}, tmp_path)
+    assert wandb.calls == ["init online", "teardown", "init offline"]
+    assert [init["id"] for init in wandb.inits] == [KEY, KEY]
+    assert capsys.readouterr().err == "mlbench: W&B gave up (no init online); recording offline\n"
+    tracker.log("train", ROWS)
+    assert len(wandb.logged) == 3
+
+
+@pytest.mark.parametrize("failing", ["init offline", "log", "artifact", "finish"])
+def test_whatever_fails_the_run_goes_on_without_it(failing, monkeypatch, tmp_path, capsys):
+    tracker, wandb = tracker_on(monkeypatch, failing, "teardown")
+    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.log("train", ROWS)
+    tracker.finish(tmp_path / "record.json", {"last": {}})
+    tracker.stop()
+    said = capsys.readouterr().err
+    assert said == f"mlbench: W&B gave up (no {failing}); the run goes on without it\n"
+    assert wandb.calls.count(failing) == 1 and wandb.calls[-1] == "teardown"
+
+
+def test_what_waits_for_a_server_is_bounded(monkeypatch, tmp_path):
+    tracker, wandb = tracker_on(monkeypatch, mode="online")
+    tracker.start(KEY, "name", {}, tmp_path)
+    assert wandb.settings["init_timeout"] == tracking.SECONDS_TO_START
+    assert wandb.settings["finish_timeout"] == tracking.SECONDS_TO_FINISH
+
+
+def test_without_wandb_its_choice_is_refused_in_one_sentence(monkeypatch):
+    config = configure(["logger=wandb"])
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(
+        UserError, match=r"^logger=wandb: wandb cannot be imported \(.*\); .* or logger=local$"
+    ):
+        assemble(config)
+
+
+@pytest.fixture
+def experiment(tmp_path, finished_run):
+    """experiment("logger=wandb") runs what `finished_run` ran, in a folder of its own."""
+
+    def experiment(*overrides):
+        return run(
+            configure(["method=prior", f"paths.outputs={tmp_path}", f"paths.cache={tmp_path}", *overrides])
+        )
+
+    return experiment
+
+
+def test_a_run_is_the_same_whatever_its_logger(experiment, record, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "wandb", Recorder("init offline"))
+    mirrored, _ = experiment("logger=wandb")
+    assert "W&B gave up" in capsys.readouterr().err
+    assert mirrored.key == record.key and mirrored.per_label == record.per_label
+
+
+# The real thing
+
+
+@pytest.fixture
+def real_wandb(monkeypatch, tmp_path):
+    """wandb itself, keeping to this test's folder and to what this test says of servers and keys."""
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_PROJECT", "WANDB_RUN_ID", "WANDB_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("DATA", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / "wandb-home"))
+    import wandb
+
+    wandb.teardown()  # what an earlier test set up
+    yield wandb
+    wandb.teardown()
+
+
+def wandb_records(path):
+    """The records of a .wandb file: a header of 7 bytes, then LevelDB's log format in blocks of 32 KiB."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, whole = path.read_bytes(), 7, b""
+    assert data[:4] == b":W&B"
+    while at + 7 <= len(data):
+        left = 32768 - at % 32768
+        if left < 7:
+            at += left
+            continue
+        _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        whole += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # in one piece, or the last piece
+            record, whole = Record.FromString(whole), b""
+            yield getattr(record, record.WhichOneof("record_type"))
+
+
+def mirrored_in(folder, wandb):
+    """What the one offline run below `folder` holds: id, config, history, summary, artefacts."""
+    wandb.teardown()  # its service writes in its own time, but no longer than this
+    (path,) = folder.rglob("offline-run-*/*.wandb")
+    ids, config, history, summary, artifacts = set(), {}, [], {}, []
+
+    def values(items):
+        return {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
+
+    for record in wandb_records(path):
+        match type(record).__name__:
+            case "RunRecord":
+                ids.add(record.run_id)
+                config |= values(record.config.update)
+            case "HistoryRecord":
+                history.append(values(record.item))
+            case "SummaryRecord":
+                summary |= values(record.update)
+            case "ArtifactRecord":
+                artifacts.append((record.name, [entry.local_path for entry in record.manifest.contents]))
+    return ids, config, history, summary, artifacts
+
+
+def test_an_offline_run_holds_all_of_it(experiment, real_wandb, tmp_path):
+    record, path = experiment("logger=wandb", "method=erm", "train.epochs=2")
+    ids, config, history, summary, artifacts = mirrored_in(path.parent, real_wandb)
+    assert ids == {record.key}
+    assert config["seed"] == 0 and config["method"] == {"_target_": "mlbench.methods.erm.ERM"}
+    rows = [json.loads(line) for line in path.with_name("history.jsonl").read_text().splitlines()]
+    assert [row["train/loss"] for row in history] == [row["loss"] for row in rows]
+    assert [row["_step"] for row in history] == [0, 1]
+    assert summary["test/last/f1_macro"] == record.metrics["last"]["f1_macro"]
+    assert artifacts == [(f"record-{record.key}", [str(path)])]
+    assert not list(tmp_path.glob("wandb-home/artifacts/staging/*"))  # no copies, that would pile up at home
+
+
+def test_a_server_that_is_not_there_does_not_stop_a_run(
+    experiment, real_wandb, record, monkeypatch, tmp_path, capsys
+):
+    with socket.socket() as closed:  # bound, so that nobody else is there, but not listening
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        monkeypatch.setattr(tracking, "SECONDS_TO_START", 1)
+        mirrored, path = experiment("logger=wandb", "logger.mode=online")
+    assert "recording offline" in capsys.readouterr().err
+    assert mirrored.key == record.key and path.is_file()
+    ids, _, _, summary, artifacts = mirrored_in(path.parent, real_wandb)
+    assert ids == {record.key} and len(artifacts) == 1
+    assert summary["test/last/f1_macro"] == record.metrics["last"]["f1_macro"]

@@ -1,0 +1,89 @@
+"""The wheel: it holds every choice of conf/, and what is installed from it is what run.py is."""
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+UNREACHABLE = ("No matching distribution found for hatchling", "Could not find a version", "ConnectionError")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Built as anyone builds it, from a copy of the checkout that has choices of its own machine."""
+    checkout, target = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("wheel")
+    clutter = shutil.ignore_patterns("__pycache__", "local")
+    for folder in ("src", "conf"):
+        shutil.copytree(ROOT / folder, checkout / folder, ignore=clutter)
+    for file in ("pyproject.toml", "README.md", ".gitignore"):
+        shutil.copy(ROOT / file, checkout)
+    (checkout / "conf" / "local").mkdir()
+    (checkout / "conf" / "local" / "default.yaml").write_text("# @package _global_\nseed: 7\n")
+    how = ["--no-deps", "--retries", "0", "--timeout", "5", "--wheel-dir", str(target)]
+    command = [sys.executable, "-m", "pip", "wheel", *how, str(checkout)]
+    built = subprocess.run(command, capture_output=True, text=True)
+    if built.returncode and any(word in built.stderr for word in UNREACHABLE):
+        pytest.skip("building a wheel needs hatchling, and no package index can be reached")
+    assert built.returncode == 0, built.stderr
+    (path,) = target.glob("mlbench-*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """A folder with the wheel's content, without its dependencies, which are those of this environment."""
+    target = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", str(target)]
+    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
+    return target
+
+
+def output_of(*arguments, **environment):
+    """What a command prints, in a folder that is empty when it starts."""
+    elsewhere = environment.pop("folder")
+    environment = {**os.environ, "COLUMNS": "200", **environment}
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_it_holds_every_choice_and_every_module_and_nothing_of_this_machine(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    choices = {f"mlbench/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
+    modules = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src").rglob("*.py")}
+    local = {name for name in names | choices if name.startswith("mlbench/conf/local/")}
+    assert "mlbench/conf/config.yaml" in names
+    assert choices - local <= names and modules <= names
+    assert not local & names
+
+
+def test_its_command_is_the_command_line(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+        points = configparser.ConfigParser()
+        points.read_string(archive.read(path).decode())
+    assert dict(points["console_scripts"]) == {"mlbench": "mlbench.cli:main"}
+
+
+def test_installed_it_finds_its_own_choices(installed, tmp_path):
+    code = "import mlbench; from mlbench.compose import config_dir; print(mlbench.__file__, config_dir())"
+    said = output_of("-c", code, folder=tmp_path, PYTHONPATH=str(installed))
+    assert said.split() == [str(installed / "mlbench" / "__init__.py"), str(installed / "mlbench" / "conf")]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job", "seed=3"]], ids=" ".join)
+def test_installed_it_says_what_run_py_says(arguments, installed, tmp_path):
+    ours = output_of(ROOT / "run.py", *arguments, folder=tmp_path)
+    as_module = output_of("-m", "mlbench", *arguments, folder=tmp_path, PYTHONPATH=str(installed))
+    as_command = output_of(
+        installed / "bin" / "mlbench", *arguments, folder=tmp_path, PYTHONPATH=str(installed)
+    )
+    assert ours == as_module == as_command and len(ours) > 500
+    assert not list(tmp_path.iterdir()), "asking leaves nothing behind"

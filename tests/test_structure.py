@@ -1,0 +1,117 @@
+"""The house: who may import whom, and how large a file may grow."""
+
+import ast
+import graphlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((SOURCE / "mlbench").rglob("*.py"))
+}
+
+# What each part may know of the others. Parts that are not listed stand above all of these.
+MAY_KNOW = {
+    "errors": set(),
+    "seeding": set(),
+    "losses": set(),
+    "evaluation": {"errors"},
+    "results": {"errors"},
+    "data": {"errors", "seeding"},
+    "backbones": {"data"},
+    "config": {"errors"},
+    "compose": {"config", "errors"},
+    "methods": {"backbones", "config", "data", "errors"},
+    "engine": {"assemble", "config", "data", "errors", "evaluation", "methods", "seeding"},
+}
+FACES = {"mlbench.data.fetch"}  # a command of its own, which scripts/fetch.py starts
+
+
+def imports_of(tree: ast.AST) -> set[str]:
+    """The modules, or names in them, that are imported anywhere below `tree`."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name the whole path"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def module_of(name: str) -> str:
+    """The module that an imported name is, or is in."""
+    return name if name in MODULES else name.rpartition(".")[0]
+
+
+TREES = {module: ast.parse(path.read_text()) for module, path in MODULES.items()}
+OURS = {
+    module: {module_of(name) for name in imports_of(tree) if name.split(".")[0] == "mlbench"}
+    for module, tree in TREES.items()
+}
+OTHERS = {
+    module: {name.split(".")[0] for name in imports_of(tree)} - {"mlbench"} for module, tree in TREES.items()
+}
+
+
+def part_of(module: str) -> str:
+    return [*module.split("."), ""][1]
+
+
+def test_imports_run_one_way():
+    graphlib.TopologicalSorter(OURS).prepare()  # fails on a circle, and names it
+
+
+@pytest.mark.parametrize("part", MAY_KNOW)
+def test_a_part_knows_only_what_it_may(part):
+    for module in OURS.keys() - FACES:
+        if part_of(module) == part:
+            known = {part_of(other) for other in OURS[module]} - {part}
+            assert known <= MAY_KNOW[part], module
+
+
+def test_no_family_of_methods_imports_another():
+    """A family is a folder in methods/; a method of one file knows what all methods share, and no other."""
+    for module, known in OURS.items():
+        _, part, *place = [*module.split("."), "", ""][:4]
+        if part != "methods" or not place[0]:
+            continue
+        for other in known:
+            _, other_part, *other_place = [*other.split("."), "", ""][:4]
+            if other_part == "methods" and other_place[1]:
+                assert other_place[0] == place[0], f"{module} imports {other}"
+            elif other_part == "methods" and not place[1]:
+                assert other_place[0] == "base", f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("part", ["backbones", "data", "evaluation", "losses", "methods", "results"])
+def test_only_the_engine_knows_lightning_and_only_the_command_line_hydra(part):
+    for module, known in OTHERS.items():
+        if part_of(module) == part:
+            assert not known & {"lightning", "pytorch_lightning"}, module
+            assert "hydra" not in known or part == "data", module
+
+
+def test_what_is_large_and_not_always_there_is_imported_where_it_is_used():
+    for module, tree in TREES.items():
+        outermost = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)])
+        known = {name.split(".")[0] for name in imports_of(outermost)}
+        assert not known & {"torchvision", "timm", "transformers", "wandb"}, module
+
+
+def test_a_file_says_first_what_it_is_for_and_is_short():
+    for module, path in MODULES.items():
+        text = path.read_text()
+        assert len(text.splitlines()) <= 400, module
+        assert not text or ast.get_docstring(TREES[module]), module
+
+
+def test_the_command_line_starts_without_torch():
+    heavy = "torch", "lightning", "sklearn", "pandas", "scipy", "wandb"
+    code = f"import sys, mlbench.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
