@@ -21,6 +21,7 @@ format: $(VENV)/.installed
 
 # torch alone first: its exact version decides which build everything after it accepts.
 $(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
@@ -31,5 +32,6 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 lock:
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -v '^mlbench' > requirements.lock
 
+# Records stay: what is in outputs/ may have taken days.
 clean:
-	rm -rf $(VENV) outputs/*/ .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
@@ -20,10 +21,23 @@ from mlbench.errors import UserError, did_you_mean
 
 USAGE = """python scripts/fetch.py                     lists the data sets and where each stands
 python scripts/fetch.py dataset=scene       gets one; dataset=scene,yeast gets several
+python scripts/fetch.py format=markdown     what conf/dataset says of each, as the README shows it
 paths.cache=FOLDER                          where downloads go, as in run.py"""
 
 COLUMNS = ("data set", "N", "d", "L", "labels/row", "sets", "train/test", "state")
 NUMBERS = ("instances", "features", "labels", "cardinality", "label_sets")
+BY_HAND = "by hand"
+MARKDOWN = (
+    "`dataset=`",
+    "instances",
+    "features",
+    "labels",
+    "labels per instance",
+    "label sets",
+    "official split",
+    "modalities",
+    "files",
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,12 @@ class Entry:
     folder: str
     where: str | None
     statistics: dict[str, Any]
+    modalities: tuple[str, ...]  # as stated
+
+    @property
+    def modality_names(self) -> tuple[str, ...]:
+        """As stated; for a data set without files, as its class has them."""
+        return self.modalities if self.files else getattr(get_class(self.target), "modality_names", ())
 
     @property
     def own(self) -> bool:
@@ -62,12 +82,17 @@ def run(arguments: list[str]) -> int:
     given = {}
     for argument in arguments:
         key, _, value = argument.partition("=")
-        if key not in ("dataset", "paths.cache") or not value:
+        if key not in ("dataset", "format", "paths.cache") or not value:
             raise UserError(f"{argument}: give dataset=NAME or nothing{did_you_mean(key, ['dataset'])}")
+        if key == "format" and value != "markdown":
+            raise UserError(f"{argument}: choose markdown, or leave it out")
         given[key] = value
     settings = OmegaConf.load(config_dir() / "config.yaml")
     cache = Path(given.get("paths.cache") or settings.paths.cache).expanduser()
     entries = dict(described())
+    if "format" in given:
+        print(markdown(list(entries.values())))
+        return 0
     if "dataset" not in given:
         show(list(entries.values()), cache)
         return 0
@@ -90,6 +115,7 @@ def described() -> Iterator[tuple[str, Entry]]:
             folder=says.get("folder") or path.stem,
             where=says.get("where"),
             statistics=says.get("statistics") or {},
+            modalities=tuple(says.get("modalities") or ()),
         )
         yield path.stem, entry
 
@@ -148,16 +174,30 @@ def show(entries: list[Entry], cache: Path) -> None:
             numbers = (cell.rjust(width) for cell, width in zip(middle, widths[1:]))
             print("  ".join([first.ljust(widths[0]), *numbers, last]))
     for entry, cells in zip(listed, rows):
-        if cells[-1] == "by hand":
+        if cells[-1] == BY_HAND:
             print(f"{entry.name}: {entry.where}; put it into {places(entry.folder, cache)[0]}")
     if own := [entry.name for entry in entries if entry.own]:
         print(f"files of your own: dataset={'|'.join(own)} dataset.path=...")
 
 
+def markdown(entries: list[Entry]) -> str:
+    """The same on every machine: what is said of the data sets, not where they stand."""
+    rows = [MARKDOWN, ["---"] + ["---:"] * 6 + ["---"] + ["---:"]]
+    for entry in entries:
+        if not entry.own:
+            get = size(list(entry.files.values())) if entry.files else "built in"
+            modalities = ", ".join(name.replace("_", " ") for name in entry.modality_names)
+            rows.append((f"`{entry.name}`", *facts(entry), modalities, get))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
 def row(entry: Entry, cache: Path) -> tuple[str, ...]:
-    numbers = [shown(entry.statistics.get(name)) for name in NUMBERS]
+    return entry.name, *facts(entry), state(entry, cache)
+
+
+def facts(entry: Entry) -> list[str]:
     split = [shown(entry.statistics.get(part)) for part in ("train", "validation", "test")]
-    return entry.name, *numbers, "/".join(filter(None, split)), state(entry, cache)
+    return [*(shown(entry.statistics.get(name)) for name in NUMBERS), "/".join(filter(None, split))]
 
 
 def shown(number: float | None) -> str:
@@ -173,10 +213,15 @@ def state(entry: Entry, cache: Path) -> str:
         return "built in"
     if not missing:
         return "here"
-    if all(file.urls for file in missing):
-        size = sum(file.bytes or 0 for file in missing)
-        return f"get {size / 1e6:.1f} MB" if size >= 1e6 else f"get {size / 1e3:.0f} kB"
-    return "by hand"
+    return size(missing) if size(missing) == BY_HAND else f"get {size(missing)}"
+
+
+def size(files: list[File]) -> str:
+    """Of the uncompressed files, if all of them can be downloaded."""
+    if not all(file.urls for file in files):
+        return BY_HAND
+    total = sum(file.bytes or 0 for file in files)
+    return f"{total / 1e6:.1f} MB" if total >= 1e6 else f"{total / 1e3:.0f} kB"
 
 
 def complain(text: UserError | str) -> None:

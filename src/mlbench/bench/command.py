@@ -1,0 +1,112 @@
+"""The command line of the benchmarks: suites by name, a table to read, a JSON file to keep."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mlbench.bench.load import load
+from mlbench.bench.metrics import metrics
+from mlbench.bench.start import start
+from mlbench.bench.step import step
+from mlbench.bench.timing import Row
+from mlbench.errors import UserError, did_you_mean
+from mlbench.results.record import machine, revision, versions, write_json
+
+Suite = Callable[..., Iterator[Row]]
+
+SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (step, metrics, load, start)}
+COLUMNS = ("", "beside", "ours", "other", "ratio", "least", "largest")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0, or 2 where there is something for a person to mend."""
+    try:
+        run(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        print(f"mlbench: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(arguments: list[str]) -> None:
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(usage())
+        return
+    given = {}
+    for argument in arguments:
+        key, sign, value = argument.partition("=")
+        if not sign:
+            raise UserError(f"{argument}: write key=value; --help lists the keys")
+        given[key] = value
+    outputs = Path(given.pop("paths.outputs", "outputs"))
+    name = given.pop("suite", "all")
+    if name != "all" and name not in SUITES:
+        raise UserError(f"suite={name}: choose {', '.join(SUITES)} or all{did_you_mean(name, SUITES)}")
+    chosen = list(SUITES.values()) if name == "all" else [SUITES[name]]
+    known = {key: option for suite in chosen for key, option in inspect.signature(suite).parameters.items()}
+    for key in given:
+        if key not in known:
+            valid = ["suite", "paths.outputs", *known]
+            raise UserError(f"{key}: no such key; there are {', '.join(valid)}{did_you_mean(key, valid)}")
+    settings = {key: typed(key, value, known[key].default) for key, value in given.items()}
+    for suite in chosen:
+        report(suite, settings, outputs / "bench" / f"{suite.__name__}.json")
+
+
+def usage() -> str:
+    lines = ["python scripts/bench.py suite=NAME|all key=value ...   writes outputs/bench/NAME.json"]
+    for name, suite in SUITES.items():
+        defaults = [
+            f"{key}={shown(option.default)}" for key, option in inspect.signature(suite).parameters.items()
+        ]
+        lines.append(f"\nsuite={name} {' '.join(defaults)}\n  {inspect.getdoc(suite)}")
+    return "\n".join(lines)
+
+
+def shown(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def typed(key: str, value: str, default: Any) -> Any:
+    """`value` as the kind of thing that the default is."""
+    if isinstance(default, tuple):
+        return tuple(value.split(","))
+    if not value.isdecimal() or int(value) < 1:
+        raise UserError(f"{key}={value}: a whole number, 1 or more")
+    return int(value)
+
+
+def report(suite: Suite, settings: dict[str, Any], path: Path) -> None:
+    """Prints the rows as they come, and keeps them."""
+    options = inspect.signature(suite).parameters
+    settings = {key: settings.get(key, option.default) for key, option in options.items()}
+    name = suite.__name__
+    print(f"{name}: {', '.join(f'{key}={shown(value)}' for key, value in settings.items())}")
+    print(line(*COLUMNS), flush=True)
+    rows = []
+    for row in suite(**settings):
+        rows.append(content := row.content())
+        ours, other, ratio = (content[key] for key in ("ours", "other", "ratio"))
+        numbers = [f"{ours['median']:.3f} s", f"{other['median']:.3f} s"]
+        numbers += [f"{ratio[key]:.2f}" for key in ("median", "min", "max")]
+        print(line(row.name, row.against, *numbers))
+        if row.notes:
+            print("  " + ", ".join(map(note, row.notes, row.notes.values())))
+        sys.stdout.flush()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {"suite": name, "settings": settings, "when": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_json(
+        path, about | {"machine": machine(), "versions": versions(), "revision": revision(), "rows": rows}
+    )
+    print(path)
+
+
+def note(name: str, value: Any) -> str:
+    return f"{name.replace('_', ' ')} {f'{value:.4g}' if isinstance(value, float) else value}"
+
+
+def line(name: str, against: str, *numbers: str) -> str:
+    return f"{name:34}  {against:26}" + "".join(number.rjust(10) for number in numbers)

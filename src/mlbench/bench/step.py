@@ -1,0 +1,92 @@
+"""A stage under our engine beside the loop that a person would write by hand, from the same first weights."""
+
+import copy
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mlbench.assemble import assemble
+from mlbench.bench.timing import Row, compare
+from mlbench.compose import configure
+from mlbench.data.fetch import described, state
+from mlbench.data.instances import Instances
+from mlbench.data.task import Modality, Task
+from mlbench.data.vectors import Vectors
+from mlbench.engine.fit import fit
+from mlbench.seeding import derive
+
+SEED = 0
+
+
+def step(repeats: int = 5, epochs: int = 100) -> Iterator[Row]:
+    """Whole fits: ours with its Trainer, its history and the file it leaves; a loop of nothing but steps."""
+    for backbone in ("linear", "mlp"):
+        for batch_size in (64, 256):
+            yield compare_fits(backbone, batch_size, epochs, repeats)
+
+
+def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int) -> Row:
+    config = configure([f"backbone={backbone}", f"train.batch_size={batch_size}", f"train.epochs={epochs}"])
+    if state(dict(described())["scene"], config.paths.cache) == "here":
+        config = config.model_copy(update={"dataset": configure(["dataset=scene"]).dataset})
+    pieces = assemble(config)
+    loaded = pieces.dataset.load(config.paths.cache)
+    rows = pieces.split(loaded.instances.targets, loaded.official, SEED)
+    train = Vectors.from_instances(loaded.instances, rows["train"])
+    torch.manual_seed(SEED)
+    method = pieces.method(task_of(loaded.instances, train))
+    plain = nn.Sequential(*(layer for layer in method.modules() if isinstance(layer, nn.Linear | nn.ReLU)))
+    seeds = [derive(SEED, "order", epoch) for epoch in range(epochs)]
+
+    def ours() -> list[Tensor]:
+        fresh = copy.deepcopy(method)
+        stage = next(iter(fresh.stages({"train": train})))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "stage"
+            fit(stage, config.train, config.selection, SEED, path, [], "", report=lambda history: None)
+        return list(fresh.parameters())
+
+    def by_hand() -> list[Tensor]:
+        model = copy.deepcopy(plain)
+        train_by_hand(model, train.features, train.targets, batch_size, seeds)
+        return list(model.parameters())
+
+    steps = epochs * -(-len(train) // batch_size)
+    row = compare(
+        f"{pieces.dataset.name}, {backbone}, batch {batch_size}",
+        "a loop by hand",
+        ours,
+        by_hand,
+        repeats,
+        same,
+    )
+    return Row(row.name, row.against, row.ours, row.other, row.notes | {"steps": steps})
+
+
+def task_of(instances: Instances, train: Vectors) -> Task:
+    return Task(
+        name="bench",
+        labels=instances.labels,
+        modalities=(Modality("features", 0, train.features.shape[1]),),
+        instances=len(train),
+        positives=tuple(int(count) for count in train.targets.sum(0)),
+    )
+
+
+def train_by_hand(model: nn.Module, x: Tensor, y: Tensor, batch_size: int, seeds: list[int]) -> None:
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+    for seed in seeds:
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+        for rows in order.split(batch_size):
+            loss = F.binary_cross_entropy_with_logits(model(x[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def same(ours: list[Tensor], by_hand: list[Tensor]) -> dict[str, bool]:
+    return {"same_weights": all(torch.equal(a, b) for a, b in zip(ours, by_hand, strict=True))}

@@ -1,0 +1,41 @@
+"""Prints docs/metrics.md: every metric as its docstring defines it."""
+
+import inspect
+from types import ModuleType
+
+from mlbench.evaluation import curves, label_sets, ranking
+
+HEAD = """# Metrics
+
+Which definition is behind a name, what it does with ties and with empty rows, and who computes the same.
+A run measures all of them, from the scores and the label sets of its test part. A threshold rule that looks
+at test labels adds `_oracle` to the names. NaN, in a record null: the data leave this metric undefined.
+
+`python -m mlbench.evaluation.describe` prints this page from the code.
+"""
+COLUMNS = ("metric", "better", "definition", "conventions, and who shares them")
+BAR = "\\|"  # a bar in a cell
+
+
+def page() -> str:
+    return "\n".join([HEAD, *(section(module) for module in (label_sets, ranking, curves))])
+
+
+def section(module: ModuleType) -> str:
+    """What all metrics of a module share, then a row for each."""
+    title, *shared = paragraphs(module)
+    rows = [COLUMNS, ("---",) * len(COLUMNS)]
+    for name, member in vars(module).items():
+        if hasattr(member, "metric"):
+            definition, *conventions = paragraphs(member)
+            rows.append((f"`{name}`", member.metric.better, definition, " ".join(conventions)))
+    table = "\n".join(f"| {' | '.join(cell.replace('|', BAR) for cell in row)} |" for row in rows)
+    return "\n\n".join([f"## {title.partition(':')[0].rstrip('.')}", *shared, table]) + "\n"
+
+
+def paragraphs(documented: object) -> list[str]:
+    return [" ".join(text.split()) for text in inspect.getdoc(documented).split("\n\n")]
+
+
+if __name__ == "__main__":
+    print(page(), end="")

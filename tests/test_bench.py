@@ -1,0 +1,70 @@
+"""scripts/bench.py: every suite runs, at a size that times nothing, and leaves what its JSON promises."""
+
+import json
+import math
+
+import pytest
+
+from mlbench.bench import command as bench
+
+TINY = {
+    "step": ["repeats=2", "epochs=1"],
+    "metrics": ["repeats=3", "instances=150", "labels=4"],
+    "load": ["repeats=1", "instances=20", "datasets=multidigits"],
+    "start": ["repeats=1", "commands=import,help"],
+}
+ROWS = {"step": 4, "metrics": 4, "load": 1, "start": 2}
+
+
+def test_every_suite_is_tested():
+    assert set(TINY) == set(ROWS) == set(bench.SUITES)
+
+
+@pytest.mark.parametrize("suite", TINY)
+def test_leaves_ratios_with_their_spread(suite, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MLBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MLBENCH_DATA", raising=False)
+    assert bench.main([f"suite={suite}", f"paths.outputs={tmp_path}", *TINY[suite]]) == 0
+    left = json.loads((tmp_path / "bench" / f"{suite}.json").read_text())
+    repeats = left["settings"]["repeats"]
+    assert left["suite"] == suite and f"repeats={repeats}" in TINY[suite]
+    assert {"machine", "versions", "revision", "when"} <= set(left)
+    assert len(left["rows"]) == ROWS[suite]
+    printed = capsys.readouterr().out
+    for row in left["rows"]:
+        ours, other, ratio = row["ours"], row["other"], row["ratio"]
+        assert row["name"] in printed and row["against"] in printed
+        assert len(ours["seconds"]) == len(other["seconds"]) == repeats
+        for spread in (ours, other, ratio):
+            assert 0 < spread["min"] <= spread["median"] <= spread["max"] < math.inf
+        assert ratio["max"] == max(a / b for a, b in zip(ours["seconds"], other["seconds"]))
+        assert row["notes"].get("same_weights", True) is True
+        assert row["notes"].get("largest_difference", 0) < 1e-9
+
+
+def test_the_first_step_is_the_last(command, folder):
+    done = command("method._target_=mlbench.bench.start.FirstStep")
+    assert (done.status, done.out, done.err) == (0, "", "")
+    assert not list(folder.rglob("record.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["suite=stp"], "suite=stp: choose step, metrics, load, start or all; did you mean step?"),
+        (["suite=step", "epoch=3"], "epoch: no such key; there are suite, paths.outputs, repeats, epochs"),
+        (["suite=step", "epochs=0"], "epochs=0: a whole number, 1 or more"),
+        (["step"], "step: write key=value"),
+        (["suite=start", "commands=hlp"], "commands=hlp: choose import, help, first_step"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, words, tmp_path, capsys):
+    assert bench.main([*arguments, f"paths.outputs={tmp_path}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"mlbench: {words}")
+
+
+def test_help_names_the_suites_and_their_keys(capsys):
+    assert bench.main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"suite={suite} repeats=5" in printed for suite in bench.SUITES)
