@@ -15,6 +15,7 @@ from mlbench.errors import UserError
 from mlbench.evaluation.suite import find
 from mlbench.evaluation.thresholds import Threshold
 from mlbench.methods.base import Method
+from mlbench.methods.build import build_method
 from mlbench.results.tracking import Tracker
 
 
@@ -33,7 +34,7 @@ def assemble(config: Config) -> Pieces:
     pieces = Pieces(
         dataset=build(config.dataset),
         split=build(config.split),
-        method=functools.partial(build_method, config),
+        method=functools.partial(build_method, config.method, config.backbone, config.loss),
         threshold=functools.partial(build, config.threshold),
         tracker=build(config.logger),
     )
@@ -47,19 +48,10 @@ def build(node: Node, **supplied: Any) -> Any:
     return target(node)(**supplied, **options(node))
 
 
-def build_method(config: Config, task: Task) -> Method:
-    """The method for a task; it gets the backbone and the loss if it asks for them."""
-    backbone = functools.partial(target(config.backbone), **options(config.backbone))
-    loss = functools.partial(target(config.loss), **options(config.loss))
-    asked = inspect.signature(target(config.method)).parameters
-    supplied = {"backbone": backbone, "loss": loss}
-    return build(
-        config.method, task=task, **{name: value for name, value in supplied.items() if name in asked}
-    )
-
-
 def check_data(config: Config, pieces: Pieces) -> None:
     """The data set offers what the split and the method ask for."""
+    if not (inspect.isclass(target(config.method)) and issubclass(target(config.method), Method)):
+        raise UserError(f"method._target_={config.method['_target_']}: no mlbench.methods.base.Method")
     dataset, requires = pieces.dataset, target(config.method).requires
     method, modalities = config.choices["method"], max(len(dataset.modality_names), 1)
     if config.choices["split"] == "official" and not dataset.official:
@@ -76,10 +68,25 @@ def check_data(config: Config, pieces: Pieces) -> None:
             f"method={method} needs {requires.modalities} modalities or more, dataset={dataset.name} has "
             f"{modalities}; dataset=multidigits has 4"
         )
+    gives = getattr(target(config.backbone), "gives", "features")
+    if "backbone" in inspect.signature(target(config.method)).parameters and gives != requires.backbone:
+        fitting = "backbone=chain" if requires.backbone == "logits" else "backbone=linear or mlp"
+        raise UserError(
+            f"method={method} builds on a backbone that gives {requires.backbone}, "
+            f"backbone={config.choices['backbone']} gives {gives}; use {fitting}"
+        )
+    if missing := [part for part in requires.parts if part not in pieces.split.parts]:
+        raise UserError(
+            f"method={method} needs a part {missing[0]}; split={config.choices['split']} makes none, "
+            "split=amalgamation does"
+        )
 
 
 def check_selection(config: Config, pieces: Pieces) -> None:
-    find(config.selection.metric)
+    try:
+        find(config.selection.metric)
+    except UserError as error:
+        raise UserError(f"selection.metric={config.selection.metric}: {error}") from None
     official = pieces.dataset.parts if config.choices["split"] == "official" else ()
     if "validation" in (*pieces.split.parts, *official):
         return
@@ -87,6 +94,15 @@ def check_selection(config: Config, pieces: Pieces) -> None:
         raise UserError("selection.rule=best needs a validation part: add split.validation=0.1")
     if getattr(pieces.threshold(), "fit_on", None) == "validation":
         raise UserError("threshold.fit_on=validation needs a validation part: add split.validation=0.1")
+
+
+def check_loss(config: Config, task: Task) -> None:
+    """The loss takes the labels there are, as one with a weight for each may not."""
+    probe = torch.zeros(2, len(task.labels))
+    try:
+        target(config.loss)(probe, probe, **options(config.loss))
+    except ValueError as error:
+        raise UserError(f"loss={config.choices['loss']}: {error}") from None
 
 
 def check_training(config: Config) -> None:

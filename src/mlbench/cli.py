@@ -1,5 +1,6 @@
 """The command line: Hydra in, one record out. torch is imported only once the configuration is checked."""
 
+import argparse
 import json
 import os
 import sys
@@ -35,10 +36,12 @@ def main() -> None:
         complain("interrupted; the same command goes on from the last checkpoint")
         sys.exit(130)
     except Exception as error:  # of composing: the job keeps its own
-        complain(explain(error, [argument for argument in sys.argv[1:] if "=" in argument]))
+        if debugging():
+            raise
+        complain(explain(error, asked(sys.argv[1:])))
         sys.exit(2)
     for error in errors:
-        if not expected(error) or os.environ.get("MLBENCH_DEBUG") == "1":
+        if not expected(error) or debugging():
             raise error
         complain(sentence(error))
     failed = sum(close_sweep(folder) for folder in sweeps)
@@ -62,7 +65,7 @@ def job(composed: DictConfig) -> None:
         if settings.mode == RunMode.RUN:
             show(record, path)
             return
-        line = {"record": str(path), "metrics": record.metrics[record.rule]}
+        line = finished(record, path)
     line["overrides"] = list(settings.overrides.task)
     folder = Path(settings.sweep.dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,6 +80,15 @@ class Sweep(Callback):
         sweeps.append(Path(config.hydra.sweep.dir))
 
 
+def asked(arguments: list[str]) -> list[str]:
+    """The overrides on a command line; --config-dir among them as what it means."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    known, rest = parser.parse_known_args(arguments)
+    own = [f"hydra.searchpath=['file://{known.config_dir.absolute()}']"] if known.config_dir else []
+    return [word for word in rest if "=" in word and not word.startswith("-")] + own
+
+
 def execute(composed: DictConfig, chosen: dict[str, str]) -> "tuple[Record, Path]":
     from mlbench.config import check
     from mlbench.experiment import run  # imports torch
@@ -86,34 +98,44 @@ def execute(composed: DictConfig, chosen: dict[str, str]) -> "tuple[Record, Path
 
 def show(record: "Record", path: Path) -> None:
     """A small table on a terminal, one line elsewhere."""
-    metrics = record.metrics[record.rule]
-    shown = {name: metrics[name] for name in metrics if name.removesuffix("_oracle") in SHOWN}
     if not sys.stdout.isatty():
-        print(summary({"record": str(path), "metrics": metrics}))
+        print(summary(finished(record, path)))
         return
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     choices = record.choices
-    epoch = f", epoch {record.selected[record.rule]['epoch']}" if record.rule in record.selected else ""
+    chosen = record.selected.get(record.rule, {})
+    by = "".join(f" (epoch {chosen['epoch']} by {metric})" for metric in chosen if metric != "epoch")
     title = f"{choices['method']} on {choices['dataset']}: {record.parts['test']} test instances"
     caption = (
-        f"split {choices['split']}, threshold {choices['threshold']}, selection {record.rule}{epoch}, "
+        f"split {choices['split']}, threshold {choices['threshold']}, selection {record.rule}{by}, "
         f"seed {record.seed}"
     )
-    table = Table("metric", "value", title=title, caption=caption)
-    for name, value in shown.items():
+    table = Table("metric", "value", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name, value in shown(record.metrics[record.rule]).items():
         table.add_row(name, f"{value:.4f}")
-    console = Console()
-    console.print(table)
-    console.print(str(path), soft_wrap=True)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(title, table, caption, sep="\n")
+    console.print(str(path))
+
+
+def shown(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: metrics[name] for name in metrics if name.removesuffix("_oracle") in SHOWN}
+
+
+def finished(record: "Record", path: Path) -> dict[str, Any]:
+    return {"record": str(path), "rule": record.rule, "metrics": record.metrics[record.rule]}
 
 
 def summary(line: dict[str, Any]) -> str:
+    """One line of a run: what was asked, what was measured (under which rule, if not the usual), where."""
     if "failed" in line:
         return f"{' '.join(line['overrides'])}  failed: {line['failed']}"
-    metrics = " ".join(f"{name}={line['metrics'][name]:.4f}" for name in SHOWN if name in line["metrics"])
-    return " ".join([*line.get("overrides", []), metrics, line["record"]]).strip()
+    rule = [] if line["rule"] == "last" else [f"selection={line['rule']}"]
+    metrics = [f"{name}={value:.4f}" for name, value in shown(line["metrics"]).items()]
+    return " ".join([*line.get("overrides", []), *rule, *metrics, line["record"]])
 
 
 def close_sweep(folder: Path) -> int:
@@ -128,6 +150,10 @@ def close_sweep(folder: Path) -> int:
     return len(failed)
 
 
+def debugging() -> bool:
+    return os.environ.get("MLBENCH_DEBUG") == "1"
+
+
 def expected(error: Exception) -> bool:
     """A person's to mend; anything else is ours, and shown with its stack trace."""
     return isinstance(error, UserError | OSError)
@@ -137,7 +163,7 @@ def sentence(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'writing'}: {error.strerror}"
+        return f"{error.filename or 'writing to paths.outputs'}: {error.strerror}"
     return f"{type(error).__name__}: {error}"
 
 

@@ -1,11 +1,13 @@
 """Composes a configuration from overrides, and turns what Hydra says of a wrong one into one line."""
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,6 +23,12 @@ def config_dir() -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def groups() -> list[str]:
+    """GROUPS, and those within them."""
+    folders = [folder for group in GROUPS for folder in sorted((config_dir() / group).glob("**/"))]
+    return [folder.relative_to(config_dir()).as_posix() for folder in folders]
 
 
 def choices(group: str) -> list[str]:
@@ -55,34 +63,53 @@ def explain(error: Exception, overrides: list[str]) -> str:
     message = str(error) or str(error.__cause__ or type(error).__name__)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        valid = sorted(error.options or [])
-        return f"{group}={name}: no such {group}; there are: {', '.join(valid)}{did_you_mean(name, valid)}"
-    if wrong := re.search(r"Could not (?:override|delete(?: from config)?) '([^']+)'", message):
-        return _unknown_override(wrong[1], overrides)
+        return _unknown_choice(group, name, error.options or choices(group))
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    if message.startswith("Config group override must be"):
+        names = [o.key_or_group for o in parsed if o.value() is None]
+        group = next(name for name in names if name in GROUPS or "/" in name)
+        return _unknown_choice(group, "null", choices(group))
+    if wrong := re.search(r"Could not (?:override|delete(?: from config\.)?) '([^']+)'", message):
+        return _unknown_override(wrong[1], parsed)
     if wrong := re.search(r"Could not append to config. An item is already at '([^']+)'", message):
         return f"{wrong[1]} exists already: leave out the '+'"
+    if wrong := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", message):
+        return f"{wrong[1]}={wrong[2]}: -m runs each of them; one list is written '{wrong[1]}=[{wrong[2]}]'"
     cause = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
     return " ".join(line.strip() for line in [message.splitlines()[0], cause] if line.strip())
 
 
-def _unknown_override(key: str, overrides: list[str]) -> str:
+def _unknown_choice(group: str, name: str, valid: Iterable[str]) -> str:
+    valid = sorted(valid)
+    return f"{group}={name}: no such {group}; there are: {', '.join(valid)}{did_you_mean(name, valid)}"
+
+
+def _unknown_override(key: str, parsed: list[Override]) -> str:
     """Lists what stands beside a key that does not exist, with the group choices that were asked for."""
+    if key.startswith("hydra."):
+        return f"{key}: no such key; --info config shows what Hydra itself has"
     if "@" in key or "/" in key:
-        return (
-            f"{key}: no such group; there are: {', '.join(GROUPS)}{did_you_mean(key.split('@')[0], GROUPS)}"
-        )
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    chosen = [o.input_line for o in parsed if o.key_or_group in GROUPS and o.is_sweep_override() is False]
+        return f"{key}: no such group; there are: {', '.join(groups())}{did_you_mean(key, groups())}"
+    choosing = (*groups(), "hydra.searchpath")
+    chosen = [o.input_line for o in parsed if o.key_or_group in choosing and not o.is_sweep_override()]
     try:
         tree, _ = _composed(chosen)
-    except (HydraException, OmegaConfBaseException):
+    except (HydraException, OmegaConfBaseException, ValueError):
         tree, _ = _composed([])
     *parents, _ = key.split(".")
+    elsewhere = [path for path in _paths(tree) if path.endswith(f".{key}")]
     for depth, parent in enumerate(parents):
         if not isinstance(tree, DictConfig) or parent not in tree:
             return unknown_key(".".join(parents[: depth + 1]), _names(tree))
         tree = tree[parent]
-    return unknown_key(key, _names(tree))
+    return unknown_key(key, _names(tree), elsewhere)
+
+
+def _paths(tree: object, path: str = "") -> Iterator[str]:
+    """Every key there is, in full."""
+    for name in _names(tree):
+        yield f"{path}{name}"
+        yield from _paths(tree._get_node(name), f"{path}{name}.")
 
 
 def _names(tree: object) -> list[str]:

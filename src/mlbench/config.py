@@ -8,12 +8,14 @@ import hashlib
 import importlib
 import inspect
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mlbench.errors import UserError, did_you_mean
@@ -87,7 +89,10 @@ class Config(Strict):
 
 def check(composed: DictConfig, choices: dict[str, str]) -> Config:
     """The typed, resolved configuration, with every option of every `_target_` filled in and checked."""
-    tree = OmegaConf.to_container(composed, resolve=True)
+    try:
+        tree = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     for path, missing in _missing(tree):
         raise UserError(f"{path} is needed and not given: {path}={missing}")
     tree = {key: _checked(value, key) for key, value in tree.items()}
@@ -127,7 +132,8 @@ def options(node: Node) -> Node:
 def _checked(value: Any, path: str) -> Any:
     """Checks every node with a `_target_`, innermost first.
 
-    A node inside another, such as a reader inside a data set, gets some of its arguments from there.
+    A node inside another, such as a reader inside a data set, gets some of its arguments from there. An
+    optimiser's further options, of which torch's next version may have more, are left to torch.
     """
     if isinstance(value, list):
         return [_checked(item, f"{path}[{i}]") for i, item in enumerate(value)]
@@ -136,18 +142,22 @@ def _checked(value: Any, path: str) -> Any:
     value = {key: _checked(item, f"{path}.{key}") for key, item in value.items()}
     if value.get("_target_") is None:
         return value
-    given = options(value)
+    given, inner = options(value), "." in path
     try:
-        model = _signature_model(value["_target_"], frozenset(given) if "." in path else None)
+        model = _signature_model(value["_target_"], frozenset(given) if inner else None)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UserError(f"{path}._target_={value['_target_']}: cannot be imported: {error}") from error
-    return {"_target_": value["_target_"]} | _validated(model, given, path).model_dump()
+        hint = "; is its folder in PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
+        raise UserError(f"{path}._target_={value['_target_']}: cannot be imported: {error}{hint}") from error
+    return {"_target_": value["_target_"]} | _validated(model, given, path).model_dump(exclude_unset=inner)
 
 
 @cache
 def _located(path: str) -> Callable:
-    module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+    path, _, name = path.rpartition(".")
+    module = importlib.import_module(path)
+    if not hasattr(module, name):
+        raise ImportError(f"{path} has no {name}{did_you_mean(name, vars(module))}")
+    return getattr(module, name)
 
 
 @cache
@@ -188,8 +198,10 @@ def _sentence(error: dict, model: type[BaseModel], path: str) -> str:
         return unknown_key(key, [name for name in model.model_fields if name != "choices"])
     if error["type"] == "missing":
         return f"{key} is needed and not given"
-    message = error["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    return f"{_shown_key(key, model)}={_shown(error['input'])}: {message}"
+    message = error["msg"].removeprefix("Input ").removeprefix("Value error, ").partition(" for <")[0]
+    given = _shown(error["input"])
+    near = did_you_mean(given, re.findall("'(.*?)'", message)) if error["type"] == "literal_error" else ""
+    return f"{_shown_key(key, model)}={given}: {message}{near}"
 
 
 def _shown_key(key: str, model: type[BaseModel]) -> str:
@@ -206,11 +218,12 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def unknown_key(key: str, valid: list[str]) -> str:
-    """The sentence for a key that does not exist, with the keys that do."""
+def unknown_key(key: str, valid: list[str], elsewhere: Sequence[str] = ()) -> str:
+    """The sentence for a key that does not exist, with the keys that do; `elsewhere` it exists in full."""
     parent, _, name = key.rpartition(".")
     known = ", ".join(sorted(valid)) or "none"
-    return f"{key}: no such key; {parent or 'the top level'} has: {known}{did_you_mean(name, valid)}"
+    near = f"; did you mean {elsewhere[0]}?" if elsewhere else did_you_mean(name, valid)
+    return f"{key}: no such key; {parent or 'the top level'} has: {known}{near}"
 
 
 def _missing(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -11,18 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlbench.assemble import Pieces, assemble
+from mlbench.assemble import Pieces, assemble, check_loss
 from mlbench.config import Config, Node, fingerprint, science
-from mlbench.data.datasets import Loaded
-from mlbench.data.instances import statistics
+from mlbench.data.instances import Instances, statistics
 from mlbench.data.scaling import scale
+from mlbench.data.splits import labelled_rows
 from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import Vectors
+from mlbench.engine.callbacks import write
 from mlbench.engine.score import score
 from mlbench.engine.train import train
 from mlbench.errors import UserError
 from mlbench.evaluation.suite import evaluate, per_label
 from mlbench.methods.base import Method
+from mlbench.methods.build import packed
 from mlbench.results import store
 from mlbench.results.record import Record, machine, peak_memory, revision, versions
 from mlbench.seeding import derive, seed_everything
@@ -56,18 +58,23 @@ def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) 
         torch.set_num_threads(config.train.threads)
     loaded = pieces.dataset.load(config.paths.cache)
     rows = pieces.split(loaded.instances.targets, loaded.official, config.seed)
-    parts = prepare(loaded, rows, pieces.dataset)
-    task = describe(loaded, rows, pieces.dataset)
+    labelled = labelled_rows(pieces.split, rows)
+    instances = scaled(loaded.instances, labelled, pieces.dataset)
+    parts = {part: Vectors.from_instances(instances, own) for part, own in rows.items()}
+    task = describe(instances, labelled, pieces.dataset)
+    check_loss(config, task)
     seed_everything(derive(config.seed, "method"))
     method = pieces.method(task)
 
     settings = config.model_dump(mode="json")
     store.begin(folder, settings)
     pieces.tracker.start(key, f"{task.name}/{config.choices['method']}/{config.seed}", settings, folder)
-    trained = train(method, parts, config, pieces, folder)
+    trained = train(method, parts, config, pieces, data, folder)
     clock = time.monotonic()
-    measured = measure(trained.models, parts, config, pieces)
+    fitting = {"training": Vectors.from_instances(instances, labelled), "validation": parts.get("validation")}
+    measured = measure(trained.models, parts["test"], fitting, config, pieces)
     save_scores(folder / "scores.npz", measured, parts["test"])
+    save_model(folder / "model.pt", trained.models[config.selection.rule], config, task)
 
     shown = measured[config.selection.rule]
     record = Record(
@@ -79,6 +86,7 @@ def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) 
         per_label={"label": list(task.labels)} | shown.per_label,
         thresholds={rule: result.cuts for rule, result in measured.items()},
         selected=trained.selected,
+        facts=method.facts(),
         parts={part: len(vectors) for part, vectors in parts.items()},
         data=data | {"statistics": statistics(loaded.instances)},
         config=settings,
@@ -95,25 +103,22 @@ def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) 
     return record
 
 
-def prepare(loaded: Loaded, rows: dict[str, np.ndarray], dataset: Any) -> dict[str, Vectors]:
-    """The parts of the split, scaled by what the training rows show."""
-    if not loaded.instances.feature_names:
+def scaled(instances: Instances, labelled: np.ndarray, dataset: Any) -> Instances:
+    """The features, scaled by what the rows with labels show."""
+    if not instances.feature_names:
         raise UserError(f"dataset={dataset.name} has labels only, no features to learn from")
-    features = scale(loaded.instances.features, rows["train"], dataset.scaling)
-    instances = dataclasses.replace(loaded.instances, features=features)
-    return {part: Vectors.from_instances(instances, own) for part, own in rows.items()}
+    return dataclasses.replace(instances, features=scale(instances.features, labelled, dataset.scaling))
 
 
-def describe(loaded: Loaded, rows: dict[str, np.ndarray], dataset: Any) -> Task:
-    instances = loaded.instances
+def describe(instances: Instances, labelled: np.ndarray, dataset: Any) -> Task:
     ranges = instances.modalities or {"features": (0, len(instances.feature_names))}
-    training = instances.targets[rows["train"]]
+    targets = instances.targets[labelled]
     return Task(
         name=dataset.name,
         labels=instances.labels,
         modalities=tuple(Modality(name, start, stop) for name, (start, stop) in ranges.items()),
-        instances=len(training),
-        positives=tuple(int(count) for count in training.sum(axis=0, dtype=np.int64)),
+        instances=len(targets),
+        positives=tuple(int(count) for count in targets.sum(axis=0, dtype=np.int64)),
         kind=dataset.kind,
     )
 
@@ -127,26 +132,33 @@ class Measured:
 
 
 def measure(
-    models: dict[str, Method], parts: dict[str, Vectors], config: Config, pieces: Pieces
+    models: dict[str, Method],
+    test: Vectors,
+    fitting: dict[str, Vectors | None],
+    config: Config,
+    pieces: Pieces,
 ) -> dict[str, Measured]:
     """Scores, label sets and metrics of the test part, for the model of each selection rule."""
     rule = pieces.threshold()
-    fit_part = {"training": "train", "validation": "validation"}[rule.fit_on] if rule.fitted else None
-    wanted = [parts["test"]] + ([parts[fit_part]] if fit_part else [])
-    scored = score([(model, data) for model in models.values() for data in wanted], config.train)
-    measured, targets = {}, parts["test"].targets
-    for number, name in enumerate(models):
-        scores, *fitting = scored[number * len(wanted) : (number + 1) * len(wanted)]
+    looked_at = [test, fitting[rule.fit_on]] if rule.fitted else [test]
+    scored = iter(score([(model, data) for model in models.values() for data in looked_at], config.train))
+    measured = {}
+    for name, model in models.items():
+        threshold, scores = pieces.threshold(), next(scored)
         if not ((scores >= 0) & (scores <= 1)).all():
             raise UserError(
                 f"method={config.choices['method']} gave scores that are no probabilities (or NaN)"
             )
-        threshold = pieces.threshold()
-        if fitting:
-            threshold.fit(fitting[0], parts[fit_part].targets)
+        if rule.fitted:
+            threshold.fit(next(scored), looked_at[1].targets)
         label_sets = threshold.label_sets(scores)
-        metrics = {f"{m}{threshold.suffix}": v for m, v in evaluate(scores, label_sets, targets).items()}
-        by_label = per_label(scores, label_sets, targets)
+        orders = {"": slice(None)} | model.column_orders()
+        metrics = {
+            f"{metric}{threshold.suffix}{suffix}": value
+            for suffix, columns in orders.items()
+            for metric, value in evaluate(scores[:, columns], label_sets[:, columns], test.targets).items()
+        }
+        by_label = per_label(scores, label_sets, test.targets)
         measured[name] = Measured(scores, metrics, by_label, threshold.cuts(scores))
     return measured
 
@@ -157,3 +169,9 @@ def save_scores(path: Path, measured: dict[str, Measured], test: Vectors) -> Non
     scores = {rule: result.scores.numpy() for rule, result in measured.items()}
     np.savez(temporary, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **scores)
     temporary.replace(path)
+
+
+def save_model(path: Path, method: Method, config: Config, task: Task) -> None:
+    """The method as the shown selection rule leaves it, to predict with or to teach others."""
+    nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
+    write(path, packed(method, nodes, task))

@@ -116,6 +116,7 @@ def test_one_that_fails_does_not_keep_the_others(conf, capsys):
         ("datset=small", "datset=small: give dataset=NAME or nothing; did you mean dataset?"),
         ("small", "small: give dataset=NAME"),
         ("dataset=mine", "dataset=mine reads a file of your own"),
+        ("format=md", "format=md: choose markdown"),
         ("dataset=rare", "get it from its authors; put it into"),
     ],
 )

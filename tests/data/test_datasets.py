@@ -1,5 +1,6 @@
 """Data sets in files: roles, checksums, parsed copies, modalities, statistics, and a person's own files."""
 
+import functools
 import gzip
 import hashlib
 import inspect
@@ -12,7 +13,8 @@ from omegaconf import OmegaConf
 from scipy import sparse
 
 from mlbench.compose import config_dir
-from mlbench.data.datasets import Files, OwnFiles, label_file, reader_named
+from mlbench.data import datasets
+from mlbench.data.datasets import label_file, reader_named
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError
 
@@ -21,6 +23,8 @@ FEATURES = "@relation x\n@attribute a numeric\n@attribute b numeric\n"
 HEADER = FEATURES + "@attribute l1 {0,1}\n@attribute l2 {0,1}\n@data\n"
 XML = '<labels xmlns="http://mulan.sourceforge.net/labels"><label name="l1"/><label name="l2"/></labels>'
 MULAN = "mlbench.data.formats.mulan.read"
+Files = functools.partial(datasets.Files, scaling="none")
+OwnFiles = functools.partial(datasets.OwnFiles, scaling="none")
 
 
 def read_rows(path, xml=None, names="abcd", sparsely=False, views=None, attributes=None, note=None):

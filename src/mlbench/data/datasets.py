@@ -163,8 +163,8 @@ class Files:
         name: str,
         files: dict[str, dict[str, Any]],
         reader: str,
+        scaling: str,
         modalities: dict[str, list[int]] | None = None,
-        scaling: str = "none",
         kind: Kind = "vector",
         statistics: dict[str, int | float] | None = None,
         folder: str | None = None,
@@ -297,11 +297,11 @@ class OwnFiles(Files):
     def __init__(
         self,
         reader: str,
+        scaling: str,
         path: str | None = None,
         test: str | None = None,
         name: str | None = None,
         modalities: dict[str, list[int]] | None = None,
-        scaling: str = "none",
         **options: Any,
     ):
         if path is None:

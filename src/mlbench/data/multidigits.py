@@ -106,14 +106,13 @@ class MultiDigits:
         self,
         name: str,
         sha256: str,
-        statistics: dict[str, float] | None = None,
-        scaling: str = "none",
-        citation: str | None = None,
-        notes: str | None = None,
+        scaling: str,
+        statistics: dict[str, float],
+        citation: str,
     ):
         check_scaling(scaling)
         self.name, self.sha256, self.scaling = name, sha256, scaling
-        self.statistics, self.citation, self.notes = statistics or {}, citation, notes
+        self.statistics, self.citation = statistics, citation
 
     def identity(self, cache: Path | None = None) -> dict[str, Any]:
         """What the data are: a part of a run's key."""

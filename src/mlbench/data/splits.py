@@ -7,7 +7,7 @@ Rounding, everywhere: a part that is asked for as a share is rounded down and th
 remainder. Shares count as the decimals they are written as: 0.29 of 100 rows are 29, not 28.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral, Real
@@ -63,6 +63,11 @@ def training_parts(
     return {"train": train, "validation": held_out}
 
 
+def labelled_rows(split: Callable, parts: Parts) -> np.ndarray:
+    """The rows whose labels training may use: `train`, unless the split names others as `labelled`."""
+    return np.unique(np.concatenate([parts[name] for name in getattr(split, "labelled", ("train",))]))
+
+
 def filled(parts: Parts, rows: int) -> Parts:
     """The parts, none of them empty."""
     for name, part in parts.items():
@@ -94,8 +99,8 @@ def check_switch(option: str, value: bool) -> None:
 class Official:
     """The data set's own parts; `validation` is cut off its training part unless it has one of its own."""
 
-    validation: float = 0.0
-    stratified: bool = False
+    validation: float
+    stratified: bool
 
     def __post_init__(self):
         check_share("validation", self.validation, zero=True)
@@ -124,9 +129,9 @@ class Official:
 class Holdout:
     """A random share of all rows is the test part."""
 
-    test: float = 0.3
-    validation: float = 0.0
-    stratified: bool = False
+    test: float
+    validation: float
+    stratified: bool
 
     def __post_init__(self):
         check_share("test", self.test)
@@ -148,10 +153,10 @@ class Holdout:
 class KFold:
     """One fold of cross-validation is the test part; the folds of one seed partition the rows."""
 
-    folds: int = 10
-    fold: int = 0
-    validation: float = 0.0
-    stratified: bool = False
+    folds: int
+    fold: int
+    validation: float
+    stratified: bool
 
     def __post_init__(self):
         check_count("folds", self.folds, least=2)
@@ -185,13 +190,13 @@ class Amalgamation:
     as the part `teacher_<t>_aside`. `train` are the student's rows.
     """
 
-    student: float = 0.3
-    student_test: float = 0.2
-    teachers: int = 2
-    aside: float = 0.2
-    disjoint: bool = False
-    validation: float = 0.0
-    stratified: bool = False
+    student: float
+    student_test: float
+    teachers: int
+    aside: float
+    disjoint: bool
+    validation: float
+    stratified: bool
 
     def __post_init__(self):
         check_share("student", self.student)
@@ -205,10 +210,12 @@ class Amalgamation:
     @property
     def parts(self) -> tuple[str, ...]:
         own = ("train", "validation", "test") if self.validation else ("train", "test")
+        return own + self.labelled
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
         suffixes = ("", "_aside") if self.aside else ("",)
-        return own + tuple(
-            f"teacher_{teacher}{suffix}" for teacher in range(self.teachers) for suffix in suffixes
-        )
+        return tuple(f"teacher_{teacher}{suffix}" for teacher in range(self.teachers) for suffix in suffixes)
 
     def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
         rows, stratified = np.arange(len(targets)), self.stratified

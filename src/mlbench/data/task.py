@@ -1,6 +1,7 @@
 """What a data set asks of a method: label names, modalities, kind of input, label statistics."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["vector", "image", "text"]
@@ -27,6 +28,11 @@ class Task:
     instances: int  # of the training part
     positives: tuple[int, ...]  # instances of the training part that carry each label
     kind: Kind = "vector"
+
+    def narrowed(self, labels: Sequence[str]) -> "Task":
+        """The same task with some of its labels, in the order given."""
+        positives = tuple(self.positives[self.labels.index(label)] for label in labels)
+        return replace(self, labels=tuple(labels), positives=positives)
 
     @property
     def features(self) -> int:

@@ -168,10 +168,32 @@ def write(path: Path, content: Any) -> None:
     """Whole or not at all: a temporary name, then a rename."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        torch.save(content, temporary)
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        reason = error if isinstance(error, OSError) else error.__context__  # torch hides a full disk
+        if not isinstance(reason, OSError):
+            raise
+        raise OSError(reason.errno, reason.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """What `write` wrote; None where there is nothing, or something damaged, which is then removed."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        try:
+            return torch.load(file, map_location="cpu", weights_only=False)
+        except Exception as error:  # a damaged file fails in as many ways as it has bytes
+            reason = str(error).partition("\n")[0] or type(error).__name__
+    print(f"mlbench: {path} is damaged ({reason}); its stage starts again", file=sys.stderr)
+    path.unlink()
+    return None
 
 
 def generators() -> dict[str, Any]:

@@ -7,13 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from lightning import Callback, Trainer
+from torch.multiprocessing import ProcessRaisedException
 
 from mlbench.config import Selection, Train
-from mlbench.engine.callbacks import Progress, Save, Select, Watch, catch_signals, restore_signals, write
+from mlbench.engine.callbacks import (
+    Progress,
+    Save,
+    Select,
+    Watch,
+    catch_signals,
+    read,
+    restore_signals,
+    write,
+)
 from mlbench.engine.lit import Lit, Plan
+from mlbench.errors import UserError
 from mlbench.methods.base import Stage
-from mlbench.seeding import seed_everything
+from mlbench.seeding import derive, seed_everything
 
 
 @dataclass(frozen=True)
@@ -37,25 +49,42 @@ def fit(
     report: Callable[[list[dict]], None],
 ) -> Outcome:
     """Trains `stage.module` in place and leaves `<path>.pt`; if interrupted, goes on from `<path>.ckpt`."""
-    done, checkpoint = path.with_suffix(".pt"), path.with_suffix(".ckpt")
-    if not done.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        seed_everything(seed)
-        if stage.solve:
-            _solve(stage, done)
-        else:
-            watches = watches if stage.selects else []
-            save = Save(checkpoint, train.checkpoint_seconds, watches, report if train.devices == 1 else None)
-            _descend(
-                stage, Plan.of(stage, train, seed), [Select(watches, selection.every), save, Progress(label)]
-            )
-        if not done.exists():  # asked to stop: the checkpoint is there
-            raise KeyboardInterrupt
-        checkpoint.unlink(missing_ok=True)
-    outcome = Outcome(**torch.load(done, map_location="cpu", weights_only=False))
+    done = path.with_suffix(".pt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # a shared stage may be wanted by another process
+        result = read(done)
+        if result is None:
+            seed_everything(seed)
+            _train(stage, Plan.of(stage, train, seed), selection, done, watches, label, report)
+            result = read(done)
+    outcome = Outcome(**result)
     stage.module.load_state_dict(outcome.last)
+    seed_everything(derive(seed, "after"))  # what follows draws the same whether or not the stage was there
     report(outcome.history)
     return outcome
+
+
+def _train(
+    stage: Stage,
+    plan: Plan,
+    selection: Selection,
+    done: Path,
+    watches: list[Watch],
+    label: str,
+    report: Callable[[list[dict]], None],
+) -> None:
+    if stage.solve:
+        _solve(stage, done)
+        return
+    checkpoint = done.with_suffix(".ckpt")
+    select = Select(watches if stage.selects else [], selection.every)
+    live = report if plan.train.devices == 1 else None  # a tracker stays in its process
+    save = Save(checkpoint, plan.train.checkpoint_seconds, select.watches, live)
+    _descend(stage, plan, [select, save, Progress(label)])
+    if done.exists():
+        checkpoint.unlink(missing_ok=True)
+    if save.asked_to_stop or not done.exists():
+        raise KeyboardInterrupt
 
 
 def _solve(stage: Stage, done: Path) -> None:
@@ -67,12 +96,11 @@ def _solve(stage: Stage, done: Path) -> None:
 def _descend(stage: Stage, plan: Plan, callbacks: list[Callback]) -> None:
     train = plan.train
     _, save, _ = callbacks
-    state = None
-    if save.path.exists():
-        state = torch.load(save.path, map_location="cpu", weights_only=False)
+    state = read(save.path)
+    if state:
         stage.module.load_state_dict(state.pop("module"))
-        for watch in save.watches:
-            watch.kept = state["kept"][watch.rule]
+    for watch in save.watches:  # the stage before may have kept an epoch of its own
+        watch.kept = state["kept"][watch.rule] if state else {}
     lit = Lit(stage, plan, state)
     handlers = catch_signals(save.stop)  # a parent of several processes must outlive them
     try:
@@ -90,5 +118,12 @@ def _descend(stage: Stage, plan: Plan, callbacks: list[Callback]) -> None:
             use_distributed_sampler=False,
         )
         trainer.fit(lit)
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
+    except ProcessRaisedException as error:  # all that is left of what another process raised is text
+        _, expected, sentence = str(error).rstrip().rpartition(f"{UserError.__module__}.UserError: ")
+        if expected:
+            raise UserError(sentence) from error
+        raise
     finally:
         restore_signals(handlers)

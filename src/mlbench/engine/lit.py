@@ -1,7 +1,7 @@
 """The one LightningModule: trains any stage of any method.
 
 A step of Lightning's costs about as much as a step of a small model, so one Lightning batch is a chunk of
-up to `STEPS` index batches, each an optimiser step of its own (manual optimisation). Nothing is logged,
+about `STEPS` index batches, each an optimiser step of its own (manual optimisation). Nothing is logged,
 moved or synchronised per step; losses stay on the device until the chunk ends.
 """
 
@@ -16,7 +16,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from mlbench.config import Train, options, target
+from mlbench.config import MACHINE, Train, options, target
 from mlbench.data.vectors import order
 from mlbench.errors import UserError
 from mlbench.methods.base import Stage
@@ -28,6 +28,7 @@ STEPS = 50  # long enough to drown Lightning's overhead, short enough to stop or
 class Plan:
     """A stage's settings: its own where it has them, conf/train's elsewhere."""
 
+    stage: str
     epochs: int
     batch_size: int
     optimizer: dict[str, Any]
@@ -38,6 +39,7 @@ class Plan:
     @classmethod
     def of(cls, stage: Stage, train: Train, seed: int) -> "Plan":
         return cls(
+            stage=stage.name,
             epochs=stage.epochs or train.epochs,
             batch_size=stage.batch_size or train.batch_size,
             optimizer=stage.optimizer or train.optimizer,
@@ -45,6 +47,20 @@ class Plan:
             train=train,
             seed=seed,
         )
+
+    @property
+    def chunk(self) -> int:
+        """Batches in a chunk: whole optimiser steps, so that a checkpoint need hold no gradients."""
+        every = self.train.accumulate
+        return max(STEPS // every, 1) * every
+
+    @property
+    def science(self) -> dict[str, Any]:
+        """All settings that bear on the stage's result."""
+        own = {
+            name: getattr(self, name) for name in ("epochs", "batch_size", "optimizer", "scheduler", "seed")
+        }
+        return self.train.model_dump(exclude=set(MACHINE)) | own
 
 
 class Lit(LightningModule):
@@ -90,6 +106,7 @@ class Lit(LightningModule):
         if self.state:
             self.trainer.precision_plugin.load_state_dict(self.state["precision"])
         self._backward, self._step = self._paths()
+        self._after_step = getattr(self.module, "after_step", None)
 
     def transfer_batch_to_device(self, batch: list[Tensor], device: torch.device, index: int) -> list[Tensor]:
         return batch  # the data is on the device already
@@ -100,21 +117,23 @@ class Lit(LightningModule):
     def training_step(self, chunk: list[Tensor], chunk_index: int) -> None:
         plan, optimizer = self.plan, self.optimizers()
         world, rank, every = self.trainer.world_size, self.global_rank, plan.train.accumulate
-        last = self.chunk + 1 == self.trainer.train_dataloader.chunks
         losses = []
-        for position, rows in enumerate(chunk, start=1):
-            share = 1.0
-            if world > 1:
-                rows, share = shard(rows, rank, world)
-            loss = self.module.loss(self.data.batch(rows))
-            losses.append(loss.detach() * share)
-            self._backward(loss * (share / every) if share != 1.0 or every > 1 else loss)
-            if position % every == 0 or (last and position == len(chunk)):
-                if plan.train.gradient_clip:
-                    torch.nn.utils.clip_grad_norm_(self.module.parameters(), plan.train.gradient_clip)
-                self._step()
-                optimizer.zero_grad()
-                self.module.after_step()
+        for start in range(0, len(chunk), every):
+            together = chunk[start : start + every]
+            for rows in together:
+                share = 1.0
+                if world > 1:
+                    rows, share = shard(rows, rank, world)
+                loss = self.module.loss(self.data.batch(rows))
+                losses.append(loss.detach() * share)
+                weight = share / len(together)
+                self._backward(loss * weight if weight != 1.0 else loss)
+            if plan.train.gradient_clip:
+                torch.nn.utils.clip_grad_norm_(self.module.parameters(), plan.train.gradient_clip)
+            self._step()
+            optimizer.zero_grad()
+            if self._after_step:
+                self._after_step()
         self._tally(torch.stack(losses))
         self.chunk += 1
 
@@ -152,10 +171,11 @@ class Lit(LightningModule):
         )
         if not torch.isfinite(self.running[0]):
             broken = int((~torch.isfinite(losses)).nonzero()[0])
+            batch = self.chunk * self.plan.chunk + broken + 1
             raise UserError(
-                f"the loss is {losses[broken].item()} in epoch {self.epoch + 1}, batch "
-                f"{self.chunk * STEPS + broken + 1}: a smaller learning rate, train.gradient_clip=1 or "
-                "scaled features (dataset.scaling=zscore) may help"
+                f"the loss is {losses[broken].item()} in stage {self.plan.stage}, epoch {self.epoch + 1}, "
+                f"batch {batch}: a smaller learning rate, train.gradient_clip=1 or scaled features "
+                "(dataset.scaling=zscore) may help"
             )
 
     def _paths(self) -> tuple[Callable[[Tensor], None], Callable[[], Any]]:
@@ -174,7 +194,7 @@ class Lit(LightningModule):
 
 
 class Chunks:
-    """The index batches of the epoch at hand, `STEPS` at a time, from where the last process stopped."""
+    """The index batches of the epoch at hand, a chunk at a time, from where the last process stopped."""
 
     def __init__(self, lit: Lit):
         self.lit = lit
@@ -185,7 +205,7 @@ class Chunks:
             raise UserError(
                 f"train.drop_last=true leaves no batch of {plan.batch_size}, with {len(lit.data)} instances"
             )
-        self.chunks = math.ceil(self.batches / STEPS)
+        self.chunks = math.ceil(self.batches / plan.chunk)
 
     def __len__(self) -> int:
         return self.chunks
@@ -195,7 +215,7 @@ class Chunks:
         rows = order(len(lit.data), plan.seed, lit.epoch, plan.train.shuffle).to(lit.device)
         batches = rows.split(plan.batch_size)[: self.batches]
         for chunk in itertools.islice(range(self.chunks), lit.chunk, None):
-            yield list(batches[chunk * STEPS : (chunk + 1) * STEPS])
+            yield list(batches[chunk * plan.chunk : (chunk + 1) * plan.chunk])
 
 
 def shard(rows: Tensor, rank: int, world: int) -> tuple[Tensor, float]:
@@ -208,9 +228,11 @@ def build_optimizer(
     optimizer: dict[str, Any], scheduler: dict[str, Any], parameters: list[Tensor]
 ) -> tuple[torch.optim.Optimizer, Any]:
     """The optimiser and, if there is one, the schedule of its learning rate."""
+    if not target(optimizer):
+        raise UserError("train.optimizer._target_ is needed and not given")
     try:
         built = target(optimizer)(parameters, **options(optimizer))
         schedule = target(scheduler)
         return built, schedule(built, **options(scheduler)) if schedule else None
-    except ValueError as error:
-        raise UserError(f"train.optimizer or train.scheduler: {error}") from None
+    except (ValueError, TypeError) as error:
+        raise UserError(f"train.optimizer or train.scheduler: {error}") from error

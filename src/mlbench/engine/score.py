@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mlbench.config import Train
-from mlbench.data.vectors import Vectors
+from mlbench.data.vectors import Batch, Vectors
 from mlbench.methods.base import Method
 
 ROWS = 1024  # scored at once; fixed, so that a row's scores never depend on the machine
@@ -19,10 +19,15 @@ def score_rows(method: Method, data: Vectors, rows: Tensor) -> Tensor:
     """Scores of some rows, (len(rows), L), with the method in evaluation mode and left as it was."""
     training = method.training
     method.eval()
-    scores = [method.scores(data.batch(index)) for index in rows.split(ROWS)]
+    scores = [method.scores(unlabelled(data.batch(index))) for index in rows.split(ROWS)]
     method.train(training)
     labels = data.targets.shape[1]
     return torch.cat(scores).float() if scores else torch.zeros(0, labels, device=rows.device)
+
+
+def unlabelled(batch: Batch) -> Batch:
+    """The batch as it is scored: whoever looks at its labels finds NaN."""
+    return batch._replace(targets=torch.full_like(batch.targets, torch.nan))
 
 
 def gather(positions: Tensor, scores: Tensor, length: int, all_gather: Callable[[Tensor], Tensor]) -> Tensor:
@@ -45,7 +50,7 @@ def score_part(
     method: Method, data: Vectors, rank: int = 0, world: int = 1, all_gather: Callable | None = None
 ) -> Tensor:
     """Scores of a part; with several ranks each does its share and all get the whole."""
-    rows = torch.arange(rank, len(data), world, device=data.targets.device)
+    rows = torch.arange(len(data), device=data.targets.device)[rank::world]
     scores = score_rows(method, data, rows)
     return scores if world == 1 else gather(rows, scores, len(data), all_gather)
 

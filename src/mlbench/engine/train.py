@@ -6,13 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlbench.assemble import Pieces
-from mlbench.config import Config
+from mlbench.config import Config, Node, fingerprint
 from mlbench.data.vectors import Vectors
 from mlbench.engine.callbacks import Watch
 from mlbench.engine.fit import fit
+from mlbench.engine.lit import Plan
 from mlbench.errors import UserError
-from mlbench.methods.base import Method
+from mlbench.methods.base import Method, Stage
 from mlbench.seeding import derive
+
+
+def place(stage: Stage, number: int, config: Config, data: Node, folder: Path) -> Path:
+    """Where a stage's result lies: in the run's folder, or, under a key of its own, where others find it."""
+    if stage.shared is None:
+        return folder / "stages" / f"{number}-{stage.name}"
+    plan = Plan.of(stage, config.train, config.seed)
+    key = fingerprint(
+        {"data": data, "split": config.split, "stage": number, "shared": stage.shared, "plan": plan.science}
+    )
+    return folder.parents[1] / "stages" / key / stage.name
 
 
 @dataclass(frozen=True)
@@ -23,7 +35,9 @@ class Trained:
     seconds: dict[str, float]  # stage -> training time
 
 
-def train(method: Method, parts: dict[str, Vectors], config: Config, pieces: Pieces, folder: Path) -> Trained:
+def train(
+    method: Method, parts: dict[str, Vectors], config: Config, pieces: Pieces, data: Node, folder: Path
+) -> Trained:
     """One fit a stage, in order. The method sees every part but the test part."""
     selection = config.selection
     looks = {"best": "validation"} | ({"oracle": "test"} if selection.rule == "oracle" else {})
@@ -40,7 +54,7 @@ def train(method: Method, parts: dict[str, Vectors], config: Config, pieces: Pie
             config.train,
             selection,
             seed=derive(config.seed, "stage", number, stage.name),
-            path=folder / "stages" / f"{number}-{stage.name}",
+            path=place(stage, number, config, data, folder),
             watches=watches,
             label=f"{config.choices['dataset']} · {config.choices['method']} · {stage.name}",
             report=functools.partial(pieces.tracker.log, stage.name),

@@ -92,7 +92,7 @@ class Fixed:
     fitted: ClassVar[bool] = False
     suffix: ClassVar[str] = ""
 
-    def __init__(self, value: float = 0.5):
+    def __init__(self, value: float):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"threshold.value is {value!r}; it is a number, the cut for every label")
         self.value = float(value)
@@ -116,7 +116,7 @@ class Cardinality:
     fitted: ClassVar[bool] = True
     suffix: ClassVar[str] = ""
 
-    def __init__(self, fit_on: FitOn = "training"):
+    def __init__(self, fit_on: FitOn):
         self.fit_on = check_fit_on(fit_on)
         self.cut: float | None = None
 
@@ -142,7 +142,7 @@ class FrequencyPerLabel:
     fitted: ClassVar[bool] = True
     suffix: ClassVar[str] = ""
 
-    def __init__(self, fit_on: FitOn = "training"):
+    def __init__(self, fit_on: FitOn):
         self.fit_on = check_fit_on(fit_on)
         self.cut_per_label: list[float] | None = None
 

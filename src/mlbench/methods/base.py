@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -20,6 +20,10 @@ class Requires:
 
     kinds: frozenset[Kind] = frozenset({"vector"})
     modalities: int = 1
+    backbone: Literal["features", "logits"] = (
+        "features"  # what the backbone gives, where the method takes one
+    )
+    parts: tuple[str, ...] = ("train",)  # of the split
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,9 @@ class Stage:
     scheduler: dict[str, Any] | None = None
     selects: bool = True  # keep the best epoch by validation scores; False for teachers and pre-training
     solve: Callable[[Vectors], None] | None = None
+    # All that defines the stage's result besides data, split, seed and its settings: runs that ask for the
+    # same share one fit.
+    shared: dict[str, Any] | None = None
 
 
 class Method(nn.Module):
@@ -57,6 +64,14 @@ class Method(nn.Module):
     def scores(self, batch: Batch) -> Tensor:
         """One probability per label, (B, L), in [0, 1]. Sees batch.x only."""
         raise NotImplementedError(f"{type(self).__name__} has no scores")
+
+    def facts(self) -> dict[str, float]:
+        """What the method has to say of its training, for the record."""
+        return {}
+
+    def column_orders(self) -> dict[str, list[int]]:
+        """Suffix → an order of the score columns under which all metrics are reported once more."""
+        return {}
 
     def after_step(self) -> None:
         """Called after every optimiser step: momentum encoders, queues."""

@@ -1,0 +1,95 @@
+"""The order-free classifier chain (OFCC) of ANT: a recurrence that turns on one label a step.
+
+l_0 = init(x), y_0 = 0, h = c = 0; step k: h, c = LSTM([l_{k−1}, x, y_{k−1}]), l_k = out(h)   (ANT, Eq. 6-8)
+It gives logits for labels by itself, so a method that uses it puts no head on top.
+"""
+
+import math
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from mlbench.backbones.unroll import Plan, Unroll, Weights, Workspaces, turned_on
+from mlbench.data.task import Task
+
+
+class Unrolled(NamedTuple):
+    steps: Tensor  # (K, B, L) logits of every step; there are as many steps as labels
+    hidden: Tensor  # (K, B, H)
+    hard: Tensor  # (K, B, L) labels turned on so far, 0 or 1
+
+    @property
+    def final(self) -> Tensor:
+        """(B, L): the first step's logits, but of a label that a later step turned on, that step's."""
+        return self.steps.gather(0, turned_on(self.hard).unsqueeze(0)).squeeze(0)
+
+
+class Chain(nn.Module):
+    """`selection`: `confident` turns a label on if it and the path to it are likely (the authors' code);
+    `always` turns on the best remaining label at every step (the paper's words, Eq. 9).
+    `loss_on`: `steps` sums the loss over all steps (code); `final` takes the final logits (Eq. 11).
+    """
+
+    gives: ClassVar[str] = "logits"
+
+    def __init__(
+        self,
+        task: Task,
+        hidden: Annotated[int, Field(ge=1)],
+        selection: Literal["confident", "always"],
+        loss_on: Literal["steps", "final"],
+    ):
+        super().__init__()
+        self.size = task.features, len(task.labels), hidden
+        self.hidden = hidden
+        self.selection = selection
+        self.loss_on = loss_on
+        self.plan = Plan(*self.size, selection == "always", Workspaces())
+        self.vector = nn.Parameter(torch.empty(sum(math.prod(shape) for shape in Weights.shapes(*self.size))))
+        self.reset()
+
+    @property
+    def described(self) -> dict[str, int | str]:
+        return {"hidden": self.hidden, "selection": self.selection, "loss_on": self.loss_on}
+
+    @property
+    def weights(self) -> Weights:
+        return Weights.of(self.vector, *self.size)
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """PyTorch's own initialisation of an LSTM and of linear layers."""
+        features, _, hidden = self.size
+        weights, gates = self.weights, 4 * hidden
+        for tensor in (weights.input[:gates], weights.bias_input[:gates], weights.bias_hidden, weights.state):
+            tensor.uniform_(-(hidden**-0.5), hidden**-0.5)
+        for tensor in (weights.out, weights.bias_out):
+            tensor.uniform_(-(hidden**-0.5), hidden**-0.5)
+        for tensor in (weights.input[gates:], weights.bias_input[gates:]):
+            tensor.uniform_(-(features**-0.5), features**-0.5)
+
+    def unroll(self, x: Tensor, start: Tensor | None = None) -> Unrolled:
+        """`start` replaces the initial logits l_0 (ANT's second pass over a teacher)."""
+        return Unrolled(*Unroll.apply(x, self.vector, start, self.plan))
+
+    def forward(self, x: Tensor, start: Tensor | None = None) -> Tensor:
+        return self.unroll(x, start).final
+
+    def initial(self, x: Tensor) -> Tensor:
+        """l_0 = init(x)."""
+        gates = 4 * self.hidden
+        return F.linear(x, self.weights.input[gates:], self.weights.bias_input[gates:])
+
+    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
+        """Binary cross-entropy, mean over batch and labels; summed over the steps, or of the final logits."""
+        return self.loss_of(self.unroll(x), targets)
+
+    def loss_of(self, unrolled: Unrolled, targets: Tensor) -> Tensor:
+        if self.loss_on == "final":
+            # Eq. 11 sums over labels.
+            return len(targets.T) * F.binary_cross_entropy_with_logits(unrolled.final, targets)
+        steps = unrolled.steps
+        return len(steps) * F.binary_cross_entropy_with_logits(steps, targets.expand_as(steps))

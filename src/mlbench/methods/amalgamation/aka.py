@@ -1,0 +1,102 @@
+"""AKA: one student a label learns from the label's most certain expert, feature and output; then one student
+is distilled from all of them (Shen et al. 2019b, as far as ANT's comparison goes).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mlbench.data.task import Task
+from mlbench.data.vectors import Batch, Vectors
+from mlbench.methods.amalgamation.label_sets import Expert
+from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, unrolled
+from mlbench.methods.base import Backbone, Stage
+
+
+class AKA(Amalgamation):
+    def __init__(
+        self, task: Task, backbone: Backbone, teachers: Settings, overlap: Share, shared_first: bool
+    ):
+        super().__init__(task, backbone, teachers, overlap, shared_first)
+        widths = [teacher.chain.hidden for teacher in self.teachers]
+        self.specialists = Specialists(task, self.student.hidden, widths)
+
+    def learn(self, data: Vectors) -> Iterator[Stage]:
+        passes = [unrolled(teacher, data) for teacher in self.teachers]
+        chosen, targets = most_certain([own.final for own in passes], self.experts)
+        known = torch.cat([targets, chosen.float(), *[own.hidden[-1] for own in passes]], dim=1)
+        yield Stage("specialists", self.specialists, replace(data, targets=known), selects=False)
+        with torch.no_grad():
+            self.specialists.to(data.device)
+            rows = torch.arange(len(data), device=data.device)
+            taught = self.specialists.logits(data.batch(rows).x)
+        yield self.student_stage(data, taught.sigmoid())
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.student.loss(batch.x, batch.targets)
+
+
+def most_certain(outputs: Sequence[Tensor], experts: Sequence[Sequence[Expert]]) -> tuple[Tensor, Tensor]:
+    """Per instance and label, the expert of lowest binary entropy and its probability, both (N, L).
+
+    The entropy of σ(z) falls with |z|; of equally certain experts the first is taken.
+    """
+    chosen, targets = [], []
+    for known_by in experts:
+        logits = torch.stack([outputs[expert.teacher][:, expert.column] for expert in known_by])
+        best = logits.abs().argmax(0, keepdim=True)
+        chosen.append(best.new_tensor([expert.teacher for expert in known_by])[best[0]])
+        targets.append(logits.gather(0, best)[0].sigmoid())
+    return torch.stack(chosen, dim=1), torch.stack(targets, dim=1)
+
+
+class Specialists(nn.Module):
+    """L chains of one label each, side by side. With one label a chain takes one step, from h = c = 0, and
+    what it would feed back of hidden state and hard label meets zeros: those weights are left out.
+    """
+
+    def __init__(self, task: Task, hidden: int, teacher_widths: Sequence[int]):
+        super().__init__()
+        labels, gates = len(task.labels), 4 * hidden
+        self.hidden, self.teacher_widths = hidden, list(teacher_widths)
+
+        def parameter(*shape: int, fan_in: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(shape).uniform_(-(fan_in**-0.5), fan_in**-0.5))
+
+        self.into_gates = parameter(labels, gates, task.features, fan_in=hidden)
+        self.into_first = parameter(labels, 1, task.features, fan_in=task.features)
+        self.bias_first = parameter(labels, 1, fan_in=task.features)
+        self.bias_input = parameter(labels, gates, fan_in=hidden)
+        self.bias_hidden = parameter(labels, gates, fan_in=hidden)
+        self.fed = parameter(labels, gates, fan_in=hidden)
+        self.out = parameter(labels, hidden, fan_in=hidden)
+        self.bias_out = parameter(labels, fan_in=hidden)
+        self.bridges = nn.ParameterList(parameter(labels, w, hidden, fan_in=hidden) for w in teacher_widths)
+        self.bridge_biases = nn.ParameterList(parameter(labels, w, fan_in=hidden) for w in teacher_widths)
+
+    def unroll(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, L) and hidden states (B, L, H)."""
+        both = torch.cat([self.into_gates, self.into_first], dim=1)
+        fixed = F.linear(x, both.flatten(0, 1)).unflatten(1, both.shape[:2])
+        first = fixed[..., -1:] + self.bias_first
+        gates = fixed[..., :-1] + self.bias_input + self.bias_hidden + first * self.fed
+        g, i, _, o = gates.unflatten(-1, (4, self.hidden)).unbind(-2)
+        hidden = o.sigmoid() * (i.sigmoid() * g.tanh()).tanh()
+        return (hidden * self.out).sum(-1) + self.bias_out, hidden
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.unroll(x)[0]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Each specialist's cross-entropy and its distance to its expert's feature, summed over them."""
+        labels = len(self.bias_out)
+        targets, chosen, *features = batch.targets.split([labels, labels, *self.teacher_widths], dim=1)
+        logits, hidden = self.unroll(batch.x)
+        loss = labels * F.binary_cross_entropy_with_logits(logits, targets)
+        for teacher, (feature, bridge, bias) in enumerate(zip(features, self.bridges, self.bridge_biases)):
+            apart = torch.einsum("blh,lth->blt", hidden, bridge) + bias - feature.unsqueeze(1)
+            loss = loss + (apart.square().mean(-1) * (chosen == teacher)).mean(0).sum()
+        return loss

@@ -1,0 +1,71 @@
+"""ANT: where experts of a label disagree, the one that says yes hands its logit over and the other predicts
+again; the student learns the integrated outputs (Thadajarassiri, Hartvigsen, Gerych, Kong, Rundensteiner,
+Knowledge Amalgamation for Multi-Label Classification via Label Dependency Transfer, AAAI 2023).
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mlbench.data.task import Task
+from mlbench.data.vectors import Batch, Vectors
+from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, unrolled
+from mlbench.methods.amalgamation.transfer import disagree, integrate
+from mlbench.methods.amalgamation.transfer import transfer as transferred
+from mlbench.methods.base import Backbone, Stage
+
+
+class ANT(Amalgamation):
+    """`transfer`: `exactly_one` fires where one expert alone is positive (code); `pairwise` goes from every
+    positive expert to every negative one (paper). `transfer_init`: the second pass starts from the taker's
+    own `final` logits of the first, or from its `init`.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        backbone: Backbone,
+        teachers: Settings,
+        overlap: Share,
+        transfer: Literal["exactly_one", "pairwise"],
+        transfer_init: Literal["final", "init"],
+        shared_first: bool,
+    ):
+        super().__init__(task, backbone, teachers, overlap, shared_first)
+        self.transfer = transfer
+        self.transfer_init = transfer_init
+        self.counts: dict[str, float] = {}
+
+    def learn(self, data: Vectors) -> Iterator[Stage]:
+        yield self.student_stage(data, self.targets(data).sigmoid())
+
+    @torch.no_grad()
+    def targets(self, data: Vectors) -> Tensor:
+        """Logits of the student's targets, (N, L)."""
+        first = [unrolled(teacher, data).final for teacher in self.teachers]
+        initial = None
+        if self.transfer_init == "init":
+            everything = torch.arange(len(data), device=data.device)
+            initial = [teacher.chain.initial(data.batch(everything).x) for teacher in self.teachers]
+
+        def rerun(teacher: int, rows: Tensor, start: Tensor) -> Tensor:
+            return self.teachers[teacher].chain(data.batch(rows).x, start)
+
+        targets, fired = transferred(first, self.experts, rerun, initial, self.transfer == "pairwise")
+        plain = integrate(first, self.experts)
+        self.counts = {
+            "instances": len(data),
+            "instances_with_disagreement": int(disagree(first, self.experts).sum()),
+            "transfers": fired,
+            "targets_changed_by_transfer": int((targets != plain).sum()),
+            "targets": targets.numel(),
+        }
+        return targets
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.student.loss(batch.x, batch.targets)
+
+    def facts(self) -> dict[str, float]:
+        return self.counts

@@ -1,0 +1,23 @@
+"""BL: the majority of a label's experts, an even vote counting as yes; nothing is trained."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from mlbench.data.vectors import Batch, Vectors
+from mlbench.methods.amalgamation.teachers import Amalgamation
+from mlbench.methods.base import Stage
+
+
+class BL(Amalgamation):
+    def learn(self, data: Vectors) -> Iterator[Stage]:
+        yield Stage("vote", self, data, solve=lambda data: None)
+
+    def scores(self, batch: Batch) -> Tensor:
+        """(v + ½) / (e + ½) for v of e experts in favour: above ½ just when v ≥ e/2."""
+        hard = [teacher.scores(batch) > 0.5 for teacher in self.teachers]
+        votes = [
+            torch.stack([hard[e.teacher][:, e.column] for e in known_by]).float() for known_by in self.experts
+        ]
+        return torch.stack([(own.sum(0) + 0.5) / (len(own) + 0.5) for own in votes], dim=1)

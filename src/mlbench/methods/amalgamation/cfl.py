@@ -1,0 +1,79 @@
+"""CFL: imitate the averaged logits, and meet the teachers' features in a common space (Luo et al. 2019).
+
+The features are the chains' hidden states after the last step. The paper that compares with CFL says little
+of it; widths, weights and kernels are choices of ours, named in conf/method/cfl.yaml.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from mlbench.data.task import Task
+from mlbench.data.vectors import Batch, Vectors
+from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, unrolled
+from mlbench.methods.amalgamation.transfer import mean
+from mlbench.methods.base import Backbone, Stage
+
+Weight = Annotated[float, Field(ge=0)]
+Sigma = Annotated[float, Field(gt=0)]
+
+
+class CFL(Amalgamation):
+    def __init__(
+        self,
+        task: Task,
+        backbone: Backbone,
+        teachers: Settings,
+        overlap: Share,
+        shared_first: bool,
+        discrepancy_weight: Weight,
+        reconstruction_weight: Weight,
+        sigmas: list[Sigma],
+    ):
+        super().__init__(task, backbone, teachers, overlap, shared_first)
+        self.discrepancy_weight = discrepancy_weight
+        self.reconstruction_weight = reconstruction_weight
+        self.register_buffer("sigmas", torch.tensor(sigmas), persistent=False)
+        own = self.student.hidden
+        self.widths = [teacher.chain.hidden for teacher in self.teachers]
+        common = max(4, own // 4)
+        self.student_entry = nn.Sequential(nn.Linear(own, common), nn.ReLU())
+        self.entries = nn.ModuleList(nn.Sequential(nn.Linear(w, common), nn.ReLU()) for w in self.widths)
+        self.extractor = nn.Sequential(nn.Linear(common, common), nn.ReLU(), nn.Linear(common, common))
+        self.decoders = nn.ModuleList(nn.Linear(common, width) for width in self.widths)
+
+    def learn(self, data: Vectors) -> Iterator[Stage]:
+        passes = [unrolled(teacher, data) for teacher in self.teachers]
+        targets = mean([own.final for own in passes], self.experts).sigmoid()
+        yield self.student_stage(data, targets, *[own.hidden[-1] for own in passes])
+
+    def loss(self, batch: Batch) -> Tensor:
+        targets, *features = batch.targets.split([len(self.task.labels), *self.widths], dim=1)
+        unrolled = self.student.unroll(batch.x)
+        mine = self.extractor(self.student_entry(unrolled.hidden[-1]))
+        discrepancy = reconstruction = 0.0
+        for feature, entry, decoder in zip(features, self.entries, self.decoders):
+            theirs = self.extractor(entry(feature))
+            discrepancy = discrepancy + mean_discrepancy(mine, theirs, self.sigmas)
+            reconstruction = reconstruction + F.mse_loss(decoder(theirs), feature)
+        return (
+            self.student.loss_of(unrolled, targets)
+            + self.discrepancy_weight * discrepancy
+            + self.reconstruction_weight * reconstruction
+        )
+
+
+def mean_discrepancy(a: Tensor, b: Tensor, sigmas: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy of the rows, each of length 1: biased, not below 0.
+
+    The kernel is Σ_σ exp(−‖u − v‖² / 2σ), σ as in CFL's code, where it is not squared.
+    """
+    rows = torch.cat([F.normalize(a), F.normalize(b)])
+    distances = (2 - 2 * rows @ rows.t()).clamp(min=0)
+    kernel = torch.exp(-distances.unsqueeze(0) / (2 * sigmas[:, None, None])).sum(0)
+    n = len(a)
+    return (kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()).clamp(min=0)

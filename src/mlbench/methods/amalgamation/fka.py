@@ -1,0 +1,41 @@
+"""FKA: the student's features, through an adaptor and a teacher's frozen head, imitate that teacher step by
+step; the student's own head learns the averaged logits (Ye et al. 2019, as far as ANT's comparison goes).
+"""
+
+from collections.abc import Iterator
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mlbench.data.task import Task
+from mlbench.data.vectors import Batch, Vectors
+from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, unrolled
+from mlbench.methods.amalgamation.transfer import mean
+from mlbench.methods.base import Backbone, Stage
+
+
+class FKA(Amalgamation):
+    def __init__(
+        self, task: Task, backbone: Backbone, teachers: Settings, overlap: Share, shared_first: bool
+    ):
+        super().__init__(task, backbone, teachers, overlap, shared_first)
+        self.adaptors = nn.ModuleList(
+            nn.Linear(self.student.hidden, teacher.chain.hidden) for teacher in self.teachers
+        )
+
+    def learn(self, data: Vectors) -> Iterator[Stage]:
+        passes = [unrolled(teacher, data) for teacher in self.teachers]
+        targets = mean([own.final for own in passes], self.experts).sigmoid()
+        yield self.student_stage(data, targets, *[own.steps.transpose(0, 1) for own in passes])
+
+    def loss(self, batch: Batch) -> Tensor:
+        labels = [len(teacher.task.labels) for teacher in self.teachers]
+        targets, *steps = batch.targets.split([len(self.task.labels), *[n * n for n in labels]], dim=1)
+        unrolled = self.student.unroll(batch.x)
+        loss = self.student.loss_of(unrolled, targets)
+        for teacher, adaptor, theirs, count in zip(self.teachers, self.adaptors, steps, labels):
+            # A teacher takes as many steps as it has labels: the student's first ones are held against them.
+            weights = teacher.chain.weights
+            hybrid = F.linear(adaptor(unrolled.hidden[:count]), weights.out, weights.bias_out)
+            loss = loss + F.mse_loss(hybrid, theirs.unflatten(1, (count, count)).transpose(0, 1))
+        return loss

@@ -1,0 +1,179 @@
+"""What the six amalgamation methods share: frozen teachers, and what they make of the student's instances.
+
+The teachers are built before anything else and trained as the first stages, so that with one seed all six
+methods ask for the very same stages and share them by key. The student never sees a label.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from mlbench.backbones.chain import Unrolled
+from mlbench.data.task import Task
+from mlbench.data.vectors import Batch, Vectors
+from mlbench.errors import UserError
+from mlbench.methods.amalgamation.label_sets import appearance, covered, draw, experts, named
+from mlbench.methods.base import Backbone, Method, Parts, Requires, Stage
+from mlbench.methods.build import unpacked
+from mlbench.methods.ofcc import OFCC
+
+ROWS = 1024  # instances a teacher looks at at once
+LIMIT = 30.0  # largest logit made from a probability: σ(30) is 1 in float32
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """How many teachers, who knows which labels, how they learn; or where they come from."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    count: Annotated[int, Field(ge=2)]
+    labels: list[list[int | str]] | None
+    draw: Annotated[int, Field(ge=0)]
+    hidden: Annotated[list[Positive], Field(min_length=1)]
+    epochs: Positive
+    batch_size: Positive
+    optimizer: dict[str, Any]
+    brought: Annotated[list[Path] | None, Field(alias="from")]
+
+
+class Amalgamation(Method):
+    """Subclasses say what the student learns from the teachers, in `learn`."""
+
+    requires = Requires(backbone="logits", parts=("train", "teacher_0", "teacher_1"))
+
+    def __init__(
+        self, task: Task, backbone: Backbone, teachers: Settings, overlap: Share, shared_first: bool
+    ):
+        super().__init__()
+        self.settings = Settings.model_validate(teachers)
+        self.task = task
+        build = _bring if self.settings.brought else _make
+        self.teachers = nn.ModuleList(build(task, backbone, self.settings, overlap))
+        sets = [teacher.task.labels for teacher in self.teachers]
+        covered(sets, task.labels)
+        self.experts = experts(sets, task.labels)
+        self.orders = {"_shared_first": appearance(sets, task.labels)} if shared_first else {}
+        self.student = backbone(task)
+
+    def stages(self, data: Parts) -> Iterator[Stage]:
+        if not self.settings.brought:
+            yield from self.teaching(data)
+        self.teachers.eval().requires_grad_(False)
+        yield from self.learn(data["train"])
+
+    def teaching(self, data: Parts) -> Iterator[Stage]:
+        settings = self.settings
+        for number, teacher in enumerate(self.teachers):
+            part = f"teacher_{number}"
+            if part not in data:
+                raise UserError(
+                    f"method.teachers.count={len(self.teachers)}: the split has no part {part}; use "
+                    "split=amalgamation and leave split.teachers as it is"
+                )
+            columns = [self.task.labels.index(label) for label in teacher.task.labels]
+            own = data[part]
+            yield Stage(
+                name=part,
+                module=teacher,
+                data=replace(own, targets=own.targets[:, columns].contiguous()),
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                optimizer=settings.optimizer,
+                selects=False,
+                shared=self.described | {"teacher": number},
+            )
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """All teachers, for each one's key: a teacher's first weights are drawn after those before it."""
+        return {
+            "labels": [teacher.task.labels for teacher in self.teachers],
+            "chains": [teacher.chain.described for teacher in self.teachers],
+        }
+
+    def learn(self, data: Vectors) -> Iterator[Stage]:
+        """The student's stages. `data.targets` is not for its eyes."""
+        raise NotImplementedError(f"{type(self).__name__} teaches its student nothing")
+
+    def student_stage(self, data: Vectors, *knowledge: Tensor) -> Stage:
+        """The stage that trains this module on what the teachers know of each instance, side by side."""
+        flat = [known.reshape(len(data), -1) for known in knowledge]
+        return Stage("student", self, replace(data, targets=torch.cat(flat, dim=1)))
+
+    def column_orders(self) -> dict[str, list[int]]:
+        """The order in which the authors' scoring takes the outputs, to compare with their tables."""
+        return self.orders
+
+    def scores(self, batch: Batch) -> Tensor:
+        return self.student(batch.x).sigmoid()
+
+
+def _make(task: Task, backbone: Backbone, settings: Settings, overlap: float) -> list[OFCC]:
+    """New teachers, each a chain over its own labels."""
+    if settings.labels is not None and len(settings.labels) != settings.count:
+        raise UserError(
+            f"method.teachers.labels names {len(settings.labels)} label sets for "
+            f"method.teachers.count={settings.count} teachers; the two must agree"
+        )
+    sets = (
+        named(settings.labels, task.labels)
+        if settings.labels is not None
+        else draw(task.labels, settings.count, overlap, settings.draw)
+    )
+    widths = [settings.hidden[number % len(settings.hidden)] for number in range(settings.count)]
+    return [
+        OFCC(task.narrowed(labels), functools.partial(backbone, hidden=hidden))
+        for labels, hidden in zip(sets, widths)
+    ]
+
+
+def _bring(task: Task, backbone: Backbone, settings: Settings, overlap: float) -> list[Method]:
+    """Trained methods from files. Labels count by name."""
+    if len(settings.brought) < 2:
+        raise UserError("method.teachers.from names one teacher; knowledge amalgamation needs two or more")
+    teachers = []
+    for path in settings.brought:
+        method, learned = unpacked(path)
+        if learned.features != task.features:
+            raise UserError(
+                f"{path} was trained on {learned.features} features; dataset {task.name} has {task.features}"
+            )
+        method.task = learned
+        teachers.append(method)
+    return teachers
+
+
+@torch.no_grad()
+def unrolled(teacher: Method, data: Vectors) -> Unrolled:
+    """What a chain makes of every instance at every step."""
+    if not isinstance(teacher, OFCC):
+        raise UserError(
+            "this method looks into its teachers, which must be chains (method=ofcc); one is a "
+            f"{type(teacher).__name__}"
+        )
+    teacher.to(data.device)
+    passes = [teacher.chain.unroll(data.batch(rows).x) for rows in _blocks(data)]
+    return Unrolled(*[torch.cat(parts, dim=1) for parts in zip(*passes)])
+
+
+@torch.no_grad()
+def logits(teacher: Method, data: Vectors) -> Tensor:
+    """A teacher's logits, (N, L_t); of a foreign one from its probabilities."""
+    if isinstance(teacher, OFCC):
+        return unrolled(teacher, data).final
+    teacher.to(data.device)
+    scores = torch.cat([teacher.scores(data.batch(rows)) for rows in _blocks(data)])
+    return scores.logit().clamp(-LIMIT, LIMIT)
+
+
+def _blocks(data: Vectors) -> tuple[Tensor, ...]:
+    return torch.arange(len(data), device=data.device).split(ROWS)

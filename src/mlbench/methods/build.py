@@ -1,0 +1,49 @@
+"""Builds a method from its configuration, and a trained one from a file."""
+
+import functools
+import inspect
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mlbench.config import Node, options, target
+from mlbench.data.task import Modality, Task
+from mlbench.errors import UserError
+from mlbench.methods.base import Method
+
+
+def build_method(method: Node, backbone: Node, loss: Node, task: Task) -> Method:
+    """The method for a task; it gets what it asks for of the backbone and the loss."""
+    supplied = {
+        "task": task,
+        "backbone": functools.partial(target(backbone), **options(backbone)),
+        "loss": functools.partial(target(loss), **options(loss)),
+    }
+    asked = inspect.signature(target(method)).parameters
+    return target(method)(
+        **{name: value for name, value in supplied.items() if name in asked}, **options(method)
+    )
+
+
+def packed(method: Method, nodes: dict[str, Node], task: Task) -> dict[str, Any]:
+    """All that it takes to have this trained method again, in plain types and tensors."""
+    return {"config": nodes, "task": asdict(task), "state": method.state_dict()}
+
+
+def unpacked(path: Path) -> tuple[Method, Task]:
+    """A trained method from the `model.pt` of a run, and the task it learned."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        described = content["task"]
+        modalities = tuple(Modality(**modality) for modality in described["modalities"])
+        task = Task(**described | {"modalities": modalities})
+        method = build_method(**content["config"], task=task)
+        method.load_state_dict(content["state"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; a run leaves its trained method in model.pt") from None
+    except Exception as error:  # whatever a foreign or broken file makes of itself
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is not the model.pt of a run ({reason})") from error
+    return method.eval(), task

@@ -1,0 +1,281 @@
+"""A run that was stopped, however and whenever, ends to the last bit where one that was not stopped ends."""
+
+import functools
+import json
+import signal
+
+import pytest
+
+from commands import (
+    Command,
+    gated_at_step,
+    limit_files,
+    records,
+    result,
+    signalled_at_rename,
+    signalled_at_step,
+)
+
+INTERRUPTED = "mlbench: interrupted; the same command goes on from the last checkpoint\n"
+
+# Dropout, a schedule, selection, thresholds that are fitted; 144 batches make three chunks an epoch.
+ERM = [
+    "train.epochs=4",
+    "train.batch_size=10",
+    "train.checkpoint_seconds=0",
+    "train/scheduler=cosine_restarts",
+    "train.scheduler.T_0=3",
+    "backbone.widths=[16]",
+    "backbone.dropout=0.5",
+    "split.validation=0.1",
+    "selection.rule=best",
+    "threshold=per_label",
+]
+# The first stage: 2 epochs of 144 batches. The second: 3 of 48, a chunk each.
+TWO_STAGES = [
+    "method._target_=outside.TwoStages",
+    "train.epochs=3",
+    "train.batch_size=30",
+    "train.checkpoint_seconds=0",
+    "backbone.widths=[16]",
+    "backbone.dropout=0.5",
+    "split.validation=0.1",
+    "selection.rule=oracle",
+]
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory, cache):
+    """What the two commands measure when nothing stops them; with checkpoints only at the stages' ends."""
+    found = {}
+
+    def reference(arguments, environment):
+        arguments = [argument for argument in arguments if "checkpoint_seconds" not in argument]
+        name = " ".join(arguments)
+        if name not in found:
+            folder = tmp_path_factory.mktemp("reference") / "work"
+            folder.mkdir()
+            done = Command(folder, (*arguments, "train.checkpoint_seconds=1000"), environment).wait()
+            assert (done.status, done.err) == (0, "")
+            (record,) = records(folder / "outputs")
+            found[name] = result(record)
+        return found[name]
+
+    return reference
+
+
+def test_killed_at_many_moments(references, environment, command, folder):
+    """One run, killed again and again: each process goes on where the one before was killed."""
+    moments = [
+        functools.partial(signalled_at_rename, 1, ".ckpt", "before"),  # half a checkpoint, none before it
+        functools.partial(signalled_at_step, 30, signal.SIGKILL),
+        functools.partial(signalled_at_rename, 2, ".ckpt", "after"),  # between two chunks
+        functools.partial(signalled_at_step, 60, signal.SIGKILL),
+        functools.partial(signalled_at_rename, 2, ".ckpt", "before"),
+        functools.partial(signalled_at_step, 110, signal.SIGKILL),  # past the end of an epoch
+        functools.partial(signalled_at_step, 1, signal.SIGKILL),
+        functools.partial(signalled_at_rename, 3, ".ckpt", "after"),
+        functools.partial(signalled_at_rename, 1, "0-train.pt", "before"),  # all epochs done
+        functools.partial(signalled_at_rename, 1, "0-train.pt", "after"),  # its checkpoint lies there still
+        functools.partial(signalled_at_rename, 1, "scores.npz", "before"),
+        functools.partial(signalled_at_rename, 1, "record.json", "before"),
+    ]
+    for moment in moments:
+        done = command(*ERM, first=moment)
+        assert (done.status, done.out, done.err) == (-signal.SIGKILL, "", "")
+        assert not records(folder / "outputs")
+    done = command(*ERM)
+    assert (done.status, done.err) == (0, "")
+    (record,) = records(folder / "outputs")
+    assert result(record) == references(ERM, environment)
+    assert not record.with_name("failed.json").exists()
+
+
+def test_killed_from_outside(references, environment, start, folder, tmp_path):
+    for step in (3, 80, 120):
+        gate = tmp_path / f"gate{step}"
+        running = start(*ERM, first=functools.partial(gated_at_step, step, gate))
+        running.until(gate.with_suffix(".waits").exists)
+        running.signal(signal.SIGKILL)
+        assert running.wait().status == -signal.SIGKILL
+    assert start(*ERM).wait().status == 0
+    (record,) = records(folder / "outputs")
+    assert result(record) == references(ERM, environment)
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        [
+            functools.partial(signalled_at_rename, 2, "0-teacher.ckpt", "after"),
+            functools.partial(signalled_at_rename, 5, "0-teacher.ckpt", "before"),
+            functools.partial(signalled_at_step, 7, signal.SIGKILL),  # in the second stage
+            functools.partial(signalled_at_rename, 3, "1-student.ckpt", "after"),
+        ],
+        [
+            functools.partial(signalled_at_rename, 1, "0-teacher.pt", "after"),
+            functools.partial(signalled_at_rename, 1, "1-student.pt", "after"),
+        ],
+    ],
+    ids=["within stages", "between stages"],
+)
+def test_several_stages(moments, references, environment, command, folder):
+    for moment in moments:
+        assert command(*TWO_STAGES, first=moment).status == -signal.SIGKILL
+    assert command(*TWO_STAGES).status == 0
+    (record,) = records(folder / "outputs")
+    assert result(record) == references(TWO_STAGES, environment)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        functools.partial(signalled_at_step, 70, signal.SIGINT),
+        functools.partial(signalled_at_step, 70, signal.SIGTERM),
+        functools.partial(signalled_at_step, 70, signal.SIGINT, signal.SIGINT),  # no patience
+        functools.partial(signalled_at_rename, 1, "scores.npz", "before", signal.SIGINT),
+    ],
+    ids=["ctrl-c", "sigterm", "ctrl-c twice", "while scoring"],
+)
+def test_ctrl_c_says_how_to_go_on(moment, references, environment, command, folder):
+    stopped = command(*ERM, "train.checkpoint_seconds=1000", first=moment)
+    assert (stopped.status, stopped.out, stopped.err) == (130, "", INTERRUPTED)
+    (run,) = folder.glob("outputs/multidigits/erm/*")
+    assert not (run / "failed.json").exists() and not (run / "record.json").exists()
+    assert not list(run.rglob("*.tmp"))
+    done = command(*ERM)
+    assert (done.status, done.err) == (0, "")
+    assert result(run / "record.json") == references(ERM, environment)
+
+
+def test_ctrl_c_in_the_last_chunk_of_a_stage_is_heard(references, environment, command, folder):
+    """The stage ends, the run does not go on to the next."""
+    first = functools.partial(signalled_at_step, 3 * 48, signal.SIGINT)
+    stopped = command(*TWO_STAGES, first=first)
+    assert (stopped.status, stopped.err) == (130, INTERRUPTED)
+    assert [path.name for path in folder.rglob("*student.*t")] == ["1-student.pt"]
+    assert not list(folder.rglob("scores.npz"))
+    assert command(*TWO_STAGES).status == 0
+    (record,) = records(folder / "outputs")
+    assert result(record) == references(TWO_STAGES, environment)
+
+
+def test_ctrl_c_ends_a_sweep(command, folder):
+    first = functools.partial(signalled_at_step, 30, signal.SIGINT)  # in the second run
+    stopped = command("-m", "seed=0,1,2", "train.epochs=1", first=first)
+    assert (stopped.status, stopped.err) == (130, INTERRUPTED)
+    assert len(records(folder / "outputs")) == 1
+    assert len(list(folder.glob("outputs/multidigits/erm/*"))) == 2
+
+
+@pytest.mark.parametrize("kept", [0, 0.999])
+def test_a_damaged_checkpoint_costs_its_stage_and_no_more(kept, references, environment, command, folder):
+    command(*TWO_STAGES, first=functools.partial(signalled_at_rename, 2, "1-student.ckpt", "after"))
+    stages = next(folder.glob("outputs/multidigits/twostages/*/stages"))
+    for name in ("0-teacher.pt", "1-student.ckpt"):
+        content = (stages / name).read_bytes()
+        (stages / name).write_bytes(content[: int(len(content) * kept)])
+    done = command(*TWO_STAGES)
+    assert done.status == 0
+    lines = done.err.splitlines()
+    assert len(lines) == 2
+    for line, name in zip(lines, ("0-teacher.pt", "1-student.ckpt")):
+        assert line.startswith("mlbench: ") and f"{name} is damaged" in line and "starts again" in line
+    (record,) = records(folder / "outputs")
+    assert result(record) == references(TWO_STAGES, environment)
+
+
+@pytest.mark.parametrize("kept", [0, 0.5])
+def test_half_a_record_is_none(kept, command, folder):
+    command("method=prior")
+    (record,) = records(folder / "outputs")
+    content = record.read_text()
+    record.write_text(content[: int(len(content) * kept)])
+    done = command("method=prior")
+    assert (done.status, done.out, len(done.err.splitlines())) == (2, "", 1)
+    assert "record.json is not a record" in done.err and "remove it" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments, size, full",
+    [
+        (ERM, 500, "paths.outputs"),  # the configuration does not fit
+        (ERM, 30000, "0-train.ckpt"),
+        ([*ERM, "train.checkpoint_seconds=1000"], 30000, "0-train.pt"),
+        (["method=prior"], 500, "paths.outputs"),
+        (["method=prior"], 5000, "paths.outputs"),  # the scores do not
+    ],
+)
+def test_a_full_disk(arguments, size, full, references, environment, command, folder):
+    """Whatever file does not fit: one line, no record, no temporary file; and the rest is there for later."""
+    done = command(*arguments, first=functools.partial(limit_files, size))
+    assert (done.status, done.out) == (2, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("mlbench: ") and line.endswith(f"{full}: File too large")
+    assert not records(folder / "outputs")
+    assert not list(folder.rglob("*.*.tmp"))
+    assert command(*arguments).status == 0
+    (record,) = records(folder / "outputs")
+    assert result(record) == references(arguments, environment)
+
+
+def test_outputs_that_cannot_be_written(command, folder):
+    (folder / "taken").touch()
+    for outputs in ("/proc/outputs", "taken"):
+        done = command("train.epochs=1", f"paths.outputs={outputs}")
+        assert (done.status, done.out) == (2, "")
+        (line,) = done.err.splitlines()
+        assert outputs in line and "paths.outputs" in line
+    done = command("-m", "train.epochs=1", "seed=0,1", "paths.outputs=taken")
+    assert (done.status, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 1 and "taken" in done.err
+
+
+def test_two_commands_one_run(start, folder, tmp_path):
+    gate = tmp_path / "gate"
+    command = ["train.epochs=1", "split.validation=0.1"]
+    first = start(*command, first=functools.partial(gated_at_step, 10, gate))
+    first.until(gate.with_suffix(".waits").exists)
+    second = start(*command, first=functools.partial(signalled_at_step, 1, signal.SIGKILL))
+    second.until(lambda: "waiting for another process" in second.err)
+    assert not records(folder / "outputs")
+    gate.touch()
+    one, other = first.wait(), second.wait()  # the second would have died at a step of its own
+    assert (one.status, other.status) == (0, 0)
+    assert one.out == other.out and one.err == "" and len(other.err.splitlines()) == 1
+
+
+def test_the_one_that_waited_takes_over_from_the_dead(references, environment, start, folder, tmp_path):
+    gate = tmp_path / "gate"
+    first = start(*ERM, first=functools.partial(gated_at_step, 80, gate))
+    first.until(gate.with_suffix(".waits").exists)
+    second = start(*ERM)
+    second.until(lambda: "waiting for another process" in second.err)
+    first.signal(signal.SIGKILL)
+    assert second.wait().status == 0
+    (record,) = records(folder / "outputs")
+    assert result(record) == references(ERM, environment)
+
+
+def test_a_failed_run_says_why_and_is_tried_again(command, folder):
+    broken = ["method._target_=outside.Breaks", "+method.batch=73", "+method.value=nan"]
+    arguments = [*broken, "train.epochs=1", "train.batch_size=16"]
+    for _ in range(2):
+        done = command(*arguments)
+        assert (done.status, done.out) == (2, "")
+        (line,) = done.err.splitlines()
+        assert line.startswith("mlbench: the loss is nan in stage train, epoch 1, batch 73")
+        (failed,) = folder.glob("outputs/multidigits/breaks/*/failed.json")
+        content = json.loads(failed.read_text())
+        assert f"mlbench: {content['reason']}" == line and content["type"] == "UserError"
+        failed.unlink()
+
+
+def test_force_runs_again(command, folder):
+    arguments = ["train.epochs=1", "split.validation=0.1"]
+    assert command(*arguments).status == 0
+    (record,) = records(folder / "outputs")
+    before, stamp = result(record), record.stat().st_mtime_ns
+    assert command(*arguments, "force=true").status == 0
+    assert records(folder / "outputs") == [record] and record.stat().st_mtime_ns > stamp
+    assert result(record) == before

@@ -1,0 +1,87 @@
+"""`-m`: every run of a grid, whatever becomes of the others; the same sweep again does only what is left."""
+
+import json
+import subprocess
+import sys
+
+from commands import ROOT, records
+
+GRID = ["-m", "method._target_=mlbench.methods.erm.ERM,outside.Needs", "seed=0,1", "train.epochs=1"]
+
+
+def failures(outputs):
+    return sorted(outputs.glob("*/*/*/failed.json"))
+
+
+def written(paths):
+    return {path: path.stat().st_mtime_ns for path in paths}
+
+
+def test_a_grid_goes_on_past_failures_and_resumes(at_once, folder):
+    outputs = folder / "outputs"
+    first = at_once(*GRID)
+    assert first.status == 2
+    finished, failed = records(outputs), failures(outputs)
+    assert len(finished) == len(failed) == 2
+    assert {path.parts[-3] for path in finished} == {"erm"}
+    for path in failed:
+        content = json.loads(path.read_text())
+        assert content["type"] == "FileNotFoundError" and "wanted" in content["reason"]
+        assert "in loss" in content["traceback"]
+
+    lines = first.out.splitlines()
+    assert len(lines) == 5 and lines[-1] == "2 of 4 runs finished"
+    for seed in (0, 1):
+        named = [line for line in lines if f"seed={seed}" in line and "f1_macro=" in line]
+        assert len(named) == 1 and "method._target_=mlbench.methods.erm.ERM" in named[0]
+        assert any(named[0].endswith(str(path.relative_to(folder))) for path in finished)
+    closing = first.err.splitlines()
+    assert len(closing) == 2
+    for seed, line in enumerate(closing):
+        assert f"outside.Needs seed={seed} " in line and line.endswith("wanted: No such file or directory")
+
+    before, attempts = written(finished), written(failed)
+    second = at_once(*GRID)
+    assert second.status == 2 and second.out.splitlines()[-1] == "2 of 4 runs finished"
+    assert written(records(outputs)) == before  # read, not run again
+    assert all(stamp > attempts[path] for path, stamp in written(failures(outputs)).items())  # tried again
+
+    (folder / "wanted").touch()
+    third = at_once(*GRID)
+    assert (third.status, third.err) == (0, "")
+    assert third.out.splitlines()[-1] == "4 of 4 runs finished"
+    assert len(records(outputs)) == 4 and not failures(outputs)
+    assert before.items() <= written(records(outputs)).items()
+
+
+def test_values_of_a_wrong_type_fail_alone(at_once, folder):
+    done = at_once("-m", "train.epochs=1,ten", "method=prior")
+    assert done.status == 2 and len(records(folder / "outputs")) == 1
+    assert done.out.splitlines()[-1] == "1 of 2 runs finished"
+    (line,) = done.err.splitlines()
+    assert "train.epochs=ten method=prior" in line and "integer" in line
+
+
+def test_a_fault_of_ours_shows_its_trace_and_the_sweep_goes_on(at_once, folder):
+    done = at_once(
+        "-m", "method._target_=outside.Fails,outside.Needs,mlbench.methods.erm.ERM", "train.epochs=1"
+    )
+    assert done.status == 2 and len(records(folder / "outputs")) == 1
+    assert done.err.count("Traceback") == 1 and "ZeroDivisionError" in done.err
+    assert done.out.splitlines()[-1] == "1 of 3 runs finished"
+
+
+def test_joblib_runs_the_grid_in_processes(environment, folder):
+    done = subprocess.run(
+        [sys.executable, ROOT / "run.py", *GRID, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert len(records(folder / "outputs")) == len(failures(folder / "outputs")) == 2
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5 and lines[-1] == "2 of 4 runs finished"
+    closing = done.stderr.splitlines()
+    assert len(closing) == 2 and all("outside.Needs" in line and "wanted" in line for line in closing)

@@ -1,0 +1,81 @@
+"""What several test files use: the command line, in processes of its own or in this one."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))  # for commands.py and outside.py, here and in forked processes
+
+from commands import Command, Done
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """The cache of all commands of this session."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The working directory of a test's commands; outputs go to folder/outputs."""
+    path = tmp_path / "work"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def environment(cache):
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    return os.environ | {
+        "MLBENCH_CACHE": str(cache),
+        "MLBENCH_DATA": "",
+        "MLBENCH_DEBUG": "",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": path,
+    }
+
+
+@pytest.fixture
+def start(folder, environment):
+    """start("train.epochs=1") starts a command; those still at work when the test ends are killed."""
+    started = []
+
+    def start(*arguments, first=None, **more):
+        started.append(Command(folder, arguments, environment | more, first))
+        return started[-1]
+
+    yield start
+    for command in started:
+        command.process.kill()
+        command.process.join()
+
+
+@pytest.fixture
+def command(start):
+    """command("train.epochs=1") is what a command left: status, out, err."""
+    return lambda *arguments, **how: start(*arguments, **how).wait()
+
+
+@pytest.fixture
+def at_once(folder, environment, monkeypatch, capfd):
+    """As `command`, in this process: quicker, for what needs no process of its own."""
+    from mlbench import cli
+
+    monkeypatch.chdir(folder)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def at_once(*arguments, **more):
+        for name, value in more.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+        monkeypatch.setattr(cli, "errors", [])
+        monkeypatch.setattr(cli, "sweeps", [])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return Done(left.value.code, *capfd.readouterr())
+
+    return at_once

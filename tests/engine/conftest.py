@@ -1,0 +1,69 @@
+"""Small problems, and one stage fitted on them."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mlbench.backbones.mlp import MLP
+from mlbench.compose import configure
+from mlbench.config import Selection
+from mlbench.data.task import Modality, Task
+from mlbench.data.vectors import Vectors
+from mlbench.engine import fit as engine
+from mlbench.evaluation.thresholds import Fixed
+from mlbench.losses.bce import bce
+from mlbench.methods.base import Stage
+from mlbench.methods.erm import ERM
+from mlbench.seeding import seed_everything
+
+SEED = 3
+WIDTH, LABELS = 6, 3
+
+
+def vectors(rows, seed=0):
+    """Labels that follow from the features, a little."""
+    draws = torch.Generator().manual_seed(seed)
+    features = torch.randn(rows, WIDTH, generator=draws)
+    noise = torch.randn(rows, LABELS, generator=draws)
+    return Vectors(features, (features[:, :LABELS] + noise > 0).float(), torch.arange(rows))
+
+
+def erm(dropout=0.0, kind=ERM, **options):
+    task = Task("small", tuple("abc"), (Modality("features", 0, WIDTH),), instances=9, positives=(3, 3, 3))
+    seed_everything(1)
+
+    def backbone(task):
+        return MLP(task, [8], "relu", dropout)
+
+    return kind(task, backbone, lambda logits, targets: bce(logits, targets, None), **options)
+
+
+@pytest.fixture(scope="session")
+def defaults():
+    return configure([]).train
+
+
+@pytest.fixture
+def problem(tmp_path, defaults):
+    """`problem.fit(module, data, epochs=2)` is the outcome of one stage; settings as in conf/train."""
+
+    def settings(optimizer=None, scheduler=None, **changes):
+        if optimizer:
+            changes["optimizer"] = {"_target_": f"torch.optim.{optimizer[0]}"} | optimizer[1]
+        if scheduler:
+            changes["scheduler"] = {"_target_": f"torch.optim.lr_scheduler.{scheduler[0]}"} | scheduler[1]
+        return defaults.model_copy(update=changes)
+
+    def fit(module, data, watches=(), every=1, name="train", report=lambda history: None, **changes):
+        selection = Selection(rule="last", metric="f1_macro", every=every)
+        stage = Stage(name, module, data)
+        return engine.fit(
+            stage, settings(**changes), selection, SEED, tmp_path / name, list(watches), "label", report
+        )
+
+    def watch(rule="best", data=None, metric="f1_macro"):
+        part = "test" if rule == "oracle" else "validation"
+        return engine.Watch(rule, part, data, metric, Fixed(0.5))
+
+    return SimpleNamespace(fit=fit, watch=watch, settings=settings, vectors=vectors, erm=erm, seed=SEED)

@@ -1,0 +1,145 @@
+"""All stages of a method, and a model for each selection rule that applies."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import outside
+from mlbench.compose import configure
+from mlbench.errors import UserError
+from mlbench.evaluation.suite import evaluate
+from mlbench.experiment import run
+
+
+@pytest.fixture
+def experiment(tmp_path, problem):
+    """experiment("seed=1") is the record of a small run, its history, and its scores by rule."""
+    data = problem.vectors(150)
+    path = tmp_path / "small.npz"
+    np.savez(path, features=data.features.numpy(), targets=data.targets.numpy().astype(np.uint8))
+
+    def experiment(*overrides):
+        config = configure(
+            [
+                "dataset=npz",
+                f"dataset.path={path}",
+                "split.test=0.3",
+                "backbone.widths=[8]",
+                "backbone.dropout=0.5",
+                "train.optimizer.lr=0.3",
+                "train.batch_size=20",
+                "train.epochs=6",
+                f"paths.outputs={tmp_path}/outputs",
+                f"paths.cache={tmp_path}/cache",
+                *overrides,
+            ]
+        )
+        record, at = run(config)
+        history = [json.loads(line) for line in at.with_name("history.jsonl").read_text().splitlines()]
+        with np.load(at.with_name("scores.npz")) as archive:
+            return record, history, dict(archive)
+
+    return experiment
+
+
+VALIDATION = "split.validation=0.3"
+
+
+@pytest.mark.parametrize(
+    "overrides, rules",
+    [
+        ([], {"last"}),
+        ([VALIDATION], {"last", "best"}),
+        ([VALIDATION, "selection.rule=best"], {"last", "best"}),
+        (["selection.rule=oracle"], {"last", "oracle"}),
+        ([VALIDATION, "selection.rule=oracle"], {"last", "best", "oracle"}),
+        ([VALIDATION, "selection.rule=best", "method=prior"], {"last", "best"}),
+    ],
+    ids=lambda words: " ".join(sorted(words)),
+)
+def test_the_record_has_every_rule_that_applies(overrides, rules, experiment):
+    record, history, scores = experiment(*overrides)
+    assert set(record.metrics) == set(record.thresholds) == set(scores) - {"ids", "targets"} == rules
+    assert record.rule in rules
+    columns = {name for row in history for name in row}
+    for rule, part in (("best", "validation"), ("oracle", "test")):
+        column = f"{part}_f1_macro"
+        assert (column in columns) == (rule in record.selected) == (rule in rules and bool(history))
+        if rule in record.selected:
+            values = [row[column] for row in history]
+            selected = {"epoch": values.index(max(values)) + 1, "f1_macro": max(values)}
+            assert record.selected[rule] == selected
+    for rule in rules:
+        ours, targets = torch.from_numpy(scores[rule]), torch.from_numpy(scores["targets"]).float()
+        again = evaluate(ours, ours > 0.5, targets)
+        assert record.metrics[rule] == pytest.approx(again, abs=0, nan_ok=True)
+    if "oracle" in record.selected:
+        assert record.metrics["oracle"]["f1_macro"] == record.selected["oracle"]["f1_macro"]
+        assert all(record.metrics["oracle"]["f1_macro"] >= record.metrics[rule]["f1_macro"] for rule in rules)
+
+
+def test_the_best_epochs_model_is_what_training_until_then_gives(experiment):
+    record, _, scores = experiment(VALIDATION, "selection.rule=best", "seed=2")
+    epoch = record.selected["best"]["epoch"]
+    _, _, shorter = experiment(VALIDATION, "selection.rule=best", "seed=2", f"train.epochs={epoch}")
+    assert np.array_equal(scores["best"], shorter["last"])
+    assert np.array_equal(scores["best"], scores["last"]) == (epoch == 6)
+
+
+def test_a_metric_that_is_better_when_low(experiment):
+    record, history, _ = experiment(VALIDATION, "selection.rule=best", "selection.metric=hamming_loss")
+    values = [row["validation_hamming_loss"] for row in history]
+    assert record.selected["best"] == {"epoch": values.index(min(values)) + 1, "hamming_loss": min(values)}
+
+
+def test_stages_follow_each_other(experiment):
+    """The teacher's epochs, then the student's; only the student selects."""
+    record, history, _ = experiment(VALIDATION, "method._target_=outside.TwoStages")
+    assert [(row["stage"], row["epoch"]) for row in history] == [
+        *(("teacher", epoch) for epoch in (1, 2)),
+        *(("student", epoch) for epoch in range(1, 7)),
+    ]
+    assert all(("validation_f1_macro" in row) == (row["stage"] == "student") for row in history)
+    assert {"teacher", "student", "scoring"} <= set(record.seconds)
+    assert history[1]["loss"] < history[0]["loss"]
+
+
+@pytest.mark.parametrize(
+    "split, parts",
+    [
+        (["split=holdout"], ["train"]),
+        (["split=kfold", VALIDATION], ["train", "validation"]),
+        (
+            ["split=amalgamation", "split.student=0.5"],
+            ["train", "teacher_0", "teacher_0_aside", "teacher_1", "teacher_1_aside"],
+        ),
+    ],
+    ids=["holdout", "kfold", "amalgamation"],
+)
+@pytest.mark.parametrize("rule", ["last", "oracle"])
+def test_no_stage_sees_the_test_part(split, parts, rule, tmp_path, problem, monkeypatch):
+    monkeypatch.setattr(outside.Nosy, "seen", [])
+    data = problem.vectors(150)
+    np.savez(tmp_path / "small.npz", features=data.features.numpy(), targets=data.targets.numpy())
+    run(
+        configure(
+            [
+                "dataset=npz",
+                f"dataset.path={tmp_path}/small.npz",
+                *split,
+                "method._target_=outside.Nosy",
+                f"selection.rule={rule}",
+                "train.epochs=1",
+                f"paths.outputs={tmp_path}/outputs",
+                f"paths.cache={tmp_path}/cache",
+            ]
+        )
+    )
+    assert outside.Nosy.seen == [parts]
+
+
+def test_scores_that_are_no_probabilities_are_refused(experiment):
+    with pytest.raises(UserError, match=r"method=logits gave scores that are no probabilities"):
+        experiment("method._target_=outside.Logits")

@@ -1,0 +1,173 @@
+"""The key of a run: it changes with all that defines what is measured, and with nothing else."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from mlbench.assemble import build
+from mlbench.compose import configure
+from mlbench.config import MACHINE, fingerprint, science
+
+EXPERIMENTS = [
+    [],
+    [
+        "dataset=scene",
+        "split=holdout",
+        "method=erm",
+        "backbone=mlp",
+        "loss=bce",
+        "threshold=per_label",
+        "train/optimizer=sgd",
+        "train/scheduler=cosine_restarts",
+        "logger=wandb",
+    ],
+]
+SCIENTIFIC = {"method", "backbone", "loss", "split", "threshold", "train", "selection", "seed"}
+IDENTITY = re.compile(r"dataset\.(name|scaling|reader|modalities|sha256|files\.\w+\.sha256)")
+OTHERS = {  # where not any other value will do
+    "dataset.scaling": "zscore",
+    "dataset.kind": "image",
+    "dataset.reader": "outside.read",
+    "dataset.modalities": {"colour": [0, 293]},
+}
+
+
+def key_of(config):
+    return fingerprint(science(config, build(config.dataset).identity(config.paths.cache)))
+
+
+def key(*overrides):
+    return key_of(configure(list(overrides)))
+
+
+def leaves(tree, path=""):
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def other(value):
+    """A value of the same kind that is not this one."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case list() | tuple():
+            return [*value, 1]
+        case None:
+            return 0.5
+    return f"{value}x"
+
+
+def changed(node, parents, name, value):
+    """The configuration with one value changed, wherever it lies, and nothing checked or looked up."""
+    if parents:
+        first, *rest = parents
+        inner = node[first] if isinstance(node, dict) else getattr(node, first)
+        name, value = first, changed(inner, rest, name, value)
+    return {**node, name: value} if isinstance(node, dict) else node.model_copy(update={name: value})
+
+
+@pytest.mark.parametrize("overrides", EXPERIMENTS, ids=["the default", "another"])
+def test_a_key_changes_with_what_is_measured_and_with_nothing_else(overrides):
+    config = configure(overrides)
+    before, keys, same = key_of(config), {}, set()
+    for path, value in leaves(config.model_dump()):
+        if path == "dataset._target_":  # the content is known by its checksums, whoever reads it
+            continue
+        *parents, name = path.split(".")
+        new = key_of(changed(config, parents, name, OTHERS.get(path, other(value))))
+        group, _, rest = path.partition(".")
+        counts = IDENTITY.fullmatch(path) or (group in SCIENTIFIC and rest not in MACHINE)
+        assert (new != before) == bool(counts), f"{path} from {value}"
+        keys |= {new: path} if counts else {}
+        same |= set() if counts else {path}
+    assert {path.partition(".")[0] for path in keys.values()} == SCIENTIFIC | {"dataset"}
+    assert len(keys) > 25  # each with a key of its own
+    assert {f"train.{name}" for name in MACHINE} | {"force", "paths.cache", "dataset.citation"} <= same
+    assert {"accelerator", "devices", "strategy", "threads", "checkpoint_seconds"} == MACHINE
+
+
+def test_what_the_next_torch_may_add_to_its_optimisers_is_no_part_of_the_key():
+    config = configure(["train/optimizer=adam", "train/scheduler=cosine_restarts"])
+    assert set(config.train.optimizer) == {"_target_", "lr", "weight_decay"}
+    assert set(config.train.scheduler) == {"_target_", "T_0", "T_mult", "eta_min"}
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (["train.optimizer.lr=1"], ["train.optimizer.lr=1.0"]),
+        (["train.optimizer.lr=0.01"], ["train.optimizer.lr=1e-2"]),
+        (["train.gradient_clip=1"], ["train.gradient_clip=1.0"]),
+        (["backbone.dropout=0"], ["backbone.dropout=0.0"]),
+        (["split.validation=0"], []),
+        (["threshold.value=5e-1"], []),
+        (["loss.pos_weight=2"], ["loss.pos_weight=2.0"]),
+        (["loss.pos_weight=[1,2]"], ["loss.pos_weight=[1.0,2.0]"]),
+        (["seed=3", "train.epochs=4"], ["train.epochs=4", "seed=3"]),
+        (["method=erm", "dataset=multidigits", "train/optimizer=adam"], []),
+        (["method._target_=mlbench.methods.erm.ERM"], []),
+        (["train.shuffle=yes"], ["train.shuffle=True"]),
+        (["logger=wandb"], ["logger=local"]),
+        (["dataset=scene", "dataset.files.train.urls=[]"], ["dataset=scene"]),
+        (["dataset=scene", "dataset.citation=me"], ["dataset=scene"]),
+    ],
+    ids=" ".join,
+)
+def test_another_way_to_say_the_same_is_the_same_key(one, other):
+    assert key(*one) == key(*other)
+
+
+def test_a_checksum_is_part_of_the_key():
+    other = f"dataset.files.test.sha256={'0' * 64}"
+    assert key("dataset=scene", other) != key("dataset=scene")
+    assert key("dataset=scene", "dataset.scaling=zscore") != key("dataset=scene")
+
+
+def test_modalities_are_part_of_the_key():
+    two = "+dataset.modalities={colour:[0,100],rest:[101,293]}"
+    assert key("dataset=scene", two) != key("dataset=scene")
+
+
+def test_a_file_is_known_by_its_content(tmp_path):
+    """Where it lies and what it is called changes nothing; one byte does."""
+    targets = np.eye(9, 3, dtype=np.uint8)
+    features = np.zeros((9, 4), np.float32)
+    (tmp_path / "moved").mkdir()
+    here, there, other = tmp_path / "my.npz", tmp_path / "moved" / "renamed.npz", tmp_path / "other.npz"
+    np.savez(here, features=features, targets=targets)
+    shutil.copy(here, there)
+    features[3, 2] = 1
+    np.savez(other, features=features, targets=targets)
+    keys = [
+        key("dataset=npz", f"dataset.path={path}", f"paths.cache={tmp_path}/cache")
+        for path in (here, there, other)
+    ]
+    assert keys[0] == keys[1] != keys[2]
+    content = bytearray(here.read_bytes())
+    content[-1] ^= 1  # of the archive's closing comment length: the arrays are as before
+    there.write_bytes(content)
+    assert key("dataset=npz", f"dataset.path={there}", f"paths.cache={tmp_path}/cache") != keys[0]
+    named = ["dataset=npz", f"dataset.path={here}", f"paths.cache={tmp_path}/cache", "dataset.name=mine"]
+    assert key(*named) != keys[0]
+
+
+def test_what_a_machine_prefers_is_not_part_of_the_key(at_once, folder):
+    """conf/local/default.yaml, here in a folder of one's own."""
+    (folder / "mine" / "local").mkdir(parents=True)
+    (folder / "mine" / "local" / "default.yaml").write_text(
+        "# @package _global_\ntrain:\n  threads: 1\n  checkpoint_seconds: 7\n"
+    )
+    paths = []
+    for how in ([], ["--config-dir=mine"]):
+        done = at_once(*how, "method=prior")
+        assert (done.status, done.err) == (0, "")
+        paths.append(done.out.split()[-1])
+    assert paths[0] == paths[1]
+    assert "threads: 1" in at_once("--config-dir=mine", "--cfg", "job").out
