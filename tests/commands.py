@@ -35,7 +35,10 @@ class Done:
 
 
 class Command:
-    """A command at work. `first` is called in its process before anything else: limits and accidents."""
+    """A command at work. `first` is called in its process before anything else: limits and accidents.
+
+    What it writes goes to two files, or to a terminal.
+    """
 
     def __init__(
         self,
@@ -43,11 +46,13 @@ class Command:
         arguments: tuple[str, ...],
         environment: dict[str, str],
         first: Callable | None = None,
+        terminal: Path | None = None,
     ):
         number = len(list(folder.parent.glob("*.out")))
-        self.streams = folder.parent / f"{number}.out", folder.parent / f"{number}.err"
-        for stream in self.streams:
-            stream.touch()
+        files = folder.parent / f"{number}.out", folder.parent / f"{number}.err"
+        for file in files:
+            file.touch()
+        self.streams = (terminal, terminal) if terminal else files
         self.process = forks.Process(target=serve, args=(folder, arguments, environment, self.streams, first))
         self.process.start()
 
@@ -65,7 +70,7 @@ class Command:
     def wait(self) -> Done:
         self.process.join(PATIENCE)
         assert self.process.exitcode is not None, "the command does not end"
-        return Done(self.process.exitcode, *(stream.read_text() for stream in self.streams))
+        return Done(self.process.exitcode, *(s.read_text() if s.is_file() else "" for s in self.streams))
 
 
 def until(happened: Callable[[], Any], possible: Callable[[], Any] = lambda: True) -> Any:

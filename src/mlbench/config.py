@@ -148,7 +148,8 @@ def _checked(value: Any, path: str) -> Any:
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         hint = "; is its folder in PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
         raise UserError(f"{path}._target_={value['_target_']}: cannot be imported: {error}{hint}") from error
-    return {"_target_": value["_target_"]} | _validated(model, given, path).model_dump(exclude_unset=inner)
+    checked = _validated(model, given, path).model_dump(exclude_unset=inner, by_alias=True)
+    return {"_target_": value["_target_"]} | checked
 
 
 @cache

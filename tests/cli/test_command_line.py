@@ -8,18 +8,17 @@ import select
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from commands import ROOT, records
-from mlbench.compose import GROUPS, choices, groups
-
-RUN = [sys.executable, str(ROOT / "run.py")]
+from mlbench.compose import choices, config_dir, groups
 
 
 def test_help_lists_every_choice_and_loads_no_torch(environment, folder):
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", *RUN[1:], "--help"],
+        [sys.executable, "-X", "importtime", ROOT / "run.py", "--help"],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -30,10 +29,12 @@ def test_help_lists_every_choice_and_loads_no_torch(environment, folder):
     assert "mlbench.cli" in loaded and "hydra" in loaded
     assert not {"torch", "lightning", "numpy", "pandas", "sklearn"} & loaded
     listed = dict(re.findall(r"^([\w/]+): (.*)$", done.stdout, re.MULTILINE))
-    assert {group: listed[group].split(", ") for group in groups()} == {
-        group: choices(group) for group in groups()
+    folders = {path.parent.relative_to(config_dir()).as_posix() for path in config_dir().rglob("*/*.yaml")}
+    shown = {group for group in folders if group.partition("/")[0] not in ("hydra", "local")}
+    assert shown >= set(groups()) > {"dataset", "method", "loss", "train/optimizer"}
+    assert {group: listed.get(group, "").split(", ") for group in shown} == {
+        group: choices(group) for group in shown
     }
-    assert {group.partition("/")[0] for group in listed} - {"Groups"} == set(GROUPS)
     examples = re.findall(r"^ +python run\.py(.*)$", done.stdout, re.MULTILINE)
     assert len(examples) == 5
     assert not list(folder.iterdir())
@@ -68,38 +69,36 @@ def test_quiet_where_there_is_no_terminal(command, folder):
     assert not list(folder.rglob("*.tmp*")) and not list(folder.rglob("*.ckpt"))
 
 
-def on_a_terminal(arguments, folder, environment):
+@pytest.fixture
+def on_a_terminal(start):
     """Exit status and all that a command writes to a terminal of 100 columns."""
     master, slave = pty.openpty()
-    environment = environment | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
-    process = subprocess.Popen(
-        [*RUN, *arguments], cwd=folder, env=environment, stdin=slave, stdout=slave, stderr=slave
-    )
+
+    def on_a_terminal(*arguments):
+        running = start(*arguments, terminal=Path(os.ttyname(slave)), TERM="xterm", COLUMNS="100", LINES="40")
+        shown = b""
+        while running.process.is_alive() or select.select([master], [], [], 0)[0]:
+            if select.select([master], [], [], 0.1)[0]:
+                shown += os.read(master, 65536)
+        return running.wait().status, shown.decode()
+
+    yield on_a_terminal
     os.close(slave)
-    shown = b""
-    while select.select([master], [], [], 120)[0]:
-        try:
-            read = os.read(master, 65536)
-        except OSError:  # the other side is closed
-            break
-        if not read:
-            break
-        shown += read
     os.close(master)
-    return process.wait(), shown.decode()
 
 
-def test_one_bar_and_one_table_on_a_terminal(environment, folder):
-    arguments = ["train.epochs=20", "train.batch_size=8", "split.validation=0.1", "selection.rule=best"]
-    status, shown = on_a_terminal(arguments, folder, environment)
+def test_one_bar_and_one_table_on_a_terminal(on_a_terminal, folder):
+    status, shown = on_a_terminal(
+        "train.epochs=12", "train.batch_size=8", "split.validation=0.1", "selection.rule=best"
+    )
     assert status == 0
     (record,) = records(folder / "outputs")
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "\n")
     lines = [line.rstrip() for line in text.splitlines()]
     bars = [line for line in lines if "━" in line]
-    assert any(re.search(r"multidigits · erm .*epoch \d+/20 .*loss 0\.\d{4}", bar) for bar in bars)
+    assert any(re.search(r"multidigits · erm .*epoch \d+/12 .*loss 0\.\d{4}", bar) for bar in bars)
     assert any(re.search(r"\d:\d\d:\d\d .*\d:\d\d:\d\d", bar) for bar in bars)  # time so far, time left
-    assert not any(re.search(r"epoch 21/20", bar) for bar in bars)
+    assert not any(re.search(r"epoch 13/12", bar) for bar in bars)
     last = max(number for number, line in enumerate(lines) if "━" in line and "loss" in line)
     table = "\n".join(lines[last + 1 :])
     content = json.loads(record.read_text())

@@ -154,7 +154,7 @@ def test_labels_only(at_once, folder):
     assert (done.status, done.out, len(done.err.splitlines())) == (2, "", 1)
 
 
-@pytest.mark.parametrize("given", ["methd=erm", "train.epochs=ten", "selection.rule=best", "a=[1"])
+@pytest.mark.parametrize("given", ["methd=erm", "train.epochs=ten"])
 def test_the_trace_is_there_for_those_who_ask(given, environment, folder, command):
     done = command(given, MLBENCH_DEBUG="1")
     assert done.status != 0

@@ -11,6 +11,8 @@ from mlbench.methods.base import Stage
 
 
 class BL(Amalgamation):
+    has_student = False
+
     def learn(self, data: Vectors) -> Iterator[Stage]:
         yield Stage("vote", self, data, solve=lambda data: None)
 

@@ -55,6 +55,9 @@ def draw(labels: Sequence[str], teachers: int, overlap: float, seed: int) -> lis
             sets[(first + 1) % teachers].add(label)
         else:
             min(sets, key=len).add(label)
+    for number, own in enumerate(sets):  # more teachers than labels
+        if not own:
+            own.add(order[number % len(order)])
     return [tuple(label for label in labels if label in own) for own in sets]
 
 

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,6 +49,7 @@ class Amalgamation(Method):
     """Subclasses say what the student learns from the teachers, in `learn`."""
 
     requires = Requires(backbone="logits", parts=("train", "teacher_0", "teacher_1"))
+    has_student: ClassVar[bool] = True
 
     def __init__(
         self, task: Task, backbone: Backbone, teachers: Settings, overlap: Share, shared_first: bool
@@ -62,7 +63,7 @@ class Amalgamation(Method):
         covered(sets, task.labels)
         self.experts = experts(sets, task.labels)
         self.orders = {"_shared_first": appearance(sets, task.labels)} if shared_first else {}
-        self.student = backbone(task)
+        self.student = backbone(task) if self.has_student else None
 
     def stages(self, data: Parts) -> Iterator[Stage]:
         if not self.settings.brought:
