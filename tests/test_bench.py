@@ -9,11 +9,12 @@ from mlbench.bench import command as bench
 
 TINY = {
     "step": ["repeats=2", "epochs=1"],
+    "chain": ["repeats=1", "epochs=1"],
     "metrics": ["repeats=3", "instances=150", "labels=4"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
     "start": ["repeats=1", "commands=import,help"],
 }
-ROWS = {"step": 4, "metrics": 4, "load": 1, "start": 2}
+ROWS = {"step": 4, "chain": 2, "metrics": 4, "load": 1, "start": 2}
 
 
 def test_every_suite_is_tested():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mlbench.bench.chain import chain
 from mlbench.bench.load import load
 from mlbench.bench.metrics import metrics
 from mlbench.bench.start import start
@@ -17,7 +18,7 @@ from mlbench.results.record import machine, revision, versions, write_json
 
 Suite = Callable[..., Iterator[Row]]
 
-SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (step, metrics, load, start)}
+SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (step, chain, metrics, load, start)}
 COLUMNS = ("", "beside", "ours", "other", "ratio", "least", "largest")
 
 
