@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mlbench.data.task import Task
 from mlbench.data.vectors import Batch, Vectors
 from mlbench.methods.amalgamation.label_sets import Expert
-from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, unrolled
+from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, blocks, unrolled
 from mlbench.methods.base import Backbone, Stage
 
 
@@ -31,8 +31,7 @@ class AKA(Amalgamation):
         yield Stage("specialists", self.specialists, replace(data, targets=known), selects=False)
         with torch.no_grad():
             self.specialists.to(data.device)
-            rows = torch.arange(len(data), device=data.device)
-            taught = self.specialists.logits(data.batch(rows).x)
+            taught = torch.cat([self.specialists.logits(data.batch(rows).x) for rows in blocks(data)])
         yield self.student_stage(data, taught.sigmoid())
 
     def loss(self, batch: Batch) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mlbench.data.task import Task
 from mlbench.data.vectors import Batch, Vectors
-from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, unrolled
+from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, blocks, unrolled
 from mlbench.methods.amalgamation.transfer import disagree, integrate
 from mlbench.methods.amalgamation.transfer import transfer as transferred
 from mlbench.methods.base import Backbone, Stage
@@ -47,8 +47,10 @@ class ANT(Amalgamation):
         first = [unrolled(teacher, data).final for teacher in self.teachers]
         initial = None
         if self.transfer_init == "init":
-            everything = torch.arange(len(data), device=data.device)
-            initial = [teacher.chain.initial(data.batch(everything).x) for teacher in self.teachers]
+            initial = [
+                torch.cat([teacher.chain.initial(data.batch(rows).x) for rows in blocks(data)])
+                for teacher in self.teachers
+            ]
 
         def rerun(teacher: int, rows: Tensor, start: Tensor) -> Tensor:
             return self.teachers[teacher].chain(data.batch(rows).x, start)

@@ -162,7 +162,7 @@ def unrolled(teacher: Method, data: Vectors) -> Unrolled:
             f"{type(teacher).__name__}"
         )
     teacher.to(data.device)
-    passes = [teacher.chain.unroll(data.batch(rows).x) for rows in _blocks(data)]
+    passes = [teacher.chain.unroll(data.batch(rows).x) for rows in blocks(data)]
     return Unrolled(*[torch.cat(parts, dim=1) for parts in zip(*passes)])
 
 
@@ -172,9 +172,10 @@ def logits(teacher: Method, data: Vectors) -> Tensor:
     if isinstance(teacher, OFCC):
         return unrolled(teacher, data).final
     teacher.to(data.device)
-    scores = torch.cat([teacher.scores(data.batch(rows)) for rows in _blocks(data)])
+    scores = torch.cat([teacher.scores(data.batch(rows)) for rows in blocks(data)])
     return scores.logit().clamp(-LIMIT, LIMIT)
 
 
-def _blocks(data: Vectors) -> tuple[Tensor, ...]:
+def blocks(data: Vectors) -> tuple[Tensor, ...]:
+    """All rows, a block at a time: a sparse data set is never dense as a whole."""
     return torch.arange(len(data), device=data.device).split(ROWS)
