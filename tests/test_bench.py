@@ -52,7 +52,7 @@ def test_the_first_step_is_the_last(command, folder):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["suite=stp"], "suite=stp: choose step, metrics, load, start or all; did you mean step?"),
+        (["suite=stp"], "suite=stp: choose step, chain, metrics, load, start or all; did you mean step?"),
         (["suite=step", "epoch=3"], "epoch: no such key; there are suite, paths.outputs, repeats, epochs"),
         (["suite=step", "epochs=0"], "epochs=0: a whole number, 1 or more"),
         (["step"], "step: write key=value"),
