@@ -50,9 +50,10 @@ class Train(Strict):
     strategy: Literal["auto", "ddp_spawn", "ddp_spawn_find_unused_parameters_true"]
     threads: int | None = Field(ge=1)
     checkpoint_seconds: float = Field(ge=0)
+    progress: bool
 
 
-MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds"})
+MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"})
 
 
 class Selection(Strict):

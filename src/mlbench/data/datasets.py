@@ -199,6 +199,11 @@ class Files:
         """Where each file lies, downloaded if need be."""
         return sources.obtain(self.name, self.files, self.folder, cache, self.where)
 
+    def absent(self, cache: Path) -> list[str]:
+        """The files that are not here and have no address to be downloaded from."""
+        gone = [file for file in self.files.values() if not sources.find(file, self.folder, cache)]
+        return [file.name for file in gone if not (file.urls and file.sha256)]
+
     def identity(self, cache: Path | None = None) -> dict[str, Any]:
         """What the data are, wherever they lie: part of a run's key. Opens only files without a checksum."""
         return {
@@ -328,6 +333,9 @@ class OwnFiles(Files):
 
     def locate(self, cache: Path) -> dict[str, Path]:
         return self.paths
+
+    def absent(self, cache: Path) -> list[str]:
+        return []
 
     def identity(self, cache: Path | None = None) -> dict[str, Any]:
         """A file that was renamed is still the same data."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlbench.data.download import SUFFIXES, Progress, download, raw_checksum
-from mlbench.errors import UserError
+from mlbench.errors import DataMissing, UserError
 
 VARIABLE = "MLBENCH_DATA"
 OFFLINE = ("multidigits",)  # data sets that are made on the spot
@@ -125,7 +125,7 @@ def obtain(
             break
     still = [files[role] for role in missing if found[role] is None]
     if still:
-        raise UserError(_absence(dataset, still, folder, cache, where, failure))
+        raise DataMissing(_absence(dataset, still, folder, cache, where, failure))
     return found
 
 

@@ -80,7 +80,8 @@ def _train(
     select = Select(watches if stage.selects else [], selection.every)
     live = report if plan.train.devices == 1 else None  # a tracker stays in its process
     save = Save(checkpoint, plan.train.checkpoint_seconds, select.watches, live)
-    _descend(stage, plan, [select, save, Progress(label)])
+    bar = [Progress(label)] if plan.train.progress else []
+    _descend(stage, plan, [select, save, *bar])
     if done.exists():
         checkpoint.unlink(missing_ok=True)
     if save.asked_to_stop or not done.exists():

@@ -88,6 +88,25 @@ def fail(run: Path, error: BaseException) -> None:
         write_json(run / "failed.json", reason)
 
 
+def failure(run: Path) -> dict[str, str]:
+    """What `fail` noted; empty where nothing failed."""
+    try:
+        return json.loads((run / "failed.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def claimed(run: Path) -> bool:
+    """Whether another process works on the run at this moment."""
+    if not (run / ".lock").exists():
+        return False
+    try:
+        with FileLock(run / ".lock", timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
 def records(outputs: Path) -> "pandas.DataFrame":
     """All finished runs under a folder, a row each: choices, seed, key, path and the shown metrics."""
     import pandas

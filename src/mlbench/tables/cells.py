@@ -1,0 +1,98 @@
+"""What one cell holds: our mean over the seeds, the paper's number, and how they stand to each other."""
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mlbench.evaluation.metric import Better
+from mlbench.tables.published import UNREADABLE, Published
+
+Verdict = Literal["agrees", "better", "worse", "not published", "not run"]
+
+CLOSE = 0.01  # of a quantity in [0, 1]: as near as a reader of a table would ask
+STANDARD_ERRORS = 2
+
+
+@dataclass(frozen=True)
+class Ours:
+    """The metric of every finished run, by seed, in the paper's unit."""
+
+    values: Mapping[int, float]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values.values())
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation, n - 1."""
+        return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Cell:
+    dataset: str
+    setting: str
+    method: str
+    metric: str
+    ours: Ours | None
+    theirs: Published | None
+    verdict: Verdict
+    reason: str  # why there is no number of ours, or none of theirs
+    planned: int  # seeds
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus theirs."""
+        return self.ours.mean - self.theirs.mean if self.verdict in ("agrees", "better", "worse") else None
+
+
+def cell(
+    where: tuple[str, str, str],
+    metric: str,
+    values: Mapping[int, float],
+    theirs: Published | None,
+    better: Better,
+    *,
+    planned: int,
+    published_seeds: int | None,
+    scale: float,
+    not_run: str,
+) -> Cell:
+    """`values` are ours by seed, `not_run` says why there are none."""
+    values = {seed: value * scale for seed, value in sorted(values.items()) if not math.isnan(value)}
+    ours = Ours(values) if values else None
+    readable = theirs is not None and theirs.mean is not None
+    if ours is None:
+        verdict, reason = "not run", not_run
+    elif not readable:
+        verdict, reason = "not published", _unreadable(theirs)
+    else:
+        verdict, reason = _verdict(ours, theirs, better, published_seeds, scale), ""
+    return Cell(*where, metric, ours, theirs, verdict, reason, planned)
+
+
+def _verdict(ours: Ours, theirs: Published, better: Better, seeds: int | None, scale: float) -> Verdict:
+    """Agreement is a difference within two standard errors of it, or .01.
+
+    The squared standard errors of both means add up; where the paper gives no spread, or one that cannot be
+    right, only ours is known and only ours counts.
+    """
+    difference = ours.mean - theirs.mean
+    squared = [
+        std**2 / count
+        for std, count in ((ours.std, len(ours.values)), (theirs.trusted_std, seeds))
+        if std is not None and count
+    ]
+    # A difference of exactly .01 between two decimals is a little more or less in binary.
+    if abs(difference) <= max(STANDARD_ERRORS * math.sqrt(sum(squared)), CLOSE * scale) + 1e-12:
+        return "agrees"
+    return "better" if (difference < 0) == (better == "low") else "worse"
+
+
+def _unreadable(theirs: Published | None) -> str:
+    if theirs is None:
+        return "not in the paper"
+    return theirs.note if theirs.note.startswith(UNREADABLE) else "no number"

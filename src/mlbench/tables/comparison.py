@@ -1,0 +1,95 @@
+"""Statistics over a whole table: which methods differ, over the data sets they were all run on."""
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mlbench.evaluation.metric import Better
+from mlbench.tables.ranks import mean_ranks
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Friedman's test over data sets × methods for one metric; Nemenyi and Wilcoxon with Holm afterwards.
+
+    Demšar, Statistical comparisons of classifiers over multiple data sets, JMLR 7, 2006. The mean ranks here
+    share ties (midranks), as the tests ask; those that papers print give ties the best rank.
+    """
+
+    metric: str
+    better: Better
+    datasets: list[str]
+    mean_ranks: dict[str, float]
+    statistic: float  # Friedman's chi-square
+    p: float
+    critical_difference: float  # Nemenyi, at LEVEL
+    nemenyi: dict[tuple[str, str], float]
+    wilcoxon: dict[tuple[str, str], float] = field(default_factory=dict)  # p after Holm
+
+
+def compare(metric: str, better: Better, values: Mapping[str, Mapping[str, float]]) -> Comparison | None:
+    """`values`: data set → method → mean. None where there is too little: fewer than 2 data sets or 3 methods."""
+    from scipy import stats
+
+    methods = list(next(iter(values.values()), {}))
+    if len(values) < 2 or len(methods) < 3:
+        return None
+    sign = 1 if better == "low" else -1
+    table = [[sign * row[method] for method in methods] for row in values.values()]
+    columns = list(zip(*table))
+    ranked = [stats.rankdata(row) for row in table]
+    means = {method: float(sum(row[i] for row in ranked) / len(ranked)) for i, method in enumerate(methods)}
+    statistic, p = stats.friedmanchisquare(*columns)
+    # Nemenyi: mean ranks differ by a Studentised range over √2, of infinitely many degrees of freedom.
+    error = math.sqrt(len(methods) * (len(methods) + 1) / (6 * len(values)))
+    spread = stats.studentized_range(len(methods), math.inf)
+    pairs = list(itertools.combinations(methods, 2))
+    nemenyi = {(a, b): float(spread.sf(abs(means[a] - means[b]) / error * math.sqrt(2))) for a, b in pairs}
+    return Comparison(
+        metric=metric,
+        better=better,
+        datasets=list(values),
+        mean_ranks=means,
+        statistic=float(statistic),
+        p=float(p),
+        critical_difference=float(spread.isf(LEVEL) / math.sqrt(2) * error),
+        nemenyi=nemenyi,
+        wilcoxon=_wilcoxon(dict(zip(methods, columns)), pairs),
+    )
+
+
+def _wilcoxon(columns: Mapping[str, tuple], pairs: list[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    from scipy import stats
+    from statsmodels.stats.multitest import multipletests
+
+    def p(first: tuple, second: tuple) -> float:
+        return 1.0 if first == second else float(stats.wilcoxon(first, second).pvalue)
+
+    adjusted = multipletests([p(columns[a], columns[b]) for a, b in pairs], method="holm")[1]
+    return dict(zip(pairs, map(float, adjusted)))
+
+
+def order_agreement(
+    ours: Mapping[str, Mapping[str, float]],
+    theirs: Mapping[str, Mapping[str, float]],
+    better: Mapping[str, Better],
+) -> tuple[float | None, bool | None]:
+    """Kendall's tau-b between our order of the methods and the paper's, and whether the same ones come first.
+
+    Column → method → mean; both have the same columns and methods. None where nothing can be said.
+    """
+    from scipy import stats
+
+    if not ours or len(next(iter(ours.values()))) < 2:
+        return None, None
+    a, b = mean_ranks(ours, better), mean_ranks(theirs, better)
+    tau = float(stats.kendalltau([a[name] for name in a], [b[name] for name in a]).statistic)
+    return None if math.isnan(tau) else tau, bool(_first(a) & _first(b))
+
+
+def _first(ranked: Mapping[str, float]) -> set[str]:
+    best = min(ranked.values())
+    return {name for name, rank in ranked.items() if rank == best}

@@ -1,0 +1,128 @@
+"""Runs what a plan lacks: here, or wherever a Hydra launcher takes it, under one bar."""
+
+import contextlib
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from mlbench import experiment
+from mlbench.cli import execute as run_composed
+from mlbench.cli import expected, sentence
+from mlbench.compose import chosen_names, config_dir
+from mlbench.results import store
+from mlbench.tables.plan import Run
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def run_missing(runs: Sequence[Run], launcher: list[str]) -> None:
+    """Every run that has no record yet; one that fails leaves word in its folder, and the rest goes on.
+
+    `launcher` are overrides of Hydra's, `hydra/launcher=joblib`; none: in this process, one after the other.
+    """
+    todo = [run for run in runs if run.state != "finished"]
+    if not todo:
+        return
+    with watched(todo):
+        if launcher:
+            _launch(todo, launcher)
+        else:
+            _in_turn(todo)
+
+
+def _in_turn(todo: list[Run]) -> None:
+    """Here. A run that another process works on is left to it, and looked at again at the end."""
+    while todo:
+        free = [run for run in todo if not store.claimed(run.folder)]
+        if not free:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        for run in free:
+            if store.claimed(run.folder):
+                continue
+            todo.remove(run)
+            if run.state != "finished":
+                _guarded(lambda run=run: experiment.run(run.config))
+        todo = [run for run in todo if run.state != "finished"]
+
+
+def _launch(todo: list[Run], launcher: list[str]) -> None:
+    """Through one of Hydra's launchers, as `run.py -m` would."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
+        config = compose("config", overrides=[*launcher, "hydra.mode=MULTIRUN"], return_hydra_config=True)
+        hydra = GlobalHydra.instance().hydra
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=_no_callbacks())
+        HydraConfig.instance().set_config(config)
+        chosen = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=job, config=config
+        )
+        chosen.launch([list(run.overrides) for run in todo], initial_job_idx=0)
+
+
+def job(composed: DictConfig) -> None:
+    """One run, in whatever process the launcher started."""
+    chosen = chosen_names(HydraConfig.get().runtime.choices, composed)
+    _guarded(lambda: run_composed(composed, chosen))
+
+
+def _guarded(run: Callable) -> None:
+    """A failure stays with its run, whose folder says why; an unexpected one shows its trace, too."""
+    try:
+        run()
+    except Exception as error:
+        if not expected(error):
+            traceback.print_exc()
+        print(f"mlbench: {sentence(error)}", file=sys.stderr)
+
+
+def _no_callbacks():  # noqa: ANN202
+    from hydra._internal.callbacks import Callbacks  # HydraContext asks for one
+
+    return Callbacks()
+
+
+@contextlib.contextmanager
+def watched(runs: Sequence[Run]) -> Iterator[None]:
+    """One bar over all runs, whoever does them: it looks at their folders. Without a terminal, a line a run."""
+    over = threading.Event()
+    thread = threading.Thread(target=_watch, args=(runs, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _watch(runs: Sequence[Run], over: threading.Event) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    columns = [MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()]
+    left, done = list(runs), 0
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=len(runs))
+        while True:
+            last_look = over.is_set()
+            for run in [run for run in left if run.state == "finished"]:
+                left.remove(run)
+                done += 1
+                name = " ".join(
+                    word for word in run.overrides if not word.startswith(("paths.", "train.pro"))
+                )
+                bar.update(task, completed=done, description=name[:60])
+                if bar.disable:
+                    print(f"{done}/{len(runs)}  {name}", file=sys.stderr, flush=True)
+            if last_look:
+                return
+            over.wait(SECONDS_BETWEEN_LOOKS)

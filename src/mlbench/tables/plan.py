@@ -1,0 +1,180 @@
+"""Table → cases → runs: which there must be, and what has become of each. Reads, never trains or downloads."""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mlbench.assemble import assemble
+from mlbench.compose import config_dir, configure
+from mlbench.config import Config, fingerprint, science
+from mlbench.errors import UserError
+from mlbench.results import store
+from mlbench.results.record import write_json
+from mlbench.tables.spec import GRID, Results, Value
+
+State = Literal["finished", "failed", "missing"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed of a case."""
+
+    seed: int
+    config: Config
+    overrides: tuple[str, ...]
+    key: str
+    folder: Path
+
+    @property
+    def state(self) -> State:
+        if (self.folder / "record.json").is_file():
+            return "finished"
+        return "failed" if (self.folder / "failed.json").is_file() else "missing"
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, in few words."""
+        failure = store.failure(self.folder)
+        return "data" if failure.get("type") == "DataMissing" else failure.get("reason", "failed")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What stands in one place of the grid: a run a seed, or why there can be none."""
+
+    dataset: str
+    setting: str
+    method: str
+    runs: tuple[Run, ...]
+    not_run: str | None = None
+
+    @property
+    def where(self) -> tuple[str, str, str]:
+        return self.dataset, self.setting, self.method
+
+
+def plan(spec: Results, outputs: Path, settings: list[str], seeds: int | None = None) -> list[Case]:
+    """The cases of a table; `settings` are overrides that say how to run, not what: paths."""
+    composed = Composed(outputs / "tables" / "plans.json")
+    identities: dict[str, dict] = {}  # of a data set, once for all its methods
+    cases = [
+        _case(where, values, spec, outputs, settings, seeds or spec.seeds, composed, identities)
+        for where, values in _grid(spec)
+    ]
+    composed.save()
+    return cases
+
+
+def runs_of(cases: list[Case]) -> list[Run]:
+    """Seed by seed within a case: two processes then seldom wait for the same teachers."""
+    return [run for case in cases for run in case.runs]
+
+
+def _grid(spec: Results) -> Iterator[tuple[tuple[str, str, str], list[Value]]]:
+    axes = [spec.axes.get(axis, {"": Value()}) for axis in GRID]
+    for names in itertools.product(*axes):
+        yield names, [values[name] for values, name in zip(axes, names)]
+
+
+def _case(
+    where: tuple[str, str, str],
+    values: list[Value],
+    spec: Results,
+    outputs: Path,
+    settings: list[str],
+    seeds: int,
+    composed: "Composed",
+    identities: dict[str, dict],
+) -> Case:
+    for value in values:
+        if value.not_run:
+            return Case(*where, runs=(), not_run=value.not_run)
+    said = [override for value in values for override in value.overrides]
+    overrides = [*_groups_first(said + list(spec.overrides)), *settings]
+    try:
+        config = composed(overrides)
+        pieces = assemble(config)
+        named = json.dumps(config.dataset, sort_keys=True, default=str)
+        if named not in identities:
+            absent = getattr(pieces.dataset, "absent", lambda cache: [])(config.paths.cache)
+            identities[named] = {} if absent else pieces.dataset.identity(config.paths.cache)
+    except UserError as error:
+        return Case(*where, runs=(), not_run=str(error))
+    if not identities[named]:
+        return Case(*where, runs=(), not_run="data")
+    runs = []
+    for seed in range(seeds):
+        seeded = config.model_copy(update={"seed": seed})
+        key = fingerprint(science(seeded, identities[named]))
+        folder = store.folder(outputs, pieces.dataset.name, config.choices["method"], key)
+        runs.append(Run(seed, seeded, (*overrides, f"seed={seed}"), key, folder))
+    return Case(*where, runs=tuple(runs))
+
+
+def _groups_first(overrides: list[str]) -> list[str]:
+    """A choice of a group before the keys that only its choice has."""
+    return sorted(overrides, key=lambda override: "." in override.partition("=")[0])
+
+
+class Composed:
+    """Configurations by their overrides. Composing takes Hydra .1 s, so a plan's are kept on disk; they hold
+    as long as no file of conf/ or of the package changes."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.stamp = _stamp()
+        self.known: dict[str, Any] = {}
+        self.fresh = False
+        try:
+            kept = json.loads(path.read_text())
+            if kept["stamp"] == self.stamp:
+                self.known = kept["configurations"]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # none yet, or half of one
+
+    def __call__(self, overrides: list[str]) -> Config:
+        name = " ".join(overrides)
+        if name in self.known:
+            return Config.model_validate(self.known[name])
+        config = configure(overrides)
+        self.known[name] = config.model_dump(mode="json", by_alias=True)
+        self.fresh = True
+        return config
+
+    def save(self) -> None:
+        if self.fresh:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, {"stamp": self.stamp, "configurations": self.known})
+
+
+def _stamp() -> str:
+    """Changes with whatever a configuration depends on."""
+    package = Path(__file__).parents[1]
+    files = sorted([*config_dir().rglob("*.yaml"), *package.rglob("*.py")])
+    said = [(str(path), status.st_size, status.st_mtime_ns) for path in files for status in [path.stat()]]
+    environment = [os.environ.get("MLBENCH_CACHE"), str(Path.cwd())]
+    return hashlib.sha256(json.dumps([said, environment]).encode()).hexdigest()
+
+
+Chosen = Callable[[Case], bool]
+
+
+def part(only: str, spec: Results) -> Chosen:
+    """Reads `dataset=scene,emotions method=ant`: the cases that a person asks for."""
+    wanted: dict[str, set[str]] = {}
+    for word in only.replace(";", " ").split():
+        axis, sign, said = word.partition("=")
+        if not sign or axis not in spec.axes:
+            raise UserError(f"only={only}: write axis=value,value; the axes are {', '.join(spec.axes)}")
+        names = said.split(",")
+        for name in names:
+            if name not in spec.axes[axis]:
+                known = ", ".join(spec.axes[axis])
+                raise UserError(f"only={only}: the table has no {axis} {name}; it has {known}")
+        wanted[axis] = set(names)
+    return lambda case: all(getattr(case, axis) in names for axis, names in wanted.items())

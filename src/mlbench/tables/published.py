@@ -1,0 +1,79 @@
+"""The numbers that papers printed, as they printed them: facts, carried over by hand into published/*/*.csv.
+
+Every CSV names data sets, methods and metrics alike. A number keeps its printed digits, so that ours can be
+rounded as theirs. What could not be read, or cannot be right, says so in its note and counts in no comparison.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from mlbench.errors import UserError, did_you_mean
+
+FOLDER = Path(__file__).parent / "published"
+UNREADABLE = ("illegible in source", "not given in the paper")
+DOUBTFUL_STD = ("std equals that of", "cannot have this std", "std impossible")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A printed cell. `mean` is None where it could not be read; `rank` is one the paper itself prints."""
+
+    dataset: str
+    setting: str
+    method: str
+    metric: str
+    mean: float | None
+    std: float | None
+    rank: float | None
+    decimals: int
+    note: str
+
+    @property
+    def doubtful_std(self) -> bool:
+        return any(said in self.note for said in DOUBTFUL_STD)
+
+    @property
+    def trusted_std(self) -> float | None:
+        return None if self.doubtful_std else self.std
+
+
+@cache
+def published(table: str) -> tuple[Published, ...]:
+    """The cells of `<paper>/table<n>`, in the order of the paper's text."""
+    return tuple(_cell(row) for row in _rows(table))
+
+
+def statistics(table: str) -> dict[str, dict[str, str]]:
+    """A printed table of data sets: data set → statistic → what is printed."""
+    found: dict[str, dict[str, str]] = {}
+    for row in _rows(table):
+        found.setdefault(row["dataset"], {})[row["statistic"]] = row["value"]
+    return found
+
+
+def tables() -> list[str]:
+    return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob("*/*.csv"))
+
+
+def _rows(table: str) -> Iterator[dict[str, str]]:
+    path = FOLDER / f"{table}.csv"
+    if not path.is_file():
+        near = did_you_mean(table, tables())
+        raise UserError(f"published: {table}: no such table of numbers{near}")
+    with path.open(newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _cell(row: dict[str, str]) -> Published:
+    mean, std, rank = row["mean"], row["std"], row["rank"]
+    return Published(
+        **{key: row[key] for key in ("dataset", "setting", "method", "metric", "note")},
+        mean=float(mean) if mean else None,
+        std=float(std) if std else None,
+        rank=float(rank) if rank else None,
+        decimals=len(re.sub(r"^[^.]*\.?", "", mean)),
+    )

@@ -1,0 +1,149 @@
+"""What a table is: conf/table/<paper>/<n>.yaml, checked. Words and overrides, no logic.
+
+A table is a grid over the axes `dataset`, `setting` and `method`; a value of an axis is a name, under which
+the published numbers know it, and the overrides that `run.py` would be given for it.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from omegaconf import OmegaConf
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from mlbench.compose import config_dir
+from mlbench.config import Strict
+from mlbench.errors import UserError, did_you_mean
+
+Axis = Literal["dataset", "setting", "method", "metric"]
+GRID = ("dataset", "setting", "method")
+
+
+class Value(Strict):
+    """One value of an axis. `not_run` says why its cells cannot be run at all: `data`, `encoder`."""
+
+    overrides: tuple[str, ...] = ()
+    not_run: str | None = None
+    shown: str | None = None  # where the name alone says too little
+
+
+def _values(given: Any, axis: str) -> Any:
+    """A list of names stands for the choices of the group of that name: [scene] is {scene: [dataset=scene]}."""
+    if isinstance(given, list):
+        given = {name: [f"{axis}={name}"] for name in given}
+    if not isinstance(given, dict):
+        return given
+    return {
+        name: {"overrides": said} if isinstance(said, list) else said or {} for name, said in given.items()
+    }
+
+
+def _axes(given: Any) -> Any:
+    return {axis: _values(said, axis) for axis, said in given.items()} if isinstance(given, dict) else given
+
+
+class Measured(Strict):
+    """A column of numbers: our metric of that exact definition, and what is known of the paper's."""
+
+    ours: str
+    note: str | None = None
+
+
+class Layout(Strict):
+    """Which axis is where. An axis that is not named must have one value."""
+
+    blocks: Axis | None = None
+    rows: Axis
+    columns: Axis
+
+
+class Variant(Strict):
+    """The same runs once more, by other metrics: those whose name ends in `suffix`."""
+
+    title: str
+    suffix: str
+
+
+class Results(Strict):
+    """A table of results."""
+
+    title: str
+    published: str | None = None
+    axes: Annotated[dict[Literal["dataset", "setting", "method"], dict[str, Value]], BeforeValidator(_axes)]
+    overrides: tuple[str, ...] = ()  # of every run
+    metrics: dict[str, Measured]  # by the name that the published numbers have
+    seeds: int = Field(ge=1)
+    published_seeds: int | None = Field(default=None, ge=1)  # behind each printed mean; None: not said
+    rule: Literal["last", "best", "oracle"] = "last"
+    layout: Layout
+    variants: tuple[Variant, ...] = ()
+    scale: float = 1.0  # 100: the paper prints percent
+    decimals: int = Field(ge=0)
+    printed_ranks: Literal["columns", "cells", None] = None  # mean over a row's columns | of each cell
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Results":
+        if not {"dataset", "method"} <= set(self.axes):
+            raise ValueError("axes needs dataset and method")
+        placed = [self.layout.blocks, self.layout.rows, self.layout.columns]
+        if len(set(placed)) < 3:
+            raise ValueError("layout names an axis twice")
+        lengths = {axis: len(values) for axis, values in self.axes.items()} | {"metric": len(self.metrics)}
+        for axis, length in lengths.items():
+            if length > 1 and axis not in placed:
+                raise ValueError(f"layout has no place for the {length} values of {axis}")
+        return self
+
+    def names(self, axis: Axis | None) -> list[str]:
+        """The values of an axis; [""] for one that the table does not have."""
+        if axis == "metric":
+            return list(self.metrics)
+        return list(self.axes.get(axis, {"": None}))
+
+
+class Statistics(Strict):
+    """A table of data sets: what the paper prints of each, and what we count in the same files."""
+
+    title: str
+    published: str
+    datasets: dict[str, str | None]  # published name → ours; None: not here
+    parts: Literal["all", "official"] = "all"
+    notes: tuple[str, ...] = ()
+
+
+Spec = Results | Statistics
+
+
+def folder() -> Path:
+    return config_dir() / "table"
+
+
+def names() -> list[str]:
+    """ant/2, ...: paper by paper, in the order of their numbers."""
+    found = [path.relative_to(folder()).with_suffix("").as_posix() for path in folder().glob("*/*.yaml")]
+    return sorted(found, key=lambda name: (name.partition("/")[0], len(name), name))
+
+
+@cache
+def read(name: str) -> Spec:
+    """The table of that name; UserError where there is none or its file is wrong."""
+    path = folder() / f"{name}.yaml"
+    if name not in names():
+        raise UserError(
+            f"table={name}: no such table; there are: {', '.join(names())}{did_you_mean(name, names())}"
+        )
+    content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    return checked(content, name)
+
+
+def checked(content: Mapping[str, Any], name: str) -> Spec:
+    model = Statistics if "datasets" in content else Results
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"conf/table/{name}.yaml: {where}{': ' if where else ''}{message}") from None

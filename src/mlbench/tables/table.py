@@ -1,0 +1,283 @@
+"""A table with its cells filled: a pure function of the records that its plan names."""
+
+import math
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mlbench.errors import UserError, did_you_mean
+from mlbench.evaluation.metric import Better
+from mlbench.evaluation.suite import find
+from mlbench.results import store
+from mlbench.results.record import Record
+from mlbench.tables.cells import Cell, cell
+from mlbench.tables.comparison import Comparison, compare, order_agreement
+from mlbench.tables.plan import Case, Run
+from mlbench.tables.published import Published, published
+from mlbench.tables.ranks import half_up, mean_ranks, ranks
+from mlbench.tables.spec import Axis, Results
+
+Where = tuple[str, str, str]  # data set, setting, method
+
+
+@dataclass(frozen=True)
+class Block:
+    """One of the parts a table is printed in."""
+
+    name: str
+    rows: list[str]
+    columns: list[str]
+    cells: dict[tuple[str, str], Cell]
+    ranks: dict[str, float | None]  # mean rank of each row; empty where rows are not methods
+    printed_ranks: dict[str, float | None]
+    tau: float | None  # Kendall's, between our order of the methods and the paper's
+    same_first: bool | None
+
+    def row(self, name: str) -> list[Cell]:
+        return [self.cells[name, column] for column in self.columns]
+
+
+@dataclass(frozen=True)
+class View:
+    """All blocks, by the table's metrics or by a variant of them."""
+
+    title: str
+    suffix: str
+    blocks: list[Block]
+    comparisons: list[Comparison]
+
+    def cells(self) -> Iterable[Cell]:
+        return (cell for block in self.blocks for cell in block.cells.values())
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    spec: Results
+    header: dict[str, str]
+    views: list[View]
+    cases: dict[Where, Case]
+    records: dict[str, Record]  # by key
+
+
+def fill(name: str, spec: Results, cases: list[Case]) -> Table:
+    """The table as far as there are records; UserError where there is none at all."""
+    records = _records(cases)
+    if not records:
+        raise UserError(
+            f"table={name}: none of its runs is here; python scripts/reproduce.py table={name} runs them"
+        )
+    _check_metrics(name, spec, records)
+    by_where = {case.where: case for case in cases}
+    variants = [("", ""), *((variant.title, variant.suffix) for variant in spec.variants)]
+    views = [_view(title, suffix, spec, by_where, records) for title, suffix in variants]
+    return Table(name, spec, _header(spec, cases, records), views, by_where, records)
+
+
+def _records(cases: list[Case]) -> dict[str, Record]:
+    """The finished runs by key. A record that cannot be read is named and left out."""
+    records = {}
+    for case in cases:
+        for run in case.runs:
+            try:
+                record = store.finished(run.folder)
+            except UserError as error:
+                print(f"mlbench: {error}", file=sys.stderr)
+                continue
+            if record is not None:
+                records[run.key] = record
+    return records
+
+
+def _check_metrics(name: str, spec: Results, records: dict[str, Record]) -> None:
+    measured = {metric for record in records.values() for metric in record.metrics.get(spec.rule, {})}
+    if not measured:
+        raise UserError(f"table={name}: no run was scored under selection.rule={spec.rule}")
+    for suffix in ("", *(variant.suffix for variant in spec.variants)):
+        for metric in spec.metrics.values():
+            if (wanted := metric.ours + suffix) not in measured:
+                raise UserError(
+                    f"table={name}: no run has the metric {wanted}{did_you_mean(wanted, measured)}"
+                )
+
+
+def better(ours: str) -> Better:
+    return find(ours.removesuffix("_oracle")).better
+
+
+def _view(
+    title: str, suffix: str, spec: Results, cases: dict[Where, Case], records: dict[str, Record]
+) -> View:
+    printed = _printed(spec)
+    cells = {}
+    for where, case in cases.items():
+        for metric, measured in spec.metrics.items():
+            found = {
+                run.seed: records[run.key].metrics.get(spec.rule, {})
+                for run in case.runs
+                if run.key in records
+            }
+            cells[*where, metric] = cell(
+                where,
+                metric,
+                {
+                    seed: values[measured.ours + suffix]
+                    for seed, values in found.items()
+                    if measured.ours + suffix in values
+                },
+                printed.get((*where, metric)),
+                better(measured.ours),
+                planned=len(case.runs),
+                published_seeds=spec.published_seeds,
+                scale=spec.scale,
+                not_run=_why_not(case),
+            )
+    blocks = [_block(name, spec, cells) for name in spec.names(spec.layout.blocks)]
+    return View(
+        title, suffix, blocks, [c for metric in spec.metrics if (c := _compared(metric, spec, cells))]
+    )
+
+
+def _why_not(case: Case) -> str:
+    if case.not_run:
+        return case.not_run
+    reasons = dict.fromkeys(run.reason if run.state == "failed" else "" for run in case.runs)
+    return "; ".join(reason for reason in reasons if reason) or "not yet"
+
+
+def _printed(spec: Results) -> dict[tuple[str, str, str, str], Published]:
+    """The paper's cells by ours. Where the table has no axis `setting`, the paper's says nothing new."""
+    if spec.published is None:
+        return {}
+    keep_setting = "setting" in spec.axes
+    return {
+        (cell.dataset, cell.setting if keep_setting else "", cell.method, cell.metric): cell
+        for cell in published(spec.published)
+        if cell.metric != "all" and cell.dataset != "all"
+    }
+
+
+def _block(name: str, spec: Results, cells: dict[tuple, Cell]) -> Block:
+    layout = spec.layout
+    rows, columns = spec.names(layout.rows), spec.names(layout.columns)
+
+    def at(row: str, column: str) -> Cell:
+        said: dict[Axis | None, str] = {layout.blocks: name, layout.rows: row, layout.columns: column}
+        return cells[
+            tuple(said.get(axis, spec.names(axis)[0]) for axis in ("dataset", "setting", "method", "metric"))
+        ]
+
+    placed = {(row, column): at(row, column) for row in rows for column in columns}
+    block = Block(name, rows, columns, placed, {}, {}, None, None)
+    return _with_ranks(block, spec) if layout.rows == "method" else block
+
+
+def _with_ranks(block: Block, spec: Results) -> Block:
+    """Our mean ranks where all methods have run; the order of the methods beside the paper's."""
+    directions = {
+        column: better(spec.metrics[block.cells[block.rows[0], column].metric].ours)
+        for column in block.columns
+    }
+    whole = {
+        column: {row: block.cells[row, column].ours.mean for row in block.rows}
+        for column in block.columns
+        if all(block.cells[row, column].ours for row in block.rows)
+    }
+    means = mean_ranks(whole, directions) if len(whole) == len(block.columns) else {}
+    both = _comparable(block)
+    tau, same_first = order_agreement(
+        {column: {row: cell.ours.mean for row, cell in rows.items()} for column, rows in both.items()},
+        {column: {row: cell.theirs.mean for row, cell in rows.items()} for column, rows in both.items()},
+        directions,
+    )
+    return replace(
+        block,
+        ranks={row: half_up(means[row]) if row in means else None for row in block.rows},
+        printed_ranks=_printed_ranks(block, spec),
+        tau=tau,
+        same_first=same_first,
+    )
+
+
+def _comparable(block: Block) -> dict[str, dict[str, Cell]]:
+    """The columns and rows in which both sides have numbers: rows without any are left out first."""
+
+    def known(row: str, column: str) -> bool:
+        return block.cells[row, column].difference is not None
+
+    rows = [row for row in block.rows if any(known(row, column) for column in block.columns)]
+    columns = [column for column in block.columns if all(known(row, column) for row in rows)]
+    return {column: {row: block.cells[row, column] for row in rows} for column in columns} if rows else {}
+
+
+def _printed_ranks(block: Block, spec: Results) -> dict[str, float | None]:
+    """The mean rank that the paper itself prints beside a row."""
+    if spec.printed_ranks is None or spec.published is None:
+        return {}
+    axis = "metric" if spec.layout.columns == "metric" else "dataset"
+    means = [cell for cell in published(spec.published) if getattr(cell, axis) == "all"]
+    first = {row: block.cells[row, block.columns[0]] for row in block.rows}
+
+    def rank(cell: Cell) -> float | None:
+        axes = {"dataset", "metric", "method"} - {axis} | ({"setting"} if "setting" in spec.axes else set())
+        return next(
+            (mean.rank for mean in means if all(getattr(mean, a) == getattr(cell, a) for a in axes)), None
+        )
+
+    return {row: rank(cell) for row, cell in first.items()}
+
+
+def _compared(metric: str, spec: Results, cells: dict[tuple, Cell]) -> Comparison | None:
+    """Over every data set and setting on which all methods have run."""
+    methods = spec.names("method")
+    problems = {
+        " ".join(filter(None, (dataset, setting))): [
+            cells[dataset, setting, method, metric] for method in methods
+        ]
+        for dataset in spec.names("dataset")
+        for setting in spec.names("setting")
+    }
+    values = {
+        name: {cell.method: cell.ours.mean for cell in row}
+        for name, row in problems.items()
+        if all(c.ours for c in row)
+    }
+    return compare(metric, better(spec.metrics[metric].ours), values)
+
+
+def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dict[str, str]:
+    """What a reader must know before any number. Taken from the records alone."""
+    found = list(records.values())
+
+    def all_of(values: Iterable[Any]) -> str:
+        return ", ".join(sorted({str(value) for value in values}))
+
+    days = sorted(record.finished[:10] for record in found)
+    thresholds = all_of(
+        record.choices["threshold"]
+        + (f" {cut:g}" if isinstance(cut := record.thresholds[spec.rule], float) else "")
+        for record in found
+    )
+    seeds = sorted({record.seed for record in found})
+    machines = (
+        f"{record.machine['processor']}, {record.machine['cores']} cores, {record.machine['gpu'] or 'no GPU'}"
+        for record in found
+    )
+    return {
+        "split": all_of(record.choices["split"] for record in found),
+        "selection": spec.rule,
+        "threshold": thresholds,
+        "seeds": ", ".join(map(str, seeds)),
+        "runs": f"{len(found)} of {sum(len(case.runs) or spec.seeds for case in cases)}",
+        "data": ", ".join(dict.fromkeys(f"{r.data['name']} {checksum(r)}" for r in found)),
+        "versions": all_of(f"mlbench {r.versions['mlbench']}, torch {r.versions['torch']}" for r in found),
+        "code": all_of((record.revision or "unknown")[:12] for record in found),
+        "dates": " to ".join(dict.fromkeys((days[0], days[-1]))),
+        "machine": all_of(machines).replace(", ", ", "),
+    }
+
+
+def checksum(record: Record) -> str:
+    """The first file's SHA-256, short."""
+    return next(iter(record.data.get("files", {}).values()), "")[:12] or "made on the spot"
