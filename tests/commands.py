@@ -5,6 +5,7 @@ five seconds; everything else is theirs: arguments, working directory, environme
 """
 
 import gc
+import importlib
 import multiprocessing
 import os
 import resource
@@ -24,7 +25,8 @@ ROOT = Path(__file__).parents[1]
 PATIENCE = 120  # seconds until a test that waits in vain fails
 
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["mlbench.cli", "mlbench.experiment", "sklearn.datasets", "commands", "outside"])
+PRELOADED = ("mlbench.cli", "mlbench.experiment", "mlbench.tables.command", "mlbench.tables.table")
+forks.set_forkserver_preload([*PRELOADED, "sklearn.datasets", "commands", "outside"])
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Done:
 class Command:
     """A command at work. `first` is called in its process before anything else: limits and accidents.
 
-    What it writes goes to two files, or to a terminal.
+    What it writes goes to two files, or to a terminal. `program` is a module with a `main`.
     """
 
     def __init__(
@@ -47,13 +49,15 @@ class Command:
         environment: dict[str, str],
         first: Callable | None = None,
         terminal: Path | None = None,
+        program: str = "mlbench.cli",
     ):
         number = len(list(folder.parent.glob("*.out")))
         files = folder.parent / f"{number}.out", folder.parent / f"{number}.err"
         for file in files:
             file.touch()
         self.streams = (terminal, terminal) if terminal else files
-        self.process = forks.Process(target=serve, args=(folder, arguments, environment, self.streams, first))
+        served = (folder, arguments, environment, self.streams, first, program)
+        self.process = forks.Process(target=serve, args=served)
         self.process.start()
 
     @property
@@ -88,6 +92,7 @@ def serve(
     environment: dict[str, str],
     streams: tuple[Path, Path],
     first: Callable | None,
+    program: str,
 ) -> None:
     gc.freeze()  # looking through all that was imported before the fork would copy it
     os.chdir(folder)
@@ -97,10 +102,8 @@ def serve(
         os.dup2(os.open(stream, os.O_WRONLY), descriptor)
     if first:
         first()
-    from mlbench.cli import main
-
     sys.argv = ["run.py", *arguments]
-    main()
+    sys.exit(importlib.import_module(program).main())
 
 
 def limit_files(size: int) -> None:

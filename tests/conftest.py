@@ -42,8 +42,8 @@ def start(folder, environment):
     """start("train.epochs=1") starts a command; those still at work when the test ends are killed."""
     started = []
 
-    def start(*arguments, first=None, terminal=None, **more):
-        started.append(Command(folder, arguments, environment | more, first, terminal))
+    def start(*arguments, first=None, terminal=None, program="mlbench.cli", **more):
+        started.append(Command(folder, arguments, environment | more, first, terminal, program))
         return started[-1]
 
     yield start

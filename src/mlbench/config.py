@@ -83,6 +83,7 @@ class Config(Strict):
     selection: Selection
     logger: Node
     seed: int = Field(ge=0, lt=2**32)
+    engine: Literal["auto", "single"]
     force: bool
     paths: Paths
     choices: dict[str, str]
@@ -113,6 +114,17 @@ def science(config: Config, data: Node) -> Node:
         "selection": config.selection.model_dump(),
         "seed": config.seed,
     }
+
+
+def but_for_numbers(config: Config) -> str:
+    """Equal for runs that differ in seed and in numbers with a fraction only: candidates to train as one."""
+
+    def masked(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: masked(item) for key, item in value.items()}
+        return 0.0 if isinstance(value, float) else value
+
+    return fingerprint(masked(science(config, config.dataset) | {"seed": 0}))
 
 
 def fingerprint(content: Node) -> str:

@@ -20,7 +20,7 @@ from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import Vectors
 from mlbench.engine.callbacks import write
 from mlbench.engine.score import score
-from mlbench.engine.train import train
+from mlbench.engine.train import Running, alone, train
 from mlbench.errors import UserError
 from mlbench.evaluation.suite import evaluate, per_label
 from mlbench.methods.base import Method
@@ -32,17 +32,22 @@ from mlbench.seeding import derive, seed_everything
 
 def run(config: Config) -> tuple[Record, Path]:
     """Runs the experiment, or finds the same one finished before; the record, and its path."""
+    return alone(running(config))
+
+
+def running(config: Config, wait: bool = True) -> Running[tuple[Record, Path]]:
+    """The experiment as far as the next fit it needs, and on from there, whoever does the fitting."""
     pieces = assemble(config)
     data = pieces.dataset.identity(config.paths.cache)
     key = fingerprint(science(config, data))
     folder = store.folder(config.paths.outputs, pieces.dataset.name, config.choices["method"], key)
-    with store.claim(folder):
+    with store.claim(folder, wait):
         if config.force:
             store.clear(folder)
         record = store.finished(folder)
         if record is None:
             try:
-                record = execute(config, pieces, data, key, folder)
+                record = yield from execute(config, pieces, data, key, folder)
             except BaseException as error:
                 pieces.tracker.stop()
                 if not isinstance(error, KeyboardInterrupt):
@@ -51,7 +56,7 @@ def run(config: Config) -> tuple[Record, Path]:
     return record, folder / "record.json"
 
 
-def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) -> Record:
+def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) -> Running[Record]:
     """Trains, scores and measures; the record is written last."""
     started = datetime.now(UTC)
     if config.train.threads:
@@ -69,7 +74,7 @@ def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) 
     settings = config.model_dump(mode="json")
     store.begin(folder, settings)
     pieces.tracker.start(key, f"{task.name}/{config.choices['method']}/{config.seed}", settings, folder)
-    trained = train(method, parts, config, pieces, data, folder)
+    trained = yield from train(method, parts, config, pieces, data, folder)
     clock = time.monotonic()
     fitting = {"training": Vectors.from_instances(instances, labelled), "validation": parts.get("validation")}
     measured = measure(trained.models, parts["test"], fitting, config, pieces)

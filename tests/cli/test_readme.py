@@ -16,6 +16,9 @@ from mlbench.bench.command import SUITES
 from mlbench.compose import choices
 from mlbench.data import fetch
 from mlbench.results.record import Record
+from mlbench.tables import spec as specs
+from mlbench.tables.command import read as read_arguments
+from mlbench.tables.plan import part
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -177,6 +180,11 @@ def test_every_script_option_and_path_exists():
             assert arguments[0].removeprefix("suite=") in SUITES
         elif program == "make":
             assert f"\n{arguments[0]}: " in (ROOT / "Makefile").read_text()
+        elif program == "scripts/reproduce.py":
+            given, _, _ = read_arguments(arguments)
+            part(given.get("only", ""), specs.read(given["table"]))
+        elif program == "scripts/report.py":
+            assert (ROOT / program).is_file() and not arguments
         else:
             assert program in ("run.py", "mlbench") and (ROOT / "run.py").is_file()
     shown = {path for path, _ in shown_files()} | {"src/mlbench/methods/smooth.py"}

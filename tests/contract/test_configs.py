@@ -8,10 +8,13 @@ from omegaconf import OmegaConf
 from mlbench.compose import GROUPS, config_dir, configure
 from mlbench.config import SUPPLIED, Config, Paths, Selection, Train, target
 from mlbench.data.datasets import reader_named
+from mlbench.tables import spec
 
 NESTED = ("train/optimizer", "train/scheduler")
 # Composed by every test here: config.yaml is what the others are composed into, and names the help.
 ALWAYS = {"config.yaml", "hydra/help/mlbench.yaml"}
+# Read by mlbench.tables, whose overrides are composed when its runs are planned.
+TABLES = "table/"
 OWN_GROUPS = ("method", "backbone", "loss", "split", "threshold", "logger")
 
 
@@ -23,6 +26,10 @@ def shipped_files() -> list[str]:
 
 def files_of(*groups: str) -> list[str]:
     return [path for path in shipped_files() if path.rpartition("/")[0] in groups]
+
+
+def composed_files() -> list[str]:
+    return [path for path in shipped_files() if path not in ALWAYS and not path.startswith(TABLES)]
 
 
 def content_of(path: str) -> dict:
@@ -97,11 +104,11 @@ def test_every_shipped_file_is_composed_by_a_test():
     """A file of a group that is not here yet: say in `overrides_for` which command needs it."""
     nested = {where for method in files_of("method") for where in nested_in(method).values()}
     known = {*GROUPS, *NESTED, *nested, "paper"}
-    groups = {group_and_name(path)[0] for path in set(shipped_files()) - ALWAYS}
+    groups = {group_and_name(path)[0] for path in composed_files()}
     assert {group for group in groups if not group.startswith("settings/")} <= known
 
 
-@pytest.mark.parametrize("path", sorted(set(shipped_files()) - ALWAYS))
+@pytest.mark.parametrize("path", composed_files())
 def test_it_composes_and_its_values_are_those_that_count(path):
     config = configure(overrides_for(path))
     node = config.model_dump()
@@ -110,6 +117,12 @@ def test_it_composes_and_its_values_are_those_that_count(path):
     elsewhere = ("???", "${")  # given by a person, or taken from another place
     said = {key: value for key, value in own_content(path).items() if not str(value).startswith(elsewhere)}
     assert part_of_node(said, node) == said
+
+
+@pytest.mark.parametrize("path", [path for path in shipped_files() if path.startswith(TABLES)])
+def test_a_table_is_read(path):
+    name = path.removeprefix(TABLES).removesuffix(".yaml")
+    assert name in spec.names() and spec.read(name).title
 
 
 @pytest.mark.parametrize("path", shipped_files())

@@ -59,7 +59,9 @@ def problem(tmp_path, defaults):
         selection = Selection(rule="last", metric="f1_macro", every=every)
         stage = Stage(name, module, data)
         return engine.fit(
-            stage, settings(**changes), selection, SEED, tmp_path / name, list(watches), "label", report
+            engine.Job(
+                stage, settings(**changes), selection, SEED, tmp_path / name, list(watches), "label", report
+            )
         )
 
     def watch(rule="best", data=None, metric="f1_macro"):

@@ -17,6 +17,8 @@ from mlbench.data.task import Task
 
 
 class Unrolled(NamedTuple):
+    """Of chains side by side, with a dimension R before B."""
+
     steps: Tensor  # (K, B, L) logits of every step; there are as many steps as labels
     hidden: Tensor  # (K, B, H)
     hard: Tensor  # (K, B, L) labels turned on so far, 0 or 1
@@ -89,7 +91,11 @@ class Chain(nn.Module):
 
     def loss_of(self, unrolled: Unrolled, targets: Tensor) -> Tensor:
         if self.loss_on == "final":
-            # Eq. 11 sums over labels.
-            return len(targets.T) * F.binary_cross_entropy_with_logits(unrolled.final, targets)
-        steps = unrolled.steps
-        return len(steps) * F.binary_cross_entropy_with_logits(steps, targets.expand_as(steps))
+            logits, times = unrolled.final.unsqueeze(0), targets.shape[-1]  # Eq. 11 sums over labels
+        else:
+            logits, times = unrolled.steps, len(unrolled.steps)
+        targets = targets.expand_as(logits)
+        if logits.ndim == 3:
+            return times * F.binary_cross_entropy_with_logits(logits, targets)
+        entries = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return times * entries.mean((0, -2, -1))  # (R,): chains side by side

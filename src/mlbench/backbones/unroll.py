@@ -6,7 +6,9 @@ operations that write into buffers with ready-made views; gradients of the weigh
 the backward loop, over all steps at once. Equal to autograd through the same equations (tests).
 
 Shapes: K steps, B rows, L labels, H hidden units, d features. Gates stand in the order g, i, f, o: the three
-with a sigmoid are then neighbours, and so are the three whose gradient comes from the cell.
+with a sigmoid are then neighbours, and so are the three whose gradient comes from the cell. Several chains of
+one size go side by side: weights (R, P) and rows (R, B, d) in place of (P) and (B, d), everywhere; `vmap`
+over a chain arrives there.
 """
 
 from dataclasses import dataclass
@@ -21,7 +23,10 @@ TAKEN = -1e30  # put on the logit of a label that is on already, so that it is n
 
 @dataclass(frozen=True)
 class Weights:
-    """Views into one vector: an elementwise optimiser then has one tensor to update instead of eight."""
+    """Views into one vector: an elementwise optimiser then has one tensor to update instead of eight.
+
+    Each may have a first dimension more: that of chains side by side.
+    """
 
     input: Tensor  # (4H + L, d): of the gates, and of the initial logits
     bias_input: Tensor  # (4H + L)
@@ -45,23 +50,25 @@ class Weights:
     @classmethod
     def of(cls, vector: Tensor, features: int, labels: int, hidden: int) -> "Weights":
         shapes = cls.shapes(features, labels, hidden)
-        parts = vector.split([torch.Size(shape).numel() for shape in shapes])
-        return cls(*[part.view(shape) for part, shape in zip(parts, shapes)])
+        parts = vector.split([torch.Size(shape).numel() for shape in shapes], dim=-1)
+        return cls(*[part.unflatten(-1, shape) for part, shape in zip(parts, shapes)])
 
 
 class Workspace:
     """Buffers of one unrolling and, for each step, the views that the step works on."""
 
-    def __init__(self, steps: int, rows: int, labels: int, hidden: int, like: Tensor):
-        K, B, L, H = steps, rows, labels, hidden
+    def __init__(self, steps: int, rows: torch.Size, labels: int, hidden: int, like: Tensor):
+        """`rows` is (B,), or (R, B) for R chains side by side."""
+        K, L, H = steps, labels, hidden
         new = like.new_empty
-        self.gates, self.cells, self.tanh = new(K, B, 4 * H), new(K + 1, B, H), new(K, B, H)
-        self.states = new(K + 1, B, L + H + L)  # what a step is fed: logits, hidden state, hard labels
-        self.logits, self.hidden = self.states[1:, :, :L], self.states[1:, :, L : L + H]
-        self.hard = self.states[:, :, L + H :]  # before each step, and after the last
-        self.candidates, self.path, self.value = new(B, L), new(B, 1), new(B, 1)
-        self.label = torch.empty(B, 1, dtype=torch.long, device=like.device)
-        self.on, self.alive = new(B, 1), new(B, 1)
+        self.rows = rows
+        self.gates, self.cells, self.tanh = new(K, *rows, 4 * H), new(K + 1, *rows, H), new(K, *rows, H)
+        self.states = new(K + 1, *rows, L + H + L)  # what a step is fed: logits, hidden state, hard labels
+        self.logits, self.hidden = self.states[1:, ..., :L], self.states[1:, ..., L : L + H]
+        self.hard = self.states[..., L + H :]  # before each step, and after the last
+        self.candidates, self.path, self.value = new(*rows, L), new(*rows, 1), new(*rows, 1)
+        self.label = torch.empty(*rows, 1, dtype=torch.long, device=like.device)
+        self.on, self.alive = new(*rows, 1), new(*rows, 1)
         gates = self.gates.split(H, dim=-1)
         columns = self.states, self.gates, gates[0], self.gates[..., H:], *gates[1:]
         after = self.tanh, self.hidden, self.logits, self.hard[1:]
@@ -72,12 +79,13 @@ class Workspace:
 
     def prepare_backward(self) -> None:
         """Buffers for the gradients, made when a workspace is first asked for one."""
-        K, B, H = self.tanh.shape
+        K, *rows, H = self.tanh.shape
         L = self.hard.shape[-1]
         new = self.gates.new_empty
-        self.d_gates, self.d_logits, self.d_cell = new(K, B, 4 * H), new(K, B, L), new(B, H)
-        self.d_fed, self.d_hidden = new(B, L + H), new(B, H)
-        self.through_tanh, self.to_gif, self.to_o = new(K, B, H), new(K, B, 3, H), new(K, B, H)
+        self.d_gates, self.d_logits, self.d_cell = new(K, *rows, 4 * H), new(K, *rows, L), new(*rows, H)
+        self.d_fed, self.d_hidden = new(*rows, L + H), new(*rows, H)
+        self.through_tanh, self.to_o = new(K, *rows, H), new(K, *rows, H)
+        self.to_gif = new(K, *rows, 3, H)
         _, _, f, _ = self.gates.split(H, dim=-1)
         d_gif, d_o = self.d_gates[..., : 3 * H].unflatten(-1, (3, H)), self.d_gates[..., 3 * H :]
         columns = self.d_logits, self.d_gates, d_gif, d_o, self.through_tanh, self.to_gif, self.to_o, f
@@ -90,18 +98,20 @@ class Workspaces:
     def __init__(self):
         self.free: dict[Any, list[Workspace]] = {}
         self.weights: Weights | None = None
+        self.passed_on: Workspace | None = None  # from a forward to the set-up of its backward
 
-    def take(self, rows: int, plan: "Plan", like: Tensor) -> Workspace:
+    def take(self, rows: torch.Size, plan: "Plan", like: Tensor) -> Workspace:
         ready = self.free.get((rows, like.device, like.dtype))
         return ready.pop() if ready else Workspace(plan.labels, rows, plan.labels, plan.hidden, like)
 
     def give(self, workspace: Workspace, like: Tensor) -> None:
-        self.free.setdefault((len(workspace.value), like.device, like.dtype), []).append(workspace)
+        self.free.setdefault((workspace.rows, like.device, like.dtype), []).append(workspace)
 
     def views(self, vector: Tensor, plan: "Plan") -> Weights:
         """The views into `vector`, made once for as long as it stays where it is."""
         held = self.weights
-        if held is None or held.input.data_ptr() != vector.data_ptr() or held.input.dtype != vector.dtype:
+        where = vector.data_ptr(), vector.dtype, vector.shape[:-1]
+        if held is None or (held.input.data_ptr(), held.input.dtype, held.input.shape[:-2]) != where:
             held = self.weights = Weights.of(vector.detach(), *plan.size)
         return held
 
@@ -127,12 +137,13 @@ class Plan:
 def advance(work: Workspace, weights: Weights, x: Tensor, start: Tensor | None, plan: Plan) -> None:
     """Runs all steps; everything that was computed is left in `work`."""
     gates, labels = 4 * plan.hidden, plan.labels
-    bias = weights.bias_input.clone()
-    bias[:gates] += weights.bias_hidden
-    fixed = torch.addmm(bias, x, weights.input.t())
-    into_gates, into_state, into_logits = fixed[:, :gates], weights.state.t(), weights.out.t()
+    add_product = torch.addmm if x.ndim == 2 else torch.baddbmm
+    bias, bias_out = weights.bias_input.unsqueeze(-2).clone(), weights.bias_out.unsqueeze(-2)
+    bias[..., :gates] += weights.bias_hidden.unsqueeze(-2)
+    fixed = add_product(bias, x, weights.input.mT)
+    into_gates, into_state, into_logits = fixed[..., :gates], weights.state.mT, weights.out.mT
     work.states[0].zero_()
-    work.states[0, :, :labels].copy_(fixed[:, gates:] if start is None else start)
+    work.states[0, ..., :labels].copy_(fixed[..., gates:] if start is None else start)
     work.cells[0].zero_()
     work.path.fill_(1)
     for (
@@ -151,27 +162,27 @@ def advance(work: Workspace, weights: Weights, x: Tensor, start: Tensor | None, 
         hard,
         before,
     ) in work.steps:
-        torch.addmm(into_gates, state, into_state, out=all_gates)
+        add_product(into_gates, state, into_state, out=all_gates)
         g.tanh_()
         sigmoids.sigmoid_()
         torch.mul(f, cell, out=next_cell).addcmul_(i, g)
         torch.tanh(next_cell, out=tanh)
         torch.mul(o, tanh, out=hidden)
-        torch.addmm(weights.bias_out, hidden, into_logits, out=logits)
+        add_product(bias_out, hidden, into_logits, out=logits)
         choose(work, logits, before, hard, plan.always)
 
 
 def choose(work: Workspace, logits: Tensor, before: Tensor, hard: Tensor, always: bool) -> None:
     """Turns on the likeliest label that is not yet on, if it is likely enough and so was the path to it."""
     torch.add(logits, before, alpha=TAKEN, out=work.candidates)
-    torch.max(work.candidates, 1, keepdim=True, out=(work.value, work.label))
+    torch.max(work.candidates, -1, keepdim=True, out=(work.value, work.label))
     if always:
         torch.gt(work.value, TAKEN / 2, out=work.on)
     else:
         torch.gt(work.value, 0, out=work.on)  # σ(v) > ½
         work.on.mul_(torch.gt(work.path, 0.5, out=work.alive))
         work.path.mul_(work.value.sigmoid_())
-    hard.copy_(before).scatter_add_(1, work.label, work.on)
+    hard.copy_(before).scatter_add_(-1, work.label, work.on)
 
 
 def turned_on(hard: Tensor) -> Tensor:
@@ -184,18 +195,38 @@ class Unroll(torch.autograd.Function):
     """(x, weights, start) → logits (K, B, L), hidden (K, B, H) and hard labels (K, B, L) of every step."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, vector: Tensor, start: Tensor | None, plan: Plan) -> tuple[Tensor, ...]:
-        weights = plan.workspaces.views(vector, plan)
-        work = plan.workspaces.take(len(x), plan, like=vector)
-        advance(work, weights, x, start, plan)
-        ctx.plan, ctx.work, ctx.weights, ctx.started = plan, work, weights, start is not None
+    def forward(x: Tensor, vector: Tensor, start: Tensor | None, plan: Plan) -> tuple[Tensor, ...]:
+        work = plan.workspaces.take(x.shape[:-1], plan, like=vector)
+        advance(work, plan.workspaces.views(vector, plan), x, start, plan)
+        plan.workspaces.passed_on = work
+        return work.logits.clone(), work.hidden.clone(), work.hard[1:].clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, outputs: tuple[Tensor, ...]) -> None:
+        x, vector, start, plan = inputs
+        work, plan.workspaces.passed_on = plan.workspaces.passed_on, None
+        ctx.plan, ctx.work, ctx.started = plan, work, start is not None
+        ctx.weights = plan.workspaces.weights
         ctx.save_for_backward(x, vector)
         ctx.set_materialize_grads(False)
-        outputs = work.logits.clone(), work.hidden.clone(), work.hard[1:].clone()
         ctx.mark_non_differentiable(outputs[2])
         if not any(ctx.needs_input_grad):
             plan.workspaces.give(work, like=vector)
-        return outputs
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, *inputs: Any) -> tuple[tuple[Tensor, ...], int]:
+        """Chains side by side: the mapped dimension comes first, and is made where there is none."""
+        x, vector, start, plan = inputs
+
+        def side_by_side(tensor: Tensor | None, dim: int | None) -> Tensor | None:
+            if tensor is None:
+                return None
+            return (
+                tensor.movedim(dim, 0) if dim is not None else tensor.expand(info.batch_size, *tensor.shape)
+            )
+
+        mapped = [side_by_side(tensor, dim) for tensor, dim in zip((x, vector, start), in_dims)]
+        return Unroll.apply(*mapped, plan), 1  # the steps stay in front
 
     @staticmethod
     @once_differentiable
@@ -209,16 +240,21 @@ class Unroll(torch.autograd.Function):
         descend(work, weights, d_logits, d_hidden, L)
         gradient = torch.empty_like(vector)
         into = Weights.of(gradient, *plan.size)
-        d_initial = torch.zeros_like(work.d_fed[:, :L]) if ctx.started else work.d_fed[:, :L]
-        d_fixed = torch.cat([work.d_gates.sum(0), d_initial], dim=1)
-        torch.mm(d_fixed.t(), x, out=into.input)
-        torch.sum(d_fixed, 0, out=into.bias_input)
-        into.bias_hidden.copy_(into.bias_input[: 4 * H])
-        torch.mm(work.d_gates.flatten(0, 1).t(), work.states[:-1].flatten(0, 1), out=into.state)
-        torch.mm(work.d_logits.flatten(0, 1).t(), work.hidden.flatten(0, 1), out=into.out)
-        torch.sum(work.d_logits, (0, 1), out=into.bias_out)
+        d_initial = torch.zeros_like(work.d_fed[..., :L]) if ctx.started else work.d_fed[..., :L]
+        d_fixed = torch.cat([work.d_gates.sum(0), d_initial], dim=-1)
+        torch.matmul(d_fixed.mT, x, out=into.input)
+        torch.sum(d_fixed, -2, out=into.bias_input)
+        into.bias_hidden.copy_(into.bias_input[..., : 4 * H])
+        torch.matmul(together(work.d_gates).mT, together(work.states[:-1]), out=into.state)
+        torch.matmul(together(work.d_logits).mT, together(work.hidden), out=into.out)
+        torch.sum(work.d_logits, (0, -2), out=into.bias_out)
         plan.workspaces.give(work, like=vector)
         return d_fixed @ weights.input if ctx.needs_input_grad[0] else None, gradient, None, None
+
+
+def together(steps: Tensor) -> Tensor:
+    """(K, B, ·) → (K·B, ·); (K, R, B, ·) → (R, K·B, ·)."""
+    return steps.movedim(0, -3).flatten(-3, -2)
 
 
 def descend(
@@ -227,8 +263,8 @@ def descend(
     """Back through all steps: the gradients of gates, logits and of what the first step was fed."""
     if not work.backward:
         work.prepare_backward()
-    g, i, f, o = work.gates.split(work.d_cell.shape[1], dim=-1)
-    to_g, to_i, to_f = work.to_gif.unbind(2)
+    g, i, f, o = work.gates.split(work.d_cell.shape[-1], dim=-1)
+    to_g, to_i, to_f = work.to_gif.unbind(-2)
     # What does not depend on later steps, for all steps at once: σ' = σ(1 − σ), tanh' = 1 − tanh².
     torch.addcmul(o, o * work.tanh, work.tanh, value=-1, out=work.through_tanh)
     torch.addcmul(i, i * g, g, value=-1, out=to_g)
@@ -240,18 +276,19 @@ def descend(
         work.d_cell.zero_(),
         work.d_fed.zero_(),
         work.d_hidden,
-        weights.state[:, : work.d_fed.shape[1]],
+        weights.state[..., : work.d_fed.shape[-1]],
     )
-    d_cell_row, d_fed_logits, d_fed_hidden = d_cell.unsqueeze(1), d_fed[:, :L], d_fed[:, L:]
+    d_cell_row, d_fed_logits, d_fed_hidden = d_cell.unsqueeze(-2), d_fed[..., :L], d_fed[..., L:]
+    add_product, product = (torch.addmm, torch.mm) if d_cell.ndim == 2 else (torch.baddbmm, torch.bmm)
     hidden_gradients = [None] * len(work.backward) if d_hidden is None else d_hidden.unbind()
     for views, extra in zip(reversed(work.backward), reversed(hidden_gradients)):
         d_step, d_gate, d_gif, d_o, through_tanh, to_gif, to_o, f = views
         d_step.add_(d_fed_logits)
-        torch.addmm(d_fed_hidden, d_step, weights.out, out=d_h)
+        add_product(d_fed_hidden, d_step, weights.out, out=d_h)
         if extra is not None:
             d_h.add_(extra)
         d_cell.addcmul_(d_h, through_tanh)
         torch.mul(to_gif, d_cell_row, out=d_gif)
         torch.mul(d_h, to_o, out=d_o)
         d_cell.mul_(f)
-        torch.mm(d_gate, back, out=d_fed)
+        product(d_gate, back, out=d_fed)

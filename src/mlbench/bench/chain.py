@@ -17,7 +17,7 @@ from mlbench.config import Config
 from mlbench.data.fetch import described, state
 from mlbench.data.splits import labelled_rows
 from mlbench.data.vectors import Vectors
-from mlbench.engine.fit import fit
+from mlbench.engine.fit import Job, fit
 from mlbench.experiment import describe
 from mlbench.methods.amalgamation.label_sets import experts
 from mlbench.methods.amalgamation.transfer import transfer
@@ -95,7 +95,7 @@ def built(config: Config) -> tuple[Method, dict[str, Vectors]]:
 def run(stage: Stage, config: Config) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stage"
-        fit(stage, config.train, config.selection, SEED, path, [], "", report=lambda history: None)
+        fit(Job(stage, config.train, config.selection, SEED, path, [], "", lambda history: None))
 
 
 def literal_of(chain: nn.Module) -> LiteralChain:

@@ -16,7 +16,7 @@ from mlbench.data.fetch import described, state
 from mlbench.data.instances import Instances
 from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import Vectors
-from mlbench.engine.fit import fit
+from mlbench.engine.fit import Job, fit
 from mlbench.seeding import derive
 
 SEED = 0
@@ -47,7 +47,7 @@ def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int) -> R
         stage = next(iter(fresh.stages({"train": train})))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "stage"
-            fit(stage, config.train, config.selection, SEED, path, [], "", report=lambda history: None)
+            fit(Job(stage, config.train, config.selection, SEED, path, [], "", lambda history: None))
         return list(fresh.parameters())
 
     def by_hand() -> list[Tensor]:

@@ -1,5 +1,7 @@
 """Vector data in memory, on the device it was moved to; batches are index selections, no DataLoader."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,6 +94,17 @@ def sparse_rows(matrix: sparse.csr_matrix) -> SparseRows:
     )
 
 
+def one_below_the_other(parts: Sequence[SparseRows]) -> SparseRows:
+    ends = [0, *itertools.accumulate(len(part.values) for part in parts)]
+    return SparseRows(
+        crow=torch.cat([parts[0].crow[:1], *(part.crow[1:] + end for part, end in zip(parts, ends))]),
+        columns=torch.cat([part.columns for part in parts]),
+        values=torch.cat([part.values for part in parts]),
+        width=parts[0].width,
+        longest=max(part.longest for part in parts),
+    )
+
+
 @dataclass(frozen=True)
 class Vectors:
     features: Tensor | SparseRows  # (N, d) float32
@@ -109,6 +122,17 @@ class Vectors:
             else torch.from_numpy(np.ascontiguousarray(features)),
             targets=torch.from_numpy(instances.targets[rows].astype(np.float32)),
             ids=torch.from_numpy(rows),
+        )
+
+    @classmethod
+    def concatenated(cls, parts: Sequence["Vectors"]) -> "Vectors":
+        """All rows of all parts, which are alike."""
+        features = [part.features for part in parts]
+        sparse_ones = isinstance(features[0], SparseRows)
+        return cls(
+            features=one_below_the_other(features) if sparse_ones else torch.cat(features),
+            targets=torch.cat([part.targets for part in parts]),
+            ids=torch.cat([part.ids for part in parts]),
         )
 
     def __len__(self) -> int:

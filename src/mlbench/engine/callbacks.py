@@ -22,6 +22,7 @@ from mlbench.engine.lit import Lit
 from mlbench.engine.score import score_part
 from mlbench.evaluation.suite import METRICS, measure
 from mlbench.evaluation.thresholds import Threshold
+from mlbench.methods.base import Method
 
 
 @dataclass
@@ -38,15 +39,16 @@ class Watch:
     threshold: Threshold
     kept: dict[str, Any] = field(default_factory=dict)  # epoch, value and state of the best epoch so far
 
-    def look(self, lit: Lit, all_gather: Callable) -> float:
-        world = lit.trainer.world_size
-        scores = score_part(lit.module, self.data, lit.global_rank, world, all_gather)
+    def look(
+        self, module: Method, epoch: int, rank: int = 0, world: int = 1, all_gather: Callable | None = None
+    ) -> float:
+        scores = score_part(module, self.data, rank, world, all_gather)
         self.threshold.fit(scores, self.data.targets)
         value = measure(self.metric, scores, self.threshold.label_sets(scores), self.data.targets)
         sign = 1 if METRICS[self.metric].better == "high" else -1
         if not math.isnan(value) and (not self.kept or sign * value > sign * self.kept["value"]):
-            state = {name: tensor.detach().cpu().clone() for name, tensor in lit.module.state_dict().items()}
-            self.kept = {"epoch": lit.epoch + 1, "value": value, "state": state}
+            state = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+            self.kept = {"epoch": epoch, "value": value, "state": state}
         return value
 
 
@@ -67,7 +69,8 @@ class Select(Callback):
             return
         for watch in self.watches:
             # Lightning calls the module's hook, which writes the epoch's row, after this one.
-            lit.looks[f"{watch.part}_{watch.metric}"] = watch.look(lit, lit.all_gather)
+            ranks = lit.global_rank, trainer.world_size, lit.all_gather
+            lit.looks[f"{watch.part}_{watch.metric}"] = watch.look(lit.module, finished, *ranks)
 
 
 class Save(Callback):

@@ -38,49 +38,63 @@ class Outcome:
     seconds: float
 
 
-def fit(
-    stage: Stage,
-    train: Train,
-    selection: Selection,
-    seed: int,
-    path: Path,
-    watches: list[Watch],
-    label: str,
-    report: Callable[[list[dict]], None],
-) -> Outcome:
-    """Trains `stage.module` in place and leaves `<path>.pt`; if interrupted, goes on from `<path>.ckpt`."""
-    done = path.with_suffix(".pt")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # a shared stage may be wanted by another process
-        result = read(done)
+@dataclass(frozen=True)
+class Job:
+    """A stage of one run, with all it takes to train it."""
+
+    stage: Stage
+    train: Train
+    selection: Selection
+    seed: int
+    path: Path  # of what it leaves: <path>.pt, and <path>.ckpt until then
+    watches: list[Watch]
+    label: str
+    report: Callable[[list[dict]], None]
+
+    @property
+    def plan(self) -> Plan:
+        return Plan.of(self.stage, self.train, self.seed)
+
+    @property
+    def done(self) -> Path:
+        return self.path.with_suffix(".pt")
+
+    @property
+    def lock(self) -> FileLock:
+        """A shared stage may be wanted by another process."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.path.with_suffix(".lock"))
+
+    @property
+    def looks(self) -> list[Watch]:
+        return self.watches if self.stage.selects else []
+
+
+def fit(job: Job) -> Outcome:
+    """Trains the stage's module in place, leaves `<path>.pt`; goes on from `<path>.ckpt` if there is one."""
+    with job.lock:
+        result = read(job.done)
         if result is None:
-            seed_everything(seed)
-            _train(stage, Plan.of(stage, train, seed), selection, done, watches, label, report)
-            result = read(done)
+            seed_everything(job.seed)
+            _train(job)
+            result = read(job.done)
     outcome = Outcome(**result)
-    stage.module.load_state_dict(outcome.last)
-    seed_everything(derive(seed, "after"))  # what follows draws the same whether or not the stage was there
-    report(outcome.history)
+    job.stage.module.load_state_dict(outcome.last)
+    seed_everything(derive(job.seed, "after"))  # what follows draws the same, trained just now or not
+    job.report(outcome.history)
     return outcome
 
 
-def _train(
-    stage: Stage,
-    plan: Plan,
-    selection: Selection,
-    done: Path,
-    watches: list[Watch],
-    label: str,
-    report: Callable[[list[dict]], None],
-) -> None:
+def _train(job: Job) -> None:
+    stage, plan, done = job.stage, job.plan, job.done
     if stage.solve:
         _solve(stage, done)
         return
     checkpoint = done.with_suffix(".ckpt")
-    select = Select(watches if stage.selects else [], selection.every)
-    live = report if plan.train.devices == 1 else None  # a tracker stays in its process
+    select = Select(job.looks, job.selection.every)
+    live = job.report if plan.train.devices == 1 else None  # a tracker stays in its process
     save = Save(checkpoint, plan.train.checkpoint_seconds, select.watches, live)
-    bar = [Progress(label)] if plan.train.progress else []
+    bar = [Progress(job.label)] if plan.train.progress else []
     _descend(stage, plan, [select, save, *bar])
     if done.exists():
         checkpoint.unlink(missing_ok=True)
@@ -96,7 +110,7 @@ def _solve(stage: Stage, done: Path) -> None:
 
 def _descend(stage: Stage, plan: Plan, callbacks: list[Callback]) -> None:
     train = plan.train
-    _, save, _ = callbacks
+    save = callbacks[1]
     state = read(save.path)
     if state:
         stage.module.load_state_dict(state.pop("module"))

@@ -2,18 +2,38 @@
 
 import copy
 import functools
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mlbench.assemble import Pieces
 from mlbench.config import Config, Node, fingerprint
 from mlbench.data.vectors import Vectors
 from mlbench.engine.callbacks import Watch
-from mlbench.engine.fit import fit
+from mlbench.engine.fit import Job, Outcome, fit
 from mlbench.engine.lit import Plan
 from mlbench.errors import UserError
 from mlbench.methods.base import Method, Stage
 from mlbench.seeding import derive
+
+Result = TypeVar("Result")
+Running = Generator[Job, Outcome, Result]  # asks for a fit, is sent what it left, and ends with a result
+
+
+def alone(running: Running[Result]) -> Result:
+    """Every fit that is asked for, at once."""
+    outcome = None
+    while True:
+        try:
+            job = running.send(outcome)
+        except StopIteration as ended:
+            return ended.value
+        try:
+            outcome = fit(job)
+        except BaseException as error:
+            running.throw(error)
+            raise
 
 
 def place(stage: Stage, number: int, config: Config, data: Node, folder: Path) -> Path:
@@ -37,8 +57,8 @@ class Trained:
 
 def train(
     method: Method, parts: dict[str, Vectors], config: Config, pieces: Pieces, data: Node, folder: Path
-) -> Trained:
-    """One fit a stage, in order. The method sees every part but the test part."""
+) -> Running[Trained]:
+    """Asks for one fit a stage, in order. The method sees every part but the test part."""
     selection = config.selection
     looks = {"best": "validation"} | ({"oracle": "test"} if selection.rule == "oracle" else {})
     watches = [
@@ -49,7 +69,7 @@ def train(
     visible = {part: vectors for part, vectors in parts.items() if part != "test"}
     history, seconds = {}, {}
     for number, stage in enumerate(method.stages(visible)):
-        outcome = fit(
+        outcome = yield Job(
             stage,
             config.train,
             selection,

@@ -20,19 +20,26 @@ if TYPE_CHECKING:
     import pandas
 
 
+class Busy(Exception):
+    """Another process holds the run."""
+
+
 def folder(outputs: Path, dataset: str, method: str, key: str) -> Path:
     return outputs / dataset / method / key
 
 
 @contextlib.contextmanager
-def claim(run: Path) -> Iterator[None]:
-    """One process works on a run; another asked for the same waits here. A dead process holds nothing."""
+def claim(run: Path, wait: bool = True) -> Iterator[None]:
+    """One process works on a run; another asked for the same waits here, or finds it Busy. A dead process
+    holds nothing."""
     try:
         run.mkdir(parents=True, exist_ok=True)
         lock = FileLock(run / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
+            if not wait:
+                raise Busy(f"another process works on {run}") from None
             print(f"mlbench: waiting for another process that works on {run}", file=sys.stderr)
             lock.acquire()
     except OSError as error:

@@ -13,6 +13,7 @@ Verdict = Literal["agrees", "better", "worse", "not published", "not run"]
 
 CLOSE = 0.01  # of a quantity in [0, 1]: as near as a reader of a table would ask
 STANDARD_ERRORS = 2
+UNDEFINED = "not defined on this data"  # finished, and NaN for every seed
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ def cell(
     not_run: str,
 ) -> Cell:
     """`values` are ours by seed, `not_run` says why there are none."""
-    values = {seed: value * scale for seed, value in sorted(values.items()) if not math.isnan(value)}
-    ours = Ours(values) if values else None
+    defined = {seed: value * scale for seed, value in sorted(values.items()) if not math.isnan(value)}
+    ours = Ours(defined) if defined else None
     readable = theirs is not None and theirs.mean is not None
     if ours is None:
-        verdict, reason = "not run", not_run
+        verdict, reason = "not run", UNDEFINED if values else not_run
     elif not readable:
         verdict, reason = "not published", _unreadable(theirs)
     else:

@@ -31,7 +31,7 @@ class Comparison:
 
 
 def compare(metric: str, better: Better, values: Mapping[str, Mapping[str, float]]) -> Comparison | None:
-    """`values`: data set → method → mean. None where there is too little: fewer than 2 data sets or 3 methods."""
+    """`values`: data set → method → mean. None for fewer than 2 data sets or 3 methods: too little."""
     from scipy import stats
 
     methods = list(next(iter(values.values()), {}))
@@ -42,7 +42,8 @@ def compare(metric: str, better: Better, values: Mapping[str, Mapping[str, float
     columns = list(zip(*table))
     ranked = [stats.rankdata(row) for row in table]
     means = {method: float(sum(row[i] for row in ranked) / len(ranked)) for i, method in enumerate(methods)}
-    statistic, p = stats.friedmanchisquare(*columns)
+    all_tied = all(len(set(row)) == 1 for row in table)  # 0 / 0
+    statistic, p = (0.0, 1.0) if all_tied else stats.friedmanchisquare(*columns)
     # Nemenyi: mean ranks differ by a Studentised range over √2, of infinitely many degrees of freedom.
     error = math.sqrt(len(methods) * (len(methods) + 1) / (6 * len(values)))
     spread = stats.studentized_range(len(methods), math.inf)
@@ -66,7 +67,12 @@ def _wilcoxon(columns: Mapping[str, tuple], pairs: list[tuple[str, str]]) -> dic
     from statsmodels.stats.multitest import multipletests
 
     def p(first: tuple, second: tuple) -> float:
-        return 1.0 if first == second else float(stats.wilcoxon(first, second).pvalue)
+        apart = [abs(a - b) for a, b in zip(first, second)]
+        if not any(apart):
+            return 1.0
+        # By itself SciPy goes through all permutations where there are ties, which takes it seconds a pair.
+        method = "exact" if 0 not in apart and len(set(apart)) == len(apart) else "asymptotic"
+        return float(stats.wilcoxon(first, second, method=method).pvalue)
 
     adjusted = multipletests([p(columns[a], columns[b]) for a, b in pairs], method="holm")[1]
     return dict(zip(pairs, map(float, adjusted)))

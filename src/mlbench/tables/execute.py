@@ -18,6 +18,8 @@ from mlbench import experiment
 from mlbench.cli import execute as run_composed
 from mlbench.cli import expected, sentence
 from mlbench.compose import chosen_names, config_dir
+from mlbench.config import but_for_numbers
+from mlbench.engine.many import together
 from mlbench.results import store
 from mlbench.tables.plan import Run
 
@@ -36,22 +38,48 @@ def run_missing(runs: Sequence[Run], launcher: list[str]) -> None:
         if launcher:
             _launch(todo, launcher)
         else:
-            _in_turn(todo)
+            _in_turn(list(todo))
 
 
 def _in_turn(todo: list[Run]) -> None:
-    """Here. A run that another process works on is left to it, and looked at again at the end."""
-    while todo:
-        free = [run for run in todo if not store.claimed(run.folder)]
+    """Here, those that can be trained as one together. What another process works on is left to it, and
+    looked at again at the end."""
+    groups: dict[str, list[Run]] = {}
+    for run in todo:
+        alike = but_for_numbers(run.config) if run.config.engine == "auto" else run.key
+        groups.setdefault(alike, []).append(run)
+    waiting = list(groups.values())
+    while waiting:
+        free = [group for group in waiting if not any(store.claimed(run.folder) for run in group)]
         if not free:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-        for run in free:
-            if store.claimed(run.folder):
-                continue
-            todo.remove(run)
-            if run.state != "finished":
-                _guarded(lambda run=run: experiment.run(run.config))
-        todo = [run for run in todo if run.state != "finished"]
+            waiting = [[run for run in group if run.state != "finished"] for group in waiting]
+            waiting = [group for group in waiting if group]
+            continue
+        group = _apart(free, waiting)
+        waiting.remove(group)
+        missing = [run for run in group if run.state != "finished"]
+        busy = _together(missing)
+        waiting += [busy] if busy else []
+
+
+def _apart(free: list[list[Run]], waiting: list[list[Run]]) -> list[Run]:
+    """The first group with whose data nobody is at work: two that are would wait for the same stages."""
+    busy = {
+        group[0].config.dataset["name"]
+        for group in waiting
+        if group not in free and "name" in group[0].config.dataset
+    }
+    return next((group for group in free if group[0].config.dataset.get("name") not in busy), free[0])
+
+
+def _together(runs: list[Run]) -> list[Run]:
+    """Those that another process turned out to hold."""
+    ended = together([experiment.running(run.config, wait=False) for run in runs]) if runs else []
+    for error in ended:
+        if isinstance(error, Exception) and not isinstance(error, store.Busy):
+            _tell(error)
+    return [run for run, error in zip(runs, ended) if isinstance(error, store.Busy)]
 
 
 def _launch(todo: list[Run], launcher: list[str]) -> None:
@@ -75,16 +103,20 @@ def job(composed: DictConfig) -> None:
 
 
 def _guarded(run: Callable) -> None:
-    """A failure stays with its run, whose folder says why; an unexpected one shows its trace, too."""
     try:
         run()
     except Exception as error:
-        if not expected(error):
-            traceback.print_exc()
-        print(f"mlbench: {sentence(error)}", file=sys.stderr)
+        _tell(error)
 
 
-def _no_callbacks():  # noqa: ANN202
+def _tell(error: Exception) -> None:
+    """A failure stays with its run, whose folder says why; an unexpected one shows its trace, too."""
+    if not expected(error):
+        traceback.print_exception(error)
+    print(f"mlbench: {sentence(error)}", file=sys.stderr)
+
+
+def _no_callbacks():
     from hydra._internal.callbacks import Callbacks  # HydraContext asks for one
 
     return Callbacks()
@@ -92,7 +124,7 @@ def _no_callbacks():  # noqa: ANN202
 
 @contextlib.contextmanager
 def watched(runs: Sequence[Run]) -> Iterator[None]:
-    """One bar over all runs, whoever does them: it looks at their folders. Without a terminal, a line a run."""
+    """One bar over all runs, whoever does them: it looks at their folders. No terminal: a line a run."""
     over = threading.Event()
     thread = threading.Thread(target=_watch, args=(runs, over), daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""Table → cases → runs: which there must be, and what has become of each. Reads, never trains or downloads."""
+"""Table → cases → runs: which there must be, and what became of each. Never trains or downloads."""
 
 import hashlib
 import itertools
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mlbench.assemble import assemble
 from mlbench.compose import config_dir, configure
-from mlbench.config import Config, fingerprint, science
+from mlbench.config import Config, fingerprint, options, science, target
 from mlbench.errors import UserError
 from mlbench.results import store
 from mlbench.results.record import write_json
@@ -98,11 +97,11 @@ def _case(
     overrides = [*_groups_first(said + list(spec.overrides)), *settings]
     try:
         config = composed(overrides)
-        pieces = assemble(config)
+        dataset = target(config.dataset)(**options(config.dataset))
         named = json.dumps(config.dataset, sort_keys=True, default=str)
         if named not in identities:
-            absent = getattr(pieces.dataset, "absent", lambda cache: [])(config.paths.cache)
-            identities[named] = {} if absent else pieces.dataset.identity(config.paths.cache)
+            absent = getattr(dataset, "absent", lambda cache: [])(config.paths.cache)
+            identities[named] = {} if absent else dataset.identity(config.paths.cache)
     except UserError as error:
         return Case(*where, runs=(), not_run=str(error))
     if not identities[named]:
@@ -111,7 +110,7 @@ def _case(
     for seed in range(seeds):
         seeded = config.model_copy(update={"seed": seed})
         key = fingerprint(science(seeded, identities[named]))
-        folder = store.folder(outputs, pieces.dataset.name, config.choices["method"], key)
+        folder = store.folder(outputs, dataset.name, config.choices["method"], key)
         runs.append(Run(seed, seeded, (*overrides, f"seed={seed}"), key, folder))
     return Case(*where, runs=tuple(runs))
 
@@ -142,14 +141,31 @@ class Composed:
         if name in self.known:
             return Config.model_validate(self.known[name])
         config = configure(overrides)
-        self.known[name] = config.model_dump(mode="json", by_alias=True)
-        self.fresh = True
+        _check(config)
+        content = config.model_dump(mode="json", by_alias=True)
+        if all(name.startswith(("mlbench.", "torch.")) for name in _targets(content)):
+            self.known[name] = content  # whose code stands still as long as the stamp does, or the version
+            self.fresh = True
         return config
 
     def save(self) -> None:
         if self.fresh:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_json(self.path, {"stamp": self.stamp, "configurations": self.known})
+
+
+def _check(config: Config) -> None:
+    from mlbench.assemble import assemble  # and with it Lightning, which a plan of known parts can do without
+
+    assemble(config)
+
+
+def _targets(content: Any) -> Iterator[str]:
+    """Every `_target_` anywhere below."""
+    if isinstance(content, dict):
+        yield from [content["_target_"]] if content.get("_target_") else []
+        for value in content.values():
+            yield from _targets(value)
 
 
 def _stamp() -> str:

@@ -1,11 +1,10 @@
 """The numbers that papers printed, as they printed them: facts, carried over by hand into published/*/*.csv.
 
-Every CSV names data sets, methods and metrics alike. A number keeps its printed digits, so that ours can be
-rounded as theirs. What could not be read, or cannot be right, says so in its note and counts in no comparison.
+Every CSV names data sets, methods and metrics alike. A number keeps its printed digits, so that ours can
+be rounded as theirs. What could not be read, or cannot be right, says so in its note and counts nowhere.
 """
 
 import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +29,7 @@ class Published:
     std: float | None
     rank: float | None
     decimals: int
+    std_decimals: int  # mostly those of the mean
     note: str
 
     @property
@@ -44,13 +44,13 @@ class Published:
 @cache
 def published(table: str) -> tuple[Published, ...]:
     """The cells of `<paper>/table<n>`, in the order of the paper's text."""
-    return tuple(_cell(row) for row in _rows(table))
+    return tuple(_cell(row) for row in _rows(table, "mean"))
 
 
 def statistics(table: str) -> dict[str, dict[str, str]]:
     """A printed table of data sets: data set → statistic → what is printed."""
     found: dict[str, dict[str, str]] = {}
-    for row in _rows(table):
+    for row in _rows(table, "statistic"):
         found.setdefault(row["dataset"], {})[row["statistic"]] = row["value"]
     return found
 
@@ -59,13 +59,17 @@ def tables() -> list[str]:
     return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob("*/*.csv"))
 
 
-def _rows(table: str) -> Iterator[dict[str, str]]:
+def _rows(table: str, column: str) -> Iterator[dict[str, str]]:
+    """The lines of the file, which must have that column: a table of results is none of data sets."""
     path = FOLDER / f"{table}.csv"
     if not path.is_file():
         near = did_you_mean(table, tables())
         raise UserError(f"published: {table}: no such table of numbers{near}")
     with path.open(newline="") as file:
-        yield from csv.DictReader(file)
+        rows = csv.DictReader(file)
+        if column not in (rows.fieldnames or ()):
+            raise UserError(f"published: {table} has no column {column}; it has {', '.join(rows.fieldnames)}")
+        yield from rows
 
 
 def _cell(row: dict[str, str]) -> Published:
@@ -75,5 +79,10 @@ def _cell(row: dict[str, str]) -> Published:
         mean=float(mean) if mean else None,
         std=float(std) if std else None,
         rank=float(rank) if rank else None,
-        decimals=len(re.sub(r"^[^.]*\.?", "", mean)),
+        decimals=_decimals(mean),
+        std_decimals=_decimals(std),
     )
+
+
+def _decimals(number: str) -> int:
+    return len(number.partition(".")[2])

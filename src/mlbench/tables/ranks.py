@@ -23,5 +23,5 @@ def mean_ranks(columns: Mapping[str, Mapping[str, float]], better: Mapping[str, 
 
 
 def half_up(value: float, decimals: int = 1) -> float:
-    """3.25 → 3.3, where Python's round gives the even digit. A mean rank is a short binary fraction: exact."""
+    """3.25 → 3.3, where Python's round gives the even digit."""
     return float(Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))

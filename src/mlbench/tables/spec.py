@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 from omegaconf import OmegaConf
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from mlbench.compose import config_dir
+from mlbench.compose import choices, config_dir
 from mlbench.config import Strict
 from mlbench.errors import UserError, did_you_mean
+from mlbench.tables.published import statistics
 
 Axis = Literal["dataset", "setting", "method", "metric"]
 GRID = ("dataset", "setting", "method")
@@ -29,7 +30,7 @@ class Value(Strict):
 
 
 def _values(given: Any, axis: str) -> Any:
-    """A list of names stands for the choices of the group of that name: [scene] is {scene: [dataset=scene]}."""
+    """A list of names stands for choices of the group: [scene] is {scene: [dataset=scene]}."""
     if isinstance(given, list):
         given = {name: [f"{axis}={name}"] for name in given}
     if not isinstance(given, dict):
@@ -108,9 +109,20 @@ class Statistics(Strict):
 
     title: str
     published: str
-    datasets: dict[str, str | None]  # published name → ours; None: not here
-    parts: Literal["all", "official"] = "all"
+    datasets: dict[str, str | None]  # published name → ours, in conf/dataset; None: not here
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Statistics":
+        printed, known = statistics(self.published), choices("dataset")
+        for name, ours in self.datasets.items():
+            if name not in printed:
+                raise ValueError(f"datasets.{name} is not printed there{did_you_mean(name, printed)}")
+            if ours not in (None, *known):
+                raise ValueError(f"datasets.{name}={ours}: no such data set{did_you_mean(ours, known)}")
+        if left_out := [name for name in printed if name not in self.datasets]:
+            raise ValueError(f"datasets leaves out {', '.join(left_out)}; one that is not here is null")
+        return self
 
 
 Spec = Results | Statistics
@@ -128,9 +140,12 @@ def names() -> list[str]:
 
 @cache
 def read(name: str) -> Spec:
-    """The table of that name; UserError where there is none or its file is wrong."""
-    path = folder() / f"{name}.yaml"
-    if name not in names():
+    """The table of that name, or in a file of one's own; UserError where there is none or it is wrong."""
+    own = name.endswith(".yaml")
+    path = Path(name) if own else folder() / f"{name}.yaml"
+    if own and not path.is_file():
+        raise UserError(f"table={name}: there is no such file")
+    if not own and name not in names():
         raise UserError(
             f"table={name}: no such table; there are: {', '.join(names())}{did_you_mean(name, names())}"
         )
@@ -146,4 +161,7 @@ def checked(content: Mapping[str, Any], name: str) -> Spec:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"conf/table/{name}.yaml: {where}{': ' if where else ''}{message}") from None
+        if first["type"] == "extra_forbidden":
+            message = f"no such key{did_you_mean(str(first['loc'][-1]), model.model_fields)}"
+        place = name if name.endswith(".yaml") else f"conf/table/{name}.yaml"
+        raise UserError(f"{place}: {where}{': ' if where else ''}{message}") from None

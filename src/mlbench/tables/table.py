@@ -1,6 +1,5 @@
 """A table with its cells filled: a pure function of the records that its plan names."""
 
-import math
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,9 +12,9 @@ from mlbench.results import store
 from mlbench.results.record import Record
 from mlbench.tables.cells import Cell, cell
 from mlbench.tables.comparison import Comparison, compare, order_agreement
-from mlbench.tables.plan import Case, Run
+from mlbench.tables.plan import Case
 from mlbench.tables.published import Published, published
-from mlbench.tables.ranks import half_up, mean_ranks, ranks
+from mlbench.tables.ranks import half_up, mean_ranks
 from mlbench.tables.spec import Axis, Results
 
 Where = tuple[str, str, str]  # data set, setting, method

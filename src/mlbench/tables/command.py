@@ -1,0 +1,124 @@
+"""The command line that rebuilds published tables: plan, run what is missing, render."""
+
+import gc
+import os
+import sys
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from mlbench.compose import config_dir
+from mlbench.config import MACHINE
+from mlbench.errors import UserError, did_you_mean
+from mlbench.tables import spec as specs
+
+USAGE = """python scripts/reproduce.py table=PAPER/NUMBER   runs what the table lacks and renders it
+  dry_run=true           lists its runs with their state and the time they will take; runs nothing
+  render=true            renders what is there; runs nothing
+  only='dataset=scene,emotions method=ant'   runs a part; the table shows all that is there
+  seeds=10               this many seeds instead of the paper's number
+  table=ant/2,ant/3      several, one after the other; table=mine.yaml one of your own
+  hydra/launcher=joblib hydra.launcher.n_jobs=2   through a launcher of Hydra's
+  paths.outputs, paths.cache, logger, engine, train.accelerator, ...: as in run.py
+
+It ends with the folder of the rendered table: Markdown, LaTeX, CSV, HTML.
+The same command again runs only what is missing.
+
+Tables: """
+SWITCHES = ("dry_run", "render")
+KEYS = ("table", *SWITCHES, "only", "seeds")
+PASSED = ("paths.outputs", "paths.cache", "logger", "engine", *(f"train.{name}" for name in sorted(MACHINE)))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0; 2 where something is for a person to mend, 130 after an interrupt."""
+    try:
+        return run(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        print(f"mlbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mlbench: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if os.environ.get("MLBENCH_DEBUG") == "1" or not error.strerror:
+            raise
+        print(f"mlbench: {error.filename or 'writing to paths.outputs'}: {error.strerror}", file=sys.stderr)
+        return 2
+
+
+def run(arguments: list[str]) -> int:
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(USAGE + ", ".join(specs.names()))
+        return 0
+    given, settings, launcher = read(arguments)
+    tables = [name.strip() for name in given["table"].split(",")]
+    read_specs = {name: specs.read(name) for name in tables}  # all of them before the first runs
+    return max(table(name, spec, given, settings, launcher) for name, spec in read_specs.items())
+
+
+def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
+    """Our own keys; what `run.py` is told of how to run; what Hydra is told of the launcher."""
+    given, settings, launcher = {}, [], []
+    for argument in arguments:
+        key, sign, value = argument.partition("=")
+        if not sign:
+            raise UserError(f"{argument}: write key=value; --help lists the keys")
+        if key.startswith(("hydra.", "hydra/")):
+            launcher.append(argument)
+        elif key in PASSED or key.startswith("logger."):
+            settings.append(argument)
+        elif key in KEYS:
+            given[key] = value
+        else:
+            near = did_you_mean(key, [*KEYS, *PASSED])
+            raise UserError(f"{key}: no such key; there are {', '.join([*KEYS, *PASSED])}{near}")
+    if not given.get("table"):
+        raise UserError(f"table=... is needed; there are: {', '.join(specs.names())}")
+    for key in SWITCHES:
+        if given.setdefault(key, "false") not in ("true", "false"):
+            raise UserError(f"{key}={given[key]}: choose true or false")
+    if "seeds" in given and not (given["seeds"].isdecimal() and int(given["seeds"])):
+        raise UserError(f"seeds={given['seeds']}: a whole number, 1 or more")
+    return given, [*settings, "train.progress=false"], launcher  # one bar for all
+
+
+def table(
+    name: str, spec: specs.Spec, given: dict[str, str], settings: list[str], launcher: list[str]
+) -> int:
+    """One table; the exit status."""
+    paths = OmegaConf.merge(
+        OmegaConf.load(config_dir() / "config.yaml"), OmegaConf.from_dotlist(settings)
+    ).paths
+    outputs, cache = Path(paths.outputs).expanduser(), Path(paths.cache).expanduser()
+    folder = outputs / "tables" / short(name).replace("/", "-")
+    if isinstance(spec, specs.Statistics):
+        from mlbench.tables.render.write import write_counted
+
+        if given["dry_run"] == "false":
+            print(write_counted(short(name), spec, folder, cache))
+        return 0
+    from mlbench.tables import plan, progress  # imports torch
+    from mlbench.tables.execute import run_missing
+    from mlbench.tables.render.write import write
+    from mlbench.tables.table import fill
+
+    chosen = plan.part(given.get("only", ""), spec)
+    cases = plan.plan(spec, outputs, settings, int(given.get("seeds", spec.seeds)))
+    if given["dry_run"] == "true":
+        print("\n".join(progress.described([case for case in cases if chosen(case)])))
+        return 0
+    gc.freeze()  # what was imported stays; statsmodels collects garbage at every call
+    if given["render"] == "false":
+        run_missing(plan.runs_of([case for case in cases if chosen(case)]), launcher)
+    print(write(fill(short(name), spec, cases), folder, outputs))
+    failed = [run for run in plan.runs_of(cases) if run.state == "failed"]
+    for run in failed:
+        shown = " ".join(word for word in run.overrides if word.partition("=")[0] not in PASSED)
+        print(f"mlbench: {shown}  failed: {run.reason}", file=sys.stderr)
+    return 2 if failed and given["render"] == "false" else 0
+
+
+def short(name: str) -> str:
+    """A table in a file of one's own is called after it."""
+    return Path(name).stem if name.endswith(".yaml") else name

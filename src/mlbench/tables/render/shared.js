@@ -1,0 +1,68 @@
+"use strict";
+
+// What both pages use: elements, numbers, tables that sort.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+
+/** h("td", {class: "x"}, "text", child): an element. null and false are left out. */
+function h(name, attributes = {}, ...children) {
+  return filled(document.createElement(name), attributes, children);
+}
+
+/** The same for SVG. */
+function svg(name, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+}
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** With a true minus sign; "–" where there is none. */
+function number(value, decimals) {
+  return value === null || value === undefined ? "–" : value.toFixed(decimals).replace("-", "\u2212");
+}
+
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 600) return `${seconds.toPrecision(seconds < 1 ? 2 : 3)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 100 ? `${minutes} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** A head that sorts: data-first says how at the first click, and "place" restores the order of old. */
+function head(text, first, sorted = "none") {
+  return h("th", { scope: "col", "aria-sort": sorted, "data-first": first }, h("button", { type: "button" }, text));
+}
+
+document.addEventListener("click", (event) => {
+  const chosen = event.target.closest("th[data-first] button")?.closest("th");
+  if (!chosen) return;
+  const now = chosen.getAttribute("aria-sort");
+  const next = { ascending: "descending", descending: "ascending" }[now] ?? chosen.dataset.first;
+  sort(chosen, next);
+  chosen.dispatchEvent(new CustomEvent("sorted", { bubbles: true, detail: { column: chosen.cellIndex, order: next } }));
+});
+
+/** Sorts the rows by a column's data-value; rows without one come last, equal rows keep their order of old. */
+function sort(chosen, order) {
+  const table = chosen.closest("table");
+  for (const other of table.tHead.querySelectorAll("th[data-first]")) other.setAttribute("aria-sort", "none");
+  const rows = [...table.tBodies[0].rows].sort((a, b) => a.dataset.place - b.dataset.place);
+  if (order !== "place") {
+    chosen.setAttribute("aria-sort", order);
+    const values = new Map(rows.map((row) => [row, row.cells[chosen.cellIndex].dataset.value ?? ""]));
+    const numeric = [...values.values()].every((value) => !Number.isNaN(Number(value)));
+    const sign = order === "ascending" ? 1 : -1;
+    rows.sort((a, b) => {
+      const [first, second] = [values.get(a), values.get(b)];
+      if (first === "" || second === "") return (first === "") - (second === "");
+      return sign * (numeric ? first - second : first.localeCompare(second, "en", { numeric: true }));
+    });
+  }
+  table.tBodies[0].append(...rows);
+}

@@ -1,0 +1,47 @@
+"""How a number of a table is written, the same in every format."""
+
+from mlbench.tables.cells import Cell, Ours
+from mlbench.tables.published import Published
+
+MARKS = {"agrees": "=", "better": "▲", "worse": "▼", "not published": "·", "not run": "–"}
+LEGEND = (
+    "= agrees: the difference is within two standard errors, or .01; ▲ ours is better; ▼ ours is worse; "
+    "· nothing is published to compare with"
+)
+
+
+def ours(value: Ours, decimals: int) -> str:
+    """0.451 ± 0.010; without ± when there is one seed."""
+    spread = "" if value.std is None else f" ± {value.std:.{decimals}f}"
+    return f"{value.mean:.{decimals}f}{spread}"
+
+
+def theirs(cell: Published | None, unknown: str = "–") -> str:
+    """The printed digits. A deviation that cannot be right stands in brackets."""
+    if cell is None or cell.mean is None:
+        return unknown
+    number = f"{cell.mean:.{cell.decimals}f}"
+    if cell.std is None:
+        return number
+    spread = f"± {cell.std:.{cell.std_decimals}f}"
+    return f"{number} ({spread})" if cell.doubtful_std else f"{number} {spread}"
+
+
+def missing(cell: Cell) -> str:
+    """not run: data"""
+    reason = cell.reason.partition(";")[0]
+    return f"not run: {reason if len(reason) <= 40 else 'see below'}"
+
+
+def seeds_note(cell: Cell) -> str:
+    """How many seeds there are, where some are missing."""
+    there = len(cell.ours.values) if cell.ours else 0
+    return f" (n={there})" if 0 < there < cell.planned else ""
+
+
+def rank(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def words(name: str) -> str:
+    return name.replace("_", " ")

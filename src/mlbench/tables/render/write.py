@@ -1,0 +1,48 @@
+"""Writes a table in every format; each file whole or not at all, and only from what records say."""
+
+import os
+from pathlib import Path
+
+from mlbench.tables.render import comma
+from mlbench.tables.render.html import html
+from mlbench.tables.render.latex import latex
+from mlbench.tables.render.markdown import markdown
+from mlbench.tables.spec import Statistics
+from mlbench.tables.table import Table
+
+
+def write(table: Table, folder: Path, outputs: Path) -> Path:
+    """The folder, with the table in it."""
+    return written(
+        folder,
+        {
+            "table.md": markdown(table),
+            "table.tex": latex(table),
+            "cells.csv": comma.cells(table),
+            "wide.csv": comma.wide(table),
+            "runs.csv": comma.runs(table),
+            "table.html": html(table, outputs),
+        },
+    )
+
+
+def write_counted(name: str, spec: Statistics, folder: Path, cache: Path) -> Path:
+    """A table of data sets."""
+    from mlbench.tables.counted import count
+    from mlbench.tables.render import counted_markdown
+
+    counted = count(spec, cache)
+    text = counted_markdown.markdown(name, spec, counted)
+    return written(folder, {"table.md": text, "cells.csv": counted_markdown.csv(counted)})
+
+
+def written(folder: Path, contents: dict[str, str]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        temporary = folder / f"{name}.{os.getpid()}.tmp"
+        try:
+            temporary.write_text(content)
+            temporary.replace(folder / name)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return folder

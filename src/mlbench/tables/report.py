@@ -1,0 +1,195 @@
+"""All finished runs as one page: the best on every data set, time against quality, a list to search."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mlbench.config import MACHINE
+from mlbench.errors import UserError, did_you_mean
+from mlbench.results import store
+from mlbench.results.record import Record
+from mlbench.tables.render.page import asset, page
+
+USAGE = """python scripts/report.py [paths.outputs=outputs]
+  writes <outputs>/report.html: every finished run, to filter, compare and sort; open it in a browser"""
+KEYS = ("paths.outputs",)
+CHOICES = ("dataset", "method", "loss", "backbone", "split", "threshold")
+NOT_SCIENCE = ("seed", "force", "paths", "logger", "choices")  # of a configuration
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0, or 2 where there is something for a person to mend."""
+    try:
+        run(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        print(f"mlbench: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(arguments: list[str]) -> None:
+    if {"-h", "--help"} & set(arguments):
+        print(USAGE)
+        return
+    given = {}
+    for argument in arguments:
+        key, sign, value = argument.partition("=")
+        if not sign:
+            raise UserError(f"{argument}: write key=value; --help lists the keys")
+        if key not in KEYS:
+            raise UserError(f"{key}: no such key; there is {', '.join(KEYS)}{did_you_mean(key, KEYS)}")
+        given[key] = value
+    outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
+    records = found(outputs)
+    if not records:
+        raise UserError(f"{outputs}: no finished runs; python run.py makes one")
+    print(write(report(records), outputs / "report.html"))
+
+
+def found(outputs: Path) -> dict[str, Record]:
+    """The records by their paths as seen from `outputs`. One that cannot be read is named and left out."""
+    records = {}
+    for path in sorted(outputs.glob("*/*/*/record.json")):
+        try:
+            record = store.finished(path.parent)
+        except UserError as error:
+            print(f"mlbench: {error}", file=sys.stderr)
+            continue
+        if record is not None:  # it may have gone meanwhile
+            records[path.relative_to(outputs).as_posix()] = record
+    return records
+
+
+def write(content: str, path: Path) -> Path:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(content, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def report(records: dict[str, Record]) -> str:
+    """The page. `records` are keyed by their paths as seen from it."""
+    return page("All runs", asset("report.html"), content(records), "report.js")
+
+
+def content(records: dict[str, Record]) -> dict[str, Any]:
+    """What the page draws. A group are the runs that differ in nothing but the seed."""
+    metrics, unknown = directions(
+        name for record in records.values() for name in record.metrics.get(record.rule, {})
+    )
+    alike: dict[str, list[str]] = {}
+    for path, record in records.items():
+        alike.setdefault(json.dumps(science(record), sort_keys=True), []).append(path)
+    groups, runs = [], []
+    for place, paths in enumerate(alike.values()):
+        first = records[paths[0]]
+        choices = {name: first.choices.get(name, "–") for name in CHOICES}
+        groups.append(choices | {"dataset": first.data.get("name", choices["dataset"]), "rule": first.rule})
+        paths.sort(key=lambda path: records[path].seed)
+        runs += [_run(path, records[path], place, metrics) for path in paths]
+    sciences = [json.loads(text) for text in alike]
+    for group, words in zip(groups, told_apart(groups, [flat(each["config"]) for each in sciences])):
+        group["more"] = words
+    rivals: dict[str, int] = {}  # who may be compared
+    for group, each in zip(groups, sciences):
+        where = json.dumps([group["dataset"], each["files"], each["config"].get("split"), group["rule"]])
+        group["rivals"] = rivals.setdefault(where, len(rivals))
+    return {
+        "facts": facts(records.values()),
+        "metrics": metrics,
+        "unknown": unknown,
+        "groups": groups,
+        "runs": runs,
+    }
+
+
+def _run(path: str, record: Record, group: int, metrics: dict[str, str]) -> dict[str, Any]:
+    values = record.metrics.get(record.rule, {})
+    return {
+        "group": group,
+        "seed": record.seed,
+        "finished": record.finished,
+        "seconds": round(sum(record.seconds.values()), 3),
+        "key": record.key,
+        "record": quote(path),
+        "values": [_significant(values.get(name)) for name in metrics],
+    }
+
+
+def directions(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Every metric with the direction in which it is better; and the names that this version does not know.
+
+    A name may have a suffix, of a threshold rule or of a method: `f1_macro_oracle`.
+    """
+    from mlbench.evaluation.suite import METRICS  # imports torch
+
+    known, unknown = {}, []
+    for name in dict.fromkeys(names):
+        stems = [stem for stem in METRICS if name == stem or name.startswith(f"{stem}_")]
+        if stems:
+            known[name] = METRICS[max(stems, key=len)].better
+        else:
+            unknown.append(name)
+    return known, unknown
+
+
+def science(record: Record) -> dict[str, Any]:
+    """What defines a run, but for its seed: where and how it ran is left out."""
+    config = {name: value for name, value in record.config.items() if name not in NOT_SCIENCE}
+    if isinstance(config.get("train"), dict):
+        config["train"] = {name: value for name, value in config["train"].items() if name not in MACHINE}
+    names = [record.choices.get(name) for name in CHOICES]
+    return {"config": config, "files": record.data.get("files"), "rule": record.rule, "choices": names}
+
+
+def told_apart(groups: list[dict[str, str]], configs: list[dict[str, str]]) -> list[str]:
+    """For groups of the same choices the options in which they differ: `method.overlap=0.25`."""
+    alike: dict[tuple, list[int]] = {}
+    for place, group in enumerate(groups):
+        alike.setdefault(tuple(group.values()), []).append(place)
+    words = [""] * len(groups)
+    for places in alike.values():
+        names = dict.fromkeys(name for place in places for name in configs[place])
+        differing = [name for name in names if len({configs[place].get(name) for place in places}) > 1]
+        for place in places:
+            said = (f"{name}={configs[place][name]}" for name in differing if name in configs[place])
+            words[place] = " ".join(said)
+    return words
+
+
+def flat(config: Any, path: str = "") -> dict[str, str]:
+    """a.b.c → its value, as JSON."""
+    if not isinstance(config, dict):
+        return {path: config if isinstance(config, str) else json.dumps(config, separators=(",", ":"))}
+    return {
+        name: value
+        for key, inside in config.items()
+        for name, value in flat(inside, f"{path}.{key}" if path else str(key)).items()
+    }
+
+
+def facts(records: Iterable[Record]) -> dict[str, str]:
+    records = list(records)
+    days = sorted(record.finished[:10] for record in records)
+    versions = sorted({f"mlbench {record.versions.get('mlbench', 'unknown')}" for record in records})
+    return {
+        "runs": str(len(records)),
+        "dates": " to ".join(dict.fromkeys((days[0], days[-1]))),
+        "versions": ", ".join(versions),
+        "code": ", ".join(sorted({(record.revision or "unknown")[:12] for record in records})),
+    }
+
+
+def _significant(value: float | None) -> float | None:
+    """Six digits."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")

@@ -1,0 +1,235 @@
+"""The pages at work in a browser: they sort, open and filter, fit any window, and never complain.
+
+There is no driver: every page gets a script that clicks, and sends what it found to the page that frames it.
+"""
+
+import html as markup
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from made_up import finish, made_up_cases, made_up_record, made_up_spec
+from mlbench.tables.render.html import html
+from mlbench.tables.report import found, report
+from mlbench.tables.table import fill
+
+CHROMIUM = shutil.which("chromium")
+WIDTHS = (1280, 390)
+HOSTILE = "</script><script>window.hacked = true</script><img src=x onerror='window.hacked = true'>"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the pages in")
+
+LISTEN = """<script>
+const complaints = [];
+addEventListener("error", (event) => complaints.push(event.message));
+addEventListener("securitypolicyviolation", (event) => complaints.push(event.violatedDirective));
+for (const kind of ["error", "warn"]) console[kind] = (...words) => complaints.push(words.join(" "));
+</script>"""
+
+REPORT_BACK = """<script>
+const find = (selector, from = document) => from.querySelector(selector);
+const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+const fits = () => document.documentElement.scrollWidth <= innerWidth;
+const heads = (table) => all("thead th", table).map((th) => th.getAttribute("aria-sort"));
+const column = (table, number) => all("tbody tr", table).map((row) => row.cells[number].dataset.value ?? "");
+const names = (table) => all("tbody tr", table).map((row) => row.cells[0].textContent);
+let findings;
+try { findings = look(); } catch (error) { complaints.push(String(error)); }
+setTimeout(() => parent.postMessage({ name: "NAME", width: innerWidth, complaints, hacked: !!window.hacked,
+  ...findings }, "*"), 50);
+</script>"""
+
+LOOK_AT_TABLE = """<script>
+function look() {
+  const table = find(".grid"), button = find("thead th:nth-child(2) button", table), orders = [names(table)];
+  const said = { fits: [fits()] };
+  for (let click = 0; click < 2; click += 1) {
+    button.click();
+    orders.push([heads(table)[1], column(table, 1)]);
+  }
+  find("thead th button", table).click();
+  orders.push(names(table), heads(table)[1]);
+  said.scrolls = find(".scroll", find(".block")).scrollWidth > find(".scroll", find(".block")).clientWidth;
+  said.tabs = [all(".view").map((view) => view.hidden)];
+  find("#tab-1").click();
+  said.tabs.push(all(".view").map((view) => view.hidden), find("#tab-1").getAttribute("aria-selected"));
+  find("#tab-0").click();
+  const panel = find("#panel");
+  said.panels = [0, 2, 4].map((number) => {
+    find(`[data-cell="${number}"]`).click();
+    said.fits.push(fits() && panel.scrollWidth <= panel.clientWidth);
+    const shown = { open: panel.open, text: panel.textContent, rows: all("tbody tr", panel).length,
+      curves: all("path.curve", panel).map((path) => path.getAttribute("d").split("L").length),
+      details: all("details", panel).map((details) => [details.open, details.textContent]),
+      button: find(`[data-cell="${number}"]`).tagName };
+    find(".close", panel).click();
+    return { ...shown, closed: !panel.open };
+  });
+  const labels = find("#labels table");
+  const bars = all(".bar", labels).map((bar) => bar.style.getPropertyValue("--part").trim());
+  said.labels = { names: names(labels), bars };
+  find("thead th:nth-child(3) button", labels).click();
+  said.labels.sorted = names(labels);
+  return { ...said, orders };
+}
+</script>"""
+
+LOOK_AT_REPORT = """<script>
+function look() {
+  const runs = () => find("#runs table"), said = { fits: [fits()], rows: [names(runs()).length] };
+  const values = () => column(runs(), 8);
+  find("#runs thead th:nth-child(9) button").click();
+  said.sorted = [heads(runs())[8], values()];
+  find("input[name=method][value=ant]").click();
+  said.rows.push(names(runs()).length);
+  said.still = [heads(runs())[8], values()];
+  find("#metric").value = "hamming_loss";
+  find("#metric").dispatchEvent(new Event("change"));
+  said.metric = values();
+  said.best = all("#best tbody tr").map((row) => [...row.cells].map((cell) => cell.textContent));
+  find("input[name=method][value=ant]").click();
+  said.rows.push(names(runs()).length);
+  said.winners = all("#best tbody tr").map((row) => row.cells[3].dataset.value);
+  said.points = all("#scatter svg").map((svg) => all("circle", svg).length);
+  said.links = all("#runs a").map((a) => a.getAttribute("href"));
+  said.hash = location.hash;
+  said.fits.push(fits());
+  return said;
+}
+</script>"""
+
+FRAME = """<!doctype html><meta charset="utf-8"><pre id="findings"></pre><script>
+const findings = [];
+addEventListener("message", (event) => {
+  findings.push(event.data);
+  document.getElementById("findings").textContent = JSON.stringify(findings);
+});
+</script>"""
+
+
+def made_up_outputs(outputs):
+    """Three methods on two data sets: one of them with a hostile name, one with a run that failed."""
+    methods = {"bl": [], HOSTILE: [], "ant": []}
+    variants = [{"title": "halved", "suffix": "_shared_first"}]
+    spec = made_up_spec(axes={"dataset": ["emotions", "scene"], "method": methods}, variants=variants)
+    cases = made_up_cases(spec, outputs)
+    labels = made_up_record("", "", "", 0).per_label | {"label": [HOSTILE, "calm"], "f1": [0.25, 0.75]}
+    for number, case in enumerate(cases):
+        for run in case.runs:
+            object.__setattr__(run, "folder", outputs / case.dataset / f"m{number}" / run.key)
+            if (number, run.seed) == (2, 1):
+                run.folder.mkdir(parents=True)
+                (run.folder / "failed.json").write_text(json.dumps({"reason": f"it broke {HOSTILE}"}))
+            else:
+                finish(case, run, per_label=labels)
+    return spec, cases
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Findings by page and width, all from one browser."""
+    folder = tmp_path_factory.mktemp("browser")
+    spec, cases = made_up_outputs(folder / "outputs")
+    written = {
+        "table": (html(fill("made-up", spec, cases), folder / "outputs"), LOOK_AT_TABLE),
+        "report": (report(found(folder / "outputs")), LOOK_AT_REPORT),
+    }
+    frames = ""
+    for name, (page, look) in written.items():
+        page = page.replace("<title>", f"{LISTEN}<title>", 1)
+        (folder / f"{name}.html").write_text(
+            page.replace("</body>", f"{look}{REPORT_BACK.replace('NAME', name)}</body>")
+        )
+        frames += "".join(f'<iframe src="{name}.html" width="{w}" height="900"></iframe>' for w in WIDTHS)
+    (folder / "frame.html").write_text(f"{FRAME}{frames}")
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000"]
+    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
+    done = subprocess.run(
+        [*command, (folder / "frame.html").as_uri()], capture_output=True, text=True, timeout=100
+    )
+    said = re.search(r'<pre id="findings">(.*?)</pre>', done.stdout, re.DOTALL)[1]
+    findings = json.loads(markup.unescape(said))
+    assert len(findings) == 4, findings
+    return {(each["name"], each["width"]): each for each in findings}
+
+
+@pytest.fixture(params=WIDTHS)
+def table_page(pages, request):
+    return pages["table", request.param]
+
+
+@pytest.fixture(params=WIDTHS)
+def report_page(pages, request):
+    return pages["report", request.param]
+
+
+def test_no_page_complains_or_is_taken_over(pages):
+    assert {place: each["complaints"] for place, each in pages.items()} == {place: [] for place in pages}
+    assert not any(each["hacked"] for each in pages.values())
+
+
+def test_no_page_scrolls_sideways(pages):
+    assert all(all(each["fits"]) for each in pages.values())
+    assert pages["table", 390]["scrolls"], "a wide table scrolls in its own box"
+
+
+def test_a_column_sorts_both_ways_and_the_corner_undoes_it(table_page):
+    before, (first, up), (second, down), after, undone = table_page["orders"]
+    assert (first, second, undone) == (
+        "ascending",
+        "descending",
+        "none",
+    )  # of a loss the lowest is best
+    numbers = [float(value) for value in up]
+    assert numbers == sorted(numbers) and down == up[::-1]
+    assert before == after == ["bl", HOSTILE, "ant"]
+
+
+def test_a_cell_opens_what_is_behind_it(table_page):
+    first, hostile, failed = table_page["panels"]
+    for panel in (first, hostile, failed):
+        assert panel["open"] and panel["closed"] and panel["button"] == "BUTTON"
+        assert panel["rows"] == 2 and panel["curves"] == [60, 60]
+        assert not any(is_open for is_open, _ in panel["details"])
+    assert "python run.py dataset=emotions method=bl 'method.labels=[0,1]' seed=1" in first["text"]
+    assert "2.50 s" in first["text"] and "300 MiB" in first["text"] and "emotions/m0/" in first["text"]
+    assert '"_target_": "a.bl"' in first["details"][0][1]
+    assert f"{HOSTILE}: hamming loss" in hostile["text"]
+    assert f"Seed 1 failed: it broke {HOSTILE}" in failed["text"] and "1 of 2 seeds" in failed["text"]
+
+
+def test_one_view_is_there_at_a_time(table_page):
+    assert table_page["tabs"] == [[False, True], [True, False], "true"]
+
+
+def test_labels_are_bars_that_sort(table_page):
+    labels = table_page["labels"]
+    assert labels["names"] == [HOSTILE, "calm"] and labels["sorted"] == ["calm", HOSTILE]
+    assert labels["bars"] == ["0.25"] * 3 + ["0.75"] * 3
+
+
+def test_the_report_filters_and_keeps_its_order(report_page):
+    assert report_page["rows"] == [11, 3, 11]
+    order, values = report_page["sorted"]
+    numbers = [float(value) for value in values]
+    assert order == "descending" and numbers == sorted(numbers, reverse=True)
+    order, values = report_page["still"]
+    numbers = [float(value) for value in values]
+    assert order == "descending" and numbers == sorted(numbers, reverse=True) and len(numbers) == 3
+    assert report_page["hash"] == "#metric=hamming_loss"
+
+
+def test_the_report_names_the_best_by_the_chosen_metric(report_page):
+    means = {}
+    for dataset in ("emotions", "scene"):
+        for method in ("bl", HOSTILE, "ant"):
+            loss = made_up_record("", dataset, method, 0).metrics["last"]["hamming_loss"]
+            means.setdefault(dataset, {})[method] = loss
+    assert report_page["winners"] == [min(each, key=each.get) for each in means.values()]
+    assert [row[3].strip() for row in report_page["best"]] == ["ant", "ant"]
+    assert report_page["points"] == [3, 3]
+    links = [re.fullmatch(r"(emotions|scene)/m\d/\w{16}/record\.json", link) for link in report_page["links"]]
+    assert len(links) == 11 and all(links)

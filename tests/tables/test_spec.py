@@ -1,0 +1,173 @@
+"""Table files: those that are shipped fit the numbers they name; a wrong one is one sentence."""
+
+import itertools
+from collections import Counter
+
+import pytest
+
+from mlbench.compose import GROUPS, choices
+from mlbench.errors import UserError
+from mlbench.evaluation.suite import METRICS
+from mlbench.tables import spec
+from mlbench.tables.published import published, statistics
+
+READ = {name: spec.read(name) for name in spec.names()}
+OF_RESULTS = [name for name, table in READ.items() if isinstance(table, spec.Results)]
+OF_DATASETS = [name for name, table in READ.items() if isinstance(table, spec.Statistics)]
+AXES = ("dataset", "setting", "method", "metric")
+
+
+def printed_places(table):
+    """Where the paper has cells, by the table's axes. Mean ranks are none."""
+    settled = "setting" in table.axes
+    return {
+        (cell.dataset, cell.setting if settled else "", cell.method, cell.metric): cell
+        for cell in published(table.published)
+        if "all" not in (cell.dataset, cell.metric)
+    }
+
+
+def says_why(table, place):
+    """Whether a note speaks of what is not in the paper."""
+    notes = [*table.notes, *(measured.note or "" for measured in table.metrics.values())]
+    values = [table.axes[axis][name] for axis, name in zip(AXES, place) if axis in table.axes]
+    return any(value.not_run for value in values) or any(
+        name in note for name in place if name for note in notes
+    )
+
+
+def test_the_papers_tables_are_there():
+    assert {"ant/1", "ant/2", "ant/3", "flem/1", "m3la/1", "mulsupcon_ld/1"} <= set(READ)
+    assert {"sigmoid_f1/2", "sigmoid_f1/8"} <= set(OF_DATASETS)
+
+
+@pytest.mark.parametrize("name", OF_RESULTS)
+def test_every_published_cell_has_a_place_and_every_place_its_cell(name):
+    table = READ[name]
+    if table.published is None:
+        pytest.skip("nothing is published to compare with")
+    printed = printed_places(table)
+    places = set(itertools.product(*map(table.names, AXES)))
+    assert set(printed) <= places
+    assert not [place for place in places - set(printed) if not says_why(table, place)]
+    digits = Counter(cell.decimals for cell in printed.values() if cell.mean is not None)
+    assert table.decimals == digits.most_common(1)[0][0]
+    assert (table.printed_ranks is None) == all(cell.rank is None for cell in published(table.published))
+    assert table.scale == (100 if max(cell.mean or 0 for cell in printed.values()) > 1 else 1)
+
+
+@pytest.mark.parametrize("name", OF_RESULTS)
+def test_its_metrics_are_ours(name):
+    assert {measured.ours.removesuffix("_oracle") for measured in READ[name].metrics.values()} <= set(METRICS)
+
+
+@pytest.mark.parametrize("name", OF_RESULTS)
+def test_every_choice_it_names_is_shipped(name):
+    """Of a group; what else the overrides say is known only where it is composed."""
+    table = READ[name]
+    values = [value for axis in table.axes.values() for value in axis.values()]
+    for override in itertools.chain(table.overrides, *(value.overrides for value in values)):
+        key, _, choice = override.partition("=")
+        assert choice and (key not in GROUPS or choice in choices(key)), override
+
+
+@pytest.mark.parametrize("name", OF_DATASETS)
+def test_every_data_set_of_the_paper_is_named(name):
+    assert set(READ[name].datasets) == set(statistics(READ[name].published))
+
+
+# Wrong files
+
+RIGHT = {
+    "title": "a table",
+    "axes": {"dataset": ["scene", "yeast"], "method": {"bl": None, "ant": ["method=ant"]}},
+    "metrics": {"f1_micro": {"ours": "f1_micro"}},
+    "seeds": 2,
+    "layout": {"rows": "method", "columns": "dataset"},
+    "decimals": 3,
+}
+
+
+def changed(**how):
+    """`axes__setting=x` puts x under axes, setting; None takes out."""
+    content = {key: dict(value) if isinstance(value, dict) else value for key, value in RIGHT.items()}
+    for path, value in how.items():
+        *parents, key = path.split("__")
+        node = content[parents[0]] if parents else content
+        node[key] = value
+        if value is None:
+            del node[key]
+    return content
+
+
+def test_a_right_one():
+    table = spec.checked(RIGHT, "paper/1")
+    assert table.axes["dataset"]["scene"].overrides == ("dataset=scene",)
+    assert table.axes["method"]["bl"].overrides == () and table.axes["method"]["ant"].overrides == (
+        "method=ant",
+    )
+    assert (
+        table.names("setting") == [""] and table.names(None) == [""] and table.names("metric") == ["f1_micro"]
+    )
+    assert table.rule == "last" and table.scale == 1.0
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"colour": "red"}, "colour: "),
+        ({"title": None}, "title: "),
+        ({"axes__colour": ["red"]}, "axes.colour"),
+        ({"axes__method": None}, "axes needs dataset and method"),
+        ({"axes__method": "ant"}, "axes.method: "),
+        ({"axes__method": {"ant": {"override": []}}}, "axes.method.ant.override: "),
+        ({"layout__rows": "colour"}, "layout.rows: "),
+        ({"layout__rows": "dataset"}, "layout names an axis twice"),
+        ({"layout__blocks": "method"}, "layout names an axis twice"),
+        ({"axes__setting": {"a": [], "b": []}}, "no place for the 2 values of setting"),
+        ({"metrics__f1_macro": {"ours": "f1_macro"}}, "no place for the 2 values of metric"),
+        ({"metrics__f1_micro": "f1_micro"}, "metrics.f1_micro: "),
+        ({"seeds": 0}, "seeds: "),
+        ({"rule": "first"}, "'last', 'best' or 'oracle'"),
+        ({"decimals": -1}, "decimals: "),
+        ({"datasets": {"scene": None}}, "published: "),
+    ],
+)
+def test_a_wrong_one_is_one_sentence(how, words):
+    with pytest.raises(UserError) as error:
+        spec.checked(changed(**how), "paper/1")
+    assert words in str(error.value) and "\n" not in str(error.value)
+    assert str(error.value).startswith("conf/table/paper/1.yaml: ")
+
+
+@pytest.mark.parametrize(
+    ("table", "datasets", "words"),
+    [
+        ("ant/table1", {"scnee": None}, "datasets.scnee is not printed there; did you mean scene?"),
+        ("ant/table1", {"scene": "scnee"}, "datasets.scene=scnee: no such data set; did you mean scene?"),
+        (
+            "m3la/table1",
+            {"fcvid": None, "msra": None},
+            "leaves out ml2000, taobao; one that is not here is null",
+        ),
+        ("ant/table11", {}, "published: ant/table11: no such table of numbers; did you mean ant/table1?"),
+        ("ant/table2", {}, "published: ant/table2 has no column statistic; it has dataset, setting, method"),
+    ],
+)
+def test_a_wrong_table_of_data_sets_is_one_sentence(table, datasets, words):
+    with pytest.raises(UserError) as error:
+        spec.checked({"title": "a table", "published": table, "datasets": datasets}, "paper/1")
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_table_of_results_is_none_of_data_sets():
+    with pytest.raises(UserError, match="ant/table1 has no column mean; it has dataset, statistic, value"):
+        published("ant/table1")
+
+
+@pytest.mark.parametrize(("name", "near"), [("ant/22", "ant/2"), ("amt/3", "ant/3"), ("FLEM/1", "flem/1")])
+def test_an_unknown_table(name, near):
+    with pytest.raises(UserError) as error:
+        spec.read(name)
+    assert f"table={name}: no such table; there are: ant/1, ant/2" in str(error.value)
+    assert str(error.value).endswith(f"; did you mean {near}?") and "\n" not in str(error.value)
