@@ -138,8 +138,9 @@ def test_pieces_of_ones_own_run_from_outside_the_repository(command, folder):
 
 
 def test_the_method_is_two_files_in_the_repository(tmp_path):
-    for part in ("src/mlbench", "conf"):
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "local"))
+    for folder in ("src/mlbench", "conf"):
+        ignored = shutil.ignore_patterns("__pycache__", "local")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
     files = dict(shown_files())
     (tmp_path / "src/mlbench/methods/smooth.py").write_text(files["smooth.py"])
     config = files["conf/method/smooth.yaml"].replace("smooth.Smooth", "mlbench.methods.smooth.Smooth")

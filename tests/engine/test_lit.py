@@ -6,34 +6,39 @@ import pytest
 import torch
 
 from mlbench.data.vectors import order
-from mlbench.engine.lit import STEPS, Chunks, Plan, build_optimizer, shard
+from mlbench.engine.lit import STEPS, Plan, Portions, build_optimizer, shard
 from mlbench.methods.base import Stage
 
 
-def chunks(problem, rows, chunk=0, epoch=0, **changes):
+def portions(problem, rows, chunk=0, epoch=0, **changes):
     plan = Plan.of(Stage("train", None, None), problem.settings(**changes), problem.seed)
     lit = SimpleNamespace(plan=plan, data=range(rows), chunk=chunk, epoch=epoch, device="cpu")
-    return Chunks(lit)
+    return Portions(lit)
 
 
 @pytest.mark.parametrize("accumulate", [1, 3, 7, 50, 51, 200])
 @pytest.mark.parametrize("rows", [1, 4, 199, 200, 201, 816])
-def test_chunks_hold_every_row_once_in_order(rows, accumulate, problem):
-    made = chunks(problem, rows, batch_size=4, accumulate=accumulate, epoch=2)
-    epoch = list(made)
-    batches = [batch for chunk in epoch for batch in chunk]
-    assert torch.equal(torch.cat(batches), order(rows, problem.seed, 2))
-    assert [len(batch) for batch in batches] == [4] * (rows // 4) + [rows % 4] * (rows % 4 > 0)
-    assert len(epoch) == len(made) == made.chunks
-    assert all(len(chunk) % accumulate == 0 for chunk in epoch[:-1])  # no step is torn apart
-    assert all(len(chunk) <= max(STEPS, accumulate) for chunk in epoch)
+def test_portions_hold_every_row_of_every_epoch_once_in_order(rows, accumulate, problem):
+    made = portions(problem, rows, batch_size=4, accumulate=accumulate, epochs=5, epoch=2)
+    yielded = list(made)
+    assert len(yielded) == len(made)
+    chunks = [chunk for portion in yielded for chunk in portion]
+    assert len(chunks) == 3 * made.chunks
+    for number, epoch in enumerate(zip(*[iter(chunks)] * made.chunks), start=2):
+        batches = [batch for chunk in epoch for batch in chunk]
+        assert torch.equal(torch.cat(batches), order(rows, problem.seed, number))
+        assert [len(batch) for batch in batches] == [4] * (rows // 4) + [rows % 4] * (rows % 4 > 0)
+        assert all(len(chunk) % accumulate == 0 for chunk in epoch[:-1])  # no step is torn apart
+    assert all(sum(map(len, portion)) <= max(STEPS, accumulate) for portion in yielded)
+    if made.chunks > 1:  # no portion goes on into another epoch
+        assert all(len(portion) == 1 for portion in yielded)
 
 
 @pytest.mark.parametrize("start", [0, 1, 2, 3])
 def test_an_epoch_goes_on_at_its_chunk(start, problem):
-    whole, rest = (list(chunks(problem, 700, chunk=begin, batch_size=4)) for begin in (0, start))
-    assert len(whole) == 4 and len(rest) == 4 - start
-    for ours, theirs in zip(rest, whole[start:]):
+    whole, rest = (list(portions(problem, 700, chunk=begin, batch_size=4, epochs=2)) for begin in (0, start))
+    assert len(whole) == 8 and len(rest) == 8 - start
+    for (ours,), (theirs,) in zip(rest, whole[start:]):
         assert all(map(torch.equal, ours, theirs))
 
 

@@ -60,17 +60,21 @@ class Select(Callback):
         self.every = every
 
     def on_train_start(self, trainer: Trainer, lit: Lit) -> None:
+        lit.select = self
         for watch in self.watches:
             watch.data = watch.data.to(lit.device)
 
-    def on_train_epoch_end(self, trainer: Trainer, lit: Lit) -> None:
+    def due(self, lit: Lit) -> bool:
+        """At the end of this epoch."""
         finished = lit.epoch + 1
-        if lit.stopping or (finished % self.every and finished != lit.plan.epochs):
-            return
-        for watch in self.watches:
-            # Lightning calls the module's hook, which writes the epoch's row, after this one.
-            ranks = lit.global_rank, trainer.world_size, lit.all_gather
-            lit.looks[f"{watch.part}_{watch.metric}"] = watch.look(lit.module, finished, *ranks)
+        return bool(self.watches) and (finished % self.every == 0 or finished == lit.plan.epochs)
+
+    def look(self, lit: Lit) -> dict[str, float]:
+        ranks = lit.global_rank, lit.trainer.world_size, lit.all_gather
+        return {
+            f"{watch.part}_{watch.metric}": watch.look(lit.module, lit.epoch + 1, *ranks)
+            for watch in self.watches
+        }
 
 
 class Save(Callback):
@@ -88,7 +92,7 @@ class Save(Callback):
         self.started = self.saved - lit.state.get("seconds", 0.0)
         self._handlers = catch_signals(self.stop)
 
-    def on_train_batch_start(self, trainer: Trainer, lit: Lit, chunk: Any, chunk_index: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, lit: Lit, portion: Any, index: int) -> None:
         if "generators" in lit.state:  # as late as can be: nothing may draw between this and the next step
             set_generators(lit.state.pop("generators"))
         due = self.asked_to_stop or time.monotonic() - self.saved >= self.seconds
@@ -144,7 +148,7 @@ class Progress(Callback):
         from rich.progress import Progress as Bar
 
         columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
-        self.chunks = trainer.train_dataloader.chunks
+        self.chunks = lit.portions.chunks
         self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
         self.task = self.bar.add_task(self.label, total=lit.plan.epochs * self.chunks)
         self.bar.start()

@@ -120,7 +120,7 @@ def _descend(stage: Stage, plan: Plan, callbacks: list[Callback]) -> None:
     handlers = catch_signals(save.stop)  # a parent of several processes must outlive them
     try:
         trainer = Trainer(
-            max_epochs=plan.epochs - lit.first_epoch,
+            max_epochs=1,  # to Lightning
             accelerator=train.accelerator,
             devices=train.devices,
             strategy="ddp_spawn" if train.strategy == "auto" and train.devices > 1 else train.strategy,

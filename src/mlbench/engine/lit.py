@@ -1,12 +1,12 @@
 """The one LightningModule: trains any stage of any method.
 
-A step of Lightning's costs about as much as a step of a small model, so one Lightning batch is a chunk of
-about `STEPS` index batches, each an optimiser step of its own (manual optimisation). Nothing is logged,
-moved or synchronised per step; losses stay on the device until the chunk ends.
+A step of Lightning's costs about as much as a step of a small model, and an epoch of its more than that. So
+all of a stage is one epoch to Lightning, and a batch is a portion of about `STEPS` index batches, each an
+optimiser step of its own (manual optimisation). Nothing is logged, moved or synchronised per step; losses
+stay on the device until the portion ends.
 """
 
 import copy
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from torch import Tensor
 from mlbench.config import MACHINE, Train, options, target
 from mlbench.data.vectors import order
 from mlbench.errors import UserError
-from mlbench.methods.base import Stage
+from mlbench.methods.base import Method, Stage
 
 STEPS = 50  # long enough to drown Lightning's overhead, short enough to stop or save within seconds
 
@@ -73,22 +73,17 @@ class Lit(LightningModule):
         self.data = stage.data
         self.plan = plan
         self.state = state or {}
-        self.first_epoch = self.state.get("epoch", 0)
+        self.epoch = self.state.get("epoch", 0)  # finished ones, those of earlier processes included
         self.chunk = self.state.get("chunk", 0)  # the next one of this epoch
         self.history = self.state.get("history", [])
-        self.running = self.state.get(
-            "running", torch.zeros(2, dtype=torch.float64)
-        )  # sum and count of losses
-        self.looks = {}  # what selection rules saw in this epoch
+        self.running = self.state.get("running", [0.0, 0])  # sum and count of this epoch's losses
+        self.losses: list[Tensor] = []  # of the steps since, on the device still
+        self.select: Any = None  # who looks at an epoch's end, if anybody does
         self.stopping = False
 
-    @property
-    def epoch(self) -> int:
-        """Finished epochs, those of earlier processes included."""
-        return self.first_epoch + self.current_epoch
-
-    def train_dataloader(self) -> "Chunks":
-        return Chunks(self)
+    def train_dataloader(self) -> "Portions":
+        self.portions = Portions(self)
+        return self.portions
 
     def configure_optimizers(self) -> dict[str, Any]:
         parameters = [p for p in self.module.parameters() if p.requires_grad]
@@ -102,54 +97,63 @@ class Lit(LightningModule):
     def on_train_start(self) -> None:
         self.module.train()
         self.data = self.data.to(self.device)
-        self.running = self.running.clone().to(self.device)  # spawned processes share what they were given
         if self.state:
             self.trainer.precision_plugin.load_state_dict(self.state["precision"])
         self._backward, self._step = self._paths()
         self._after_step = getattr(self.module, "after_step", None)
+        if self._after_step and getattr(type(self.module), "after_step", None) is Method.after_step:
+            self._after_step = None
+        self._parameters_to_train = [p for p in self.module.parameters() if p.requires_grad]
+        self._steps_taken = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
 
-    def transfer_batch_to_device(self, batch: list[Tensor], device: torch.device, index: int) -> list[Tensor]:
+    def transfer_batch_to_device(self, batch: list, device: torch.device, index: int) -> list:
         return batch  # the data is on the device already
 
-    def on_train_batch_start(self, chunk: list[Tensor], chunk_index: int) -> int | None:
-        return -1 if self.stopping else None  # -1: Lightning leaves the rest of the epoch
+    def on_train_batch_start(self, portion: list[list[Tensor]], index: int) -> int | None:
+        return -1 if self.stopping else None  # -1: Lightning leaves the rest
 
-    def training_step(self, chunk: list[Tensor], chunk_index: int) -> None:
-        plan, optimizer = self.plan, self.optimizers()
-        world, rank, every = self.trainer.world_size, self.global_rank, plan.train.accumulate
-        losses = []
+    def training_step(self, portion: list[list[Tensor]], index: int) -> None:
+        for chunk in portion:
+            self._train_chunk(chunk)
+            self.chunk += 1
+            if self.chunk == self.portions.chunks:
+                self._end_epoch()
+        self._tally()
+
+    def _train_chunk(self, chunk: list[Tensor]) -> None:
+        world, every = self.trainer.world_size, self.plan.train.accumulate
         for start in range(0, len(chunk), every):
             together = chunk[start : start + every]
             for rows in together:
                 share = 1.0
                 if world > 1:
-                    rows, share = shard(rows, rank, world)
+                    rows, share = shard(rows, self.global_rank, world)
                 loss = self.module.loss(self.data.batch(rows))
-                losses.append(loss.detach() * share)
+                self.losses.append(loss.detach() if share == 1.0 else loss.detach() * share)
                 weight = share / len(together)
                 self._backward(loss * weight if weight != 1.0 else loss)
-            if plan.train.gradient_clip:
-                torch.nn.utils.clip_grad_norm_(self.module.parameters(), plan.train.gradient_clip)
+            if self.plan.train.gradient_clip:
+                torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.plan.train.gradient_clip)
             self._step()
-            optimizer.zero_grad()
+            for parameter in self._parameters_to_train:
+                parameter.grad = None
             if self._after_step:
                 self._after_step()
-        self._tally(torch.stack(losses))
-        self.chunk += 1
 
-    def on_train_epoch_end(self) -> None:
-        if self.stopping:
-            return
-        total, count = self.trainer.strategy.reduce(self.running, reduce_op="mean").tolist()
-        row = {"epoch": self.epoch + 1, "loss": total / count} | self.looks
+    def _end_epoch(self) -> None:
+        """What belongs to an epoch's end. Its loss is filled in by `_tally`, with those of its neighbours."""
+        looks = {}
+        if self.select and self.select.due(self):
+            self._tally()  # a broken loss is heard before anybody looks at what it made
+            looks = self.select.look(self)
+        self.epoch += 1
+        self.chunk = 0
+        row = {"epoch": self.epoch, "loss": None} | looks
         scheduler = self.lr_schedulers()
         if scheduler:
             row["learning_rate"] = scheduler.get_last_lr()[0]
             scheduler.step()
         self.history.append(row)
-        self.running.zero_()
-        self.looks = {}
-        self.chunk = 0
 
     def checkpoint(self) -> dict[str, Any]:
         """All that the rest of this stage depends on, between two chunks."""
@@ -161,22 +165,34 @@ class Lit(LightningModule):
             "epoch": self.epoch,
             "chunk": self.chunk,
             "history": self.history,
-            "running": self.running.cpu(),
+            "running": self.running,
         }
 
-    def _tally(self, losses: Tensor) -> None:
-        """Adds up the epoch's losses; the one synchronisation of a chunk finds a batch that broke."""
-        self.running += torch.stack(
-            [losses.sum(dtype=torch.float64), losses.new_tensor(len(losses)).double()]
+    def _tally(self) -> None:
+        """Fetches the losses since the last time, the one synchronisation of a portion, and shares them out:
+        to the epochs that have ended, and to the one that goes on."""
+        if not self.losses:
+            return
+        stacked = torch.stack(self.losses)
+        values = self.trainer.strategy.reduce(stacked, reduce_op="mean").tolist()
+        self.losses = []
+        ended = [row for row in self.history if row["loss"] is None]
+        for place, value in enumerate(values):
+            if not math.isfinite(value):
+                self._broken(value, place, ended)
+            self.running[0] += value
+            self.running[1] += 1
+            if self.running[1] == self.portions.batches and ended:
+                ended.pop(0)["loss"] = self.running[0] / self.running[1]
+                self.running = [0.0, 0]
+
+    def _broken(self, value: float, place: int, ended: list[dict[str, float]]) -> None:
+        epoch = ended[0]["epoch"] if ended else self.epoch + 1
+        raise UserError(
+            f"the loss is {value} in stage {self.plan.stage}, epoch {epoch}, batch {self.running[1] + 1}: "
+            "a smaller learning rate, train.gradient_clip=1 or scaled features (dataset.scaling=zscore) "
+            "may help"
         )
-        if not torch.isfinite(self.running[0]):
-            broken = int((~torch.isfinite(losses)).nonzero()[0])
-            batch = self.chunk * self.plan.chunk + broken + 1
-            raise UserError(
-                f"the loss is {losses[broken].item()} in stage {self.plan.stage}, epoch {self.epoch + 1}, "
-                f"batch {batch}: a smaller learning rate, train.gradient_clip=1 or scaled features "
-                "(dataset.scaling=zscore) may help"
-            )
 
     def _paths(self) -> tuple[Callable[[Tensor], None], Callable[[], Any]]:
         """How to go backward and step: straight through torch where Lightning has nothing to add."""
@@ -186,36 +202,51 @@ class Lit(LightningModule):
             return self.manual_backward, optimizer.step
 
         def step() -> None:
-            optimizer._on_before_step()  # Lightning counts its global_step here
             optimizer.optimizer.step()
-            optimizer._on_after_step()
+            self._steps_taken.increment_ready()  # Lightning's global_step
+            self._steps_taken.increment_completed()
 
         return backward, step
 
 
-class Chunks:
-    """The index batches of the epoch at hand, a chunk at a time, from where the last process stopped."""
+class Portions:
+    """What Lightning takes for a batch: a chunk of an epoch's index batches, or, where an epoch is shorter
+    than a chunk, as many whole epochs as make one; from where the last process stopped to the last epoch."""
 
     def __init__(self, lit: Lit):
         self.lit = lit
         plan = lit.plan
         round_down = math.floor if plan.train.drop_last else math.ceil
-        self.batches = round_down(len(lit.data) / plan.batch_size)
+        self.batches = round_down(len(lit.data) / plan.batch_size)  # an epoch
         if self.batches == 0:
             raise UserError(
                 f"train.drop_last=true leaves no batch of {plan.batch_size}, with {len(lit.data)} instances"
             )
-        self.chunks = math.ceil(self.batches / plan.chunk)
+        self.chunks = math.ceil(self.batches / plan.chunk)  # an epoch
+        self.epochs = max(plan.chunk // self.batches, 1)  # a portion, where an epoch is one chunk
 
     def __len__(self) -> int:
-        return self.chunks
+        lit = self.lit
+        return math.ceil((lit.plan.epochs - lit.epoch) * self.chunks / self.epochs) - lit.chunk
 
-    def __iter__(self) -> Iterator[list[Tensor]]:
+    def __iter__(self) -> Iterator[list[list[Tensor]]]:
         lit, plan = self.lit, self.lit.plan
-        rows = order(len(lit.data), plan.seed, lit.epoch, plan.train.shuffle).to(lit.device)
-        batches = rows.split(plan.batch_size)[: self.batches]
-        for chunk in itertools.islice(range(self.chunks), lit.chunk, None):
-            yield list(batches[chunk * plan.chunk : (chunk + 1) * plan.chunk])
+        first, done = lit.epoch, lit.chunk
+        if self.chunks == 1:
+            for epoch in range(first, plan.epochs, self.epochs):
+                several = range(epoch, min(epoch + self.epochs, plan.epochs))
+                yield [list(self.epoch(each)) for each in several]
+            return
+        for epoch in range(first, plan.epochs):
+            batches = self.epoch(epoch)
+            for chunk in range(done if epoch == first else 0, self.chunks):
+                yield [list(batches[chunk * plan.chunk : (chunk + 1) * plan.chunk])]
+
+    def epoch(self, number: int) -> tuple[Tensor, ...]:
+        """Row numbers of its batches."""
+        lit, plan = self.lit, self.lit.plan
+        rows = order(len(lit.data), plan.seed, number, plan.train.shuffle).to(lit.device)
+        return rows.split(plan.batch_size)[: self.batches]
 
 
 def shard(rows: Tensor, rank: int, world: int) -> tuple[Tensor, float]:
