@@ -10,11 +10,12 @@ from mlbench.bench import command as bench
 TINY = {
     "step": ["repeats=2", "epochs=1"],
     "chain": ["repeats=1", "epochs=1"],
+    "many": ["repeats=1", "epochs=1"],
     "metrics": ["repeats=3", "instances=150", "labels=4"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
     "start": ["repeats=1", "commands=import,help"],
 }
-ROWS = {"step": 4, "chain": 2, "metrics": 4, "load": 1, "start": 2}
+ROWS = {"step": 4, "chain": 2, "many": 4, "metrics": 4, "load": 1, "start": 2}
 
 
 def test_every_suite_is_tested():
@@ -52,8 +53,14 @@ def test_the_first_step_is_the_last(command, folder):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["suite=stp"], "suite=stp: choose step, chain, metrics, load, start or all; did you mean step?"),
-        (["suite=step", "epoch=3"], "epoch: no such key; there are suite, paths.outputs, repeats, epochs"),
+        (
+            ["suite=stp"],
+            "suite=stp: choose step, chain, many, metrics, load, start or all; did you mean step?",
+        ),
+        (
+            ["suite=step", "epoch=3"],
+            "epoch: no such key; there are suite, page, paths.outputs, repeats, epochs",
+        ),
         (["suite=step", "epochs=0"], "epochs=0: a whole number, 1 or more"),
         (["step"], "step: write key=value"),
         (["suite=start", "commands=hlp"], "commands=hlp: choose import, help, first_step"),
@@ -69,3 +76,19 @@ def test_help_names_the_suites_and_their_keys(capsys):
     assert bench.main(["--help"]) == 0
     printed = capsys.readouterr().out
     assert all(f"suite={suite} repeats=5" in printed for suite in bench.SUITES)
+
+
+def test_the_page_shows_what_was_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MLBENCH_CACHE", str(tmp_path / "cache"))
+    shown = tmp_path / "page.md"
+    assert bench.main([f"page={shown}", f"paths.outputs={tmp_path}"]) == 2
+    assert "has no results" in capsys.readouterr().err
+    run = ["suite=load", *TINY["load"], f"page={shown}", f"paths.outputs={tmp_path}"]
+    assert bench.main(run) == 0
+    (row,) = json.loads((tmp_path / "bench" / "load.json").read_text())["rows"]
+    text = shown.read_text()
+    assert row["name"] in text and f"| {row['ratio']['median']:.2f} |" in text
+    assert "Not run: step, chain, many, metrics, start." in text
+    first = shown.read_bytes()
+    assert bench.main([f"page={shown}", f"paths.outputs={tmp_path}"]) == 0
+    assert shown.read_bytes() == first

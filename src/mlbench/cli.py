@@ -74,10 +74,16 @@ def job(composed: DictConfig) -> None:
 
 
 class Sweep(Callback):
-    """Remembers where the jobs of a sweep, in whatever process they ran, left word."""
+    """Remembers where the jobs of a sweep, in whatever process they ran, left word; and, for jobs of this
+    process, which others each of them may be trained with."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         sweeps.append(Path(config.hydra.sweep.dir))
+        here = config.hydra.launcher._target_.endswith("BasicLauncher")
+        if here and config.get("engine") == "auto":
+            from mlbench import sweep
+
+            sweep.foresee(list(config.hydra.overrides.task), asked(sys.argv[1:]))
 
 
 def asked(arguments: list[str]) -> list[str]:
@@ -91,7 +97,7 @@ def asked(arguments: list[str]) -> list[str]:
 
 def execute(composed: DictConfig, chosen: dict[str, str]) -> "tuple[Record, Path]":
     from mlbench.config import check
-    from mlbench.experiment import run  # imports torch
+    from mlbench.sweep import run  # imports torch
 
     return run(check(composed, chosen))
 

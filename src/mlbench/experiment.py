@@ -50,7 +50,7 @@ def running(config: Config, wait: bool = True) -> Running[tuple[Record, Path]]:
                 record = yield from execute(config, pieces, data, key, folder)
             except BaseException as error:
                 pieces.tracker.stop()
-                if not isinstance(error, KeyboardInterrupt):
+                if not isinstance(error, KeyboardInterrupt | GeneratorExit):
                     store.fail(folder, error)
                 raise
     return record, folder / "record.json"

@@ -1,12 +1,14 @@
 """The order-free classifier chain against its worked value and a literal reading of the paper."""
 
 import copy
+import functools
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.func import functional_call, vmap
 
 from mlbench.backbones.chain import Chain
 from mlbench.backbones.unroll import Weights
@@ -116,6 +118,101 @@ def test_loss_on_final_sums_over_labels():
     x, targets = torch.randn(6, 4, dtype=torch.double), torch.rand(6, 3, dtype=torch.double)
     entries = F.binary_cross_entropy_with_logits(literal(x)[2], targets, reduction="none")
     torch.testing.assert_close(chain.loss(x, targets), entries.sum(1).mean())
+
+
+def weighed_unrolling(chain, x, start, weights, vector=None):
+    """A number that looks at all there is of an unrolling, of one chain or of a stack; it; its final."""
+    given = chain.vector if vector is None else vector
+    unrolled = functional_call(Unrolls(chain), {"chain.vector": given}, (x, start))
+    seen = unrolled.steps, unrolled.hidden, unrolled.final
+    return sum((part * weight).sum() for part, weight in zip(seen, weights)), unrolled, unrolled.final
+
+
+class Unrolls(torch.nn.Module):
+    """`functional_call` calls a module; this one's call is a chain's `unroll`."""
+
+    def __init__(self, chain):
+        super().__init__()
+        self.chain = chain
+
+    def forward(self, x, start):
+        return self.chain.unroll(x, start)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    replicas=st.integers(1, 4),
+    features=st.integers(1, 5),
+    labels=st.integers(1, 5),
+    hidden=st.integers(1, 4),
+    rows=st.integers(1, 5),
+    always=st.booleans(),
+    started=st.booleans(),
+    directly=st.booleans(),
+    seed=st.integers(0, 10_000),
+)
+def test_chains_side_by_side_are_each_alone(
+    replicas, features, labels, hidden, rows, always, started, directly, seed
+):
+    """Called with stacked weights and rows, or through vmap: outputs, losses and every gradient."""
+    chains = [chain_pair(features, labels, hidden, always, seed + number)[1] for number in range(replicas)]
+
+    def draw(*shape):
+        return torch.randn(replicas, *shape, dtype=torch.double)
+
+    x, start = 2 * draw(rows, features), 3 * draw(rows, labels) if started else None
+    targets = torch.rand(replicas, rows, labels, dtype=torch.double)
+    weights = draw(labels, rows, labels), draw(labels, rows, hidden), draw(rows, labels)
+    x.requires_grad_()
+    vector = torch.stack([chain.vector.detach() for chain in chains]).requires_grad_()
+
+    expected, finals, gradients = [], [], []
+    for number, chain in enumerate(chains):
+        own = x[number].detach().requires_grad_()
+        begin = None if start is None else start[number]
+        own_weights = [weight[number] for weight in weights]
+        value, unrolled, final = weighed_unrolling(chain, own, begin, own_weights)
+        gradients.append(torch.autograd.grad(value, [own, chain.vector]))
+        expected.append(unrolled)
+        finals.append(final)
+
+    template = chains[0]
+    if directly:
+        between = [weights[0].movedim(0, 1), weights[1].movedim(0, 1), weights[2]]  # the steps stay in front
+        value, together, final = weighed_unrolling(template, x, start, between, vector)
+        found = [part.movedim(1, 0) for part in together]
+    else:
+        mapped = (0, None if start is None else 0, 0, 0)
+        each = functools.partial(weighed_unrolling, template)
+        values, together, final = vmap(each, mapped)(x, start, weights, vector)
+        value, found = values.sum(), together
+    for ours, alone in zip([*found, final], [*zip(*expected), finals]):
+        torch.testing.assert_close(ours, torch.stack(alone))
+    for ours, alone in zip(torch.autograd.grad(value, [x, vector]), zip(*gradients)):
+        torch.testing.assert_close(ours, torch.stack(alone))
+
+    for template.loss_on in ("steps", "final"):
+        alone = [template.loss_of(own, own_targets) for own, own_targets in zip(expected, targets)]
+        losses = (template.loss_of if directly else vmap(template.loss_of))(together, targets)
+        torch.testing.assert_close(losses, torch.stack(alone))
+
+
+def test_chains_side_by_side_with_one_and_the_same_weights_or_rows():
+    """Under vmap what is not mapped is the same for all, whatever was mapped in the same place before."""
+    chains = [chain_pair(4, 3, 5, seed=number)[1] for number in range(3)]
+    vector = torch.stack([chain.vector.detach() for chain in chains])
+    x, weights = torch.randn(3, 6, 4, dtype=torch.double), [1.0, 1.0, 1.0]
+
+    def value(x, vector):
+        return weighed_unrolling(chains[0], x, None, weights, vector)[0]
+
+    mapped, same = vmap(value)(x, vector), vmap(value, (0, None))(x, vector[0])  # one after the other
+    torch.testing.assert_close(mapped, torch.stack([value(*own) for own in zip(x, vector)]))
+    torch.testing.assert_close(same, torch.stack([value(own, vector[0]) for own in x]))
+    weights_of_each = vector.clone().requires_grad_()
+    (together,) = torch.autograd.grad(vmap(value, (None, 0))(x[0], weights_of_each).sum(), weights_of_each)
+    alone = sum(value(x[0], own) for own in weights_of_each)
+    torch.testing.assert_close(together, torch.autograd.grad(alone, weights_of_each)[0])
 
 
 def test_several_graphs_at_once_do_not_share_buffers():

@@ -98,6 +98,7 @@ class Workspaces:
     def __init__(self):
         self.free: dict[Any, list[Workspace]] = {}
         self.weights: Weights | None = None
+        self.where: tuple[Any, ...] = ()  # the vector they are views into
         self.passed_on: Workspace | None = None  # from a forward to the set-up of its backward
 
     def take(self, rows: torch.Size, plan: "Plan", like: Tensor) -> Workspace:
@@ -109,11 +110,10 @@ class Workspaces:
 
     def views(self, vector: Tensor, plan: "Plan") -> Weights:
         """The views into `vector`, made once for as long as it stays where it is."""
-        held = self.weights
-        where = vector.data_ptr(), vector.dtype, vector.shape[:-1]
-        if held is None or (held.input.data_ptr(), held.input.dtype, held.input.shape[:-2]) != where:
-            held = self.weights = Weights.of(vector.detach(), *plan.size)
-        return held
+        where = vector.data_ptr(), vector.dtype, vector.shape, vector.stride()
+        if where != self.where:
+            self.weights, self.where = Weights.of(vector.detach(), *plan.size), where
+        return self.weights
 
     def __reduce__(self) -> tuple[type, tuple]:
         return Workspaces, ()  # a copy, or another process, starts with none

@@ -83,11 +83,11 @@ def compare_epochs(config: Config, part: str, epochs: int, repeats: int) -> Row:
     return Row(name, "literal", list(fast), list(slow), {"times_faster": sum(slow) / sum(fast)})
 
 
-def built(config: Config) -> tuple[Method, dict[str, Vectors]]:
+def built(config: Config, seed: int = SEED) -> tuple[Method, dict[str, Vectors]]:
     pieces = assemble(config)
     loaded = pieces.dataset.load(config.paths.cache)
-    rows = pieces.split(loaded.instances.targets, loaded.official, SEED)
-    torch.manual_seed(SEED)
+    rows = pieces.split(loaded.instances.targets, loaded.official, seed)
+    torch.manual_seed(seed)
     method = pieces.method(describe(loaded.instances, labelled_rows(pieces.split, rows), pieces.dataset))
     return method, {part: Vectors.from_instances(loaded.instances, own) for part, own in rows.items()}
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from mlbench.bench.chain import chain
 from mlbench.bench.load import load
+from mlbench.bench.many import many
 from mlbench.bench.metrics import metrics
+from mlbench.bench.page import page
 from mlbench.bench.start import start
 from mlbench.bench.step import step
 from mlbench.bench.timing import Row
@@ -18,7 +20,7 @@ from mlbench.results.record import machine, revision, versions, write_json
 
 Suite = Callable[..., Iterator[Row]]
 
-SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (step, chain, metrics, load, start)}
+SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (step, chain, many, metrics, load, start)}
 COLUMNS = ("", "beside", "ours", "other", "ratio", "least", "largest")
 
 
@@ -43,6 +45,10 @@ def run(arguments: list[str]) -> None:
             raise UserError(f"{argument}: write key=value; --help lists the keys")
         given[key] = value
     outputs = Path(given.pop("paths.outputs", "outputs"))
+    shown_on = given.pop("page", None)
+    if shown_on and not given:  # of what was measured before
+        write_page(Path(shown_on), outputs)
+        return
     name = given.pop("suite", "all")
     if name != "all" and name not in SUITES:
         raise UserError(f"suite={name}: choose {', '.join(SUITES)} or all{did_you_mean(name, SUITES)}")
@@ -50,15 +56,25 @@ def run(arguments: list[str]) -> None:
     known = {key: option for suite in chosen for key, option in inspect.signature(suite).parameters.items()}
     for key in given:
         if key not in known:
-            valid = ["suite", "paths.outputs", *known]
+            valid = ["suite", "page", "paths.outputs", *known]
             raise UserError(f"{key}: no such key; there are {', '.join(valid)}{did_you_mean(key, valid)}")
     settings = {key: typed(key, value, known[key].default) for key, value in given.items()}
     for suite in chosen:
         report(suite, settings, outputs / "bench" / f"{suite.__name__}.json")
+    if shown_on:
+        write_page(Path(shown_on), outputs)
+
+
+def write_page(path: Path, outputs: Path) -> None:
+    path.write_text(page(outputs / "bench", {name: inspect.getdoc(suite) for name, suite in SUITES.items()}))
+    print(path)
 
 
 def usage() -> str:
     lines = ["python scripts/bench.py suite=NAME|all key=value ...   writes outputs/bench/NAME.json"]
+    lines += [
+        "page=docs/performance.md   writes what was last measured as a page, after measuring if asked to"
+    ]
     for name, suite in SUITES.items():
         defaults = [
             f"{key}={shown(option.default)}" for key, option in inspect.signature(suite).parameters.items()

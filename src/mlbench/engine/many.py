@@ -10,7 +10,8 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from mlbench.engine.callbacks import catch_signals, read, restore_signals, write
 from mlbench.engine.fit import Job, fit
 from mlbench.engine.lit import STEPS
 from mlbench.engine.score import device_of
-from mlbench.engine.stack import CannotStack, Stack
+from mlbench.engine.stack import BrokenAlone, CannotStack, Stack
 from mlbench.engine.train import Result, Running
 from mlbench.methods.base import Method
 
@@ -33,6 +34,8 @@ from mlbench.methods.base import Method
 ELEMENTWISE = {
     f"torch.optim.{name}" for name in ("Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "Adamax", "NAdam")
 }
+
+PROGRESS = ("epoch", "step", "total", "history", "broken")  # of a stack, as its checkpoint keeps it
 
 
 def together(runs: Sequence[Running[Result]]) -> list[Result | Exception]:
@@ -67,19 +70,38 @@ def fit_together(jobs: Sequence[Job]) -> None:
     """Trains the jobs that can be stacked; the others, and those that break, are left for `fit`."""
     by_path = {job.path: job for job in jobs}  # a shared stage is asked for by several runs
     alike: dict[str, list[Job]] = {}
+    alone: list[str] = []
     for path in sorted(by_path):
         job = by_path[path]
-        if not job.done.exists() and (kind := kind_of(job)):
-            alike.setdefault(kind, []).append(job)
+        if job.stage.solve:
+            continue
+        if reason := why_alone(job):
+            alone += [] if job.done.exists() else [f"{job.label} is trained one by one: {reason}"]
+        else:
+            alike.setdefault(kind_of(job), []).append(job)
+    for line, times in Counter(alone).items():
+        if times > 1:
+            print(f"mlbench: {line}", file=sys.stderr)
     for group in alike.values():
         with ExitStack() as held:
             free = [job for job in group if _acquired(held, job)]
-            free = [job for job in free if not job.done.exists()]
-            if len(free) > 1:
+            missing = [job for job in free if not job.done.exists()]
+            if missing and checkpoint_of(free).exists():
+                missing = free  # a process that ended while it wrote what they leave
+            if len(missing) > 1:
                 try:
-                    _train(free)
-                except CannotStack as error:
-                    print(f"mlbench: {free[0].label} is trained one by one: {error}", file=sys.stderr)
+                    _train(missing)
+                except BrokenAlone:
+                    pass
+                except Exception as error:  # whatever it is: alone it works, or says what is wrong
+                    print(f"mlbench: {missing[0].label} is trained one by one: {error}", file=sys.stderr)
+
+
+def checkpoint_of(jobs: Sequence[Job]) -> Path:
+    """Of these together and no others."""
+    paths = sorted(job.path for job in jobs)
+    digest = hashlib.sha256(json.dumps([str(path) for path in paths]).encode()).hexdigest()[:16]
+    return paths[0].with_name(f"{paths[0].name}-together-{digest}.ckpt")
 
 
 def _acquired(held: ExitStack, job: Job) -> bool:
@@ -90,23 +112,27 @@ def _acquired(held: ExitStack, job: Job) -> bool:
     return True
 
 
-def kind_of(job: Job) -> str | None:
-    """Equal for jobs that may be stacked; None for one that never can."""
+def why_alone(job: Job) -> str | None:
+    """What speaks against stacking a job, whatever the others are."""
+    train, optimizer, kind = job.train, job.plan.optimizer["_target_"], type(job.stage.module)
+    parts = [*job.stage.module.modules()]
+    reasons = {
+        f"train.devices={train.devices}": train.devices > 1,
+        f"train.accumulate={train.accumulate}": train.accumulate > 1,
+        f"train.gradient_clip={train.gradient_clip}": train.gradient_clip,
+        f"train.precision={train.precision}": train.precision != "32-true",
+        f"{optimizer} mixes the entries of a parameter": optimizer not in ELEMENTWISE,
+        "it has an after_step": getattr(kind, "after_step", Method.after_step) is not Method.after_step,
+        "it has batch norm": any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in parts),
+        "it has dropout": any(isinstance(part, nn.modules.dropout._DropoutNd) and part.p for part in parts),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def kind_of(job: Job) -> str:
+    """Equal for jobs that may be stacked."""
     stage, plan, train = job.stage, job.plan, job.train
     module = stage.module
-    alone = (
-        stage.solve
-        or train.devices > 1
-        or train.accumulate > 1
-        or train.gradient_clip
-        or train.precision != "32-true"
-        or plan.optimizer["_target_"] not in ELEMENTWISE
-        or getattr(type(module), "after_step", Method.after_step) is not Method.after_step
-        or any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
-        or any(getattr(part, "p", 0) for part in module.modules() if "Dropout" in type(part).__name__)
-    )
-    if alone:
-        return None
     state = {name: [*tensor.shape] for name, tensor in module.state_dict().items()}
     features = stage.data.features
     described = {
@@ -129,17 +155,10 @@ def _number(value: Any) -> bool:
 
 def _train(jobs: list[Job]) -> None:
     """One stack, from the first epoch or from its checkpoint to the last."""
-    jobs = sorted(jobs, key=lambda job: (_optimizer(job), str(job.path)))
     groups: dict[str, list[Job]] = {}
-    for job in jobs:
+    for job in sorted(jobs, key=lambda job: (_optimizer(job), str(job.path))):
         groups.setdefault(_optimizer(job), []).append(job)
-    device = device_of(jobs[0].train)
-    for job in jobs:
-        job.stage.module.to(device).train()
-        for watch in job.looks:
-            watch.data = watch.data.to(device)
-    stack = Stack([[job.stage.module for job in group] for group in groups.values()])
-    Fit(jobs, stack, [group[0] for group in groups.values()], device).run()
+    Fit([*groups.values()], device_of(jobs[0].train)).run()
 
 
 def _optimizer(job: Job) -> str:
@@ -149,48 +168,51 @@ def _optimizer(job: Job) -> str:
 class Fit:
     """The loop over epochs and batches of a stack, and what it saves."""
 
-    def __init__(self, jobs: list[Job], stack: Stack, leaders: list[Job], device: torch.device):
-        self.jobs, self.stack, self.device = jobs, stack, device
-        self.plan = jobs[0].plan
-        self.count = len(jobs[0].stage.data)
-        self.data = Vectors.concatenated([job.stage.data for job in jobs]).to(device)
-        groups = [
-            {"params": list(leaf.values())} | options(job.plan.optimizer)
-            for leaf, job in zip(stack.leaves, leaders)
+    def __init__(self, groups: list[list[Job]], device: torch.device):
+        """`groups`: jobs with the same optimiser, its numbers included."""
+        self.jobs = [job for group in groups for job in group]
+        self.group_of = [number for number, group in enumerate(groups) for _ in group]
+        self.stack = Stack([[job.stage.module for job in group] for group in groups], device)
+        self.device = device
+        self.plan = self.jobs[0].plan
+        self.count = len(self.jobs[0].stage.data)
+        self.data = Vectors.concatenated([job.stage.data for job in self.jobs]).to(device)
+        for job in self.jobs:
+            for watch in job.looks:
+                watch.data = watch.data.to(device)
+        parameters = [
+            {"params": [*leaves.values()]} | options(group[0].plan.optimizer)
+            for leaves, group in zip(self.stack.leaves, groups)
         ]
-        self.group_of = [[_optimizer(leader) for leader in leaders].index(_optimizer(job)) for job in jobs]
-        self.optimizer = target(self.plan.optimizer)(groups, **options(self.plan.optimizer))
+        self.optimizer = target(self.plan.optimizer)(parameters, **options(self.plan.optimizer))
         schedule = target(self.plan.scheduler)
         self.scheduler = schedule(self.optimizer, **options(self.plan.scheduler)) if schedule else None
-        self.epoch, self.seconds = 0, 0.0
-        self.history: list[list[dict[str, float]]] = [[] for _ in jobs]
+        self.epoch = self.step = 0  # finished epochs; steps of the one at hand
+        self.total = torch.zeros(len(self.jobs), dtype=torch.float64, device=device)  # of its losses
+        self.history: list[list[dict[str, float]]] = [[] for _ in self.jobs]
+        self.broken = [False] * len(self.jobs)  # whose loss, or what it is watched by, gave out
+        self.started = self.saved = time.monotonic()
+        self.checkpoint = checkpoint_of(self.jobs)
         self.asked_to_stop = False
-        names = sorted(str(job.path) for job in jobs)
-        digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:16]
-        self.checkpoint = Path(jobs[0].path).with_name(f"{jobs[0].path.name}-together-{digest}.ckpt")
 
     def run(self) -> None:
         if self.plan.train.threads:
             torch.set_num_threads(self.plan.train.threads)
         handlers = catch_signals(self._stop)
         try:
+            batches = self._batches(0)
+            self.stack.choose([self._batch(rows) for rows in dict.fromkeys((batches[0], batches[-1]))])
             self._restore()
-            self.stack.choose(self._batch(next(self._batches(0))))
-            started = saved = time.monotonic()
-            before = self.seconds
-            while self.epoch < self.plan.epochs:
+            while self.epoch < self.plan.epochs and not all(self.broken):
                 self._train_epoch()
-                self.seconds = before + time.monotonic() - started
-                if self.asked_to_stop or time.monotonic() - saved > self.plan.train.checkpoint_seconds:
-                    self._save()
-                    saved = time.monotonic()
-                if self.asked_to_stop:
-                    raise KeyboardInterrupt
+            self._save()  # what is written next is all or nothing
             self._finish()
         finally:
             restore_signals(handlers)
+            if self.asked_to_stop:
+                raise KeyboardInterrupt
 
-    def _batches(self, epoch: int) -> Iterable[Tensor]:
+    def _batches(self, epoch: int) -> tuple[Tensor, ...]:
         """Row numbers in the data of all, (R, B) each: every replica in an order of its own."""
         plan = self.plan
         rows = torch.stack(
@@ -203,38 +225,42 @@ class Fit:
         number = round_down(self.count / plan.batch_size)
         if not number:
             raise CannotStack("train.drop_last=true leaves no batch")
-        return iter(rows.split(plan.batch_size, dim=1)[:number])
+        return rows.split(plan.batch_size, dim=1)[:number]
 
     def _batch(self, rows: Tensor) -> Batch:
         return Batch(*[part.unflatten(0, rows.shape) for part in self.data.batch(rows.flatten())])
 
     def _train_epoch(self) -> None:
-        total, steps = torch.zeros(len(self.jobs), dtype=torch.float64, device=self.device), 0
+        """The epoch, or the rest of it, a chunk at a time: between two it may be saved, and stopped."""
+        batches = self._batches(self.epoch)
         ones = torch.ones(len(self.jobs), device=self.device)
-        losses = []
-        for rows in self._batches(self.epoch):
-            loss = self.stack.losses(self._batch(rows))
-            loss.backward(ones)  # replicas share nothing: the gradient of the sum is each one's own
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            losses.append(loss.detach())
-            if len(losses) == STEPS:
-                total += torch.stack(losses).sum(0, dtype=torch.float64)
-                steps, losses = steps + STEPS, []
-        if losses:
-            total += torch.stack(losses).sum(0, dtype=torch.float64)
-        self.epoch += 1
-        self._note((total / (steps + len(losses))).tolist())
+        while self.step < len(batches):
+            losses = []
+            for rows in batches[self.step : self.step + STEPS]:
+                loss = self.stack.losses(self._batch(rows))
+                loss.backward(ones)  # replicas share nothing: the gradient of the sum is each one's own
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+                losses.append(loss.detach())
+            self.total += torch.stack(losses).sum(0, dtype=torch.float64)
+            self.step += len(losses)
+            if self.asked_to_stop or time.monotonic() - self.saved > self.plan.train.checkpoint_seconds:
+                self._save()
+            if self.asked_to_stop:
+                raise KeyboardInterrupt
+        means = (self.total / self.step).tolist()
+        self.epoch, self.step = self.epoch + 1, 0
+        self.total.zero_()
+        self._note(means)
 
     def _note(self, means: list[float]) -> None:
         """The epoch's row of each replica's history, as the LightningModule writes it."""
         rows = [{"epoch": self.epoch, "loss": mean} for mean in means]
-        every, last = self.jobs[0].selection.every, self.epoch == self.plan.epochs
-        if self.jobs[0].looks and (self.epoch % every == 0 or last):
-            self.stack.hand_back()
-            for row, job in zip(rows, self.jobs):
-                for watch in job.looks:
-                    row[f"{watch.part}_{watch.metric}"] = watch.look(job.stage.module, self.epoch)
+        self.broken = [broken or not math.isfinite(mean) for broken, mean in zip(self.broken, means)]
+        if self.jobs[0].looks and (
+            self.epoch % self.jobs[0].selection.every == 0 or self.epoch == self.plan.epochs
+        ):
+            self._look(rows)
         if self.scheduler:
             rates = self.scheduler.get_last_lr()
             rows = [row | {"learning_rate": rates[group]} for row, group in zip(rows, self.group_of)]
@@ -242,32 +268,37 @@ class Fit:
         for own, row in zip(self.history, rows):
             own.append(row)
 
-    def _finish(self) -> None:
-        """Each replica's result, but of one whose loss broke: alone it breaks again, and says where."""
+    def _look(self, rows: list[dict[str, float]]) -> None:
         self.stack.hand_back()
-        share = self.seconds / len(self.jobs)
-        for job, history in zip(self.jobs, self.history):
-            if all(math.isfinite(row["loss"]) for row in history):
+        for number, (row, job, module) in enumerate(zip(rows, self.jobs, self.stack.modules)):
+            for watch in job.looks:
+                if not self.broken[number]:
+                    try:
+                        row[f"{watch.part}_{watch.metric}"] = watch.look(module, self.epoch)
+                    except Exception:  # alone it happens again, and is said
+                        self.broken[number] = True
+
+    def _finish(self) -> None:
+        """Each replica's result, but of one that broke: alone it breaks again, and says where."""
+        self.stack.hand_back()
+        for job, module, history, broken in zip(self.jobs, self.stack.modules, self.history, self.broken):
+            if not broken and not job.done.exists():
                 kept = {watch.rule: watch.kept for watch in job.looks}
-                result = {"last": job.stage.module.state_dict(), "kept": kept, "history": history}
-                write(job.done, result | {"seconds": share})
+                result = {"last": module.state_dict(), "kept": kept, "history": history}
+                write(job.done, result | {"seconds": (time.monotonic() - self.started) / len(self.jobs)})
+                job.done.with_suffix(".ckpt").unlink(missing_ok=True)  # it was begun alone
         self.checkpoint.unlink(missing_ok=True)
 
     def _save(self) -> None:
-        write(
-            self.checkpoint,
-            {
-                "leaves": [
-                    {name: leaf.detach() for name, leaf in each.items()} for each in self.stack.leaves
-                ],
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict() if self.scheduler else None,
-                "epoch": self.epoch,
-                "seconds": self.seconds,
-                "history": self.history,
-                "kept": [{watch.rule: watch.kept for watch in job.looks} for job in self.jobs],
-            },
-        )
+        state = {
+            "leaves": [{name: leaf.detach() for name, leaf in each.items()} for each in self.stack.leaves],
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+            "kept": [{watch.rule: watch.kept for watch in job.looks} for job in self.jobs],
+            "seconds": time.monotonic() - self.started,
+        }
+        write(self.checkpoint, state | {name: getattr(self, name) for name in PROGRESS})
+        self.saved = time.monotonic()
 
     @torch.no_grad()
     def _restore(self) -> None:
@@ -283,7 +314,10 @@ class Fit:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler:
             self.scheduler.load_state_dict(state["scheduler"])
-        self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
+        for name in PROGRESS:
+            setattr(self, name, state[name])
+        self.total = self.total.to(self.device)
+        self.started -= state["seconds"]
         for job, kept in zip(self.jobs, state["kept"]):
             for watch in job.looks:
                 watch.kept = kept[watch.rule]

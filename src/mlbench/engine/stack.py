@@ -1,13 +1,15 @@
 """Modules that differ in nothing but numbers, as one: their parameters side by side, a loss for each.
 
-`losses` goes one of two ways. A module whose operations take a first dimension more (a chain) is called with
-stacked parameters and rows as it is; any other goes through `torch.func.vmap`. Which of them gives every
-replica the very loss it has alone is found out on a batch, not assumed.
+`losses` goes one of two ways: through `torch.func.vmap`, or, where the module's operations take a first
+dimension more (a chain), by calling it as it is with stacked parameters and rows, which costs less. Whether
+every replica gets the very loss and gradient it has alone is found out on batches, not assumed.
 """
 
+import copy
 import functools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -17,10 +19,15 @@ from torch.func import functional_call, vmap
 from mlbench.data.vectors import Batch
 
 Hyper = dict[tuple[str, str, str], Tensor]  # (module, attribute, keyword of a partial or "") -> (R,)
+Gradients = dict[str, Tensor | None]  # parameter -> (R, ...); None where it has none
 
 
 class CannotStack(Exception):
     """Why modules must be trained one by one."""
+
+
+class BrokenAlone(Exception):
+    """A loss that cannot be had for one either: whoever trains it alone will say so."""
 
 
 class LossOf(nn.Module):
@@ -35,18 +42,20 @@ class LossOf(nn.Module):
 
 
 class Stack:
-    """`groups` are runs of replicas that stand together, each a list of modules: one optimiser group each."""
+    """`groups` are runs of replicas that stand together, each a list of modules: one optimiser group each.
 
-    def __init__(self, groups: Sequence[Sequence[nn.Module]]):
-        self.modules = [module for group in groups for module in group]
+    Works on copies, `modules`: those it was given stay as they are.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[nn.Module]], device: torch.device | str = "cpu"):
+        given = [module for group in groups for module in group]
+        self.modules = [copy.deepcopy(module).to(device).train() for module in given]
         first = self.modules[0]
         trained = [name for name, parameter in first.named_parameters() if parameter.requires_grad]
         states = [dict(module.named_parameters()) | dict(module.named_buffers()) for module in self.modules]
         shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
         if any(shape != shapes[0] for shape in shapes):
             raise CannotStack("their parameters differ in shape")
-        if any(type(module) is not type(first) for module in self.modules):
-            raise CannotStack("they are of different classes")
         self.leaves = []  # of each group: name -> its stacked parameter
         start = 0
         for group in groups:
@@ -54,32 +63,76 @@ class Stack:
             self.leaves.append({name: stacked(own, name).requires_grad_() for name in trained})
             start += len(group)
         self.fixed = {name: stacked(states, name) for name in states[0] if name not in trained}
-        self.hyper = differing(self.modules)
+        self.hyper = differing(self.modules, device)
         self.template = LossOf(first)
         self.losses = self._by_vmap  # until `choose` finds a better way
 
     @property
     def parameters(self) -> dict[str, Tensor]:
         """Every tensor of all replicas, (R, ...), by the name it has in one."""
-        if len(self.leaves) == 1:
-            return self.leaves[0] | self.fixed
-        return {name: torch.cat([leaf[name] for leaf in self.leaves]) for name in self.leaves[0]} | self.fixed
+        return self._trained | self.fixed
 
-    def choose(self, batch: Batch) -> None:
-        """The way that gives each replica what it gets alone on this batch, (R, B, ...) each."""
-        own = [Batch(*parts) for parts in zip(*batch)]
-        expected = torch.stack([module.loss(rows).detach() for module, rows in zip(self.modules, own)])
-        reasons = []
-        for way in (self._directly, self._by_vmap):
+    @property
+    def _trained(self) -> dict[str, Tensor]:
+        if len(self.leaves) == 1:
+            return self.leaves[0]
+        return {name: torch.cat([leaf[name] for leaf in self.leaves]) for name in self.leaves[0]}
+
+    def choose(self, batches: Sequence[Batch]) -> None:
+        """The better way of those that give each replica what it has alone on these, (R, B, ...) each.
+
+        What `vmap` refuses, such as random numbers or a branch on a value, goes no other way either: there
+        all would take the branch of one.
+        """
+        before = state_of(self.modules[0])
+        try:
+            expected = [self._alone(batch) for batch in batches]
+            if state_of(self.modules[0]) != before:
+                raise CannotStack("its loss changes what it holds")
+            self._check(self._by_vmap, batches, expected)
+        except (BrokenAlone, CannotStack):
+            raise
+        except Exception as error:  # whatever a method makes of one dimension more
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise CannotStack(f"its loss cannot be had for several at once ({reason})") from error
+        self.losses = self._by_vmap
+        with suppress(Exception):
+            self._check(self._directly, batches, expected)
+            self.losses = self._directly
+
+    def _alone(self, batch: Batch) -> tuple[Tensor, Gradients]:
+        losses, gradients = [], {name: [] for name in self.leaves[0]}
+        for module, *parts in zip(self.modules, *batch):
             try:
-                found = way(batch).detach()
-                torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
-            except Exception as error:  # whatever a method makes of one dimension more
-                reasons.append(str(error).strip().partition("\n")[0])
-            else:
-                self.losses = way
-                return
-        raise CannotStack(f"its loss cannot be had for several at once ({reasons[-1]})")
+                loss = module.loss(Batch(*parts))
+            except Exception as error:
+                raise BrokenAlone from error
+            own = dict(module.named_parameters())
+            losses.append(loss.detach())
+            for name, gradient in gradients_of(loss, {name: own[name] for name in gradients}).items():
+                gradients[name].append(gradient)
+        return torch.stack(losses), {name: one_of(parts, torch.stack) for name, parts in gradients.items()}
+
+    def _check(
+        self,
+        way: Callable[[Batch], Tensor],
+        batches: Sequence[Batch],
+        expected: Sequence[tuple[Tensor, Gradients]],
+    ) -> None:
+        for batch, (losses, gradients) in zip(batches, expected):
+            found = way(batch)
+            torch.testing.assert_close(found.detach(), losses, rtol=1e-4, atol=1e-6, equal_nan=True)
+            leaves = {
+                (name, group): leaf for group, own in enumerate(self.leaves) for name, leaf in own.items()
+            }
+            own = gradients_of(found.sum(), leaves)
+            for name, gradient in gradients.items():
+                together = one_of([own[name, group] for group in range(len(self.leaves))], torch.cat)
+                if gradient is None or together is None:
+                    assert gradient is together, f"{name} has a gradient only alone, or only together"
+                else:
+                    close = 1e-2 * gradient.nan_to_num(0, 0, 0).abs().max().item()
+                    torch.testing.assert_close(together, gradient, rtol=1e-2, atol=close, equal_nan=True)
 
     def _directly(self, batch: Batch) -> Tensor:
         with replaced(self.template.module, self.hyper):
@@ -97,41 +150,76 @@ class Stack:
 
     @torch.no_grad()
     def hand_back(self) -> None:
-        """What was learned goes back into the modules."""
-        for name, together in self.parameters.items():
+        """What was learned goes into `modules`."""
+        for name, together in self._trained.items():
             for module, own in zip(self.modules, together):
-                module.get_parameter(name).copy_(own) if name in self.leaves[0] else None
+                module.get_parameter(name).copy_(own)
 
 
 def stacked(states: Sequence[dict[str, Tensor]], name: str) -> Tensor:
     return torch.stack([state[name].detach() for state in states])
 
 
-def differing(modules: Sequence[nn.Module]) -> Hyper:
+def gradients_of(loss: Tensor, parameters: dict[Any, Tensor]) -> dict[Any, Tensor | None]:
+    found = torch.autograd.grad(loss, [*parameters.values()], allow_unused=True)
+    return dict(zip(parameters, found))
+
+
+def one_of(parts: list[Tensor | None], join: Callable) -> Tensor | None:
+    """A parameter without a gradient is left alone by the optimiser, which none can be for some replicas."""
+    if any((part is None) != (parts[0] is None) for part in parts):
+        raise CannotStack("a parameter has a gradient in some of them only")
+    return None if parts[0] is None else join(parts)
+
+
+def state_of(module: nn.Module) -> dict[tuple[str, str], Any]:
+    """What a loss that keeps a memory would leave a trace in."""
+    tensors = dict(module.named_parameters()) | dict(module.named_buffers())
+    held = {("", name): (id(tensor), tensor._version) for name, tensor in tensors.items()}
+    for path, part in module.named_modules():
+        for attribute, value in vars(part).items():
+            size = len(value) if isinstance(value, list | dict | set | deque) else None
+            held[path, attribute] = repr(value) if plain(value) else (id(value), size)
+    return held
+
+
+def plain(value: Any) -> bool:
+    """Whether it is a number or a word, or a list of them."""
+    if isinstance(value, list | tuple):
+        return all(map(plain, value))
+    return value is None or isinstance(value, int | float | str)
+
+
+def differing(modules: Sequence[nn.Module], device: torch.device | str = "cpu") -> Hyper:
     """Numbers that the modules hold, in attributes or in the keywords of a partial, and not all alike.
 
-    Anything else that differs is left as the first module has it: if that matters, `choose` finds out.
+    Words and lists may not differ. Anything else that does is left as the first module has it: if that
+    matters, `choose` finds out.
     """
     found: Hyper = {}
+
+    def note(where: tuple[str, str, str], values: Sequence[Any]) -> None:
+        if not all(map(plain, values)) or all(repr(value) == repr(values[0]) for value in values):
+            return
+        if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            raise CannotStack(f"they differ in {where[2] or where[1]}")
+        found[where] = torch.tensor([float(value) for value in values], device=device)
+
     submodules = [dict(module.named_modules()) for module in modules]
     for path, first in submodules[0].items():
         others = [own.get(path) for own in submodules]
+        if any(type(other) is not type(first) for other in others):
+            raise CannotStack("they are of different classes")
         for attribute, value in vars(first).items():
             values = [getattr(other, attribute, None) for other in others]
-            if isinstance(value, functools.partial):
-                if not all(isinstance(each, functools.partial) for each in values):
-                    raise CannotStack(f"{attribute} is of different kinds")
-                for keyword in value.keywords:
-                    _note(found, (path, attribute, keyword), [each.keywords.get(keyword) for each in values])
-            elif not attribute.startswith("_"):
-                _note(found, (path, attribute, ""), values)
+            if not isinstance(value, functools.partial):
+                note((path, attribute, ""), values)
+                continue
+            if any(getattr(each, "func", None) is not value.func for each in values):
+                raise CannotStack(f"they differ in {attribute}")
+            for keyword in sorted({keyword for each in values for keyword in each.keywords}):
+                note((path, attribute, keyword), [each.keywords.get(keyword) for each in values])
     return found
-
-
-def _note(found: Hyper, where: tuple[str, str, str], values: Sequence[Any]) -> None:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    if numbers and any(value != values[0] for value in values):
-        found[where] = torch.tensor([float(value) for value in values])
 
 
 @contextmanager

@@ -99,7 +99,6 @@ def table(
             print(write_counted(short(name), spec, folder, cache))
         return 0
     from mlbench.tables import plan, progress  # imports torch
-    from mlbench.tables.execute import run_missing
     from mlbench.tables.render.write import write
     from mlbench.tables.table import fill
 
@@ -109,8 +108,11 @@ def table(
         print("\n".join(progress.described([case for case in cases if chosen(case)])))
         return 0
     gc.freeze()  # what was imported stays; statsmodels collects garbage at every call
-    if given["render"] == "false":
-        run_missing(plan.runs_of([case for case in cases if chosen(case)]), launcher)
+    missing = [run for run in plan.runs_of([c for c in cases if chosen(c)]) if run.state != "finished"]
+    if missing and given["render"] == "false":
+        from mlbench.tables.execute import run_missing  # imports Lightning
+
+        run_missing(missing, launcher)
     print(write(fill(short(name), spec, cases), folder, outputs))
     failed = [run for run in plan.runs_of(cases) if run.state == "failed"]
     for run in failed:

@@ -27,18 +27,15 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def run_missing(runs: Sequence[Run], launcher: list[str]) -> None:
-    """Every run that has no record yet; one that fails leaves word in its folder, and the rest goes on.
+    """Runs without a record yet, all of them; one that fails leaves word in its folder, and the rest goes on.
 
     `launcher` are overrides of Hydra's, `hydra/launcher=joblib`; none: in this process, one after the other.
     """
-    todo = [run for run in runs if run.state != "finished"]
-    if not todo:
-        return
-    with watched(todo):
+    with watched(runs):
         if launcher:
-            _launch(todo, launcher)
+            _launch(runs, launcher)
         else:
-            _in_turn(list(todo))
+            _in_turn(list(runs))
 
 
 def _in_turn(todo: list[Run]) -> None:
@@ -82,7 +79,7 @@ def _together(runs: list[Run]) -> list[Run]:
     return [run for run, error in zip(runs, ended) if isinstance(error, store.Busy)]
 
 
-def _launch(todo: list[Run], launcher: list[str]) -> None:
+def _launch(todo: Sequence[Run], launcher: list[str]) -> None:
     """Through one of Hydra's launchers, as `run.py -m` would."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):

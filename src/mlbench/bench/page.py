@@ -1,0 +1,58 @@
+"""docs/performance.md: what the benchmarks last measured, from the JSON they left."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mlbench.errors import UserError
+
+
+def page(folder: Path, suites: dict[str, str]) -> str:
+    """One section a suite that was run; `suites` are their names and what they do."""
+    found = {name: folder / f"{name}.json" for name in suites if (folder / f"{name}.json").is_file()}
+    if not found:
+        raise UserError(f"{folder} has no results; python scripts/bench.py suite=all makes them")
+    lines = [
+        "# How fast",
+        "",
+        "Made by `python scripts/bench.py page=docs/performance.md` from the last run of",
+    ]
+    lines += [
+        "each suite. A ratio is ours over the other, repeat by repeat, both taken in turn: below 1 ours is"
+    ]
+    lines += ["faster.", ""]
+    for name, path in found.items():
+        lines += [*_section(json.loads(path.read_text()), suites[name]), ""]
+    if missing := [name for name in suites if name not in found]:
+        lines += [f"Not run: {', '.join(missing)}.", ""]
+    return "\n".join(lines)
+
+
+def _section(content: dict[str, Any], about: str) -> Iterator[str]:
+    machine, versions = content["machine"], content["versions"]
+    settings = " ".join(f"{key}={_shown(value)}" for key, value in content["settings"].items())
+    yield f"## {content['suite']}"
+    yield ""
+    yield about.partition("\n")[0]
+    yield ""
+    yield f"`python scripts/bench.py suite={content['suite']} {settings}`".replace(" `", "`")
+    yield (
+        f"on {content['when'][:10]}: {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['threads']} thread(s), {machine['gpu'] or 'no GPU'}; mlbench {versions['mlbench']} "
+        f"({(content['revision'] or 'no checkout')[:12]}), torch {versions['torch']}."
+    )
+    yield ""
+    yield "| | beside | ours, s | other, s | ratio | least to largest | |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for row in content["rows"]:
+        ours, other, ratio = (row[key] for key in ("ours", "other", "ratio"))
+        notes = ", ".join(f"{key.replace('_', ' ')} {_shown(value)}" for key, value in row["notes"].items())
+        numbers = f"{ours['median']:.3f} | {other['median']:.3f} | {ratio['median']:.2f}"
+        yield f"| {row['name']} | {row['against']} | {numbers} | {ratio['min']:.2f} to {ratio['max']:.2f} | {notes} |"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

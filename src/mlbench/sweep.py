@@ -1,0 +1,63 @@
+"""The jobs of a sweep in this process: those that differ in seed and numbers only are trained as one.
+
+Hydra hands over one job at a time. What the whole sweep will be is worked out when it starts, so that the
+first job of a group can take the others along; they then find their records.
+"""
+
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from mlbench import experiment
+from mlbench.compose import configure
+from mlbench.config import Config, but_for_numbers
+from mlbench.engine.many import together
+from mlbench.errors import UserError
+from mlbench.results.record import Record
+from mlbench.results.store import Busy
+
+REPLICAS = 32  # trained at once: more of them make a step longer, not cheaper
+
+groups: dict[str, list[Config]] = {}  # what is still ahead, by what its members have in common
+ended: dict[str, tuple[Record, Path] | Exception] = {}  # of runs that were taken along
+
+
+def foresee(overrides: list[str], asked: list[str]) -> None:
+    """Composes every job of the sweep, those that differ in seed only at once."""
+    groups.clear(), ended.clear()
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    search_path = [word for word in asked if word.startswith("hydra.searchpath=")]
+    composed: dict[tuple[str, ...], Config | None] = {}
+    for job in BasicSweeper.split_arguments(parsed, None)[0]:
+        rest = tuple(word for word in job if not word.startswith("seed="))
+        seeds = [word.removeprefix("seed=") for word in job if word.startswith("seed=")]
+        try:
+            if rest not in composed:
+                composed[rest] = configure([*rest, *search_path])
+            config = composed[rest]
+            if config and seeds:
+                config = config.model_copy(update={"seed": int(seeds[-1])})
+        except (UserError, ValueError):  # the job itself says what is wrong
+            composed[rest] = config = None
+        if config:
+            groups.setdefault(but_for_numbers(config), []).append(config)
+
+
+def run(config: Config) -> tuple[Record, Path]:
+    """The run, and with it those that can be trained as one with it."""
+    name = config.model_dump_json()
+    if name not in ended:
+        group = groups.get(but_for_numbers(config), []) if config.engine == "auto" else []
+        ahead = [other for other in group if other != config and other.model_dump_json() not in ended]
+        if not ahead:
+            return experiment.run(config)
+        taken = [config, *ahead[: REPLICAS - 1]]
+        results = together([experiment.running(each, wait=each is config) for each in taken])
+        ended.update((each.model_dump_json(), result) for each, result in zip(taken, results))
+    result = ended.pop(name)
+    if isinstance(result, Busy):
+        return experiment.run(config)
+    if isinstance(result, Exception):
+        raise result
+    return result
