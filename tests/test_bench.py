@@ -10,7 +10,7 @@ from mlbench.bench import command as bench
 TINY = {
     "step": ["repeats=2", "epochs=1"],
     "chain": ["repeats=1", "epochs=1"],
-    "many": ["repeats=1", "epochs=1"],
+    "many": ["repeats=1", "epochs=1", "chains=2", "others=2"],
     "metrics": ["repeats=3", "instances=150", "labels=4"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
     "start": ["repeats=1", "commands=import,help"],

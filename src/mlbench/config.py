@@ -48,7 +48,7 @@ class Train(Strict):
     accelerator: Literal["cpu", "gpu", "auto"]
     devices: int = Field(ge=1)
     strategy: Literal["auto", "ddp_spawn", "ddp_spawn_find_unused_parameters_true"]
-    threads: int | None = Field(ge=1)
+    threads: Annotated[int, Field(ge=1)] | Literal["auto"] | None
     checkpoint_seconds: float = Field(ge=0)
     progress: bool
 
@@ -221,7 +221,7 @@ def _sentence(error: dict, model: type[BaseModel], path: str) -> str:
 def _shown_key(key: str, model: type[BaseModel]) -> str:
     """`key` without the names that pydantic adds for the members of a union."""
     parts = key.split(".")
-    while len(parts) > 1 and parts[-1] in {"int", "float", "str", "bool", "none"}:
+    while len(parts) > 1 and parts[-1] in {"int", "float", "str", "bool", "none", "constrained-int"}:
         parts.pop()
     return ".".join(
         part for part in parts if not part.startswith(("list[", "tuple[", "dict[", "is-instance"))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mlbench.assemble import Pieces, assemble, check_loss
@@ -18,6 +17,7 @@ from mlbench.data.scaling import scale
 from mlbench.data.splits import labelled_rows
 from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import Vectors
+from mlbench.engine import threads
 from mlbench.engine.callbacks import write
 from mlbench.engine.score import score
 from mlbench.engine.train import Running, alone, train
@@ -59,8 +59,7 @@ def running(config: Config, wait: bool = True) -> Running[tuple[Record, Path]]:
 def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) -> Running[Record]:
     """Trains, scores and measures; the record is written last."""
     started = datetime.now(UTC)
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
+    threads.use(config.train)
     loaded = pieces.dataset.load(config.paths.cache)
     rows = pieces.split(loaded.instances.targets, loaded.official, config.seed)
     labelled = labelled_rows(pieces.split, rows)

@@ -15,32 +15,31 @@ from mlbench.engine.fit import Job, fit
 from mlbench.engine.many import fit_together
 from mlbench.methods.base import Method, Stage
 
-CASES = (  # name, overrides, replicas
-    ("ANT's student, hidden 16, batch 8", ("method=ant",), 8),
-    ("ANT's first teacher, hidden 16, batch 8", ("method=ant",), 8),
-    ("linear, batch 64", ("backbone=linear", "split=holdout"), 32),
-    ("mlp-64, batch 64", ("backbone.widths=[64]", "split=holdout"), 32),
-)
+CASES = {  # what is trained: its overrides
+    "ANT's student": ("method=ant",),
+    "ANT's first teacher": ("method=ant",),
+    "linear": ("backbone=linear", "split=holdout", "train.batch_size=64"),
+    "mlp-64": ("backbone.widths=[64]", "split=holdout", "train.batch_size=64"),
+}
 
 
-def many(repeats: int = 5, epochs: int = 5) -> Iterator[Row]:
-    """Whole fits of replicas that differ in seed, with the files they leave."""
-    for name, overrides, replicas in CASES:
+def many(repeats: int = 5, epochs: int = 20, chains: int = 8, others: int = 32) -> Iterator[Row]:
+    """Whole fits of replicas that differ in seed, with the files they leave; so many of chains, of others."""
+    for name, overrides in CASES.items():
         config = configure([*overrides, "dataset=scene"])
         if state(dict(described())["scene"], config.paths.cache) != "here":
             config = configure([*overrides, "dataset=multidigits"])
-        dataset = config.choices["dataset"]
-        yield compare_engines(
-            f"{dataset}, {name}, {replicas} replicas", name, config, replicas, epochs, repeats
-        )
+        replicas = chains if "ANT" in name else others
+        stages = [stage_of(name, *built(config, seed)) for seed in range(replicas)]
+        batch_size = stages[0].batch_size or config.train.batch_size
+        title = f"{config.choices['dataset']}, {name}, batch {batch_size}, {replicas} replicas"
+        yield compare_engines(title, [replace(stage, epochs=epochs) for stage in stages], config, repeats)
 
 
-def compare_engines(title: str, name: str, config: Config, replicas: int, epochs: int, repeats: int) -> Row:
-    stages = [stage_of(name, *built(config, seed)) for seed in range(replicas)]
-
-    def timed_with(train: Callable[[list[Job]], None]) -> Callable[[], None]:
+def compare_engines(title: str, stages: list[Stage], config: Config, repeats: int) -> Row:
+    def with_files(train: Callable[[list[Job]], None]) -> Callable[[], None]:
         def act() -> None:
-            fresh = [replace(stage, module=copy.deepcopy(stage.module), epochs=epochs) for stage in stages]
+            fresh = [replace(stage, module=copy.deepcopy(stage.module)) for stage in stages]
             with tempfile.TemporaryDirectory() as folder:
                 train([job_of(stage, config, seed, Path(folder)) for seed, stage in enumerate(fresh)])
 
@@ -50,7 +49,7 @@ def compare_engines(title: str, name: str, config: Config, replicas: int, epochs
         for job in jobs:
             fit(job)
 
-    row = compare(title, "one by one", timed_with(fit_together), timed_with(alone), repeats)
+    row = compare(title, "one by one", with_files(fit_together), with_files(alone), repeats)
     return Row(row.name, row.against, row.ours, row.other, {"times_faster": sum(row.other) / sum(row.ours)})
 
 

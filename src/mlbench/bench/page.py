@@ -48,8 +48,9 @@ def _section(content: dict[str, Any], about: str) -> Iterator[str]:
     for row in content["rows"]:
         ours, other, ratio = (row[key] for key in ("ours", "other", "ratio"))
         notes = ", ".join(f"{key.replace('_', ' ')} {_shown(value)}" for key, value in row["notes"].items())
-        numbers = f"{ours['median']:.3f} | {other['median']:.3f} | {ratio['median']:.2f}"
-        yield f"| {row['name']} | {row['against']} | {numbers} | {ratio['min']:.2f} to {ratio['max']:.2f} | {notes} |"
+        spread = f"{ratio['median']:.2f} | {ratio['min']:.2f} to {ratio['max']:.2f}"
+        numbers = f"{ours['median']:.3f} | {other['median']:.3f} | {spread}"
+        yield f"| {row['name']} | {row['against']} | {numbers} | {notes} |"
 
 
 def _shown(value: Any) -> str:

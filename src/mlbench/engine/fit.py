@@ -12,6 +12,7 @@ from lightning import Callback, Trainer
 from torch.multiprocessing import ProcessRaisedException
 
 from mlbench.config import Selection, Train
+from mlbench.engine import threads
 from mlbench.engine.callbacks import (
     Progress,
     Save,
@@ -90,6 +91,7 @@ def _train(job: Job) -> None:
     if stage.solve:
         _solve(stage, done)
         return
+    threads.use(job.train, stage.module, plan.batch_size)
     checkpoint = done.with_suffix(".ckpt")
     select = Select(job.looks, job.selection.every)
     live = job.report if plan.train.devices == 1 else None  # a tracker stays in its process

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from mlbench.config import MACHINE, options, target
 from mlbench.data.vectors import Batch, Vectors, order
+from mlbench.engine import threads
 from mlbench.engine.callbacks import catch_signals, read, restore_signals, write
 from mlbench.engine.fit import Job, fit
 from mlbench.engine.lit import STEPS
@@ -196,8 +197,7 @@ class Fit:
         self.asked_to_stop = False
 
     def run(self) -> None:
-        if self.plan.train.threads:
-            torch.set_num_threads(self.plan.train.threads)
+        threads.use(self.plan.train, self.jobs[0].stage.module, self.plan.batch_size, len(self.jobs))
         handlers = catch_signals(self._stop)
         try:
             batches = self._batches(0)
