@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mlbench.arguments import answered, check_keys, pairs
 from mlbench.bench.chain import chain
 from mlbench.bench.load import load
 from mlbench.bench.many import many
@@ -25,25 +26,14 @@ COLUMNS = ("", "beside", "ours", "other", "ratio", "least", "largest")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0, or 2 where there is something for a person to mend."""
-    try:
-        run(sys.argv[1:] if arguments is None else arguments)
-    except UserError as error:
-        print(f"mlbench: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return answered(run, arguments)
 
 
 def run(arguments: list[str]) -> None:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(usage())
         return
-    given = {}
-    for argument in arguments:
-        key, sign, value = argument.partition("=")
-        if not sign:
-            raise UserError(f"{argument}: write key=value; --help lists the keys")
-        given[key] = value
+    given = pairs(arguments)
     outputs = Path(given.pop("paths.outputs", "outputs"))
     shown_on = given.pop("page", None)
     if shown_on and not given:  # of what was measured before
@@ -54,10 +44,7 @@ def run(arguments: list[str]) -> None:
         raise UserError(f"suite={name}: choose {', '.join(SUITES)} or all{did_you_mean(name, SUITES)}")
     chosen = list(SUITES.values()) if name == "all" else [SUITES[name]]
     known = {key: option for suite in chosen for key, option in inspect.signature(suite).parameters.items()}
-    for key in given:
-        if key not in known:
-            valid = ["suite", "page", "paths.outputs", *known]
-            raise UserError(f"{key}: no such key; there are {', '.join(valid)}{did_you_mean(key, valid)}")
+    check_keys(given, ["suite", "page", "paths.outputs", *known])
     settings = {key: typed(key, value, known[key].default) for key, value in given.items()}
     for suite in chosen:
         report(suite, settings, outputs / "bench" / f"{suite.__name__}.json")

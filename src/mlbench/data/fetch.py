@@ -1,7 +1,6 @@
 """Which data sets there are and where they stand, and getting them before a run needs them."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
+from mlbench.arguments import answered
 from mlbench.compose import config_dir
 from mlbench.data.datasets import file_described
 from mlbench.data.sources import File, find, obtain, places
@@ -64,15 +64,7 @@ class Entry:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0, or 2 where there is something for a person to mend."""
-    try:
-        return run(sys.argv[1:] if arguments is None else arguments)
-    except UserError as error:
-        complain(error)
-        return 2
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return answered(run, arguments)
 
 
 def run(arguments: list[str]) -> int:

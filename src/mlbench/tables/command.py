@@ -1,15 +1,15 @@
 """The command line that rebuilds published tables: plan, run what is missing, render."""
 
 import gc
-import os
 import sys
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from mlbench.arguments import answered, check_keys, pairs
 from mlbench.compose import config_dir
 from mlbench.config import MACHINE
-from mlbench.errors import UserError, did_you_mean
+from mlbench.errors import UserError
 from mlbench.tables import spec as specs
 
 USAGE = """python scripts/reproduce.py table=PAPER/NUMBER   runs what the table lacks and renders it
@@ -31,20 +31,7 @@ PASSED = ("paths.outputs", "paths.cache", "logger", "engine", *(f"train.{name}" 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0; 2 where something is for a person to mend, 130 after an interrupt."""
-    try:
-        return run(sys.argv[1:] if arguments is None else arguments)
-    except UserError as error:
-        print(f"mlbench: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("mlbench: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
-    except OSError as error:
-        if os.environ.get("MLBENCH_DEBUG") == "1" or not error.strerror:
-            raise
-        print(f"mlbench: {error.filename or 'writing to paths.outputs'}: {error.strerror}", file=sys.stderr)
-        return 2
+    return answered(run, arguments)
 
 
 def run(arguments: list[str]) -> int:
@@ -60,19 +47,14 @@ def run(arguments: list[str]) -> int:
 def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
     """Our own keys; what `run.py` is told of how to run; what Hydra is told of the launcher."""
     given, settings, launcher = {}, [], []
-    for argument in arguments:
-        key, sign, value = argument.partition("=")
-        if not sign:
-            raise UserError(f"{argument}: write key=value; --help lists the keys")
+    for key, value in pairs(arguments).items():
         if key.startswith(("hydra.", "hydra/")):
-            launcher.append(argument)
+            launcher.append(f"{key}={value}")
         elif key in PASSED or key.startswith("logger."):
-            settings.append(argument)
-        elif key in KEYS:
-            given[key] = value
+            settings.append(f"{key}={value}")
         else:
-            near = did_you_mean(key, [*KEYS, *PASSED])
-            raise UserError(f"{key}: no such key; there are {', '.join([*KEYS, *PASSED])}{near}")
+            given[key] = value
+    check_keys(given, [*KEYS, *PASSED])
     if not given.get("table"):
         raise UserError(f"table=... is needed; there are: {', '.join(specs.names())}")
     for key in SWITCHES:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mlbench.arguments import answered, check_keys, pairs
 from mlbench.config import MACHINE
-from mlbench.errors import UserError, did_you_mean
+from mlbench.errors import UserError
 from mlbench.results import store
 from mlbench.results.record import Record
 from mlbench.tables.render.page import asset, page
@@ -19,31 +20,19 @@ USAGE = """python scripts/report.py [paths.outputs=outputs]
   writes <outputs>/report.html: every finished run, to filter, compare and sort; open it in a browser"""
 KEYS = ("paths.outputs",)
 CHOICES = ("dataset", "method", "loss", "backbone", "split", "threshold")
-NOT_SCIENCE = ("seed", "force", "paths", "logger", "choices")  # of a configuration
+NOT_SCIENCE = ("seed", "engine", "force", "paths", "logger", "choices")  # of a configuration
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0, or 2 where there is something for a person to mend."""
-    try:
-        run(sys.argv[1:] if arguments is None else arguments)
-    except UserError as error:
-        print(f"mlbench: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return answered(run, arguments)
 
 
 def run(arguments: list[str]) -> None:
     if {"-h", "--help"} & set(arguments):
         print(USAGE)
         return
-    given = {}
-    for argument in arguments:
-        key, sign, value = argument.partition("=")
-        if not sign:
-            raise UserError(f"{argument}: write key=value; --help lists the keys")
-        if key not in KEYS:
-            raise UserError(f"{key}: no such key; there is {', '.join(KEYS)}{did_you_mean(key, KEYS)}")
-        given[key] = value
+    given = pairs(arguments)
+    check_keys(given, KEYS)
     outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
     records = found(outputs)
     if not records:
