@@ -1,6 +1,8 @@
 """What several test files use: the command line, in processes of its own or in this one."""
 
 import os
+import pty
+import select
 import sys
 from pathlib import Path
 
@@ -56,6 +58,25 @@ def start(folder, environment):
 def command(start):
     """command("train.epochs=1") is what a command left: status, out, err."""
     return lambda *arguments, **how: start(*arguments, **how).wait()
+
+
+@pytest.fixture
+def on_a_terminal(start):
+    """Exit status and all that a command writes to a terminal of 100 columns."""
+    master, slave = pty.openpty()
+
+    def on_a_terminal(*arguments, **how):
+        how |= {"terminal": Path(os.ttyname(slave)), "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+        running = start(*arguments, **how)
+        shown = b""
+        while running.process.is_alive() or select.select([master], [], [], 0)[0]:
+            if select.select([master], [], [], 0.1)[0]:
+                shown += os.read(master, 65536)
+        return running.wait().status, shown.decode()
+
+    yield on_a_terminal
+    os.close(slave)
+    os.close(master)
 
 
 @pytest.fixture

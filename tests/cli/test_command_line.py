@@ -1,14 +1,10 @@
 """What the command line shows: its help, one bar and one table on a terminal, one line elsewhere."""
 
 import json
-import os
-import pty
 import re
-import select
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -67,24 +63,6 @@ def test_quiet_where_there_is_no_terminal(command, folder):
     left = {path.name for path in record.parent.iterdir()} - {".lock"}
     assert {"record.json", "scores.npz", "history.jsonl", "config.yaml", "stages"} <= left
     assert not list(folder.rglob("*.tmp*")) and not list(folder.rglob("*.ckpt"))
-
-
-@pytest.fixture
-def on_a_terminal(start):
-    """Exit status and all that a command writes to a terminal of 100 columns."""
-    master, slave = pty.openpty()
-
-    def on_a_terminal(*arguments):
-        running = start(*arguments, terminal=Path(os.ttyname(slave)), TERM="xterm", COLUMNS="100", LINES="40")
-        shown = b""
-        while running.process.is_alive() or select.select([master], [], [], 0)[0]:
-            if select.select([master], [], [], 0.1)[0]:
-                shown += os.read(master, 65536)
-        return running.wait().status, shown.decode()
-
-    yield on_a_terminal
-    os.close(slave)
-    os.close(master)
 
 
 def test_one_bar_and_one_table_on_a_terminal(on_a_terminal, folder):

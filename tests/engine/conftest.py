@@ -1,5 +1,6 @@
 """Small problems, and one stage fitted on them."""
 
+import functools
 from types import SimpleNamespace
 
 import pytest
@@ -29,14 +30,14 @@ def vectors(rows, seed=0):
     return Vectors(features, (features[:, :LABELS] + noise > 0).float(), torch.arange(rows))
 
 
-def erm(dropout=0.0, kind=ERM, **options):
+def erm(dropout=0.0, kind=ERM, seed=1, loss=None, **options):
     task = Task("small", tuple("abc"), (Modality("features", 0, WIDTH),), instances=9, positives=(3, 3, 3))
-    seed_everything(1)
+    seed_everything(seed)
 
     def backbone(task):
         return MLP(task, [8], "relu", dropout)
 
-    return kind(task, backbone, lambda logits, targets: bce(logits, targets, None), **options)
+    return kind(task, backbone, loss or functools.partial(bce, pos_weight=None), **options)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,9 @@ def defaults():
 
 @pytest.fixture
 def problem(tmp_path, defaults):
-    """`problem.fit(module, data, epochs=2)` is the outcome of one stage; settings as in conf/train."""
+    """`problem.fit(module, data, epochs=2)` is the outcome of one stage, `problem.job(...)` the job itself;
+    settings as in conf/train.
+    """
 
     def settings(optimizer=None, scheduler=None, **changes):
         if optimizer:
@@ -55,17 +58,46 @@ def problem(tmp_path, defaults):
             changes["scheduler"] = {"_target_": f"torch.optim.lr_scheduler.{scheduler[0]}"} | scheduler[1]
         return defaults.model_copy(update=changes)
 
-    def fit(module, data, watches=(), every=1, name="train", report=lambda history: None, **changes):
+    def job(
+        module, data, watches=(), every=1, name="train", report=lambda history: None, seed=SEED, **changes
+    ):
         selection = Selection(rule="last", metric="f1_macro", every=every)
-        stage = Stage(name, module, data)
-        return engine.fit(
-            engine.Job(
-                stage, settings(**changes), selection, SEED, tmp_path / name, list(watches), "label", report
-            )
+        stage = Stage(name.rpartition("/")[2], module, data)
+        return engine.Job(
+            stage, settings(**changes), selection, seed, tmp_path / name, list(watches), "label", report
         )
+
+    def fit(*given, **how):
+        return engine.fit(job(*given, **how))
 
     def watch(rule="best", data=None, metric="f1_macro"):
         part = "test" if rule == "oracle" else "validation"
         return engine.Watch(rule, part, data, metric, Fixed(0.5))
 
-    return SimpleNamespace(fit=fit, watch=watch, settings=settings, vectors=vectors, erm=erm, seed=SEED)
+    return SimpleNamespace(
+        fit=fit, job=job, watch=watch, settings=settings, vectors=vectors, erm=erm, seed=SEED
+    )
+
+
+@pytest.fixture
+def jobs(problem):
+    """jobs("folder", changes, ...): a job a replica; they differ in seed, weights, rows, and as each says."""
+
+    def job(folder, number, looks=(), threshold=None, rows=60, module=None, **changes):
+        seed = changes.pop("seed", number)
+        watches = [problem.watch(rule, problem.vectors(40, seed=9 + number)) for rule in looks]
+        for watch in watches:
+            watch.threshold = threshold() if threshold else watch.threshold
+        return problem.job(
+            problem.erm(seed=seed, **module or {}),
+            problem.vectors(rows, seed=seed),
+            watches,
+            name=f"{folder}/{number}/train",
+            seed=seed,
+            **{"epochs": 2, "batch_size": 8} | changes,
+        )
+
+    def jobs(folder, *replicas, **common):
+        return [job(folder, number, **common | own) for number, own in enumerate(replicas or [{}] * 3)]
+
+    return jobs

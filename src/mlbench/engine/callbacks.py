@@ -156,7 +156,8 @@ class Progress(Callback):
     def on_train_batch_end(self, trainer: Trainer, lit: Lit, *_: Any) -> None:
         if self.bar:
             loss = f"{lit.history[-1]['loss']:.4f}" if lit.history else "-"
-            text = f"{self.label} · epoch {lit.epoch + 1}/{lit.plan.epochs} · loss {loss}"
+            epoch = min(lit.epoch + 1, lit.plan.epochs)
+            text = f"{self.label} · epoch {epoch}/{lit.plan.epochs} · loss {loss}"
             self.bar.update(self.task, completed=lit.epoch * self.chunks + lit.chunk, description=text)
 
     def on_train_end(self, trainer: Trainer, lit: Lit) -> None:

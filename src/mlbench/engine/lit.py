@@ -142,18 +142,17 @@ class Lit(LightningModule):
 
     def _end_epoch(self) -> None:
         """What belongs to an epoch's end. Its loss is filled in by `_tally`, with those of its neighbours."""
-        looks = {}
+        row = {"epoch": self.epoch + 1, "loss": None}
+        self.history.append(row)
         if self.select and self.select.due(self):
             self._tally()  # a broken loss is heard before anybody looks at what it made
-            looks = self.select.look(self)
+            row |= self.select.look(self)
         self.epoch += 1
         self.chunk = 0
-        row = {"epoch": self.epoch, "loss": None} | looks
         scheduler = self.lr_schedulers()
         if scheduler:
             row["learning_rate"] = scheduler.get_last_lr()[0]
             scheduler.step()
-        self.history.append(row)
 
     def checkpoint(self) -> dict[str, Any]:
         """All that the rest of this stage depends on, between two chunks."""

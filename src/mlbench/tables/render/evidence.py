@@ -103,8 +103,8 @@ def _printed(theirs: Published | None) -> dict[str, Any] | None:
 
 def printed(theirs: Published) -> tuple[str | None, str | None]:
     """Mean and deviation with the paper's digits."""
-    numbers = (theirs.mean, theirs.std)
-    mean, std = (None if number is None else f"{number:.{theirs.decimals}f}" for number in numbers)
+    mean = None if theirs.mean is None else f"{theirs.mean:.{theirs.decimals}f}"
+    std = None if theirs.std is None else f"{theirs.std:.{theirs.std_decimals}f}"
     return mean, std
 
 

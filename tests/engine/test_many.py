@@ -1,0 +1,398 @@
+"""Stages trained as one stack leave what each leaves alone; whatever stops them, and whoever cannot join."""
+
+import functools
+import multiprocessing
+import signal
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from commands import signalled_at_rename, signalled_at_step
+from mlbench.engine import fit as engine
+from mlbench.engine import many
+from mlbench.errors import UserError
+from mlbench.evaluation.thresholds import FrequencyPerLabel
+from mlbench.losses.bce import bce
+from mlbench.methods.erm import ERM
+
+forked = multiprocessing.get_context("fork")  # quick: everything is imported already
+
+
+@pytest.fixture
+def both(jobs, capfd):
+    """both(changes, ...) trains replicas alone and together and compares: what each left, what was said."""
+
+    def both(*replicas, stack=True, **common):
+        alone = [engine.fit(job) for job in jobs("alone", *replicas, **common)]
+        asked = jobs("together", *replicas, **common)
+        weights = [bits(job.stage.module.state_dict()) for job in asked]
+        capfd.readouterr()
+        many.fit_together(asked)
+        said = capfd.readouterr().err
+        assert [job.done.exists() for job in asked] == [stack] * len(asked), said
+        assert [bits(job.stage.module.state_dict()) for job in asked] == weights
+        left = [engine.fit(job) for job in asked]
+        for ours, theirs in zip(left, alone, strict=True):
+            close(ours, theirs) if stack else equal(ours, theirs)
+        return SimpleNamespace(alone=alone, left=left, said=said)
+
+    return both
+
+
+def bits(state):
+    return {name: tensor.numpy().tobytes() for name, tensor in state.items()}
+
+
+def equal(ours, theirs):
+    """To the last bit."""
+    assert bits(ours.last) == bits(theirs.last)
+    assert ours.history == theirs.history
+    for rule, kept in {**ours.kept, **theirs.kept}.items():
+        other = theirs.kept[rule]
+        assert (kept["epoch"], kept["value"], bits(kept["state"])) == (
+            other["epoch"],
+            other["value"],
+            bits(other["state"]),
+        )
+
+
+def close(ours, theirs):
+    """As close as the order of sums allows in a short training; in all that is named, and its order."""
+    near = functools.partial(torch.testing.assert_close, rtol=0, atol=1e-5)
+    near(ours.last, theirs.last)
+    assert [list(row) for row in ours.history] == [list(row) for row in theirs.history]
+    for row, other in zip(ours.history, theirs.history):
+        assert row == pytest.approx(other, abs=1e-5)
+    assert ours.kept.keys() == theirs.kept.keys()
+    for rule, kept in ours.kept.items():
+        assert kept["epoch"] == theirs.kept[rule]["epoch"]
+        assert kept["value"] == pytest.approx(theirs.kept[rule]["value"], abs=1e-9)
+        near(kept["state"], theirs.kept[rule]["state"])
+
+
+RATES = [{"lr": 0.01}, {"lr": 0.003, "weight_decay": 0.1}, {"lr": 0.01}, {"lr": 0.03}]
+COSINE = ("CosineAnnealingWarmRestarts", {"T_0": 2, "T_mult": 1, "eta_min": 0.0})
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "AdamW", "SGD", "RMSprop"])
+def test_rates_and_decays_are_each_ones_own(optimizer, both):
+    more = {"weight_decay": 0.0} | ({"momentum": 0.9} if optimizer == "SGD" else {"eps": 1e-6})
+    replicas = [{"optimizer": (optimizer, more | rate)} for rate in RATES]
+    done = both(*replicas, scheduler=COSINE, epochs=3)
+    rates = [[row["learning_rate"] for row in outcome.history] for outcome in done.left]
+    assert rates == [[row["learning_rate"] for row in outcome.history] for outcome in done.alone]
+    assert rates[0] == rates[2] and len({own[0] for own in rates}) == 3
+    assert done.said == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shuffle": False, "batch_size": 7},
+        {"drop_last": True, "batch_size": 7},
+        {"batch_size": 1000},
+        {"batch_size": 1, "rows": 110, "epochs": 1},  # several chunks an epoch, the last a short one
+    ],
+    ids=str,
+)
+def test_orders_and_batches_are_each_ones_own(changes, both):
+    done = both(**changes)
+    assert len({row.history[0]["loss"] for row in done.left}) == 3 and done.said == ""
+
+
+def sloped(logits, targets, slope):
+    return F.softplus(slope * (1 - 2 * targets) * logits).mean()
+
+
+class Shrinks(ERM):
+    def __init__(self, *given, strength):
+        super().__init__(*given)
+        self.strength = strength
+
+    def loss(self, batch):
+        return super().loss(batch) + self.strength * self.head.weight.square().sum()
+
+
+@pytest.mark.parametrize("loss, number", [(sloped, "slope"), (bce, "pos_weight")])
+def test_numbers_in_methods_and_losses_are_each_ones_own(loss, number, both):
+    replicas = [
+        {"module": {"kind": Shrinks, "loss": functools.partial(loss, **{number: own}), "strength": strength}}
+        for own, strength in ((0.5, 0.0), (1, 0.1), (4.0, 2.0))
+    ]
+    done = both(*replicas, seed=5, optimizer=("SGD", {"lr": 0.1, "momentum": 0.9}))
+    assert len({row.history[0]["loss"] for row in done.left}) == 3 and done.said == ""
+
+
+def test_the_epoch_that_is_kept_is_each_ones_own(both):
+    """Two rules, a threshold that is fitted, a look every second epoch and at the last."""
+    growing = ("StepLR", {"step_size": 1, "gamma": 2.0})  # so that training first helps and then harms
+    fitted = functools.partial(FrequencyPerLabel, "validation")
+    looks = {"looks": ("best", "oracle"), "threshold": fitted, "every": 2}
+    done = both(**looks, epochs=7, optimizer=("SGD", {"lr": 0.1}), scheduler=growing)
+    assert len({outcome.kept["best"]["epoch"] for outcome in done.left}) > 1
+    for outcome in done.left:
+        assert [row["epoch"] for row in outcome.history if "test_f1_macro" in row] == [2, 4, 6, 7]
+        assert {*outcome.kept} == {"best", "oracle"} and done.said == ""
+
+
+class Normalised(ERM):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.norm = nn.BatchNorm1d(3)
+
+    def logits(self, batch):
+        return self.norm(super().logits(batch))
+
+
+class Steps(ERM):
+    def after_step(self):
+        with torch.no_grad():
+            self.head.bias.clamp_(-0.1, 0.1)
+
+
+class Jitters(ERM):
+    def logits(self, batch):
+        return self.head(self.backbone(batch.x + 0.1 * torch.randn_like(batch.x)))
+
+
+class Decides(ERM):
+    def loss(self, batch):
+        loss = super().loss(batch)
+        return loss if loss.item() > 0.6 else 2 * loss
+
+
+class Anneals(ERM):
+    """Its weight falls from batch to batch."""
+
+    weight = 1.0
+
+    def loss(self, batch):
+        self.weight *= 0.9
+        return self.weight * super().loss(batch)
+
+
+class Named(ERM):
+    def __init__(self, *given, how):
+        super().__init__(*given)
+        self.how = {"objective": how}
+
+    def loss(self, batch):
+        return (
+            super().loss(batch) if self.how["objective"] == "logits" else self.logits(batch).square().mean()
+        )
+
+
+ALONE = {
+    "it has dropout": {"module": {"dropout": 0.4}},
+    "it has batch norm": {"module": {"kind": Normalised}},
+    "it has an after_step": {"module": {"kind": Steps}},
+    "train.gradient_clip=0.1": {"gradient_clip": 0.1},
+    "train.accumulate=2": {"accumulate": 2},
+    "train.precision=bf16-mixed": {"precision": "bf16-mixed"},
+    "torch.optim.Adafactor mixes the entries": {"optimizer": ("Adafactor", {"lr": 0.01})},
+    "its loss cannot be had for several at once (vmap": {"module": {"kind": Jitters}},
+    "its loss cannot be had for several at once": {"module": {"kind": Decides}},
+    "its loss changes what it holds": {"module": {"kind": Anneals}},
+}
+
+
+@pytest.mark.parametrize("reason", ALONE)
+def test_what_cannot_be_stacked_says_so_and_is_trained_alone(reason, both):
+    done = both({}, {}, stack=False, **ALONE[reason])
+    assert done.said.startswith(f"mlbench: label is trained one by one: {reason}")
+    assert done.said.count("\n") == 1
+
+
+def test_double_precision_is_left_alone(jobs, capfd):
+    asked = jobs("double", precision="64-true")
+    many.fit_together(asked)
+    assert not any(job.done.exists() for job in asked)
+    assert "one by one: train.precision=64-true" in capfd.readouterr().err
+
+
+def test_a_difference_that_is_no_number_is_found_out(both):
+    done = both(*[{"module": {"kind": Named, "how": how}} for how in ("logits", "squares")], stack=False)
+    assert "its loss cannot be had for several at once" in done.said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 3},
+        {"batch_size": 9},
+        {"rows": 61},
+        {"shuffle": False},
+        {"scheduler": COSINE},
+        {"optimizer": ("SGD", {"lr": 0.1})},
+        {"optimizer": ("Adam", {"lr": 0.001, "betas": [0.5, 0.9]})},
+        {"looks": ["best"]},
+    ],
+    ids=str,
+)
+def test_those_of_another_kind_do_not_join(change, both):
+    assert both({}, change, stack=False).said == ""
+
+
+def sentence_of(job):
+    with pytest.raises(UserError) as said:
+        engine.fit(job)
+    return str(said.value)
+
+
+NAN = functools.partial(bce, pos_weight=float("nan"))
+BREAKING = {
+    "the loss is nan in stage train, epoch 1, batch ": [{"epochs": 3}, {"optimizer": ("SGD", {"lr": 1e30})}],
+    "the threshold cannot be fitted: scores of": [{"batch_size": 60}, {"optimizer": ("SGD", {"lr": 1e38})}],
+    "the loss is nan in stage train, epoch 1, batch 1:": [
+        {"module": {"loss": functools.partial(bce, pos_weight=1.0)}},
+        {"module": {"loss": NAN}},
+    ],
+}
+
+
+@pytest.mark.parametrize("said", BREAKING)
+def test_one_that_breaks_says_what_it_says_alone_and_keeps_nobody(said, jobs, capfd):
+    common, broken = BREAKING[said]
+    looks = {"looks": ["best"], "threshold": functools.partial(FrequencyPerLabel, "validation")}
+    common = {"optimizer": ("SGD", {"lr": 0.1})} | common | looks
+    alone, together = jobs("alone", {}, broken, {}, **common), jobs("together", {}, broken, {}, **common)
+    many.fit_together(together)
+    assert [job.done.exists() for job in together] == [True, False, True]
+    assert capfd.readouterr().err == ""
+    sentences = []
+    for job in (alone[1], together[1]):
+        with pytest.raises(UserError) as error:
+            engine.fit(job)
+        sentences.append(str(error.value))
+    assert sentences[0] == sentences[1] and sentences[0].startswith(said)
+    for number in (0, 2):
+        close(engine.fit(together[number]), engine.fit(alone[number]))
+
+
+def test_one_that_another_process_holds_is_left_to_it(jobs):
+    asked = jobs("held")
+    with asked[1].lock:
+        many.fit_together(asked)
+    assert [job.done.exists() for job in asked] == [True, False, True]
+
+
+def test_what_follows_draws_what_it_draws_alone(jobs):
+    drawn = []
+    for folder, fit_first in (("alone", list), ("together", many.fit_together)):
+        asked = jobs(folder)
+        fit_first(asked)
+        for job in asked:
+            engine.fit(job)
+            drawn.append(torch.rand(3).tolist())
+    assert drawn[:3] == drawn[3:] and drawn[0] != drawn[1]
+
+
+# Stopped, and gone on with
+
+
+@pytest.fixture
+def three(jobs, monkeypatch):
+    """three("folder"): jobs of two chunks an epoch, with two learning rates between them and looks."""
+    monkeypatch.setattr(many, "STEPS", 10)
+    long = {"rows": 14, "batch_size": 1, "epochs": 3, "looks": ["best"], "every": 2, "scheduler": COSINE}
+    replicas = [{"optimizer": ("Adam", rate)} for rate in RATES[:3]]
+    return lambda folder: jobs(folder, *replicas, checkpoint_seconds=0, **long)
+
+
+@pytest.fixture
+def undisturbed(three):
+    return trained(three("undisturbed"))
+
+
+def trained(asked):
+    many.fit_together(asked)
+    assert all(job.done.exists() for job in asked) and checkpoints(asked) == []
+    return [engine.fit(job) for job in asked]
+
+
+def checkpoints(asked):
+    return [path for job in asked for path in job.path.parent.glob("*.ckpt")]
+
+
+def killed(asked, accident):
+    """Trains in a process that comes to an end."""
+    process = forked.Process(target=lambda: (accident(), many.fit_together(asked)))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("step, stopped_at", [(1, 10), (12, 14), (41, 42)])
+def test_a_signal_stops_it_and_it_goes_on_from_there(
+    step, stopped_at, number, three, undisturbed, monkeypatch
+):
+    """At the end of the chunk: within an epoch, at the end of one, at the end of all."""
+    adam, steps = torch.optim.Adam.step, []
+
+    def counted(self, closure=None):
+        adam(self)
+        steps.append(len(steps) + 1)
+        if steps[-1] == step:
+            signal.raise_signal(number)
+
+    asked = three("stopped")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(torch.optim.Adam, "step", counted)
+        many.fit_together(asked)
+    assert steps[-1] == stopped_at and len(checkpoints(asked)) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    for ours, whole in zip(trained(three("stopped")), undisturbed, strict=True):
+        equal(ours, whole)
+
+
+def test_a_signal_while_it_writes_is_heard_once_all_is_written(three, monkeypatch):
+    asked, write = three("stopped"), many.write
+    monkeypatch.setattr(many, "write", lambda *what: (write(*what), signal.raise_signal(signal.SIGTERM)))
+    monkeypatch.setattr(many.Fit, "_save", lambda self: None)
+    with pytest.raises(KeyboardInterrupt):
+        many.fit_together(asked[:2])
+    assert [job.done.exists() for job in asked] == [True, True, False]
+
+
+MOMENTS = {
+    "in a step": functools.partial(signalled_at_step, 26, signal.SIGKILL),
+    "in a step before there is a checkpoint": functools.partial(signalled_at_step, 2, signal.SIGKILL),
+    "before a checkpoint": functools.partial(signalled_at_rename, 2, ".ckpt", "before"),
+    "after a checkpoint": functools.partial(signalled_at_rename, 4, ".ckpt", "after"),
+    "before the first result": functools.partial(signalled_at_rename, 1, ".pt", "before"),
+    "after the first result": functools.partial(signalled_at_rename, 1, ".pt", "after"),
+    "after the second": functools.partial(signalled_at_rename, 2, ".pt", "after"),
+    "after the last": functools.partial(signalled_at_rename, 3, ".pt", "after"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_it_goes_on_from_its_checkpoint(moment, three, undisturbed):
+    killed(three("killed"), MOMENTS[moment])
+    asked = three("killed")
+    many.fit_together(asked)
+    for job, whole in zip(asked, undisturbed, strict=True):
+        assert job.done.exists()
+        equal(engine.fit(job), whole)
+
+
+def test_a_stack_of_others_begins_anew(three, undisturbed):
+    """It does not take a checkpoint of three for its own; the three go on from it afterwards."""
+    killed(three("killed"), MOMENTS["after a checkpoint"])
+    two = three("killed")[1:]
+    many.fit_together(two)
+    for job, fresh in zip(two, trained(three("fresh")[1:])):
+        equal(engine.fit(job), fresh)
+    assert len(checkpoints(three("killed"))) == 1
+    equal(trained(three("killed"))[0], undisturbed[0])
+
+
+def test_one_that_was_begun_alone_joins(three, jobs):
+    asked = three("begun")
+    asked[1].path.parent.mkdir(parents=True)
+    asked[1].path.with_suffix(".ckpt").write_bytes(b"what a process left that trained it alone")
+    trained(asked)

@@ -1,0 +1,264 @@
+"""Whole experiments side by side: each ends with the record it has alone, and nobody waits for anybody."""
+
+import contextlib
+import functools
+import io
+import itertools
+import json
+import multiprocessing
+import signal
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from scipy import sparse
+
+import commands
+from mlbench import experiment
+from mlbench.compose import choices, configure
+from mlbench.data import multidigits
+from mlbench.engine import fit, many
+from mlbench.results import store
+
+SEEDS = range(3)
+forked = multiprocessing.get_context("fork")  # quick: everything is imported already
+
+
+def smaller(config, seed, outputs, cache):
+    """Whatever the method: its first fifty steps, and before them two epochs of small teachers."""
+    method, backbone, train = config.method, config.backbone, {"epochs": 1, "batch_size": 32}
+    if "teachers" in method:
+        teachers = {"epochs": 2, "batch_size": 48, "hidden": [6, 8]}
+        method, train = method | {"teachers": method["teachers"] | teachers}, train | {"batch_size": 12}
+    sizes = {"hidden": 5, "widths": [8]}
+    changes = {
+        "method": method,
+        "backbone": backbone | {name: size for name, size in sizes.items() if name in backbone},
+        "train": config.train.model_copy(update=train | {"progress": False}),
+        "paths": config.paths.model_copy(update={"outputs": outputs, "cache": cache}),
+        "seed": seed,
+    }
+    return config.model_copy(update=changes)
+
+
+def side_by_side(configs):
+    """What they end with, and what was said."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        ended = many.together([experiment.running(config, wait=False) for config in configs])
+    return ended, said.getvalue()
+
+
+SHIPPED = [f"method={name}" for name in choices("method")]
+SHIPPED += [f"loss={name}" for name in choices("loss") if name != configure([]).choices["loss"]]
+# The narrowest kernel of CFL's discrepancy, exp(−d²/0.002), makes much of the last bit of a distance.
+TOLERANCE = {"method=cfl": 100}
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory, cache):
+    """Every shipped method and loss with three seeds: alone, all of them together; what was trained how."""
+    folder = tmp_path_factory.mktemp("shipped")
+    composed = {words: configure([words]) for words in SHIPPED}
+
+    def configs(where):
+        return [smaller(composed[words], seed, folder / where, cache) for words in SHIPPED for seed in SEEDS]
+
+    stacks, singles = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multidigits, "make", functools.cache(multidigits.make))
+        alone = [experiment.run(config) for config in configs("alone")]
+        train_stack, train_one = many._train, fit._train
+        patch.setattr(many, "_train", lambda jobs: (stacks.append(jobs), train_stack(jobs)))
+        patch.setattr(fit, "_train", lambda job: (singles.append(job), train_one(job)))
+        together, said = side_by_side(configs("together"))
+    names = [*itertools.product(SHIPPED, SEEDS)]
+    return dict(zip(names, zip(alone, together))), stacks, singles, said
+
+
+def scores_at(path):
+    with np.load(path.with_name("scores.npz")) as archive:
+        return dict(archive)
+
+
+def history_at(path):
+    return [json.loads(line) for line in path.with_name("history.jsonl").read_text().splitlines()]
+
+
+def assert_same_record(ended, alone, times=1):
+    """Of short runs: scores to the fifth decimal, metrics to the fourth, `times` that where said."""
+    (record, path), (other, other_path) = ended, alone
+    assert record.key == other.key and path.exists()
+    assert record.config | {"paths": 0} == other.config | {"paths": 0}
+    assert (record.parts, record.data, record.facts) == (other.parts, other.data, other.facts)
+    scores, expected = scores_at(path), scores_at(other_path)
+    for name in {**scores, **expected}:
+        np.testing.assert_allclose(scores[name], expected[name], rtol=0, atol=1e-5 * times)
+    for rule in {**record.metrics, **other.metrics}:
+        assert record.metrics[rule] == pytest.approx(other.metrics[rule], abs=1e-4 * times, nan_ok=True)
+    assert {*record.seconds} == {*other.seconds} and {*record.selected} == {*other.selected}
+    for row, expected in zip(history_at(path), history_at(other_path), strict=True):
+        assert [*row] == [*expected] and row["stage"] == expected["stage"]
+        numbers = {name: value for name, value in expected.items() if name != "stage"}
+        assert {name: row[name] for name in numbers} == pytest.approx(numbers, rel=1e-4, abs=1e-5 * times)
+
+
+@pytest.mark.parametrize("words", SHIPPED)
+def test_every_shipped_method_and_loss_leaves_the_record_it_leaves_alone(words, shipped):
+    for seed in SEEDS:
+        alone, ended = shipped[0][words, seed]
+        assert not isinstance(ended, Exception), ended
+        assert_same_record(ended, alone, TOLERANCE.get(words, 1))
+
+
+def test_every_stage_with_a_gradient_was_stacked_once(shipped):
+    """The teachers of all methods that share them, too: once a seed, and all seeds at once."""
+    _, stacks, singles, said = shipped
+    assert said == ""
+    assert all(job.stage.solve for job in singles)
+    trained = [job.path for stack in stacks for job in stack]
+    assert len(trained) == len(set(trained)) and {len(stack) for stack in stacks} == {len(SEEDS)}
+    teaching = [stack for stack in stacks if stack[0].stage.name.startswith("teacher_")]
+    assert sorted(stack[0].stage.name for stack in teaching) == ["teacher_0", "teacher_1"]
+
+
+@pytest.fixture
+def table(tmp_path, problem, cache):
+    """table("folder", "seed=1", sparsely=...) is the configuration of a run on a small file."""
+    data = problem.vectors(150)
+    thin = sparse.csr_matrix(data.features.relu().numpy())
+    arrays = {"targets": data.targets.numpy().astype(np.uint8)}
+    parts = {"X_data": thin.data, "X_indices": thin.indices, "X_indptr": thin.indptr, "X_shape": thin.shape}
+    np.savez(tmp_path / "dense.npz", features=data.features.numpy(), **arrays)
+    np.savez(tmp_path / "thin.npz", **parts, **arrays)
+
+    def table(folder, *words, sparsely=False):
+        return configure(
+            [
+                "dataset=npz",
+                f"dataset.path={tmp_path}/{'thin' if sparsely else 'dense'}.npz",
+                *(["dataset.features=X"] if sparsely else []),
+                "train.epochs=3",
+                "train.batch_size=20",
+                "train.progress=false",
+                f"paths.outputs={tmp_path}/{folder}",
+                f"paths.cache={cache}",
+                *words,
+            ]
+        )
+
+    return table
+
+
+def seeds_of(config):
+    return [config.model_copy(update={"seed": seed}) for seed in SEEDS]
+
+
+def test_sparse_data(table):
+    words = "split.validation=0.2", "selection.rule=best", "selection.every=2", "threshold=per_label"
+    alone = [experiment.run(config) for config in seeds_of(table("alone", *words, sparsely=True))]
+    ended, said = side_by_side(seeds_of(table("together", *words, sparsely=True)))
+    assert said == ""
+    for ours, theirs in zip(ended, alone, strict=True):
+        assert_same_record(ours, theirs)
+        assert ours[0].selected == theirs[0].selected and "best" in ours[0].metrics
+
+
+def test_a_longer_training_ends_closer_to_itself_alone_than_to_another_seed(table):
+    words = "method=ofcc", "backbone.hidden=8", "train.epochs=40", "train.optimizer.lr=0.02"
+    alone = [experiment.run(config)[0] for config in seeds_of(table("alone", *words))]
+    ended, _ = side_by_side(seeds_of(table("together", *words)))
+    for metric in ("f1_macro", "auc_macro", "hamming_loss", "ap_macro"):
+        values = [record.metrics["last"][metric] for record in alone]
+        apart = [abs(record.metrics["last"][metric] - value) for (record, _), value in zip(ended, values)]
+        assert max(apart) < (max(values) - min(values)) / 2, metric
+
+
+@pytest.mark.parametrize(
+    "words, reason",
+    [
+        (("backbone.dropout=0.5",), "it has dropout"),
+        (
+            ("method._target_=outside.Breaks", "+method.batch=1000000", "+method.value=1.0"),
+            "its loss changes what it holds",
+        ),
+    ],
+)
+def test_what_cannot_be_stacked_says_so_and_leaves_the_very_record_it_leaves_alone(words, reason, table):
+    alone = [experiment.run(config) for config in seeds_of(table("alone", *words))]
+    ended, said = side_by_side(seeds_of(table("together", *words)))
+    assert said.endswith(f" is trained one by one: {reason}\n") and said.count("\n") == 1
+    for ours, theirs in zip(ended, alone, strict=True):
+        assert commands.result(ours[1]) == commands.result(theirs[1])
+
+
+def test_a_method_draws_between_its_stages_what_it_draws_alone(table):
+    """Its teacher is stacked, its student draws noise and keeps an average: by itself."""
+    words = ["method._target_=outside.TwoStages"]
+    alone = [experiment.run(config) for config in seeds_of(table("alone", *words))]
+    ended, said = side_by_side(seeds_of(table("together", *words)))
+    assert said.count("\n") == 1 and "student is trained one by one: it has an after_step" in said
+    for ours, theirs in zip(ended, alone, strict=True):
+        assert_same_record(ours, theirs)
+
+
+def test_one_that_is_held_or_fails_keeps_nobody(table, capfd):
+    config = table("together")
+    sound = seeds_of(config)
+    _, path = experiment.run(sound[1])
+    held = FileLock(path.with_name(".lock"))
+    path.unlink()
+    failing = [table("together", "method._target_=outside.Fails", f"seed={seed}") for seed in (0, 1)]
+    with held:
+        ended, said = side_by_side([*sound, sound[0], *failing])
+    assert isinstance(ended[1], store.Busy) and isinstance(ended[3], store.Busy)  # the one asked for twice
+    assert [isinstance(error, ZeroDivisionError) for error in ended[4:]] == [True, True]
+    assert all(isinstance(result, tuple) and result[1].exists() for result in (ended[0], ended[2]))
+    assert not path.exists() and said == ""
+    reasons = [store.failure(at.parent)["type"] for at in path.parents[2].glob("*/*/failed.json")]
+    assert reasons == ["ZeroDivisionError"] * 2
+
+
+# Stopped and killed, with several stages, some of them shared
+
+
+ANT = [
+    "split.student=0.5",
+    "method.teachers.epochs=2",
+    "method.teachers.batch_size=16",
+    "method.teachers.hidden=[3,4]",
+    "backbone.hidden=3",
+    "train.batch_size=8",
+]
+
+
+def runs_of(table, folder):
+    return [
+        config for name in ("ant", "tc") for config in seeds_of(table(folder, f"method={name}", *ANT))[:2]
+    ]
+
+
+MOMENTS = [
+    lambda: commands.signalled_at_step(6, signal.SIGKILL),
+    lambda: commands.signalled_at_step(22, signal.SIGTERM),
+    lambda: commands.signalled_at_step(10, signal.SIGKILL),
+    lambda: commands.signalled_at_rename(1, ".pt", "after"),
+    lambda: commands.signalled_at_rename(1, "record.json", "before"),
+    lambda: commands.signalled_at_rename(2, "record.json", "after"),
+]
+
+
+def test_stopped_or_killed_again_and_again_they_end_as_undisturbed(table, monkeypatch, tmp_path):
+    monkeypatch.setattr(many, "STEPS", 5)
+    ended, _ = side_by_side(runs_of(table, "undisturbed"))
+    runs = runs_of(table, "disturbed")
+    for moment in MOMENTS:
+        process = forked.Process(target=lambda: (moment(), side_by_side(runs)))  # noqa: B023
+        process.start()
+        process.join(60)
+        assert process.exitcode in (1, -signal.SIGKILL)
+        assert not list(tmp_path.glob("disturbed/*/*/*/failed.json"))
+    again, said = side_by_side(runs)
+    assert said == "" and not list(tmp_path.rglob("*.ckpt"))
+    for (_, ours), (_, theirs) in zip(again, ended, strict=True):
+        assert commands.result(ours) == commands.result(theirs)
