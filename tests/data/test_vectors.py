@@ -59,8 +59,8 @@ def test_all_rows_of_several_parts(sizes, width, seed):
     for instances in (whole, made_dense(whole)):
         together = Vectors.concatenated([Vectors.from_instances(instances, rows) for rows in chosen])
         assert len(together) == len(expected) == together.features.shape[0]
-        index = torch.from_numpy(rng.permutation(len(expected)))
-        x, targets, ids = together.batch(index)
+        index = rng.permutation(len(expected))
+        x, targets, ids = together.batch(torch.from_numpy(index))
         assert np.array_equal(ids.numpy(), expected[index])
         assert np.array_equal(x.numpy(), whole.features.toarray()[expected][index])
         assert np.array_equal(targets.numpy(), whole.targets[expected][index])

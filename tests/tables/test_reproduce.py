@@ -252,6 +252,15 @@ def test_data_that_are_not_here(reproduce, folder):
     assert json.loads((folder / "outputs/tables/plans.json").read_text())["configurations"]
 
 
+def test_a_table_of_which_nothing_can_be_run_shows_what_was_printed(command, folder):
+    done = command("table=ant/4", **PROGRAM)
+    assert (done.status, done.out) == (0, "outputs/tables/ant-4\n"), done.err
+    text = (folder / "outputs/tables/ant-4/table.md").read_text()
+    assert text.count("Ours: not run: data.") == 3 and "runs | 0 of 72" in text
+    assert "| **ant** | paper | 0.918 ± 0.005 |" in text
+    assert not records(folder / "outputs")
+
+
 def test_the_tables_key_is_the_runs(reproduce, copied, command):
     """A run by hand with a cell's overrides finds the cell's record."""
     times = {path: path.stat().st_mtime_ns for path in records(copied)}

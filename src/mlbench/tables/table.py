@@ -61,13 +61,14 @@ class Table:
 
 
 def fill(name: str, spec: Results, cases: list[Case]) -> Table:
-    """The table as far as there are records; UserError where there is none at all."""
+    """The table as far as there are records; UserError where there is none, though there could be."""
     records = _records(cases)
-    if not records:
+    if not records and any(case.runs for case in cases):
         raise UserError(
             f"table={name}: none of its runs is here; python scripts/reproduce.py table={name} runs them"
         )
-    _check_metrics(name, spec, records)
+    if records:
+        _check_metrics(name, spec, records)
     by_where = {case.where: case for case in cases}
     variants = [("", ""), *((variant.title, variant.suffix) for variant in spec.variants)]
     views = [_view(title, suffix, spec, by_where, records) for title, suffix in variants]
@@ -248,6 +249,9 @@ def _compared(metric: str, spec: Results, cells: dict[tuple, Cell]) -> Compariso
 def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dict[str, str]:
     """What a reader must know before any number. Taken from the records alone."""
     found = list(records.values())
+    planned = sum(len(case.runs) or spec.seeds for case in cases)
+    if not found:
+        return {"runs": f"0 of {planned}"}
 
     def all_of(values: Iterable[Any]) -> str:
         return ", ".join(sorted({str(value) for value in values}))
@@ -268,7 +272,7 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         "selection": spec.rule,
         "threshold": thresholds,
         "seeds": ", ".join(map(str, seeds)),
-        "runs": f"{len(found)} of {sum(len(case.runs) or spec.seeds for case in cases)}",
+        "runs": f"{len(found)} of {planned}",
         "data": ", ".join(dict.fromkeys(f"{r.data['name']} {checksum(r)}" for r in found)),
         "versions": all_of(f"mlbench {r.versions['mlbench']}, torch {r.versions['torch']}" for r in found),
         "code": all_of((record.revision or "unknown")[:12] for record in found),

@@ -34,7 +34,8 @@ def _lines(view: View, table: Table) -> Iterator[str]:
     columns, ranked = view.blocks[0].columns, bool(view.blocks[0].ranks) and len(view.blocks[0].columns) > 1
     width = 2 + len(columns) + ranked
     caption = spec.title + (f": {view.title}" if view.title else "")
-    about = "; ".join(f"{key}: {table.header[key]}" for key in ("split", "selection", "threshold", "seeds"))
+    said = ("split", "selection", "threshold", "seeds")
+    about = "; ".join(f"{key}: {table.header[key]}" for key in said if key in table.header) or "Not run"
     yield "% \\usepackage{booktabs,amssymb}"
     yield f"% python scripts/reproduce.py table={table.name}"
     yield r"\begin{table}"

@@ -19,7 +19,8 @@ def _lines(table: Table) -> Iterator[str]:
     yield from _grid(["", ""], [[key, value] for key, value in table.header.items()])
     yield ""
     yield f"{text.LEGEND}. Deviations are over seeds (n − 1)."
-    for view in table.views:
+    main, *variants = table.views
+    for view in (main, *(view for view in variants if any(cell.ours for cell in view.cells()))):
         yield from _view(view, table)
     yield from _reasons(table)
     if table.spec.notes:
