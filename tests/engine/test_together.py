@@ -18,7 +18,7 @@ from mlbench import experiment
 from mlbench.compose import choices, configure
 from mlbench.data import multidigits
 from mlbench.engine import fit, many
-from mlbench.results import store
+from mlbench.results import store, tracking
 
 SEEDS = range(3)
 forked = multiprocessing.get_context("fork")  # quick: everything is imported already
@@ -217,6 +217,18 @@ def test_one_that_is_held_or_fails_keeps_nobody(table, capfd):
     assert not path.exists() and said == ""
     reasons = [store.failure(at.parent)["type"] for at in path.parents[2].glob("*/*/failed.json")]
     assert reasons == ["ZeroDivisionError"] * 2
+
+
+def test_an_interrupt_leaves_nothing_claimed_and_nothing_failed(table, monkeypatch):
+    sound, stopped = seeds_of(table("together")), []
+    monkeypatch.setattr(many, "fit_together", lambda jobs: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(tracking.Local, "stop", lambda self: stopped.append(self))
+    with pytest.raises(KeyboardInterrupt) as kept:  # and with it all that was at work
+        side_by_side(sound)
+    assert kept.traceback
+    folders = [path.parent for path in sound[0].paths.outputs.glob("*/*/*/config.yaml")]
+    assert len(folders) == len(stopped) == len(SEEDS)
+    assert not any(store.claimed(folder) or store.failure(folder) for folder in folders)
 
 
 # Stopped and killed, with several stages, some of them shared

@@ -53,17 +53,21 @@ def together(runs: Sequence[Running[Result]]) -> list[Result | Exception]:
         except Exception as error:
             ended[number] = error
 
-    for number, run in enumerate(runs):
-        advance(number, run.__next__)
-    while asked:
-        fit_together(list(asked.values()))
-        for number, job in list(asked.items()):
-            try:
-                outcome = fit(job)  # what the stack left; or, on its own, all of it
-            except Exception as error:
-                advance(number, lambda number=number, error=error: runs[number].throw(error))
-            else:
-                advance(number, lambda number=number, outcome=outcome: runs[number].send(outcome))
+    try:
+        for number, run in enumerate(runs):
+            advance(number, run.__next__)
+        while asked:
+            fit_together(list(asked.values()))
+            for number, job in list(asked.items()):
+                try:
+                    outcome = fit(job)  # what the stack left; or, on its own, all of it
+                except Exception as error:
+                    advance(number, lambda number=number, error=error: runs[number].throw(error))
+                else:
+                    advance(number, lambda number=number, outcome=outcome: runs[number].send(outcome))
+    finally:
+        for run in runs:
+            run.close()  # after an interrupt: nobody holds anything any more
     return [ended[number] for number in range(len(runs))]
 
 
