@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from mlbench.errors import UserError
 from mlbench.evaluation.suite import find
 from mlbench.evaluation.thresholds import Threshold
 from mlbench.methods.base import Method
-from mlbench.methods.build import build_method
+from mlbench.methods.build import build_loss, build_method
 from mlbench.results.tracking import Tracker
 
 
@@ -97,12 +98,20 @@ def check_selection(config: Config, pieces: Pieces) -> None:
 
 
 def check_loss(config: Config, task: Task) -> None:
-    """The loss takes the labels there are, as one with a weight for each may not."""
-    probe = torch.zeros(2, len(task.labels))
+    """The loss takes its options and the labels there are, as one with a weight for each may not."""
+    probe, name = torch.zeros(2, len(task.labels)), config.choices["loss"]
     try:
-        target(config.loss)(probe, probe, **options(config.loss))
+        build_loss(config.loss, task)(probe, probe)
     except ValueError as error:
-        raise UserError(f"loss={config.choices['loss']}: {error}") from None
+        raise UserError(f"loss={name}: {error}") from None
+    batch = config.train.batch_size // config.train.devices
+    least = getattr(target(config.loss), "least_batch", 1)
+    if batch < least:
+        print(
+            f"mlbench: loss={name} counts over a batch, and {batch} instances are few for it: "
+            f"train.batch_size={least} or more is better",
+            file=sys.stderr,
+        )
 
 
 def check_training(config: Config) -> None:

@@ -21,7 +21,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from mlbench.errors import UserError, did_you_mean
 
 # Parameters that the experiment supplies; a configuration never names them.
-SUPPLIED = frozenset({"self", "task", "backbone", "loss", "params", "optimizer", "logits", "targets"})
+SUPPLIED = frozenset(
+    {"self", "task", "backbone", "loss", "params", "optimizer", "logits", "targets", "positives", "instances"}
+)
 
 Node = dict[str, Any]  # a `_target_` and its options
 
@@ -43,7 +45,7 @@ class Train(Strict):
     drop_last: bool
     gradient_clip: float | None = Field(gt=0)
     accumulate: int = Field(ge=1)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     # How, not what: these do not enter the key.
     accelerator: Literal["cpu", "gpu", "auto"]
     devices: int = Field(ge=1)

@@ -162,10 +162,21 @@ def test_ctrl_c_in_the_last_chunk_of_a_stage_is_heard(references, environment, c
 
 def test_ctrl_c_ends_a_sweep(command, folder):
     first = functools.partial(signalled_at_step, 30, signal.SIGINT)  # in the second run
-    stopped = command("-m", "seed=0,1,2", "train.epochs=1", first=first)
+    stopped = command("-m", "seed=0,1,2", "train.epochs=1", "engine=single", first=first)
     assert (stopped.status, stopped.err) == (130, INTERRUPTED)
     assert len(records(folder / "outputs")) == 1
     assert len(list(folder.glob("outputs/multidigits/erm/*"))) == 2
+
+
+def test_ctrl_c_ends_runs_that_are_trained_as_one(command, folder):
+    sweep = ["-m", "seed=0,1,2", "train.epochs=3"]
+    stopped = command(*sweep, first=functools.partial(signalled_at_step, 10, signal.SIGINT))
+    assert (stopped.status, stopped.err) == (130, INTERRUPTED)
+    assert not records(folder / "outputs") and not list(folder.rglob("failed.json"))
+    assert len(list(folder.rglob("*.ckpt"))) == 1
+    done = command(*sweep)
+    assert (done.status, done.err) == (0, "")
+    assert len(records(folder / "outputs")) == 3 and not list(folder.rglob("*.ckpt"))
 
 
 @pytest.mark.parametrize("kept", [0, 0.999])

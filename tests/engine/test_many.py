@@ -203,12 +203,6 @@ def test_what_cannot_be_stacked_says_so_and_is_trained_alone(reason, both):
     assert done.said.count("\n") == 1
 
 
-def test_double_precision_is_left_alone(jobs, capfd):
-    many.fit_together(asked := jobs("double", precision="64-true"))
-    assert not any(job.done.exists() for job in asked)
-    assert "one by one: train.precision=64-true" in capfd.readouterr().err
-
-
 def test_a_difference_that_is_no_number_is_found_out(both):
     done = both(*[{"module": {"kind": Named, "how": how}} for how in ("logits", "squares")], stack=False)
     assert "its loss cannot be had for several at once" in done.said

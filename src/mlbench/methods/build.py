@@ -2,16 +2,18 @@
 
 import functools
 import inspect
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from mlbench.config import Node, options, target
 from mlbench.data.task import Modality, Task
 from mlbench.errors import UserError
-from mlbench.methods.base import Method
+from mlbench.methods.base import Loss, Method
 
 
 def build_method(method: Node, backbone: Node, loss: Node, task: Task) -> Method:
@@ -19,12 +21,37 @@ def build_method(method: Node, backbone: Node, loss: Node, task: Task) -> Method
     supplied = {
         "task": task,
         "backbone": functools.partial(target(backbone), **options(backbone)),
-        "loss": functools.partial(target(loss), **options(loss)),
+        "loss": build_loss(loss, task),
     }
     asked = inspect.signature(target(method)).parameters
     return target(method)(
         **{name: value for name, value in supplied.items() if name in asked}, **options(method)
     )
+
+
+def build_loss(loss: Node, task: Task) -> Loss:
+    """The loss for a task; it gets what it asks for of the label statistics."""
+    asked = inspect.signature(target(loss)).parameters
+    known = {"instances": task.instances} if "instances" in asked else {}
+    bound = functools.partial(target(loss), **options(loss), **known)
+    return WithPositives(bound, task) if "positives" in asked else bound
+
+
+class WithPositives(nn.Module):
+    """A loss that asks for each label's positives, and those.
+
+    They are a buffer, so that they go where the method goes and each of several replicas has its own. No state
+    dict holds them: the task does.
+    """
+
+    def __init__(self, loss: Callable[..., Tensor], task: Task):
+        super().__init__()
+        self.loss = loss
+        positives = torch.tensor(task.positives, dtype=torch.float32)
+        self.register_buffer("positives", positives, persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return self.loss(logits, targets, positives=self.positives)
 
 
 def packed(method: Method, nodes: dict[str, Node], task: Task) -> dict[str, Any]:

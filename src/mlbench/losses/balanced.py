@@ -1,0 +1,134 @@
+"""Losses that know how often each label occurs, `positives` n_j of `instances` N, all of them focal.
+
+A label that is never, or always, relevant in the training part counts as if it were so once, or all but once:
+no weight is infinite.
+"""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mlbench.losses.focal import Focus, Share, entries
+from mlbench.losses.precision import widened
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+def cb_focal(
+    logits: Tensor,
+    targets: Tensor,
+    alpha: Share,
+    gamma: Focus,
+    beta: Beta,
+    scale: Positive,
+    positives: Tensor,
+) -> Tensor:
+    """Focal × scale·(1 − β)/(1 − β^n_j), mean over instances and labels.
+
+    Cui et al. 2019, Sec. 4.3, the effective number of a label's positives in place of a class's instances.
+    """
+    logits = widened(logits)
+    weights = scale * by_effective_number(positives.to(logits), beta)
+    return (weights * entries(logits, -logits, targets, alpha, gamma)).mean()
+
+
+def r_focal(
+    logits: Tensor,
+    targets: Tensor,
+    alpha: Share,
+    gamma: Focus,
+    map_offset: NotNegative,
+    map_slope: Positive,
+    map_centre: float,
+    positives: Tensor,
+) -> Tensor:
+    """Focal × re-balanced weights, mean over instances and labels. Wu et al. 2020, Sec. 3.1."""
+    logits = widened(logits)
+    weights = rebalanced(targets, positives.to(logits), map_offset, map_slope, map_centre)
+    return (weights * entries(logits, -logits, targets, alpha, gamma)).mean()
+
+
+def db(
+    logits: Tensor,
+    targets: Tensor,
+    alpha: Share,
+    gamma: Focus,
+    map_offset: NotNegative,
+    map_slope: Positive,
+    map_centre: float,
+    kappa: NotNegative,
+    tolerance: Positive,
+    positives: Tensor,
+    instances: int,
+) -> Tensor:
+    """Distribution-balanced: `r_focal` with negative-tolerant regularisation. Wu et al. 2020, Sec. 3.
+
+    z' = z − κ·log(N/n_j − 1) for z where y = 1; where y = 0 it is λ·z', and the cost is divided by λ, the
+    `tolerance`. Mean over instances and labels.
+    """
+    logits = widened(logits)
+    positives = positives.to(logits)
+    weights = rebalanced(targets, positives, map_offset, map_slope, map_centre)
+    return (weights * tolerant(logits, targets, alpha, gamma, kappa, tolerance, positives, instances)).mean()
+
+
+def cb_ntr(
+    logits: Tensor,
+    targets: Tensor,
+    alpha: Share,
+    gamma: Focus,
+    beta: Beta,
+    scale: Positive,
+    kappa: NotNegative,
+    tolerance: Positive,
+    positives: Tensor,
+    instances: int,
+) -> Tensor:
+    """The weights of `cb_focal`, the regularisation of `db`, mean over instances and labels.
+
+    Huang et al. 2021, CB-NTR.
+    """
+    logits = widened(logits)
+    positives = positives.to(logits)
+    weights = scale * by_effective_number(positives, beta)
+    return (weights * tolerant(logits, targets, alpha, gamma, kappa, tolerance, positives, instances)).mean()
+
+
+def tolerant(
+    logits: Tensor,
+    targets: Tensor,
+    alpha: Share,
+    gamma: Focus,
+    kappa: NotNegative,
+    tolerance: Positive,
+    positives: Tensor,
+    instances: int,
+) -> Tensor:
+    """Focal loss, entry by entry, with negative-tolerant regularisation."""
+    # log(N/n_j − 1) = log(N − n_j) − log n_j
+    odds = positives.clamp(min=1).log() - (instances - positives).clamp(min=1).log()
+    logits = logits + kappa * odds
+    share = targets + (1 - targets) / tolerance
+    return share * entries(logits, -tolerance * logits, targets, alpha, gamma)
+
+
+def by_effective_number(positives: Tensor, beta: Beta) -> Tensor:
+    """(1 − β)/(1 − β^n_j), (L,); exact where β^n_j is close to one."""
+    logarithm = torch.log1p((beta - 1) * torch.ones_like(positives))
+    return (1 - beta) / -torch.expm1(positives.clamp(min=1) * logarithm)
+
+
+def rebalanced(
+    targets: Tensor, positives: Tensor, offset: NotNegative, slope: Positive, centre: float
+) -> Tensor:
+    """offset + σ(slope·(r − centre)), r_ij = (1/n_j) / Σ_k y_ik/n_k, (B, L).
+
+    In a row without positives as for r → ∞.
+    """
+    rarity = 1 / positives.clamp(min=1)
+    in_row = (targets * rarity).sum(1, keepdim=True).clamp(min=torch.finfo(rarity.dtype).tiny)
+    return offset + torch.sigmoid(slope * (rarity / in_row - centre))

@@ -1,0 +1,9 @@
+"""In what precision losses are computed: float32 or wider, whatever the autocast."""
+
+import torch
+from torch import Tensor
+
+
+def widened(logits: Tensor) -> Tensor:
+    """Logits of half precision in float32, others as they are."""
+    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
