@@ -12,12 +12,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from mlbench import experiment
 from mlbench.compose import configure
 from mlbench.config import Config, but_for_numbers
-from mlbench.engine.many import together
+from mlbench.engine.many import REPLICAS, together
 from mlbench.errors import UserError
 from mlbench.results.record import Record
 from mlbench.results.store import Busy
-
-REPLICAS = 32  # trained at once: more of them make a step longer, not cheaper
 
 groups: dict[str, list[Config]] = {}  # what is still ahead, by what its members have in common
 ended: dict[str, tuple[Record, Path] | Exception] = {}  # of runs that were taken along
@@ -49,10 +47,10 @@ def run(config: Config) -> tuple[Record, Path]:
     name = config.model_dump_json()
     if name not in ended:
         group = groups.get(but_for_numbers(config), []) if config.engine == "auto" else []
-        ahead = [other for other in group if other != config and other.model_dump_json() not in ended]
-        if not ahead:
+        taken = [config, *[other for other in group if other != config][: REPLICAS - 1]]
+        groups[but_for_numbers(config)] = [other for other in group if other not in taken]
+        if len(taken) == 1:
             return experiment.run(config)
-        taken = [config, *ahead[: REPLICAS - 1]]
         results = together([experiment.running(each, wait=each is config) for each in taken])
         ended.update((each.model_dump_json(), result) for each, result in zip(taken, results))
     result = ended.pop(name)

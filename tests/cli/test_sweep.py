@@ -85,3 +85,23 @@ def test_joblib_runs_the_grid_in_processes(environment, folder):
     assert len(lines) == 5 and lines[-1] == "2 of 4 runs finished"
     closing = done.stderr.splitlines()
     assert len(closing) == 2 and all("outside.Needs" in line and "wanted" in line for line in closing)
+
+
+def test_runs_that_differ_in_numbers_are_trained_as_one(at_once, folder, monkeypatch):
+    """And end where each ends alone; one by one where a person says so."""
+    from mlbench.engine import many
+
+    sizes, train = [], many._train
+    monkeypatch.setattr(many, "_train", lambda jobs: (sizes.append(len(jobs)), train(jobs)))
+    sweep = ["-m", "seed=0,1,2", "train.optimizer.lr=0.001,0.01", "backbone=linear,mlp", "train.epochs=1"]
+    together = at_once(*sweep)
+    assert (together.status, together.err, sizes) == (0, "", [6, 6])
+    assert together.out.splitlines()[-1] == "12 of 12 runs finished"
+    found = {path.parent.name: json.loads(path.read_text()) for path in records(folder / "outputs")}
+    single = at_once(*sweep, "engine=single", "paths.outputs=alone")
+    assert single.status == 0 and len(sizes) == 2
+    alone = {path.parent.name: json.loads(path.read_text()) for path in records(folder / "alone")}
+    assert found.keys() == alone.keys() and len(found) == 12
+    for key, record in found.items():
+        for metric, value in record["metrics"]["last"].items():
+            assert abs(value - alone[key]["metrics"]["last"][metric]) < 1e-4, metric

@@ -36,6 +36,8 @@ ELEMENTWISE = {
     f"torch.optim.{name}" for name in ("Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "Adamax", "NAdam")
 }
 
+REPLICAS = 32  # to train at once: more of them make a step longer, not cheaper
+
 PROGRESS = ("epoch", "step", "total", "history", "broken")  # of a stack, as its checkpoint keeps it
 
 

@@ -19,7 +19,7 @@ from mlbench.cli import execute as run_composed
 from mlbench.cli import expected, sentence
 from mlbench.compose import chosen_names, config_dir
 from mlbench.config import but_for_numbers
-from mlbench.engine.many import together
+from mlbench.engine.many import REPLICAS, together
 from mlbench.results import store
 from mlbench.tables.plan import Run
 
@@ -45,7 +45,7 @@ def _in_turn(todo: list[Run]) -> None:
     for run in todo:
         alike = but_for_numbers(run.config) if run.config.engine == "auto" else run.key
         groups.setdefault(alike, []).append(run)
-    waiting = list(groups.values())
+    waiting = [group[i : i + REPLICAS] for group in groups.values() for i in range(0, len(group), REPLICAS)]
     while waiting:
         free = [group for group in waiting if not any(store.claimed(run.folder) for run in group)]
         if not free:
