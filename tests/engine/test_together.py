@@ -117,7 +117,10 @@ def test_every_stage_with_a_gradient_was_stacked_once(shipped):
     assert said == ""
     assert all(job.stage.solve for job in singles)
     trained = [job.path for stack in stacks for job in stack]
-    assert len(trained) == len(set(trained)) and {len(stack) for stack in stacks} == {len(SEEDS)}
+    assert len(trained) == len(set(trained))
+    assert all(
+        len(stack) % len(SEEDS) == 0 for stack in stacks
+    )  # losses that differ in numbers stand together
     teaching = [stack for stack in stacks if stack[0].stage.name.startswith("teacher_")]
     assert sorted(stack[0].stage.name for stack in teaching) == ["teacher_0", "teacher_1"]
 

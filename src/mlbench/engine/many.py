@@ -5,6 +5,7 @@ Each replica keeps its own first weights, rows, order of batches, optimiser stat
 leaves what `fit` would have left, where `fit` would have left it. What cannot be stacked is left to `fit`.
 """
 
+import functools
 import hashlib
 import json
 import math
@@ -145,6 +146,7 @@ def kind_of(job: Job) -> str:
     described = {
         "module": f"{type(module).__module__}.{type(module).__qualname__}",
         "state": state,
+        "functions": functions_of(module),
         "data": [type(features).__name__, *features.shape, *stage.data.targets.shape],
         "plan": [stage.name, plan.epochs, plan.batch_size, plan.optimizer["_target_"], plan.scheduler],
         "optimizer": {key: value for key, value in options(plan.optimizer).items() if not _number(value)},
@@ -154,6 +156,19 @@ def kind_of(job: Job) -> str:
         "watches": [[watch.rule, watch.part] for watch in job.looks],
     }
     return json.dumps(described, sort_keys=True, default=str)
+
+
+def functions_of(module: nn.Module) -> dict[str, list]:
+    """Functions that it holds with arguments given, such as its loss. Numbers among them may differ."""
+    return {
+        f"{path}.{name}": [
+            f"{value.func.__module__}.{value.func.__qualname__}",
+            {key: "number" if _number(given) else given for key, given in value.keywords.items()},
+        ]
+        for path, part in module.named_modules()
+        for name, value in vars(part).items()
+        if isinstance(value, functools.partial)
+    }
 
 
 def _number(value: Any) -> bool:

@@ -33,7 +33,7 @@ def cb_focal(
     """
     logits = widened(logits)
     weights = scale * by_effective_number(positives.to(logits), beta)
-    return (weights * entries(logits, -logits, targets, alpha, gamma)).mean()
+    return (weights * entries(logits, targets, alpha, gamma)).mean()
 
 
 def r_focal(
@@ -49,7 +49,7 @@ def r_focal(
     """Focal × re-balanced weights, mean over instances and labels. Wu et al. 2020, Sec. 3.1."""
     logits = widened(logits)
     weights = rebalanced(targets, positives.to(logits), map_offset, map_slope, map_centre)
-    return (weights * entries(logits, -logits, targets, alpha, gamma)).mean()
+    return (weights * entries(logits, targets, alpha, gamma)).mean()
 
 
 def db(
@@ -73,7 +73,8 @@ def db(
     logits = widened(logits)
     positives = positives.to(logits)
     weights = rebalanced(targets, positives, map_offset, map_slope, map_centre)
-    return (weights * tolerant(logits, targets, alpha, gamma, kappa, tolerance, positives, instances)).mean()
+    logits = shifted(logits, kappa, positives, instances)
+    return (weights * entries(logits, targets, alpha, gamma, tolerance)).mean()
 
 
 def cb_ntr(
@@ -95,25 +96,14 @@ def cb_ntr(
     logits = widened(logits)
     positives = positives.to(logits)
     weights = scale * by_effective_number(positives, beta)
-    return (weights * tolerant(logits, targets, alpha, gamma, kappa, tolerance, positives, instances)).mean()
+    logits = shifted(logits, kappa, positives, instances)
+    return (weights * entries(logits, targets, alpha, gamma, tolerance)).mean()
 
 
-def tolerant(
-    logits: Tensor,
-    targets: Tensor,
-    alpha: Share,
-    gamma: Focus,
-    kappa: NotNegative,
-    tolerance: Positive,
-    positives: Tensor,
-    instances: int,
-) -> Tensor:
-    """Focal loss, entry by entry, with negative-tolerant regularisation."""
-    # log(N/n_j − 1) = log(N − n_j) − log n_j
-    odds = positives.clamp(min=1).log() - (instances - positives).clamp(min=1).log()
-    logits = logits + kappa * odds
-    share = targets + (1 - targets) / tolerance
-    return share * entries(logits, -tolerance * logits, targets, alpha, gamma)
+def shifted(logits: Tensor, kappa: NotNegative, positives: Tensor, instances: int) -> Tensor:
+    """z − κ·log(N/n_j − 1)."""
+    positives = positives.clamp(max=instances - 1).clamp(min=1)
+    return logits - kappa * ((instances - positives).clamp(min=1).log() - positives.log())
 
 
 def by_effective_number(positives: Tensor, beta: Beta) -> Tensor:

@@ -17,14 +17,13 @@ def focal(logits: Tensor, targets: Tensor, alpha: Share, gamma: Focus) -> Tensor
 
     Lin et al. 2017, Eq. 5, on one sigmoid a label. With γ = 0 and α = ½ it is half of `bce`.
     """
-    logits = widened(logits)
-    return entries(logits, -logits, targets, alpha, gamma).mean()
+    return entries(widened(logits), targets, alpha, gamma).mean()
 
 
-def entries(relevant: Tensor, irrelevant: Tensor, targets: Tensor, alpha: Share, gamma: Focus) -> Tensor:
-    """(B, L), from the logits of being relevant and those of being irrelevant."""
-    cost, other = focused(relevant, gamma), focused(irrelevant, gamma)
-    return alpha * targets * cost + (1 - alpha) * (1 - targets) * other
+def entries(logits: Tensor, targets: Tensor, alpha: Share, gamma: Focus, tolerance: float = 1.0) -> Tensor:
+    """Focal loss before its mean, (B, L); irrelevant labels at `tolerance`·z, their cost divided by it."""
+    relevant, irrelevant = focused(logits, gamma), focused(-tolerance * logits, gamma) / tolerance
+    return alpha * targets * relevant + (1 - alpha) * (1 - targets) * irrelevant
 
 
 def focused(logits: Tensor, gamma: Focus) -> Tensor:

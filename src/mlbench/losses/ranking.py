@@ -4,15 +4,14 @@ from torch import Tensor
 
 from mlbench.losses.precision import widened
 
-TINY = 1e-12  # an instance without a pair divides 0 by it
-
 
 def ranking(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean over an instance's (relevant k, irrelevant l) of exp(c_l − c_k), c = tanh z; mean over instances.
 
-    BP-MLL (Zhang & Zhou 2006), whose network ends in tanh: a pair costs between e⁻² and e². The sum over pairs
-    is a product of two sums. An instance without a pair costs nothing. A soft target counts as relevant with
-    weight y and as irrelevant with weight 1 − y.
+    BP-MLL (Zhang & Zhou 2006), whose network ends in tanh: a pair costs between e⁻² and e². The sum over
+    pairs is a product of two sums. An instance without a pair costs nothing. A soft target counts as relevant
+    with weight y and as irrelevant with weight 1 − y; where either adds up to less than one label, the
+    instance counts so much less.
     """
     outputs = widened(logits).tanh()
     relevant = _mean((-outputs).exp(), targets)
@@ -21,4 +20,4 @@ def ranking(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:
-    return (weights * values).sum(1) / weights.sum(1).clamp(min=TINY)
+    return (weights * values).sum(1) / weights.sum(1).clamp(min=1)

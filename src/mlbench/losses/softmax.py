@@ -5,8 +5,6 @@ from torch import Tensor
 
 from mlbench.losses.precision import widened
 
-TINY = 1e-12  # an instance without positives divides 0 by it
-
 
 def balanced_softmax(logits: Tensor, targets: Tensor) -> Tensor:
     """log(1 + Σ_j (1 − y_j)·e^{z_j}) + log(1 + Σ_j y_j·e^{−z_j}), mean over instances; the cut is z = 0.
@@ -18,14 +16,14 @@ def balanced_softmax(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def softmax_pal(logits: Tensor, targets: Tensor, normalised: bool) -> Tensor:
-    """−Σ_j y_j·log softmax(z)_j, pick all labels; `normalised`: divided by Σ_j y_j. Mean over instances.
+    """−Σ_j y_j·log softmax(z)_j, pick all labels, mean over instances; `normalised`: over max(Σ_j y_j, 1).
 
     Menon et al. 2019, PAL and PAL-N. An instance without positives costs nothing.
     """
     cost = -(targets * widened(logits).log_softmax(1)).sum(1)
-    return (cost / targets.sum(1).clamp(min=TINY) if normalised else cost).mean()
+    return (cost / targets.sum(1).clamp(min=1) if normalised else cost).mean()
 
 
 def _log_one_more(logits: Tensor, weights: Tensor) -> Tensor:
     """log(1 + Σ_j w_j·e^{z_j}), (B,)."""
-    return F.pad(logits + weights.log(), (0, 1)).logsumexp(1)
+    return F.pad(logits + weights.clamp(min=0).log(), (0, 1)).logsumexp(1)  # e^0 is the one

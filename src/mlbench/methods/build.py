@@ -40,8 +40,8 @@ def build_loss(loss: Node, task: Task) -> Loss:
 class WithPositives(nn.Module):
     """A loss that asks for each label's positives, and those.
 
-    They are a buffer, so that they go where the method goes and each of several replicas has its own. No state
-    dict holds them: the task does.
+    They are a buffer, so that they go where the method goes and each of several replicas has its own. No
+    state dict holds them: the task does.
     """
 
     def __init__(self, loss: Callable[..., Tensor], task: Task):
