@@ -68,7 +68,7 @@ def test_markdown_has_ours_above_theirs(made_table):
     assert "| three" not in text and "| **three** | ours | 0.251 ± 0.001 · |" in text
     assert "Ours: not run: data." in text
     assert "Kendall's τ 0.50, the same method first" in text
-    assert "Friedman over 3 data sets" in text and "- A note." in text
+    assert "Friedman over 3 problems" in text and "- A note." in text
     assert (
         "4 of 12 cells compared: 4 agree, 0 better, 0 worse; 2 without a published number, 6 not run." in text
     )

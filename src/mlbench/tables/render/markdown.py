@@ -108,7 +108,7 @@ def _comparison(comparison: Comparison, level: str) -> Iterator[str]:
     wilcoxon = [f"{a}–{b}" for (a, b), p in comparison.wilcoxon.items() if p < 0.05]
     yield from ["", f"{level} {text.words(comparison.metric)}: do the methods differ?", ""]
     yield (
-        f"Friedman over {len(comparison.datasets)} data sets: χ² {comparison.statistic:.2f}, "
+        f"Friedman over {len(comparison.datasets)} problems: χ² {comparison.statistic:.2f}, "
         f"p {comparison.p:.4f}. Mean ranks: {', '.join(f'{name} {mean:.2f}' for name, mean in means)}. "
         f"Nemenyi's critical difference at .05: {comparison.critical_difference:.2f}; "
         f"pairs that differ: {', '.join(different) or 'none'}. "
