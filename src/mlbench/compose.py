@@ -90,6 +90,11 @@ def _unknown_override(key: str, parsed: list[Override]) -> str:
         return f"{key}: no such key; --info config shows what Hydra itself has"
     if "@" in key or "/" in key:
         return f"{key}: no such group; there are: {', '.join(groups())}{did_you_mean(key, groups())}"
+    given = next((o for o in parsed if o.key_or_group == key and not o.is_sweep_override()), None)
+    if given and any(o.is_sweep_override() and o.key_or_group == key.partition(".")[0] for o in parsed):
+        # Hydra first composes without the swept group's choices; what is swept itself it looks up later.
+        value = given.get_value_element_as_str()
+        return f"{key}: while -m goes through choices of its group, write '{key}=choice({value})'"
     choosing = (*groups(), "hydra.searchpath")
     chosen = [o.input_line for o in parsed if o.key_or_group in choosing and not o.is_sweep_override()]
     try:

@@ -62,6 +62,15 @@ def test_values_of_a_wrong_type_fail_alone(at_once, folder):
     assert "train.epochs=ten method=prior" in line and "integer" in line
 
 
+def test_a_key_that_the_default_choice_lacks(at_once, folder):
+    """Hydra looks it up before it sweeps; the message says how each job looks it up for itself."""
+    done = at_once("-m", "backbone=mlp,chain", "backbone.hidden=3", "train.epochs=1")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.rstrip().endswith("write 'backbone.hidden=choice(3)'")
+    done = at_once("-m", "backbone=mlp,linear", "backbone.widths=choice([4])", "train.epochs=1")
+    assert done.status == 2 and "backbone.widths: no such key" in done.err
+
+
 def test_a_fault_of_ours_shows_its_trace_and_the_sweep_goes_on(at_once, folder):
     done = at_once(
         "-m", "method._target_=outside.Fails,outside.Needs,mlbench.methods.erm.ERM", "train.epochs=1"
