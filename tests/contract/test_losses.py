@@ -124,11 +124,12 @@ def test_it_leaves_its_arguments_as_they_were(loss):
 
 
 def test_right_scores_cost_less_than_wrong_ones(name, loss):
-    if name == "unbounded_f1":
-        pytest.skip("a logit, however right, is no prediction")
     _, targets = logits_and_targets()
-    right = 8 * targets - 4
-    assert loss(right, targets) < loss(torch.zeros_like(right), targets) < loss(-right, targets)
+    if name == "unbounded_f1":  # takes a logit for the prediction itself: 1 is right, not 4
+        right, unsure, wrong = targets, torch.full_like(targets, 0.5), 1 - targets
+    else:
+        right, unsure, wrong = 8 * targets - 4, torch.zeros_like(targets), 4 - 8 * targets
+    assert loss(right, targets) < loss(unsure, targets) < loss(wrong, targets)
 
 
 def test_erm_learns_with_it(name, problem, pieces, learn, everything):

@@ -277,7 +277,7 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         "versions": all_of(f"mlbench {r.versions['mlbench']}, torch {r.versions['torch']}" for r in found),
         "code": all_of((record.revision or "unknown")[:12] for record in found),
         "dates": " to ".join(dict.fromkeys((days[0], days[-1]))),
-        "machine": all_of(machines).replace(", ", ", "),
+        "machine": all_of(machines),
     }
 
 
