@@ -88,12 +88,13 @@ def check_selection(config: Config, pieces: Pieces) -> None:
         find(config.selection.metric)
     except UserError as error:
         raise UserError(f"selection.metric={config.selection.metric}: {error}") from None
+    threshold = pieces.threshold()  # refuses options that cannot be
     official = pieces.dataset.parts if config.choices["split"] == "official" else ()
     if "validation" in (*pieces.split.parts, *official):
         return
     if config.selection.rule == "best":
         raise UserError("selection.rule=best needs a validation part: add split.validation=0.1")
-    if getattr(pieces.threshold(), "fit_on", None) == "validation":
+    if getattr(threshold, "fit_on", None) == "validation":
         raise UserError("threshold.fit_on=validation needs a validation part: add split.validation=0.1")
 
 

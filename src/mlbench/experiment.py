@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from mlbench.assemble import Pieces, assemble, check_loss
@@ -22,7 +23,8 @@ from mlbench.engine.callbacks import write
 from mlbench.engine.score import score
 from mlbench.engine.train import Running, alone, train
 from mlbench.errors import UserError
-from mlbench.evaluation.suite import evaluate, per_label
+from mlbench.evaluation.suite import find, per_label
+from mlbench.evaluation.thresholds import Threshold, evaluate_under
 from mlbench.methods.base import Method
 from mlbench.methods.build import packed
 from mlbench.results import store
@@ -67,6 +69,7 @@ def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) 
     parts = {part: Vectors.from_instances(instances, own) for part, own in rows.items()}
     task = describe(instances, labelled, pieces.dataset)
     check_loss(config, task)
+    check_threshold(pieces.threshold(), task)
     seed_everything(derive(config.seed, "method"))
     method = pieces.method(task)
 
@@ -127,6 +130,12 @@ def describe(instances: Instances, labelled: np.ndarray, dataset: Any) -> Task:
     )
 
 
+def check_threshold(threshold: Threshold, task: Task) -> None:
+    """A rule that cuts without having been fitted does so with the labels there are, before any training."""
+    if not threshold.fitted:
+        threshold.label_sets(torch.zeros(2, len(task.labels)))
+
+
 @dataclass(frozen=True)
 class Measured:
     scores: Tensor  # (N, L) of the test part
@@ -144,7 +153,9 @@ def measure(
 ) -> dict[str, Measured]:
     """Scores, label sets and metrics of the test part, for the model of each selection rule."""
     rule = pieces.threshold()
-    looked_at = [test, fitting[rule.fit_on]] if rule.fitted else [test]
+    on_test = rule.fitted and rule.fit_on == "test"
+    assert not on_test or rule.suffix == "_oracle", "a rule that sees test targets says so"
+    looked_at = [test, fitting[rule.fit_on]] if rule.fitted and not on_test else [test]
     scored = iter(score([(model, data) for model in models.values() for data in looked_at], config.train))
     measured = {}
     for name, model in models.items():
@@ -154,15 +165,18 @@ def measure(
                 f"method={config.choices['method']} gave scores that are no probabilities (or NaN)"
             )
         if rule.fitted:
-            threshold.fit(next(scored), looked_at[1].targets)
-        label_sets = threshold.label_sets(scores)
+            threshold.fit(scores if on_test else next(scored), looked_at[-1].targets)
         orders = {"": slice(None)} | model.column_orders()
+        ending = {"label_sets": threshold.suffix, "scores": ""}
         metrics = {
-            f"{metric}{threshold.suffix}{suffix}": value
+            f"{metric}{ending[find(metric).needs]}{suffix}": value
             for suffix, columns in orders.items()
-            for metric, value in evaluate(scores[:, columns], label_sets[:, columns], test.targets).items()
+            for metric, value in evaluate_under(threshold, scores, test.targets, columns=columns).items()
         }
-        by_label = per_label(scores, label_sets, test.targets)
+        by_label = {
+            f"{name}{threshold.suffix if name == 'f1' else ''}": values
+            for name, values in per_label(scores, threshold.label_sets(scores), test.targets).items()
+        }
         measured[name] = Measured(scores, metrics, by_label, threshold.cuts(scores))
     return measured
 

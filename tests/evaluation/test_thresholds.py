@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from mlbench.errors import UserError
-from mlbench.evaluation.thresholds import Cardinality, Fixed, FrequencyPerLabel, cuts_for_counts
+from mlbench.evaluation.thresholds import (
+    Cardinality,
+    Fixed,
+    FrequencyPerLabel,
+    cut_for_count,
+    cuts_for_counts,
+)
 
 CONF = Path(__file__).parents[2] / "conf" / "threshold"
 
@@ -44,7 +50,9 @@ def test_rules_match_as_nearly_as_a_cut_can(case):
 
 
 def cut_for(scores, count):
-    return cuts_for_counts(torch.tensor([scores]), torch.tensor([count])).item()
+    by_sorting = cuts_for_counts(torch.tensor([scores]), torch.tensor([count])).item()
+    assert cut_for_count(torch.tensor(scores), count).item() == by_sorting
+    return by_sorting
 
 
 def test_the_cut_is_the_middle():

@@ -20,8 +20,8 @@ from lightning import Callback, Trainer
 from mlbench.data.vectors import Vectors
 from mlbench.engine.lit import Lit
 from mlbench.engine.score import score_part
-from mlbench.evaluation.suite import METRICS, measure
-from mlbench.evaluation.thresholds import Threshold
+from mlbench.evaluation.suite import METRICS
+from mlbench.evaluation.thresholds import Threshold, evaluate_under
 from mlbench.methods.base import Method
 
 
@@ -29,7 +29,8 @@ from mlbench.methods.base import Method
 class Watch:
     """One selection rule: look at a metric on a part, keep the epoch where it was best, the first if tied.
 
-    A threshold rule that is fitted is fitted on the very scores that are looked at.
+    A threshold rule that is fitted is fitted on the very scores that are looked at; oracle cuts them where
+    it is best for the metric.
     """
 
     rule: str  # best | oracle
@@ -44,7 +45,7 @@ class Watch:
     ) -> float:
         scores = score_part(module, self.data, rank, world, all_gather)
         self.threshold.fit(scores, self.data.targets)
-        value = measure(self.metric, scores, self.threshold.label_sets(scores), self.data.targets)
+        value = evaluate_under(self.threshold, scores, self.data.targets, [self.metric])[self.metric]
         sign = 1 if METRICS[self.metric].better == "high" else -1
         if not math.isnan(value) and (not self.kept or sign * value > sign * self.kept["value"]):
             state = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}

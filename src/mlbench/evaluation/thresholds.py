@@ -1,25 +1,26 @@
-"""Rules that turn scores into label sets.
+"""Rules that turn scores into label sets: what a rule is, what rules share, and the plain ones.
 
-A label belongs to the set when its score lies strictly above the cut. One interface serves every rule, those
-to come among them:
+A label belongs to the set when its score lies strictly above the cut. One interface serves every rule:
 
 - A cut for all labels, or one a label, fitted on the part named by `fit_on`: matching cardinality or
-  frequency, maximising each label's F1, the mean over instances of the cut that is best for each. `fit` finds
-  the cuts.
-- A rule that looks at the very scores it cuts: M3LA's cardinality on the test part (Eq. 13-17), the top k of
-  each instance. `fit` keeps what it needs of the targets, or nothing; `label_sets` and `cuts` work out the
-  cuts from the scores they are given, and keep nothing for the next call.
-- `oracle`: one rule for each metric, the best of a list of cuts on the test part. Its `fit_on` is "test",
-  which no other rule accepts, `fit` sees test targets, and `suffix` is "_oracle": its metrics' names end so.
+  frequency, here, or maximising F1, in `f1_cuts`. `fit` finds the cuts.
+- A rule that looks at the very scores it cuts: M3LA's cardinality on the test part, in `transductive`, or the
+  best labels of each instance, in `top_k`. `fit` keeps what it needs of the targets, or nothing; `label_sets`
+  and `cuts` work out the cuts from the scores they are given, and keep nothing for the next call.
+- `oracle`: one cut for each metric, the best of a list on the test part. Its `fit_on` is "test", which no
+  other rule accepts, `fit` sees test targets, and `suffix` is "_oracle". No one label set serves all its
+  metrics, so it has an `evaluate` of its own.
 """
 
-from typing import ClassVar, Literal, Protocol, get_args
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
 
 from mlbench.errors import UserError, did_you_mean
 from mlbench.evaluation.metric import promoted
+from mlbench.evaluation.suite import evaluate
 
 FitOn = Literal["training", "validation"]
 
@@ -34,8 +35,25 @@ class Threshold(Protocol):
     def label_sets(self, scores: Tensor) -> Tensor:
         """(N, L) booleans for (N, L) scores."""
 
-    def cuts(self, scores: Tensor) -> float | list[float]:
+    def cuts(self, scores: Tensor) -> Any:
         """For the record: the cut for these scores, or one a label; [] where each instance has its own."""
+
+
+def evaluate_under(
+    rule: Threshold,
+    scores: Tensor,
+    targets: Tensor,
+    names: Iterable[str] | None = None,
+    columns: slice | list[int] = slice(None),
+) -> dict[str, float]:
+    """All metrics, or those named, of scores as the rule cuts them; (N, L) both.
+
+    `columns` is an order in which scores and label sets, once cut, are held against the targets.
+    """
+    own = getattr(rule, "evaluate", None)
+    if own is not None:
+        return own(scores[:, columns], targets, names)
+    return evaluate(scores[:, columns], rule.label_sets(scores)[:, columns], targets, names)
 
 
 def strictly_above(scores: Tensor, cuts: float | list[float]) -> Tensor:
@@ -48,22 +66,51 @@ def cuts_for_counts(scores: Tensor, counts: Tensor) -> Tensor:
     """One cut for each row of `scores` (C, M), so that the number above it is nearest to `counts` (C,).
 
     Exact: the scores are sorted. Equal scores cannot be separated; where leaving a group of them out is
-    as near as taking it in, it is left out. The cut is the middle between the lowest score above it and
-    the highest not above it; the highest score where none is to be above, the next number below the
-    lowest where all are.
+    as near as taking it in, it is left out. The place of the cut is that of `cuts_below`.
     """
     ordered = scores.sort(dim=1, descending=True).values
-    last = ordered.shape[1] - 1
     pivot = ordered.gather(1, (counts - 1).clamp(min=0).unsqueeze(1))
     fewer, more = (ordered > pivot).sum(1), (ordered >= pivot).sum(1)
-    chosen = torch.where(more - counts < counts - fewer, more, fewer)
+    return cuts_below(ordered, torch.where(more - counts < counts - fewer, more, fewer))
+
+
+def cuts_below(ordered: Tensor, chosen: Tensor) -> Tensor:
+    """One cut for each row of `ordered` (C, M), highest first, with the first `chosen` (C,) above it.
+
+    Where that parts no equal scores. The cut is the middle between the lowest score above it and the
+    highest not above it; the highest score where none is to be above, the next number below the lowest
+    where all are.
+    """
+    last = ordered.shape[1] - 1
     lowest_above = ordered.gather(1, (chosen - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
     highest_below = ordered.gather(1, chosen.clamp(max=last).unsqueeze(1)).squeeze(1)
-    middle = ((lowest_above.double() + highest_below.double()) / 2).to(scores.dtype)
-    # Between neighbouring numbers there is no middle, and rounding may give the upper one.
-    middle = torch.where(middle < lowest_above, middle, highest_below)
-    under_all = torch.nextafter(ordered[:, last], torch.full_like(middle, -torch.inf))
+    middle = halfway(lowest_above, highest_below)
+    under_all = just_under(ordered[:, last])
     return torch.where(chosen > last, under_all, torch.where(chosen == 0, ordered[:, 0], middle))
+
+
+def cut_for_count(scores: Tensor, count: int) -> Tensor:
+    """What `cuts_for_counts` finds for one row (M,), without sorting it: with many labels it is long."""
+    pivot = scores.kthvalue(len(scores) - max(count - 1, 0)).values
+    above, below = scores > pivot, scores < pivot
+    fewer, more = int(above.sum()), len(scores) - int(below.sum())
+    chosen = more if more - count < count - fewer else fewer
+    if chosen == 0:
+        return pivot
+    if chosen == len(scores):
+        return just_under(scores.min())
+    return halfway(scores[above].min(), pivot) if chosen == fewer else halfway(pivot, scores[below].max())
+
+
+def halfway(above: Tensor, below: Tensor) -> Tensor:
+    """Between two scores; between neighbouring numbers there is nothing, and the lower one is taken."""
+    middle = ((above.double() + below.double()) / 2).to(above.dtype)
+    return torch.where(middle < above, middle, below)  # rounding may give the upper one
+
+
+def just_under(scores: Tensor) -> Tensor:
+    """The next smaller numbers of the same type: cuts that are strictly below these scores."""
+    return torch.nextafter(scores, torch.full_like(scores, -torch.inf))
 
 
 def check_fit_on(fit_on: str) -> FitOn:
@@ -75,7 +122,7 @@ def check_fit_on(fit_on: str) -> FitOn:
     return fit_on
 
 
-def check_fittable(scores: Tensor, targets: Tensor, fit_on: FitOn) -> Tensor:
+def check_fittable(scores: Tensor, targets: Tensor, fit_on: str) -> Tensor:
     assert scores.ndim == 2 and scores.shape == targets.shape, (scores.shape, targets.shape)
     if scores.numel() == 0:
         raise UserError(f"the threshold is to be fitted on the {fit_on} part, which has no instances")
@@ -122,7 +169,7 @@ class Cardinality:
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
         scores = check_fittable(scores, targets, self.fit_on)
-        self.cut = cuts_for_counts(scores.reshape(1, -1), targets.bool().sum().reshape(1)).item()
+        self.cut = cut_for_count(scores.flatten(), int(targets.bool().sum())).item()
 
     def label_sets(self, scores: Tensor) -> Tensor:
         return strictly_above(scores, self.cuts(scores))

@@ -26,7 +26,7 @@ class Record:
     rule: str
     metrics: dict[str, dict[str, float]]
     per_label: dict[str, list]  # label names, and support, F1, AP, AUC under `rule`
-    thresholds: dict[str, Any]  # rule -> the cut or cuts
+    thresholds: dict[str, Any]  # rule -> the cut, one a label, or one a metric
     selected: dict[str, dict[str, float]]  # rule -> epoch, and the value it was selected by
     facts: dict[str, float]  # what the method has to say of its training
     parts: dict[str, int]  # instances in each part of the split

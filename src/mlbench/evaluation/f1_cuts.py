@@ -1,0 +1,98 @@
+"""Threshold rules that maximise F1 on the part they are fitted on: one cut for all labels, or one a label."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mlbench.evaluation.label_sets import ratio
+from mlbench.evaluation.thresholds import (
+    FitOn,
+    check_fit_on,
+    check_fittable,
+    cuts_below,
+    just_under,
+    strictly_above,
+)
+
+
+def best_counts(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """How many of the highest scores of each row, (C, M), make the best F1; and the scores, highest first.
+
+    Exact: every number that parts no equal scores is tried, and the smallest of those with the best F1 is
+    taken. 0 for a row without positives.
+    """
+    ordered, order = scores.sort(dim=1, descending=True)
+    hits = targets.bool().gather(1, order).cumsum(1).double()
+    chosen = torch.arange(1, scores.shape[1] + 1, device=scores.device)
+    f1 = ratio(2 * hits, chosen + hits[:, -1:])
+    f1[:, :-1].masked_fill_(ordered[:, :-1] == ordered[:, 1:], -1)  # the next score is as high
+    fewest = f1.argmax(dim=1) + 1  # the first of the highest
+    return fewest.where(hits[:, -1] > 0, 0), ordered
+
+
+class F1Averaging:
+    """One cut for every label: the mean over instances of the score that is the best cut for the instance.
+
+    Threshold averaging of Decubber et al. 2018; sigmoidF1's Table 4. The best cut of an instance is the
+    score for which the labels that score at least as high have the highest F1, the highest such score if
+    there are several. It is itself a score of a label that is to be predicted, and what is averaged; so the
+    cut lies just under the mean, and a score that equals the mean is predicted. Halfway to the next lower
+    score would be another mean, and undefined where all labels are predicted. (sigmoidF1's code never
+    predicts the candidate itself and takes the position that is best for the first instance for all.)
+
+    Instances without labels are left out: every cut is as good as every other for their F1. Where no
+    instance has a label the cut is the highest score of all, so that none is predicted.
+    """
+
+    fitted: ClassVar[bool] = True
+    suffix: ClassVar[str] = ""
+
+    def __init__(self, fit_on: FitOn):
+        self.fit_on = check_fit_on(fit_on)
+        self.cut: float | None = None
+
+    def fit(self, scores: Tensor, targets: Tensor) -> None:
+        scores = check_fittable(scores, targets, self.fit_on)
+        labelled = targets.bool().any(dim=1)
+        if not labelled.any():
+            self.cut = scores.max().item()
+            return
+        chosen, ordered = best_counts(scores[labelled], targets[labelled])
+        best = ordered.gather(1, (chosen - 1).unsqueeze(1)).squeeze(1)
+        mean = best.double().mean().to(best.dtype).clamp(best.min(), best.max())  # rounding stays between
+        self.cut = just_under(mean).item()
+
+    def label_sets(self, scores: Tensor) -> Tensor:
+        return strictly_above(scores, self.cuts(scores))
+
+    def cuts(self, scores: Tensor) -> float:
+        assert self.cut is not None, "fit the threshold first"
+        return self.cut
+
+
+class F1PerLabel:
+    """One cut a label: where its F1 is highest on the part it is fitted on, the highest cut if several are.
+
+    Equal scores cannot be separated; the place of the cut is as in `cuts_below`. A label that no instance
+    carries is cut at its highest score, and so not predicted there.
+    """
+
+    fitted: ClassVar[bool] = True
+    suffix: ClassVar[str] = ""
+
+    def __init__(self, fit_on: FitOn):
+        self.fit_on = check_fit_on(fit_on)
+        self.cut_per_label: list[float] | None = None
+
+    def fit(self, scores: Tensor, targets: Tensor) -> None:
+        scores = check_fittable(scores, targets, self.fit_on)
+        chosen, ordered = best_counts(scores.T.contiguous(), targets.T)
+        self.cut_per_label = cuts_below(ordered, chosen).tolist()
+
+    def label_sets(self, scores: Tensor) -> Tensor:
+        return strictly_above(scores, self.cuts(scores))
+
+    def cuts(self, scores: Tensor) -> list[float]:
+        assert self.cut_per_label is not None, "fit the threshold first"
+        return self.cut_per_label

@@ -1,0 +1,384 @@
+"""Threshold rules beyond the plain ones, against loops over their definitions; and what holds for all."""
+
+import math
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from mlbench.assemble import assemble
+from mlbench.compose import configure
+from mlbench.config import options, target
+from mlbench.engine.callbacks import Watch
+from mlbench.errors import UserError
+from mlbench.evaluation import oracle
+from mlbench.evaluation.f1_cuts import F1Averaging, F1PerLabel
+from mlbench.evaluation.oracle import Oracle
+from mlbench.evaluation.suite import METRICS, evaluate, measure
+from mlbench.evaluation.thresholds import Fixed, evaluate_under, strictly_above
+from mlbench.evaluation.top_k import TopK
+from mlbench.evaluation.transductive import CardinalityPerLabel
+from mlbench.experiment import run
+from mlbench.results.record import Record
+
+CONF = Path(__file__).parents[2] / "conf" / "threshold"
+CHOICES = sorted(path.stem for path in CONF.glob("*.yaml"))
+OF_SETS = {name for name, metric in METRICS.items() if metric.needs == "label_sets"}
+
+
+@st.composite
+def scored_parts(draw):
+    """Scores and targets of one part, and scores of another, with many ties or few."""
+    rows, others, columns = draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(1, 4))
+    levels = draw(st.sampled_from((1, 2, 4, 100)))
+    size = rows * columns
+    drawn = draw(st.binary(min_size=2 * size + others * columns, max_size=2 * size + others * columns))
+    numbers = torch.tensor(list(drawn))
+    scores = (numbers[:size] % levels / 100).reshape(rows, columns)
+    targets = (numbers[size : 2 * size] & 1).reshape(rows, columns)
+    return scores, targets, (numbers[2 * size :] % levels / 100).reshape(others, columns)
+
+
+def loop_f1(chosen, relevant):
+    hits = sum(c and r for c, r in zip(chosen, relevant))
+    return Fraction(2 * hits, max(sum(chosen) + sum(relevant), 1))
+
+
+def loop_best_score(scores, relevant):
+    """The score for which those at least as high have the best F1, the highest if several."""
+    f1 = {score: loop_f1([s >= score for s in scores], relevant) for score in scores}
+    return max(f1, key=lambda score: (f1[score], score))
+
+
+@settings(max_examples=150, deadline=None)
+@given(scored_parts())
+def test_f1_averaging_is_a_loop_over_instances(case):
+    scores, targets, others = case
+    rule = F1Averaging(fit_on="training")
+    rule.fit(scores, targets)
+    best = [loop_best_score(s.tolist(), t.tolist()) for s, t in zip(scores, targets) if t.any()]
+    if not best:
+        assert rule.cut == scores.max() and not rule.label_sets(scores).any()
+        return
+    mean = torch.tensor(best, dtype=torch.float64).mean().float().item()
+    assert rule.cut < mean and rule.cut == pytest.approx(mean, abs=1e-6)
+    assert torch.equal(rule.label_sets(others), others >= mean)
+
+
+def test_f1_averaging_predicts_the_candidate_itself():
+    scores = torch.tensor([[0.75, 0.5, 0.25, 0.25]])
+    for relevant, predicted in (([1, 0, 0, 0], 1), ([1, 1, 0, 0], 2), ([0, 0, 1, 0], 4), ([1, 0, 1, 1], 4)):
+        rule = F1Averaging(fit_on="training")
+        rule.fit(scores, torch.tensor([relevant]))
+        assert rule.label_sets(scores).sum() == predicted
+    # best cuts 0.75 and 0.25, and an instance without labels, which has none
+    rule.fit(torch.cat([scores] * 3), torch.tensor([[1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]))
+    assert rule.cut < 0.5 and rule.cut == pytest.approx(0.5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(scored_parts())
+def test_f1_per_label_is_a_loop_over_labels(case):
+    scores, targets, _ = case
+    rule = F1PerLabel(fit_on="validation")
+    rule.fit(scores, targets)
+    found = rule.label_sets(scores)
+    for label in range(scores.shape[1]):
+        column, relevant = scores[:, label].tolist(), targets[:, label].tolist()
+        if not any(relevant):
+            assert rule.cut_per_label[label] == max(column) and not found[:, label].any()
+            continue
+        lowest = loop_best_score(column, relevant)
+        assert found[:, label].tolist() == [score >= lowest for score in column]
+        below = max((score for score in column if score < lowest), default=None)
+        middle = lowest if below is None else (lowest + below) / 2
+        assert rule.cut_per_label[label] == pytest.approx(middle, abs=1e-6)
+
+
+def test_f1_per_label_as_scikit_learn_has_it():
+    draws = torch.Generator().manual_seed(0)
+    scores = torch.randint(0, 40, (200, 5), generator=draws) / 40
+    targets = (torch.rand(200, 5, generator=draws) < 0.2 + 0.5 * scores).int()
+    rule = F1PerLabel(fit_on="training")
+    rule.fit(scores, targets)
+    found = sk.f1_score(targets, rule.label_sets(scores), average=None)
+    for label in range(5):
+        precision, recall, _ = sk.precision_recall_curve(targets[:, label], scores[:, label])
+        best = max(2 * precision * recall / np.maximum(precision + recall, 1e-12))
+        assert found[label] == pytest.approx(best)
+
+
+def loop_cardinality_cuts(scores, positives, instances, lambda1, lambda2):
+    """Shares as fractions; a score is above a cut as numbers of its own type are."""
+    grid = [(k / 100, torch.tensor(k / 100).item()) for k in range(101)]
+    labels, cuts = len(positives), []
+    for label in range(labels):
+        costs = []
+        for _, cut in grid:
+            share = [Fraction(sum(s > cut for s in column), len(column)) for column in scores.T.tolist()]
+            true = [Fraction(number, instances) for number in positives]
+            overall = abs(sum(share) - sum(true)) / labels
+            costs.append(lambda1 * overall + lambda2 * abs(share[label] - true[label]))
+        cuts.append(grid[costs.index(min(costs))][0])
+    return cuts
+
+
+@settings(max_examples=25, deadline=None)
+@given(scored_parts(), st.sampled_from([(0.5, 0.5), (1.0, 0.0), (0.0, 1.0), (0.25, 2.0)]))
+def test_cardinality_per_label_is_a_loop_over_the_grid(case, weights):
+    scores, targets, others = case
+    rule = CardinalityPerLabel(*weights)
+    rule.fit(scores, targets)
+    positives = targets.sum(0).tolist()
+    expected = loop_cardinality_cuts(others, positives, len(targets), *map(Fraction, weights))
+    assert rule.cuts(others) == expected
+    assert torch.equal(rule.label_sets(others), others > torch.tensor(expected))
+
+
+def test_cardinality_per_label_looks_at_all_that_is_cut_and_keeps_nothing():
+    rule = CardinalityPerLabel(0.0, 1.0)
+    rule.fit(torch.zeros(4, 1), torch.tensor([[1], [0], [0], [0]]))
+    low, high = torch.tensor([[0.1], [0.2], [0.3], [0.405]]), torch.tensor([[0.6], [0.7], [0.8], [0.905]])
+    assert rule.cuts(low) == [0.3] and rule.cuts(high) == [0.8] and rule.cuts(low) == [0.3]
+    assert rule.label_sets(low).tolist() == rule.label_sets(high).tolist() == [[False]] * 3 + [[True]]
+    assert not rule.label_sets(torch.cat([low, high])).tolist()[3][0]
+
+
+@settings(max_examples=150, deadline=None)
+@given(scored_parts(), st.integers(1, 4))
+def test_top_k_is_a_loop_over_instances(case, k):
+    scores = case[0]
+    if k > scores.shape[1]:
+        with pytest.raises(UserError, match=rf"threshold\.k is {k}, more than the {scores.shape[1]} labels"):
+            TopK(k).label_sets(scores)
+        return
+    for row, found in zip(scores.tolist(), TopK(k).label_sets(scores).tolist()):
+        sets = [[False] * len(row), *([s >= score for s in row] for score in sorted(row, reverse=True))]
+        nearest = min(sets, key=lambda chosen: (abs(sum(chosen) - k), sum(chosen)))
+        assert found == nearest
+        if len(set(row)) == len(row):
+            assert sum(found) == k
+
+
+def test_top_k_does_not_depend_on_the_order_of_columns():
+    rows = torch.tensor([[0.9, 0.5, 0.5, 0.1], [0.9, 0.9, 0.9, 0.1], [0.3, 0.3, 0.3, 0.3]])
+    assert TopK(2).label_sets(rows).tolist() == [[1, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]]
+    assert torch.equal(TopK(2).label_sets(rows.flip(1)), TopK(2).label_sets(rows).flip(1))
+
+
+@settings(max_examples=15, deadline=None)
+@given(scored_parts())
+def test_oracle_takes_the_best_of_its_cuts_for_each_metric(case):
+    scores, targets, _ = case
+    cuts = [0.02, 0.0, 0.5]
+    rule = Oracle(cuts)
+    rule.fit(scores, targets)
+    found = evaluate_under(rule, scores, targets)
+    every = [evaluate(scores, Fixed(cut).label_sets(scores), targets) for cut in cuts]
+    assert list(found) == list(METRICS) and set(rule.cuts(scores)) == {f"{name}_oracle" for name in OF_SETS}
+    for name, value in found.items():
+        values = [each[name] for each in every if not math.isnan(each[name])]
+        if not values:
+            assert math.isnan(value)
+        elif name not in OF_SETS:
+            assert value == values[0]
+        else:
+            best = (max if METRICS[name].better == "high" else min)(values)
+            first = next(cut for cut, each in zip(cuts, every) if each[name] == best)
+            assert value == best and rule.cuts(scores)[f"{name}_oracle"] == first
+    f1 = sk.f1_score(targets, rule.label_sets(scores), average="macro", zero_division=0)
+    assert f1 == pytest.approx(found["f1_macro"]) if scores.shape[1] > 1 else True
+
+
+def test_oracle_where_a_metric_is_undefined_or_the_columns_are_put_in_another_order():
+    scores, targets = torch.tensor([[0.1, 0.8], [0.2, 0.7]]), torch.zeros(2, 2)
+    rule = Oracle([0.9, 0.75])
+    rule.fit(scores, targets)
+    assert rule.cuts(scores)["f1_example_defined_oracle"] == 0.75  # 0; above all scores it is undefined
+    assert evaluate_under(Oracle([0.9]), scores, targets, ["f1_example_defined"]) == {
+        "f1_example_defined": pytest.approx(math.nan, nan_ok=True)
+    }
+    targets = torch.tensor([[1, 0], [1, 0]])
+    rule = Oracle([0.15, 0.5])
+    assert evaluate_under(rule, scores, targets, ["recall_micro", "one_error"]) == {
+        "recall_micro": 0.5,
+        "one_error": 1.0,
+    }
+    assert evaluate_under(rule, scores, targets, ["f1_micro"], columns=[1, 0]) == {"f1_micro": 1.0}
+
+
+@pytest.fixture(params=CHOICES)
+def threshold_choice(request):
+    """A rule as its YAML has it."""
+    node = OmegaConf.to_container(OmegaConf.load(CONF / f"{request.param}.yaml"))
+    return lambda: target(node)(**options(node))
+
+
+def random_part(rows, columns, seed=0):
+    draws = torch.Generator().manual_seed(seed)
+    scores = torch.rand(rows, columns, generator=draws)
+    return scores, (torch.rand(rows, columns, generator=draws) < scores).float()
+
+
+PARTS = {
+    "some": (random_part(9, 4), random_part(7, 4, seed=1)[0]),
+    "one row": (random_part(1, 4), random_part(1, 4, seed=1)[0]),
+    "one label": (random_part(9, 1), random_part(7, 1, seed=1)[0]),
+    "all equal": ((torch.full((3, 2), 0.5), random_part(3, 2)[1]), torch.full((4, 2), 0.5)),
+    "no labels": ((random_part(9, 4)[0], torch.zeros(9, 4)), random_part(7, 4, seed=1)[0]),
+}
+
+
+@pytest.mark.parametrize("which", PARTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_every_rule_gives_label_sets_and_cuts_for_the_record(which, dtype, threshold_choice):
+    (scores, targets), others = PARTS[which]
+    rule = threshold_choice()
+    assert (rule.suffix == "_oracle") == (getattr(rule, "fit_on", None) == "test")
+    rule.fit(scores.to(dtype), targets)
+    others = others.to(dtype)
+    before = others.clone()
+    sets, cuts = rule.label_sets(others), rule.cuts(others)
+    assert sets.shape == others.shape and sets.dtype == torch.bool and torch.equal(others, before)
+    if isinstance(cuts, dict):
+        assert set(cuts) == {f"{name}_oracle" for name in OF_SETS}
+        cuts = cuts["f1_macro_oracle"]
+    assert isinstance(cuts, float) or len(cuts) in (0, others.shape[1])
+    if cuts != []:
+        assert torch.equal(sets, strictly_above(others, cuts))
+    for row in (0, slice(0, 0)):
+        assert rule.label_sets(others[row].reshape(-1, others.shape[1])).ndim == 2
+    assert all(
+        isinstance(value, float)
+        for value in evaluate_under(rule, others, random_part(*others.shape)[1]).values()
+    )
+
+
+def test_no_rule_but_oracle_looks_at_the_targets_of_what_it_cuts(threshold_choice):
+    (scores, targets), others = PARTS["some"]
+    rule = threshold_choice()
+    rule.fit(scores, targets)
+    truth = random_part(*others.shape, seed=5)[1]
+    cut = rule.label_sets(others)
+    for seen in (truth, 1 - truth):
+        found = evaluate_under(rule, others, seen, OF_SETS)
+        assert (found == evaluate(None, cut, seen, OF_SETS)) == (rule.suffix == "")
+
+
+def test_every_rule_selects_by_what_it_gives(threshold_choice, monkeypatch):
+    """An epoch is looked at with the rule fitted on the very scores; oracle is then best for the metric."""
+    scores, targets = PARTS["some"][0]
+    monkeypatch.setattr("mlbench.engine.callbacks.score_part", lambda *_: scores)
+    module, data = torch.nn.Linear(1, 1), type("Data", (), {"targets": targets})
+    for metric in ("hamming_loss", "f1_example", "ap_macro"):
+        found = Watch("best", "validation", data, metric, threshold_choice()).look(module, 1)
+        rule = threshold_choice()
+        rule.fit(scores, targets)
+        if rule.suffix and metric in OF_SETS:
+            sign = 1 if METRICS[metric].better == "high" else -1
+            every = [measure(metric, None, scores > cut, targets) for cut in rule.cuts_to_try]
+            assert found == sign * max(sign * value for value in every)
+        else:
+            assert found == measure(metric, scores, rule.label_sets(scores), targets)
+
+
+REFUSED = {
+    "threshold.k is 0; it is a number of labels": (TopK, 0),
+    "threshold.k is -2": (TopK, -2),
+    "threshold.k is 1.5": (TopK, 1.5),
+    "threshold.cuts is empty": (Oracle, []),
+    "threshold.cuts has 1.5; scores are probabilities": (Oracle, [0.5, 1.5]),
+    "threshold.cuts has -0.1": (Oracle, [-0.1]),
+    "threshold.cuts has nan": (Oracle, [math.nan]),
+    "threshold.lambda1 is -1; it is a weight, 0 or more": (CardinalityPerLabel, -1, 0.5),
+    "threshold.lambda2 is inf": (CardinalityPerLabel, 0.5, math.inf),
+    "lambda1 and threshold.lambda2 are both 0": (CardinalityPerLabel, 0, 0.0),
+    "threshold.fit_on is 'test'": (F1PerLabel, "test"),
+    "threshold.fit_on is 'train'; did you mean training?": (F1Averaging, "train"),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_options_that_cannot_be(words):
+    rule, *given = REFUSED[words]
+    with pytest.raises(UserError, match=re.escape(words)) as caught:
+        rule(*given)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_that_cannot_be_are_refused_before_any_data_is_read():
+    with pytest.raises(UserError, match=r"threshold\.cuts\.1=a: should be a valid number"):
+        configure(["threshold=oracle", "threshold.cuts=[0.5,a]"])
+    config = configure(["threshold=oracle", "threshold.cuts=[2]", "split.validation=0.1"])
+    with pytest.raises(UserError, match=r"threshold\.cuts has 2\.0"):
+        assemble(config)
+
+
+def test_what_no_rule_can_be_fitted_on(threshold_choice):
+    rule = threshold_choice()
+    if rule.fitted:
+        with pytest.raises(UserError, match="no instances"):
+            rule.fit(torch.rand(0, 2), torch.ones(0, 2))
+        with pytest.raises(UserError, match="NaN"):
+            rule.fit(torch.full((3, 2), torch.nan), torch.ones(3, 2))
+        with pytest.raises(AssertionError, match="fit the threshold first"):
+            rule.label_sets(torch.rand(2, 2))
+
+
+@pytest.fixture
+def threshold_run(tmp_path):
+    """threshold_run("threshold=oracle") is the record of a short run, and its folder."""
+    scores, targets = random_part(60, 3)
+    np.savez(tmp_path / "small.npz", features=scores.numpy(), targets=targets.numpy().astype(np.uint8))
+
+    def threshold_run(*overrides):
+        small = ["dataset=npz", f"dataset.path={tmp_path}/small.npz", "backbone.widths=[4]", "train.epochs=2"]
+        places = [
+            f"paths.outputs={tmp_path}/outputs",
+            f"paths.cache={tmp_path}/cache",
+            "train.progress=false",
+        ]
+        _, path = run(configure([*small, *places, "train.threads=1", *overrides]))
+        return Record.read(path), path.parent
+
+    return threshold_run
+
+
+def test_a_run_with_oracle(threshold_run):
+    record, folder = threshold_run("threshold=oracle", "split.validation=0.2", "selection.rule=best")
+    names = {f"{name}_oracle" if name in OF_SETS else name for name in METRICS}
+    assert set(record.metrics["best"]) == set(record.metrics["last"]) == names
+    assert set(record.thresholds["best"]) == {f"{name}_oracle" for name in OF_SETS}
+    with np.load(folder / "scores.npz") as archive:
+        scores, targets = torch.from_numpy(archive["best"]), torch.from_numpy(archive["targets"])
+    cuts = torch.arange(1, 20) / 20
+    every = [evaluate(scores, scores > cut, targets) for cut in cuts]
+    assert record.metrics["best"]["f1_micro_oracle"] == max(each["f1_micro"] for each in every)
+    assert record.metrics["best"]["hamming_loss_oracle"] == min(each["hamming_loss"] for each in every)
+    assert record.metrics["best"]["ap_macro"] == every[0]["ap_macro"]
+    assert set(record.per_label) == {"label", "support", "f1_oracle", "ap", "auc"}
+    assert np.mean(record.per_label["f1_oracle"]) == pytest.approx(record.metrics["best"]["f1_macro_oracle"])
+
+
+def test_a_run_with_top_k(threshold_run):
+    record, folder = threshold_run("threshold=top_k", "threshold.k=2")
+    assert set(record.metrics["last"]) == set(METRICS) and record.thresholds == {"last": []}
+    with np.load(folder / "scores.npz") as archive:
+        scores, targets = torch.from_numpy(archive["last"]), torch.from_numpy(archive["targets"])
+    two = scores >= scores.sort(dim=1, descending=True).values[:, 1:2]
+    assert record.metrics["last"] == pytest.approx(evaluate(scores, two, targets), nan_ok=True)
+    with pytest.raises(UserError, match=r"threshold\.k is 4, more than the 3 labels there are"):
+        threshold_run("threshold=top_k", "threshold.k=4")
+
+
+def test_oracle_is_the_only_one_to_see_test_targets(threshold_run, monkeypatch):
+    monkeypatch.setattr(oracle.Oracle, "suffix", "")
+    with pytest.raises(AssertionError, match="sees test targets"):
+        threshold_run("threshold=oracle", "method=prior")
