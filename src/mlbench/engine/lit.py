@@ -7,6 +7,7 @@ stay on the device until the portion ends.
 """
 
 import copy
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -254,6 +255,15 @@ def shard(rows: Tensor, rank: int, world: int) -> tuple[Tensor, float]:
     return (own, len(own) * world / len(rows)) if len(own) else (rows[:1], 0.0)
 
 
+def in_one_pass(optimizer: dict[str, Any]) -> dict[str, Any]:
+    """The optimiser's options; torch's fused step, where it has one and no other is asked for.
+
+    Adam's otherwise goes twenty times over all weights: with ten million of them, eight times as long.
+    """
+    asked, known = options(optimizer), inspect.signature(target(optimizer)).parameters
+    return asked if "fused" not in known or {"fused", "foreach"} & asked.keys() else asked | {"fused": True}
+
+
 def build_optimizer(
     optimizer: dict[str, Any], scheduler: dict[str, Any], parameters: list[Tensor]
 ) -> tuple[torch.optim.Optimizer, Any]:
@@ -261,7 +271,7 @@ def build_optimizer(
     if not target(optimizer):
         raise UserError("train.optimizer._target_ is needed and not given")
     try:
-        built = target(optimizer)(parameters, **options(optimizer))
+        built = target(optimizer)(parameters, **in_one_pass(optimizer))
         schedule = target(scheduler)
         return built, schedule(built, **options(scheduler)) if schedule else None
     except (ValueError, TypeError) as error:

@@ -26,7 +26,7 @@ from mlbench.data.vectors import Batch, Vectors, order
 from mlbench.engine import threads
 from mlbench.engine.callbacks import catch_signals, read, restore_signals, write
 from mlbench.engine.fit import Job, fit
-from mlbench.engine.lit import STEPS
+from mlbench.engine.lit import STEPS, in_one_pass
 from mlbench.engine.score import device_of
 from mlbench.engine.stack import BrokenAlone, CannotStack, Stack
 from mlbench.engine.train import Result, Running
@@ -203,10 +203,10 @@ class Fit:
             for watch in job.looks:
                 watch.data = watch.data.to(device)
         parameters = [
-            {"params": [*leaves.values()]} | options(group[0].plan.optimizer)
+            {"params": [*leaves.values()]} | in_one_pass(group[0].plan.optimizer)
             for leaves, group in zip(self.stack.leaves, groups)
         ]
-        self.optimizer = target(self.plan.optimizer)(parameters, **options(self.plan.optimizer))
+        self.optimizer = target(self.plan.optimizer)(parameters, **in_one_pass(self.plan.optimizer))
         schedule = target(self.plan.scheduler)
         self.scheduler = schedule(self.optimizer, **options(self.plan.scheduler)) if schedule else None
         self.epoch = self.step = 0  # finished epochs; steps of the one at hand
