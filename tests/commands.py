@@ -25,7 +25,13 @@ ROOT = Path(__file__).parents[1]
 PATIENCE = 120  # seconds until a test that waits in vain fails
 
 forks = multiprocessing.get_context("forkserver")
-PRELOADED = ("mlbench.cli", "mlbench.experiment", "mlbench.tables.command", "mlbench.tables.table")
+PRELOADED = (
+    "mlbench.cli",
+    "mlbench.experiment",
+    "mlbench.search.study",
+    "mlbench.tables.command",
+    "mlbench.tables.table",
+)
 forks.set_forkserver_preload([*PRELOADED, "sklearn.datasets", "commands", "outside"])
 
 

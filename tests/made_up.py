@@ -66,6 +66,7 @@ def made_up_record(key: str, dataset: str, method: str, seed: int, **changes) ->
             "dataset": {"_target_": "a.Files", "name": dataset},
             "method": {"_target_": f"a.{method}"},
             "split": {"_target_": "a.Holdout", "test": 0.3},
+            "threshold": {"_target_": "a.Fixed", "value": 0.5},
             "train": {"epochs": 3, "threads": 1},
             "seed": seed,
             "paths": {"outputs": "/somewhere/outputs", "cache": "/somewhere/cache"},

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -100,7 +100,7 @@ def check(composed: DictConfig, choices: dict[str, str]) -> Config:
     for path, missing in _missing(tree):
         raise UserError(f"{path} is needed and not given: {path}={missing}")
     tree = {key: _checked(value, key) for key, value in tree.items()}
-    return _validated(Config, tree | {"choices": choices}, "")
+    return validated(Config, tree | {"choices": choices}, "")
 
 
 def science(config: Config, data: Node) -> Node:
@@ -163,7 +163,7 @@ def _checked(value: Any, path: str) -> Any:
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         hint = "; is its folder in PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
         raise UserError(f"{path}._target_={value['_target_']}: cannot be imported: {error}{hint}") from error
-    checked = _validated(model, given, path).model_dump(exclude_unset=inner, by_alias=True)
+    checked = validated(model, given, path).model_dump(exclude_unset=inner, by_alias=True)
     return {"_target_": value["_target_"]} | checked
 
 
@@ -197,7 +197,7 @@ def _signature_model(path: str, given: frozenset[str] | None) -> type[BaseModel]
     return create_model(path.rpartition(".")[2], __base__=Open if open_ended else Strict, **fields)
 
 
-def _validated(model: type[BaseModel], given: Node, path: str) -> BaseModel:
+def validated(model: type[BaseModel], given: Node, path: str) -> BaseModel:
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -209,15 +209,21 @@ def _sentence(error: dict, model: type[BaseModel], path: str) -> str:
     location = [str(part) for part in error["loc"]]
     key = ".".join([path, *location]).lstrip(".")
     if error["type"] == "extra_forbidden":
-        for part in location[:-1]:
-            model = model.model_fields[part].annotation
-        return unknown_key(key, [name for name in model.model_fields if name != "choices"])
+        return unknown_key(key, [name for name in _fields(model, location[:-1]) if name != "choices"])
     if error["type"] == "missing":
         return f"{key} is needed and not given"
     message = error["msg"].removeprefix("Input ").removeprefix("Value error, ").partition(" for <")[0]
     given = _shown(error["input"])
     near = did_you_mean(given, re.findall("'(.*?)'", message)) if error["type"] == "literal_error" else ""
     return f"{_shown_key(key, model)}={given}: {message}{near}"
+
+
+def _fields(model: Any, location: list[str]) -> Sequence[str]:
+    """The fields of what lies at a place within a model; of a dict every value is the same model."""
+    for part in location:
+        model = model.model_fields[part].annotation if hasattr(model, "model_fields") else get_args(model)[1]
+        model = get_args(model)[0] if get_origin(model) is Annotated else model
+    return list(model.model_fields)
 
 
 def _shown_key(key: str, model: type[BaseModel]) -> str:

@@ -8,13 +8,14 @@ from omegaconf import OmegaConf
 from mlbench.compose import GROUPS, config_dir, configure
 from mlbench.config import SUPPLIED, Config, Paths, Selection, Train, target
 from mlbench.data.datasets import reader_named
+from mlbench.search import spec as searches
 from mlbench.tables import spec
 
 NESTED = ("train/optimizer", "train/scheduler")
 # Composed by every test here: config.yaml is what the others are composed into, and names the help.
 ALWAYS = {"config.yaml", "hydra/help/mlbench.yaml"}
-# Read by mlbench.tables, whose overrides are composed when its runs are planned.
-TABLES = "table/"
+# Read by mlbench.tables and mlbench.search, whose overrides are composed when their runs are planned.
+LISTS = ("table/", "sweep/")
 OWN_GROUPS = ("method", "backbone", "loss", "split", "threshold", "logger")
 
 
@@ -29,7 +30,7 @@ def files_of(*groups: str) -> list[str]:
 
 
 def composed_files() -> list[str]:
-    return [path for path in shipped_files() if path not in ALWAYS and not path.startswith(TABLES)]
+    return [path for path in shipped_files() if path not in ALWAYS and not path.startswith(LISTS)]
 
 
 def content_of(path: str) -> dict:
@@ -119,10 +120,18 @@ def test_it_composes_and_its_values_are_those_that_count(path):
     assert part_of_node(said, node) == said
 
 
-@pytest.mark.parametrize("path", [path for path in shipped_files() if path.startswith(TABLES)])
+@pytest.mark.parametrize("path", [path for path in shipped_files() if path.startswith("table/")])
 def test_a_table_is_read(path):
-    name = path.removeprefix(TABLES).removesuffix(".yaml")
+    name = path.removeprefix("table/").removesuffix(".yaml")
     assert name in spec.names() and spec.read(name).title
+
+
+@pytest.mark.parametrize("path", files_of("sweep"))
+def test_a_sweep_searches_keys_that_there_are(path):
+    search = searches.read(path.removeprefix("sweep/").removesuffix(".yaml"), {})
+    for end in ("low", "high"):
+        words = [f"{key}={getattr(dimension, end)}" for key, dimension in search.space.items()]
+        assert configure([*search.overrides, *words]).choices["dataset"]
 
 
 @pytest.mark.parametrize("path", shipped_files())

@@ -84,8 +84,16 @@ def test_a_doubtful_deviation_is_ignored():
 )
 def test_without_a_published_number(theirs, reason):
     found = judged([0.5, 0.7], theirs)
-    assert (found.verdict, found.reason, found.difference) == ("not published", reason, None)
+    assert (found.verdict, found.reason, found.difference) == ("not compared", reason, None)
     assert found.ours.mean == pytest.approx(0.6)
+
+
+def test_a_number_that_says_nothing_is_shown_and_not_compared():
+    theirs = printed(18.43, note="mean of 5 seeds; not compared: all labels predicted")
+    found = judged([0.1842], theirs, scale=100)
+    assert (found.verdict, found.reason) == ("not compared", "all labels predicted")
+    assert found.difference is None and found.theirs.mean == 18.43
+    assert judged({}, theirs, not_run="data").reason == "data"
 
 
 def test_not_run():

@@ -117,7 +117,7 @@ def test_every_verdict_is_explained(page):
     (legend,) = page.find("div", class_="legend")
     words = " ".join(legend["text"].split())
     assert "= agrees = the difference is within two standard errors or .01" in words
-    for verdict in ("better", "worse", "not published"):
+    for verdict in ("better", "worse", "not compared"):
         assert f"{MARKS[verdict]} {verdict} = " in words
     assert f"{MARKS['not run']} not run (reason)" in words
 
@@ -343,7 +343,7 @@ def test_where_they_are_not_it_says_so(tmp_path):
 def test_any_layout_is_a_page(layout, tmp_path, not_compared):
     page = Parsed(html(made_up_table(tmp_path, made_up_spec(layout=layout, scale=100)), tmp_path))
     cells = [cell for cell in page.find("td") if cell["is"].get("data-verdict")]
-    assert [cell["is"]["data-verdict"] for cell in cells] == ["not published"] * 12
+    assert [cell["is"]["data-verdict"] for cell in cells] == ["not compared"] * 12
     assert len(page.find("b", within=page.find("main")[0])) == (0 if layout["blocks"] == "method" else 4)
 
 

@@ -4,6 +4,7 @@ There is no driver: every page gets a script that clicks, and sends what it foun
 """
 
 import html as markup
+import itertools
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ import pytest
 
 from made_up import finish, made_up_cases, made_up_record, made_up_spec
 from mlbench.tables.render.html import html
-from mlbench.tables.report import found, report
+from mlbench.tables.report import content, found, report
 from mlbench.tables.table import fill
 
 CHROMIUM = shutil.which("chromium")
@@ -101,6 +102,28 @@ function look() {
 }
 </script>"""
 
+LOOK_AT_HEAT = """<script>
+function look() {
+  const section = find("#heat-part"), maps = () => all("#heat table"), said = { fits: [fits()] };
+  const shades = () => all("#heat tbody td").map((td) => td.style.getPropertyValue("--share").trim());
+  const top = () => all("#heat td.top").map((td) => td.textContent);
+  said.heads = all("#heat th").map((th) => th.textContent);
+  said.texts = all("#heat tbody td").map((td) => td.textContent);
+  said.caption = find("#heat figcaption").textContent;
+  said.titles = all("#heat tbody td").map((td) => td.title);
+  said.high = [shades(), top()];
+  find("#metric").value = "hamming_loss";
+  find("#metric").dispatchEvent(new Event("change"));
+  said.low = [shades(), top()];
+  const styles = all("#heat tbody td").map((td) => getComputedStyle(td));
+  said.colours = styles.map((style) => [style.color, style.backgroundColor]);
+  find("input[name=dataset][value=scene]").click();
+  said.filtered = [maps().length, section.hidden];
+  said.fits.push(fits());
+  return said;
+}
+</script>"""
+
 FRAME = """<!doctype html><meta charset="utf-8"><pre id="findings"></pre><script>
 const findings = [];
 addEventListener("message", (event) => {
@@ -128,6 +151,20 @@ def made_up_outputs(outputs):
     return spec, cases
 
 
+def made_up_sweep():
+    """A grid of 3 by 2 on emotions with a hole in it, two seeds each; one run on scene."""
+    records = {"0/record.json": made_up_record("", "scene", "erm", 0)}
+    for slope, offset, seed in itertools.product((1.0, 6.0, 11.0), (-0.5, 0.25), (0, 1)):
+        if (slope, offset) == (6.0, 0.25):
+            continue
+        mean = 0.5 + slope / 100 + offset / 10 + seed / 100
+        metrics = {"last": {"f1_macro": mean, "hamming_loss": mean}}
+        record = made_up_record("", "emotions", "erm", seed, metrics=metrics)
+        record.config["loss"] = {"slope": slope, "offset": offset}
+        records[f"{slope} {offset} {seed}/record.json"] = record
+    return records
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Findings by page and width, all from one browser."""
@@ -135,7 +172,8 @@ def pages(tmp_path_factory):
     spec, cases = made_up_outputs(folder / "outputs")
     written = {
         "table": (html(fill("made-up", spec, cases), folder / "outputs"), LOOK_AT_TABLE),
-        "report": (report(found(folder / "outputs")), LOOK_AT_REPORT),
+        "report": (report(content(found(folder / "outputs"))), LOOK_AT_REPORT),
+        "heat": (report(content(made_up_sweep())), LOOK_AT_HEAT),
     }
     frames = ""
     for name, (page, look) in written.items():
@@ -152,7 +190,7 @@ def pages(tmp_path_factory):
     )
     said = re.search(r'<pre id="findings">(.*?)</pre>', done.stdout, re.DOTALL)[1]
     findings = json.loads(markup.unescape(said))
-    assert len(findings) == 4, findings
+    assert len(findings) == 2 * len(written), findings
     return {(each["name"], each["width"]): each for each in findings}
 
 
@@ -233,3 +271,37 @@ def test_the_report_names_the_best_by_the_chosen_metric(report_page):
     assert report_page["points"] == [3, 3]
     links = [re.fullmatch(r"(emotions|scene)/m\d/\w{16}/record\.json", link) for link in report_page["links"]]
     assert len(links) == 11 and all(links)
+
+
+def test_a_heat_map_shows_its_numbers_and_shades_them(pages):
+    for width in WIDTHS:
+        page = pages["heat", width]
+        assert page["heads"] == ["loss.slope", "loss.offset", "1", "6", "11", "−0.5", "0.25"]
+        assert page["texts"] == ["0.4650", "0.5150", "0.5650", "0.5400", "–", "0.6400"]
+        said = (
+            "emotions erm bce, linear; split holdout, selection last, threshold fixed, 2 seeds: f1_macro ↑ "
+        )
+        assert page["caption"] == said
+        assert page["titles"][0] == "loss.slope=1 loss.offset=-0.5: 0.4650 ± 0.0071, 2 seeds"
+        shades, top = page["high"]
+        assert shades == ["0.000", "0.286", "0.571", "0.429", "", "1.000"] and top == ["0.6400"]
+        shades, top = page["low"]
+        assert shades == ["1.000", "0.714", "0.429", "0.571", "", "0.000"] and top == ["0.4650"]
+        assert page["filtered"] == [0, True]
+
+
+def test_the_numbers_of_a_heat_map_can_be_read(pages):
+    """Contrast of the ink with every shade, at least 4.5 to 1 (WCAG 2, 1.4.3)."""
+    colours = pages["heat", 1280]["colours"]
+    assert len({shade for _, shade in colours}) == 5  # the hole has that of the worst
+    for ink, shade in colours:
+        low, high = sorted((luminance(ink), luminance(shade)))
+        assert (high + 0.05) / (low + 0.05) > 4.5
+
+
+def luminance(colour):
+    """Of rgb(1, 2, 3), or of color(srgb .1 .2 .3)."""
+    numbers = [float(number) for number in re.findall(r"[\d.]+", colour)[:3]]
+    shares = [number / 255 if colour.startswith("rgb") else number for number in numbers]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear))

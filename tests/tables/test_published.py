@@ -142,6 +142,33 @@ def test_an_impossible_standard_deviation_is_never_trusted():
     assert all(cell.trusted_std is None for _, cell in impossible)
 
 
+def test_what_says_nothing_of_a_method_is_compared_with_nothing():
+    """sigmoidF1: trivial predictions, a mAP that is not of scores, minutes."""
+    found = {table: [cell for cell in published(table) if cell.not_compared] for table in OF_RESULTS}
+    assert {table: len(cells) for table, cells in found.items() if cells} == {
+        "sigmoid_f1/table3": 35,
+        "sigmoid_f1/table4": 5,
+        "sigmoid_f1/table6": 20,
+    }
+    rows = {(cell.dataset, cell.method) for cell in found["sigmoid_f1/table3"]}
+    assert {method for dataset, method in rows if dataset == "arxiv2020"} == {"bce", "sigmoid_f1"}
+    assert len({method for dataset, method in rows if dataset == "movie_posters"}) == 5
+    assert {cell.metric for cell in found["sigmoid_f1/table4"]} == {"ap_macro"}
+    assert all(cell.mean is not None for cells in found.values() for cell in cells)
+
+
+@pytest.mark.parametrize("dataset", ["arxiv2020", "movie_posters"])
+def test_sigmoid_f1_predicts_all_labels_where_it_is_not_compared(dataset):
+    """The F1 of that, pooled, is 2P / (1 + P) of the printed precision P, to the last digit."""
+    printed = {
+        cell.metric: cell.mean
+        for cell in published("sigmoid_f1/table3")
+        if (cell.dataset, cell.method) == (dataset, "sigmoid_f1")
+    }
+    precision = printed["precision"] / 100
+    assert printed["f1_macro"] == round(100 * 2 * precision / (1 + precision), 2)
+
+
 @pytest.mark.parametrize(
     ("note", "trusted"),
     [

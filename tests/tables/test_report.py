@@ -192,7 +192,7 @@ def test_a_number_that_is_undefined_or_not_there_is_null():
 
 def test_no_name_can_break_the_report():
     record = made_up_record(HOSTILE, HOSTILE, HOSTILE, 0)
-    page = report({f"a b/{HOSTILE}/record.json": record})
+    page = report(content({f"a b/{HOSTILE}/record.json": record}))
     tags = Scripts(page).tags
     assert [tag for tag, _ in tags].count("script") == 2 and "img" not in dict(tags)
     data = json.loads(Scripts(page).scripts[0])

@@ -5,10 +5,11 @@ from collections import Counter
 
 import pytest
 
-from mlbench.compose import GROUPS, choices
+from mlbench.compose import GROUPS, choices, configure
 from mlbench.errors import UserError
 from mlbench.evaluation.suite import METRICS
 from mlbench.tables import spec
+from mlbench.tables.measured import FACTS
 from mlbench.tables.published import published, statistics
 
 READ = {name: spec.read(name) for name in spec.names()}
@@ -39,6 +40,8 @@ def says_why(table, place):
 def test_the_papers_tables_are_there():
     assert {"ant/1", "ant/2", "ant/3", "flem/1", "m3la/1", "mulsupcon_ld/1"} <= set(READ)
     assert {"sigmoid_f1/2", "sigmoid_f1/8"} <= set(OF_DATASETS)
+    assert {f"sigmoid_f1/{number}" for number in ("3", "4", "6", "7a", "7b")} <= set(OF_RESULTS)
+    assert {f"flem/{number}" for number in (2, 3, 4, 5)} <= set(OF_RESULTS)
 
 
 @pytest.mark.parametrize("name", OF_RESULTS)
@@ -53,12 +56,14 @@ def test_every_published_cell_has_a_place_and_every_place_its_cell(name):
     digits = Counter(cell.decimals for cell in printed.values() if cell.mean is not None)
     assert table.decimals == digits.most_common(1)[0][0]
     assert (table.printed_ranks is None) == all(cell.rank is None for cell in published(table.published))
-    assert table.scale == (100 if max(cell.mean or 0 for cell in printed.values()) > 1 else 1)
+    percent = max(cell.mean or 0 for cell in printed.values()) > 1 and not FACTS.keys() & table.metrics
+    assert table.scale == (100 if percent else 1)
 
 
 @pytest.mark.parametrize("name", OF_RESULTS)
 def test_its_metrics_are_ours(name):
-    assert {measured.ours.removesuffix("_oracle") for measured in READ[name].metrics.values()} <= set(METRICS)
+    ours = {measured.ours.removesuffix("_oracle") for measured in READ[name].metrics.values()}
+    assert ours <= {*METRICS, *FACTS}
 
 
 @pytest.mark.parametrize("name", OF_RESULTS)
@@ -66,9 +71,44 @@ def test_every_choice_it_names_is_shipped(name):
     """Of a group; what else the overrides say is known only where it is composed."""
     table = READ[name]
     values = [value for axis in table.axes.values() for value in axis.values()]
-    for override in itertools.chain(table.overrides, *(value.overrides for value in values)):
+    words = [said for value in values for said in (value.overrides, *value.where.values())]
+    for override in itertools.chain(table.overrides, *words):
         key, _, choice = override.partition("=")
         assert choice and (key not in GROUPS or choice in choices(key)), override
+
+
+def commands_on_emotions():
+    """As few as say all that any table says, but for choices alone, each of which is shipped: `loss=bce`."""
+    said_before, choices_alone = set(), {*GROUPS} - {"method"}
+    for name in OF_RESULTS:
+        table = READ[name]
+        for place in itertools.product(*map(table.names, spec.GRID)):
+            if any(value.not_run == "method" for value in table.values(place)):
+                continue
+            words = [word for word in table.said(place) if not word.startswith("dataset=")]
+            new = {word for word in words if word.partition("=")[0] not in choices_alone} - said_before
+            if new:
+                said_before |= new
+                yield pytest.param(words, id=f"{name} {' '.join(place)}")
+
+
+@pytest.mark.parametrize("words", list(commands_on_emotions()))
+def test_what_it_says_is_accepted_on_a_data_set_that_is_here(words):
+    """Also where the data are not to be had: a cell that says so must be able to run once they are."""
+    config = configure(["dataset=emotions", *words])
+    for word in words:
+        key, _, value = word.partition("=")
+        assert key not in GROUPS or config.choices[key] == value
+
+
+def test_a_cell_without_data_says_so_and_what_could_be_run_all_the_same():
+    table = READ["sigmoid_f1/3"]
+    assert {value.not_run for value in table.axes["dataset"].values()} == {"data"}
+    for dataset, loss in (("voc2007", "sigmoid_f1_image"), ("arxiv2020", "sigmoid_f1_text")):
+        words = table.said((dataset, "", "sigmoid_f1"))
+        assert [word for word in words if word.startswith("loss=")] == [f"loss={loss}"]
+        cut = {"voc2007": 0.5, "arxiv2020": 0.05}[dataset]
+        assert f"threshold.value={cut}" in words
 
 
 @pytest.mark.parametrize("name", OF_DATASETS)
@@ -112,6 +152,13 @@ def test_a_right_one():
     assert table.rule == "last" and table.scale == 1.0
 
 
+def test_what_is_said_where_stands_in_the_place_of_the_rest():
+    loss = {"overrides": ["loss=asl", "loss.clip=0"], "where": {"yeast": ["loss=focal"]}}
+    table = spec.checked(changed(axes__method={"it": loss}, overrides=["train.epochs=2"]), "paper/1")
+    assert table.said(("scene", "", "it")) == ["dataset=scene", "loss=asl", "loss.clip=0", "train.epochs=2"]
+    assert table.said(("yeast", "", "it")) == ["dataset=yeast", "loss=focal", "train.epochs=2"]
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -121,6 +168,7 @@ def test_a_right_one():
         ({"axes__method": None}, "axes needs dataset and method"),
         ({"axes__method": "ant"}, "axes.method: "),
         ({"axes__method": {"ant": {"override": []}}}, "axes.method.ant.override: "),
+        ({"axes__method": {"ant": {"where": {"scnee": []}}}}, "data set; did you mean scene?"),
         ({"layout__rows": "colour"}, "layout.rows: "),
         ({"layout__rows": "dataset"}, "layout names an axis twice"),
         ({"layout__blocks": "method"}, "layout names an axis twice"),

@@ -49,7 +49,7 @@ def made_block(dataset: str) -> Block:
     methods, metrics = list(VALUES), ["subset_loss", "f1_micro"]
     cells = {(method, metric): made_cell(dataset, method, metric) for method in methods for metric in metrics}
     ranks = dict.fromkeys(methods, 1.5)
-    return Block(dataset, methods, metrics, cells, ranks, {"one": 2.0}, 0.5, True)
+    return Block({"dataset": dataset}, methods, metrics, cells, ranks, {"one": 2.0}, 0.5, True)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,7 @@ def test_markdown_has_ours_above_theirs(made_table):
     assert "Ours: not run: data." in text
     assert "Kendall's τ 0.50, the same method first" in text
     assert "Friedman over 3 problems" in text and "- A note." in text
-    assert (
-        "4 of 12 cells compared: 4 agree, 0 better, 0 worse; 2 without a published number, 6 not run." in text
-    )
+    assert "4 of 12 cells compared: 4 agree, 0 better, 0 worse; 2 not compared, 6 not run." in text
 
 
 def test_every_line_of_a_grid_has_as_many_cells(made_table):

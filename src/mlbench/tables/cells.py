@@ -9,7 +9,7 @@ from typing import Literal
 from mlbench.evaluation.metric import Better
 from mlbench.tables.published import UNREADABLE, Published
 
-Verdict = Literal["agrees", "better", "worse", "not published", "not run"]
+Verdict = Literal["agrees", "better", "worse", "not compared", "not run"]
 
 CLOSE = 0.01  # of a quantity in [0, 1]: as near as a reader of a table would ask
 STANDARD_ERRORS = 2
@@ -65,11 +65,10 @@ def cell(
     """`values` are ours by seed, `not_run` says why there are none."""
     defined = {seed: value * scale for seed, value in sorted(values.items()) if not math.isnan(value)}
     ours = Ours(defined) if defined else None
-    readable = theirs is not None and theirs.mean is not None
     if ours is None:
         verdict, reason = "not run", UNDEFINED if values else not_run
-    elif not readable:
-        verdict, reason = "not published", _unreadable(theirs)
+    elif why := _incomparable(theirs):
+        verdict, reason = "not compared", why
     else:
         verdict, reason = _verdict(ours, theirs, better, published_seeds, scale), ""
     return Cell(*where, metric, ours, theirs, verdict, reason, planned)
@@ -93,7 +92,10 @@ def _verdict(ours: Ours, theirs: Published, better: Better, seeds: int | None, s
     return "better" if (difference < 0) == (better == "low") else "worse"
 
 
-def _unreadable(theirs: Published | None) -> str:
+def _incomparable(theirs: Published | None) -> str:
+    """Why nothing is compared with it; empty where it is."""
     if theirs is None:
         return "not in the paper"
-    return theirs.note if theirs.note.startswith(UNREADABLE) else "no number"
+    if theirs.mean is None:
+        return theirs.note if theirs.note.startswith(UNREADABLE) else "no number"
+    return theirs.not_compared

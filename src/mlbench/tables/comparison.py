@@ -28,9 +28,12 @@ class Comparison:
     critical_difference: float  # Nemenyi, at LEVEL
     nemenyi: dict[tuple[str, str], float]
     wilcoxon: dict[tuple[str, str], float] = field(default_factory=dict)  # p after Holm
+    setting: str = ""  # where settings are compared apart
 
 
-def compare(metric: str, better: Better, values: Mapping[str, Mapping[str, float]]) -> Comparison | None:
+def compare(
+    metric: str, better: Better, values: Mapping[str, Mapping[str, float]], setting: str = ""
+) -> Comparison | None:
     """`values`: data set → method → mean. None for fewer than 2 data sets or 3 methods: too little."""
     from scipy import stats
 
@@ -51,6 +54,7 @@ def compare(metric: str, better: Better, values: Mapping[str, Mapping[str, float
     nemenyi = {(a, b): float(spread.sf(abs(means[a] - means[b]) / error * math.sqrt(2))) for a, b in pairs}
     return Comparison(
         metric=metric,
+        setting=setting,
         better=better,
         datasets=list(values),
         mean_ranks=means,

@@ -14,7 +14,7 @@ from mlbench.config import Config, fingerprint, options, science, target
 from mlbench.errors import UserError
 from mlbench.results import store
 from mlbench.results.record import write_json
-from mlbench.tables.spec import GRID, Results, Value
+from mlbench.tables.spec import GRID, Results
 
 State = Literal["finished", "failed", "missing"]
 
@@ -62,8 +62,8 @@ def plan(spec: Results, outputs: Path, settings: list[str], seeds: int | None = 
     composed = Composed(outputs / "tables" / "plans.json")
     identities: dict[str, dict] = {}  # of a data set, once for all its methods
     cases = [
-        _case(where, values, spec, outputs, settings, seeds or spec.seeds, composed, identities)
-        for where, values in _grid(spec)
+        _case(where, spec, settings, seeds or spec.seeds, composed, identities)
+        for where in itertools.product(*map(spec.names, GRID))
     ]
     composed.save()
     return cases
@@ -74,27 +74,18 @@ def runs_of(cases: list[Case]) -> list[Run]:
     return [run for case in cases for run in case.runs]
 
 
-def _grid(spec: Results) -> Iterator[tuple[tuple[str, str, str], list[Value]]]:
-    axes = [spec.axes.get(axis, {"": Value()}) for axis in GRID]
-    for names in itertools.product(*axes):
-        yield names, [values[name] for values, name in zip(axes, names)]
-
-
 def _case(
     where: tuple[str, str, str],
-    values: list[Value],
     spec: Results,
-    outputs: Path,
     settings: list[str],
     seeds: int,
     composed: "Composed",
     identities: dict[str, dict],
 ) -> Case:
-    for value in values:
+    for value in spec.values(where):
         if value.not_run:
             return Case(*where, runs=(), not_run=value.not_run)
-    said = [override for value in values for override in value.overrides]
-    overrides = [*_groups_first(said + list(spec.overrides)), *settings]
+    overrides = [*spec.said(where), *settings]
     try:
         config = composed(overrides)
         dataset = target(config.dataset)(**options(config.dataset))
@@ -106,18 +97,20 @@ def _case(
         return Case(*where, runs=(), not_run=str(error))
     if not identities[named]:
         return Case(*where, runs=(), not_run="data")
+    return Case(*where, runs=runs_with_seeds(config, overrides, seeds, dataset.name, identities[named]))
+
+
+def runs_with_seeds(
+    config: Config, overrides: list[str], seeds: int, dataset: str, identity: dict[str, Any]
+) -> tuple[Run, ...]:
+    """One run a seed, on the data set of that name and identity."""
     runs = []
     for seed in range(seeds):
-        seeded = config.model_copy(update={"seed": seed})
-        key = fingerprint(science(seeded, identities[named]))
-        folder = store.folder(outputs, dataset.name, config.choices["method"], key)
-        runs.append(Run(seed, seeded, (*overrides, f"seed={seed}"), key, folder))
-    return Case(*where, runs=tuple(runs))
-
-
-def _groups_first(overrides: list[str]) -> list[str]:
-    """A choice of a group before the keys that only its choice has."""
-    return sorted(overrides, key=lambda override: "." in override.partition("=")[0])
+        own = config.model_copy(update={"seed": seed})
+        key = fingerprint(science(own, identity))
+        folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
+        runs.append(Run(seed, own, (*overrides, f"seed={seed}"), key, folder))
+    return tuple(runs)
 
 
 class Composed:

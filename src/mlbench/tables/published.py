@@ -1,7 +1,8 @@
 """The numbers that papers printed, as they printed them: facts, carried over by hand into published/*/*.csv.
 
 Every CSV names data sets, methods and metrics alike. A number keeps its printed digits, so that ours can
-be rounded as theirs. What could not be read, or cannot be right, says so in its note and counts nowhere.
+be rounded as theirs. What could not be read, or cannot be right, says so in its note and counts nowhere; so
+does a number that says nothing of a method: it is shown, and nothing is compared with it.
 """
 
 import csv
@@ -15,6 +16,7 @@ from mlbench.errors import UserError, did_you_mean
 FOLDER = Path(__file__).parent / "published"
 UNREADABLE = ("illegible in source", "not given in the paper")
 DOUBTFUL_STD = ("std equals that of", "cannot have this std", "std impossible")
+NOT_COMPARED = "not compared: "  # and why
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Published:
     @property
     def trusted_std(self) -> float | None:
         return None if self.doubtful_std else self.std
+
+    @property
+    def not_compared(self) -> str:
+        """Why the number says nothing that ours could agree with; empty for nearly all."""
+        return self.note.partition(NOT_COMPARED)[2]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""All finished runs as one page: the best on every data set, time against quality, a list to search."""
+"""All finished runs as one page: the best on every data set, heat maps, time and quality, a list."""
 
 import json
 import math
@@ -14,11 +14,17 @@ from mlbench.config import MACHINE
 from mlbench.errors import UserError
 from mlbench.results import store
 from mlbench.results.record import Record
+from mlbench.tables.heat import comma, grids
 from mlbench.tables.render.page import asset, page
 
 USAGE = """python scripts/report.py [paths.outputs=outputs]
-  writes <outputs>/report.html: every finished run, to filter, compare and sort; open it in a browser"""
+  writes <outputs>/report.html: every finished run, to filter, compare and sort; open it in a browser
+
+Runs that differ in two numbers, and in nothing else but the seed, are a heat map there; report-heat.csv
+beside it has the mean of every metric in each cell:
+  python run.py -m loss=sigmoid_f1 'loss.slope=range(1,31,5)' loss.offset=-1,-0.75,-0.5,-0.25,0 seed=0,1,2"""
 KEYS = ("paths.outputs",)
+HEAT = "report-heat.csv"
 CHOICES = ("dataset", "method", "loss", "backbone", "split", "threshold")
 NOT_SCIENCE = ("seed", "engine", "force", "paths", "logger", "choices")  # of a configuration
 
@@ -37,7 +43,12 @@ def run(arguments: list[str]) -> None:
     records = found(outputs)
     if not records:
         raise UserError(f"{outputs}: no finished runs; python run.py makes one")
-    print(write(report(records), outputs / "report.html"))
+    drawn = content(records)
+    print(write(report(drawn), outputs / "report.html"))
+    if drawn["grids"]:
+        print(write(comma(drawn), outputs / HEAT))
+    else:
+        (outputs / HEAT).unlink(missing_ok=True)  # of runs that are no longer there
 
 
 def found(outputs: Path) -> dict[str, Record]:
@@ -66,13 +77,15 @@ def write(content: str, path: Path) -> Path:
     return path
 
 
-def report(records: dict[str, Record]) -> str:
-    """The page. `records` are keyed by their paths as seen from it."""
-    return page("All runs", asset("report.html"), content(records), "report.js")
+def report(content: dict[str, Any]) -> str:
+    return page("All runs", asset("report.html"), content, "report.js")
 
 
 def content(records: dict[str, Record]) -> dict[str, Any]:
-    """What the page draws. A group are the runs that differ in nothing but the seed."""
+    """What the page draws. A group are the runs that differ in nothing but the seed.
+
+    `records` are keyed by their paths as seen from the page.
+    """
     metrics, unknown = directions(
         name for record in records.values() for name in record.metrics.get(record.rule, {})
     )
@@ -87,7 +100,9 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
         paths.sort(key=lambda path: records[path].seed)
         runs += [_run(path, records[path], place, metrics) for path in paths]
     sciences = [json.loads(text) for text in alike]
-    for group, words in zip(groups, told_apart(groups, [flat(each["config"]) for each in sciences])):
+    configs = [flat(each["config"]) for each in sciences]
+    heat = _grids(groups, configs, sciences)
+    for group, words in zip(groups, told_apart(groups, configs)):
         group["more"] = words
     rivals: dict[str, int] = {}  # who may be compared
     for group, each in zip(groups, sciences):
@@ -98,8 +113,21 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
         "metrics": metrics,
         "unknown": unknown,
         "groups": groups,
+        "grids": heat,
         "runs": runs,
     }
+
+
+def _grids(
+    groups: list[dict[str, str]], configs: list[dict[str, str]], sciences: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    found = grids([[each["files"], group] for each, group in zip(sciences, groups)], configs)
+    first = [next(iter(grid.groups.values())) for grid in found]
+    rest = [
+        {name: value for name, value in configs[place].items() if name not in (grid.across, grid.down)}
+        for place, grid in zip(first, found)
+    ]
+    return [grid.drawn(more) for grid, more in zip(found, told_apart([groups[p] for p in first], rest))]
 
 
 def _run(path: str, record: Record, group: int, metrics: dict[str, str]) -> dict[str, Any]:

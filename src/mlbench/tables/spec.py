@@ -4,7 +4,7 @@ A table is a grid over the axes `dataset`, `setting` and `method`; a value of an
 the published numbers know it, and the overrides that `run.py` would be given for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,9 +22,10 @@ GRID = ("dataset", "setting", "method")
 
 
 class Value(Strict):
-    """One value of an axis. `not_run` says why its cells cannot be run at all: `data`, `encoder`."""
+    """One value of an axis. `not_run` says why its cells cannot be run: `data`, `encoder`, `method`."""
 
     overrides: tuple[str, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = Field(default={})  # data set → overrides in the place of those
     not_run: str | None = None
     shown: str | None = None  # where the name alone says too little
 
@@ -45,18 +46,26 @@ def _axes(given: Any) -> Any:
 
 
 class Measured(Strict):
-    """A column of numbers: our metric of that exact definition, and what is known of the paper's."""
+    """A column of numbers: our metric, or `train_time_minutes`, and what is known of the paper's."""
 
     ours: str
     note: str | None = None
 
 
-class Layout(Strict):
-    """Which axis is where. An axis that is not named must have one value."""
+def _tuple(given: Any) -> Any:
+    return () if given is None else (given,) if isinstance(given, str) else given
 
-    blocks: Axis | None = None
+
+class Layout(Strict):
+    """Which axis is where; blocks may be by two. An axis that is not named must have one value."""
+
+    blocks: Annotated[tuple[Axis, ...], BeforeValidator(_tuple)] = ()
     rows: Axis
     columns: Axis
+
+    @property
+    def placed(self) -> tuple[Axis, ...]:
+        return *self.blocks, self.rows, self.columns
 
 
 class Variant(Strict):
@@ -88,20 +97,34 @@ class Results(Strict):
     def _fits(self) -> "Results":
         if not {"dataset", "method"} <= set(self.axes):
             raise ValueError("axes needs dataset and method")
-        placed = [self.layout.blocks, self.layout.rows, self.layout.columns]
-        if len(set(placed)) < 3:
+        placed = self.layout.placed
+        if len(set(placed)) < len(placed):
             raise ValueError("layout names an axis twice")
         lengths = {axis: len(values) for axis, values in self.axes.items()} | {"metric": len(self.metrics)}
         for axis, length in lengths.items():
             if length > 1 and axis not in placed:
                 raise ValueError(f"layout has no place for the {length} values of {axis}")
+        values = [value for axis in self.axes.values() for value in axis.values()]
+        for name in (name for value in values for name in value.where):
+            if name not in (known := self.axes["dataset"]):
+                raise ValueError(f"where.{name}: the table has no such data set{did_you_mean(name, known)}")
         return self
 
-    def names(self, axis: Axis | None) -> list[str]:
+    def names(self, axis: Axis) -> list[str]:
         """The values of an axis; [""] for one that the table does not have."""
         if axis == "metric":
             return list(self.metrics)
         return list(self.axes.get(axis, {"": None}))
+
+    def values(self, place: Sequence[str]) -> list[Value]:
+        """Of a data set, a setting and a method."""
+        return [self.axes[axis][name] for axis, name in zip(GRID, place) if axis in self.axes]
+
+    def said(self, place: Sequence[str]) -> list[str]:
+        """What run.py is told there: choices of groups first, then the keys that only a choice has."""
+        values = self.values(place)
+        words = [word for value in values for word in value.where.get(place[0], value.overrides)]
+        return sorted([*words, *self.overrides], key=lambda word: "." in word.partition("=")[0])
 
 
 class Statistics(Strict):

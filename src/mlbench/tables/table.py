@@ -1,21 +1,22 @@
 """A table with its cells filled: a pure function of the records that its plan names."""
 
+import itertools
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlbench.config import options
 from mlbench.errors import UserError, did_you_mean
-from mlbench.evaluation.metric import Better
-from mlbench.evaluation.suite import find
 from mlbench.results import store
 from mlbench.results.record import Record
 from mlbench.tables.cells import Cell, cell
 from mlbench.tables.comparison import Comparison, compare, order_agreement
+from mlbench.tables.measured import better, values
 from mlbench.tables.plan import Case
 from mlbench.tables.published import Published, published
 from mlbench.tables.ranks import half_up, mean_ranks
-from mlbench.tables.spec import Axis, Results
+from mlbench.tables.spec import GRID, Axis, Results
 
 Where = tuple[str, str, str]  # data set, setting, method
 
@@ -24,7 +25,7 @@ Where = tuple[str, str, str]  # data set, setting, method
 class Block:
     """One of the parts a table is printed in."""
 
-    name: str
+    where: dict[Axis, str]  # what is the same in all its cells
     rows: list[str]
     columns: list[str]
     cells: dict[tuple[str, str], Cell]
@@ -32,6 +33,10 @@ class Block:
     printed_ranks: dict[str, float | None]
     tau: float | None  # Kendall's, between our order of the methods and the paper's
     same_first: bool | None
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.where.values())
 
     def row(self, name: str) -> list[Cell]:
         return [self.cells[name, column] for column in self.columns]
@@ -91,7 +96,7 @@ def _records(cases: list[Case]) -> dict[str, Record]:
 
 
 def _check_metrics(name: str, spec: Results, records: dict[str, Record]) -> None:
-    measured = {metric for record in records.values() for metric in record.metrics.get(spec.rule, {})}
+    measured = {name for record in records.values() for name in values(record, spec.rule)}
     if not measured:
         raise UserError(f"table={name}: no run was scored under selection.rule={spec.rule}")
     for suffix in ("", *(variant.suffix for variant in spec.variants)):
@@ -102,10 +107,6 @@ def _check_metrics(name: str, spec: Results, records: dict[str, Record]) -> None
                 )
 
 
-def better(ours: str) -> Better:
-    return find(ours.removesuffix("_oracle")).better
-
-
 def _view(
     title: str, suffix: str, spec: Results, cases: dict[Where, Case], records: dict[str, Record]
 ) -> View:
@@ -113,18 +114,14 @@ def _view(
     cells = {}
     for where, case in cases.items():
         for metric, measured in spec.metrics.items():
-            found = {
-                run.seed: records[run.key].metrics.get(spec.rule, {})
-                for run in case.runs
-                if run.key in records
-            }
+            found = {run.seed: values(records[run.key], spec.rule) for run in case.runs if run.key in records}
             cells[*where, metric] = cell(
                 where,
                 metric,
                 {
-                    seed: values[measured.ours + suffix]
-                    for seed, values in found.items()
-                    if measured.ours + suffix in values
+                    seed: known[measured.ours + suffix]
+                    for seed, known in found.items()
+                    if measured.ours + suffix in known
                 },
                 printed.get((*where, metric)),
                 better(measured.ours),
@@ -133,10 +130,9 @@ def _view(
                 scale=spec.scale,
                 not_run=_why_not(case),
             )
-    blocks = [_block(name, spec, cells) for name in spec.names(spec.layout.blocks)]
-    return View(
-        title, suffix, blocks, [c for metric in spec.metrics if (c := _compared(metric, spec, cells))]
-    )
+    by = spec.layout.blocks
+    blocks = [_block(dict(zip(by, names)), spec, cells) for names in itertools.product(*map(spec.names, by))]
+    return View(title, suffix, blocks, [*_comparisons(spec, cells)])
 
 
 def _why_not(case: Case) -> str:
@@ -158,18 +154,18 @@ def _printed(spec: Results) -> dict[tuple[str, str, str, str], Published]:
     }
 
 
-def _block(name: str, spec: Results, cells: dict[tuple, Cell]) -> Block:
+def _block(where: dict[Axis, str], spec: Results, cells: dict[tuple, Cell]) -> Block:
     layout = spec.layout
     rows, columns = spec.names(layout.rows), spec.names(layout.columns)
 
     def at(row: str, column: str) -> Cell:
-        said: dict[Axis | None, str] = {layout.blocks: name, layout.rows: row, layout.columns: column}
+        said = where | {layout.rows: row, layout.columns: column}
         return cells[
             tuple(said.get(axis, spec.names(axis)[0]) for axis in ("dataset", "setting", "method", "metric"))
         ]
 
     placed = {(row, column): at(row, column) for row in rows for column in columns}
-    block = Block(name, rows, columns, placed, {}, {}, None, None)
+    block = Block(where, rows, columns, placed, {}, {}, None, None)
     return _with_ranks(block, spec) if layout.rows == "method" else block
 
 
@@ -228,22 +224,40 @@ def _printed_ranks(block: Block, spec: Results) -> dict[str, float | None]:
     return {row: rank(cell) for row, cell in first.items()}
 
 
-def _compared(metric: str, spec: Results, cells: dict[tuple, Cell]) -> Comparison | None:
-    """Over every data set and setting on which all methods have run."""
-    methods = spec.names("method")
-    problems = {
-        " ".join(filter(None, (dataset, setting))): [
-            cells[dataset, setting, method, metric] for method in methods
-        ]
-        for dataset in spec.names("dataset")
-        for setting in spec.names("setting")
-    }
-    values = {
-        name: {cell.method: cell.ours.mean for cell in row}
-        for name, row in problems.items()
-        if all(c.ours for c in row)
-    }
-    return compare(metric, better(spec.metrics[metric].ours), values)
+def best(block: Block, spec: Results) -> set[tuple[str, str]]:
+    """Where ours is best among the methods."""
+    lines: Iterable[Iterable[tuple[str, str]]]
+    if spec.layout.rows == "method":
+        lines = [[(row, column) for row in block.rows] for column in block.columns]
+    elif spec.layout.columns == "method":
+        lines = [[(row, column) for column in block.columns] for row in block.rows]
+    else:
+        return set()
+    found = set()
+    for line in lines:
+        means = {place: cell.ours.mean for place in line if (cell := block.cells[place]).ours}
+        if len(means) > 1:
+            choose = min if better(spec.metrics[block.cells[next(iter(means))].metric].ours) == "low" else max
+            found |= {place for place, mean in means.items() if mean == choose(means.values())}
+    return found
+
+
+def _comparisons(spec: Results, cells: dict[tuple, Cell]) -> Iterable[Comparison]:
+    """Over the data sets on which all methods have run, setting by setting; over a single one's settings."""
+    datasets, settings, methods = map(spec.names, GRID)
+    apart = len(datasets) > 1 and len(settings) > 1  # settings of a data set are no problems of their own
+    for metric, setting in itertools.product(spec.metrics, settings if apart else [""]):
+        problems = itertools.product(datasets, [setting] if apart else settings)
+        rows = {problem: [cells[*problem, method, metric] for method in methods] for problem in problems}
+        values = {
+            " ".join(problem if not apart else problem[:1]).strip(): {
+                cell.method: cell.ours.mean for cell in row
+            }
+            for problem, row in rows.items()
+            if all(cell.ours for cell in row)
+        }
+        if compared := compare(metric, better(spec.metrics[metric].ours), values, setting):
+            yield compared
 
 
 def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dict[str, str]:
@@ -258,9 +272,9 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
 
     days = sorted(record.finished[:10] for record in found)
     thresholds = all_of(
-        record.choices["threshold"]
-        + (f" {cut:g}" if isinstance(cut := record.thresholds[spec.rule], float) else "")
+        " ".join([record.choices["threshold"], *(f"{key} {value}" for key, value in said.items())])
         for record in found
+        for said in [options(record.config["threshold"])]
     )
     seeds = sorted({record.seed for record in found})
     machines = (

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
+from mlbench.tables.measured import values
 from mlbench.tables.table import Table
 
 
@@ -29,7 +30,7 @@ def wide(table: Table) -> str:
     """Wide: the main view as it is printed, ours and theirs side by side."""
     view, layout = table.views[0], table.spec.layout
     columns = view.blocks[0].columns
-    head = [layout.blocks or "block", layout.rows]
+    head = [" ".join(layout.blocks) or "block", layout.rows]
     head += [
         f"{column}_{what}" for column in columns for what in ("ours", "ours_std", "published", "verdict")
     ]
@@ -53,8 +54,8 @@ def runs(table: Table) -> str:
     for where, case in table.cases.items():
         for run in case.runs:
             record = table.records.get(run.key)
-            values = record.metrics.get(spec.rule, {}) if record else {}
-            rows.append([*where, run.seed, run.key, run.state, *(values.get(name) for name in names)])
+            known = values(record, spec.rule) if record else {}
+            rows.append([*where, run.seed, run.key, run.state, *(known.get(name) for name in names)])
     return _written(["dataset", "setting", "method", "seed", "key", "state", *names], rows)
 
 

@@ -4,10 +4,12 @@ It has no colours and no sizes of its own: it is as wide as its place and takes 
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from html import escape
 
 from mlbench.tables.comparison import LEVEL, Comparison
+from mlbench.tables.table import Table, View
 
 WIDTH = 440  # user units, more where names are long; at 320 pixels the text is then 9 of them high
 AXIS = 180  # at least
@@ -17,6 +19,22 @@ EDGE = 8
 LINE = 21  # from one name to the next
 BAR = 9  # from one bar of methods that do not differ to the next
 TOP = 62  # where the axis lies, below its numbers and the critical difference
+
+
+def files(table: Table) -> dict[str, str]:
+    """Every diagram of a table, to lie beside its Markdown, in a grey that is read on white and on black."""
+    return {
+        file_name(table, view, comparison): critical_difference(comparison).replace(
+            "<svg ", '<svg color="#767676" ', 1
+        )
+        for view in table.views
+        for comparison in view.comparisons
+    }
+
+
+def file_name(table: Table, view: View, comparison: Comparison) -> str:
+    parts = (table.name.replace("/", "-"), comparison.metric + view.suffix, comparison.setting)
+    return re.sub(r"[^\w.-]+", "_", "-".join(filter(None, parts))) + ".svg"
 
 
 def critical_difference(comparison: Comparison) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 
 from mlbench.results.record import Record
 from mlbench.tables.cells import Cell
+from mlbench.tables.measured import better
 from mlbench.tables.plan import Case, Run
 from mlbench.tables.published import Published
 from mlbench.tables.spec import Results
-from mlbench.tables.table import Table, View, Where, better
+from mlbench.tables.table import Table, View, Where
 
 POINTS = 60  # of a learning curve
 HOW = ("paths.", "train.progress")  # overrides that say where and how, not what

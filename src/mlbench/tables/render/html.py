@@ -2,22 +2,22 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
 from pathlib import Path
 
 from mlbench.tables.cells import CLOSE, Cell
 from mlbench.tables.comparison import LEVEL, Comparison
+from mlbench.tables.measured import better
 from mlbench.tables.ranks import half_up
 from mlbench.tables.render.diagram import critical_difference
 from mlbench.tables.render.evidence import evidence, printed, shown
 from mlbench.tables.render.page import page
-from mlbench.tables.render.text import MARKS, rank
+from mlbench.tables.render.text import ARROWS, MARKS, metrics, rank
 from mlbench.tables.spec import Results
-from mlbench.tables.table import Block, Table, View, better
+from mlbench.tables.table import Block, Table, View, best
 
-ARROWS = {"low": ("↓", "lower is better"), "high": ("↑", "higher is better")}
 MINUS = "\N{MINUS SIGN}"
 LONG = 36  # letters of a fact that needs a line of its own
 
@@ -43,7 +43,7 @@ PANEL = """<dialog class="panel" id="panel" aria-labelledby="panel-title"></dial
 
 def _head(table: Table) -> str:
     spec = table.spec
-    said = [*table.header.items(), ("metrics", "; ".join(_metrics(spec)))]
+    said = [*table.header.items(), ("metrics", metrics(spec))]
     facts = "".join(
         f'<div class="{"long" if len(words) > LONG else "short"}">'
         f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd></div>"
@@ -59,21 +59,13 @@ def _head(table: Table) -> str:
 </header>"""
 
 
-def _metrics(spec: Results) -> Iterator[str]:
-    """What is ours behind the paper's names."""
-    for name, measured in spec.metrics.items():
-        more = [f"our {measured.ours}"] if measured.ours != name else []
-        more += [measured.note] if measured.note else []
-        yield " ".join([name, ARROWS[better(measured.ours)][0], *([f"({'; '.join(more)})"] if more else [])])
-
-
 def _legend(spec: Results) -> str:
     unit = "" if spec.scale == 1 else f" ({CLOSE * spec.scale:g} in the table's unit)"
     said = {
         "agrees": f"= the difference is within two standard errors or .01{unit}",
         "better": "= our mean is better by more than that",
         "worse": "= our mean is worse by more than that",
-        "not published": "= no number in the paper to compare with",
+        "not compared": "= the paper has no number that ours could be compared with",
         "not run": "(reason)",
     }
     items = "".join(
@@ -120,7 +112,7 @@ def _view(place: int, view: View, table: Table, numbers: Iterator[int]) -> str:
     ]
     return f"""<section class="view" id="view-{place}" aria-label="{escape(_title(view))}">
 {f"<h2>{escape(_title(view))}</h2>" if several else ""}{about}
-{_overview(place, view, table)}
+{_overview(place, view, table) if table.spec.published else ""}
 {"".join(blocks)}
 {_statistics(view, table)}
 </section>"""
@@ -140,7 +132,7 @@ def _overview(place: int, view: View, table: Table) -> str:
             tau = "–" if block.tau is None else _signed(block.tau, 2).removeprefix("+")
             counts += f"<td>{tau}</td><td>{ {None: '–', True: 'yes', False: 'no'}[block.same_first] }</td>"
         strip = "".join(f'<i data-verdict="{verdict}"></i>' for verdict in verdicts)
-        name = escape(shown(table.spec.layout.blocks, block.name, table.spec) or "all cells")
+        name = escape(_name_of(block, table.spec) or "all cells")
         rows.append(
             f'<tr><th scope="row"><a href="#block-{place}-{number}">{name}</a></th>{counts}'
             f'<td class="strip" aria-hidden="true"><span>{strip}</span></td></tr>'
@@ -151,13 +143,13 @@ def _overview(place: int, view: View, table: Table) -> str:
 
 def _block(name: str, block: Block, view: View, table: Table, numbers: Iterator[int]) -> str:
     spec, layout = table.spec, table.spec.layout
-    title = shown(layout.blocks, block.name, spec)
-    best = _best(block, spec)
+    title = _name_of(block, spec)
+    top = best(block, spec)
     ranked = bool(block.ranks) and len(block.columns) > 1
     rows = []
     for place, row in enumerate(block.rows):
         cells = "".join(
-            _cell(cell, next(numbers), spec, bold=(row, column) in best)
+            _cell(cell, next(numbers), spec, bold=(row, column) in top)
             for column, cell in zip(block.columns, block.row(row))
         )
         ranks = _ranks(block.ranks[row], block.printed_ranks.get(row)) if ranked else ""
@@ -166,9 +158,10 @@ def _block(name: str, block: Block, view: View, table: Table, numbers: Iterator[
     if ranked:
         columns += _sortable("mean rank", "ascending")
     corner = _sortable(escape(layout.rows), "place")
+    heading = ", ".join(_arrowed(axis, value, spec) for axis, value in block.where.items())
     caption = " ".join(filter(None, (spec.title, title, view.title)))
     return f"""<section class="block" id="block-{name}">
-{f"<h3>{_arrowed(layout.blocks, block.name, spec)}</h3>" if title else ""}
+{f"<h3>{heading}</h3>" if title else ""}
 <div class="scroll" tabindex="0" role="group" aria-label="{escape(caption)}"><table class="grid">
 <thead><tr>{corner}{columns}</tr></thead>
 <tbody>{"".join(rows)}</tbody></table></div>
@@ -176,22 +169,8 @@ def _block(name: str, block: Block, view: View, table: Table, numbers: Iterator[
 """
 
 
-def _best(block: Block, spec: Results) -> set[tuple[str, str]]:
-    """Where ours is best among the methods."""
-    lines: Iterable[Iterable[tuple[str, str]]]
-    if spec.layout.rows == "method":
-        lines = [[(row, column) for row in block.rows] for column in block.columns]
-    elif spec.layout.columns == "method":
-        lines = [[(row, column) for column in block.columns] for row in block.rows]
-    else:
-        return set()
-    found = set()
-    for line in lines:
-        means = {place: cell.ours.mean for place in line if (cell := block.cells[place]).ours}
-        if len(means) > 1:
-            choose = min if better(spec.metrics[block.cells[next(iter(means))].metric].ours) == "low" else max
-            found |= {place for place, mean in means.items() if mean == choose(means.values())}
-    return found
+def _name_of(block: Block, spec: Results) -> str:
+    return ", ".join(shown(axis, value, spec) for axis, value in block.where.items())
 
 
 def _column(name: str, block: Block, spec: Results) -> str:
@@ -295,7 +274,11 @@ difference at {LEVEL:g}. p of every pair: Nemenyi above the diagonal, Wilcoxon a
 
 
 def _comparison(comparison: Comparison, table: Table) -> str:
-    named = _arrowed("metric", comparison.metric, table.spec)
+    named = ", ".join(
+        _arrowed(axis, name, table.spec)
+        for axis, name in (("metric", comparison.metric), ("setting", comparison.setting))
+        if name
+    )
     ranks = {shown("method", name, table.spec): rank for name, rank in comparison.mean_ranks.items()}
     diagram = critical_difference(replace(comparison, mean_ranks=ranks))
     datasets = escape(", ".join(comparison.datasets))

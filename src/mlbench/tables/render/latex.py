@@ -9,7 +9,7 @@ from mlbench.tables.table import Block, Table, View
 
 MARKS = {
     "agrees": "$=$", "better": r"$\blacktriangle$", "worse": r"$\blacktriangledown$",
-    "not published": r"$\cdot$", "not run": "",
+    "not compared": r"$\cdot$", "not run": "",
 }  # fmt: skip
 SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
@@ -36,6 +36,8 @@ def _lines(view: View, table: Table) -> Iterator[str]:
     caption = spec.title + (f": {view.title}" if view.title else "")
     said = ("split", "selection", "threshold", "seeds")
     about = "; ".join(f"{key}: {table.header[key]}" for key in said if key in table.header) or "Not run"
+    if "metric" not in spec.layout.placed:
+        caption += f": {text.words(spec.names('metric')[0])}"
     yield "% \\usepackage{booktabs,amssymb}"
     yield f"% python scripts/reproduce.py table={table.name}"
     yield r"\begin{table}"

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from mlbench.tables.cells import Cell
 from mlbench.tables.comparison import Comparison
-from mlbench.tables.render import text
-from mlbench.tables.table import Block, Table, View
+from mlbench.tables.render import diagram, text
+from mlbench.tables.table import Block, Table, View, best
 
 
 def markdown(table: Table) -> str:
@@ -16,9 +17,11 @@ def _lines(table: Table) -> Iterator[str]:
     yield ""
     yield f"`python scripts/reproduce.py table={table.name}`"
     yield ""
-    yield from _grid(["", ""], [[key, value] for key, value in table.header.items()])
+    said = [*table.header.items(), ("metrics", text.metrics(table.spec))]
+    yield from _grid(["", ""], [[key, value] for key, value in said])
     yield ""
-    yield f"{text.LEGEND}. Deviations are over seeds (n − 1)."
+    legend = f"{text.LEGEND}. " if table.spec.published else ""
+    yield f"{legend}Deviations are over seeds (n − 1)."
     main, *variants = table.views
     for view in (main, *(view for view in variants if any(cell.ours for cell in view.cells()))):
         yield from _view(view, table)
@@ -34,14 +37,15 @@ def _view(view: View, table: Table) -> Iterator[str]:
         yield from ["", f"## {view.title[0].upper()}{view.title[1:]}"]
         yield from ["", f"Metrics whose names end in `{view.suffix}`."]
         level = "###"
-    yield from ["", _summary(view)]
+    if table.spec.published:
+        yield from ["", _summary(view)]
     for block in view.blocks:
         if block.name:
             yield from ["", f"{level} {block.name}"]
         yield ""
         yield from _block(block, table)
     for comparison in view.comparisons:
-        yield from _comparison(comparison, level)
+        yield from _comparison(comparison, view, table, level)
 
 
 def _summary(view: View) -> str:
@@ -50,7 +54,7 @@ def _summary(view: View) -> str:
     compared = sum(counts[verdict] for verdict in ("agrees", "better", "worse"))
     return (
         f"{compared} of {len(verdicts)} cells compared: {counts['agrees']} agree, {counts['better']} better, "
-        f"{counts['worse']} worse; {counts['not published']} without a published number, "
+        f"{counts['worse']} worse; {counts['not compared']} not compared, "
         f"{counts['not run']} not run."
     )
 
@@ -64,41 +68,39 @@ def _block(block: Block, table: Table) -> Iterator[str]:
             return
         yield ""
     ranked = bool(block.ranks) and len(block.columns) > 1
-    head = [
-        text.words(table.spec.layout.rows),
-        "",
-        *map(text.words, block.columns),
-        *(["rank"] if ranked else []),
-    ]
+    ranked &= not none_ran or any(block.printed_ranks.values())
+    paper, top = bool(table.spec.published), best(block, table.spec)
+    head = [text.words(table.spec.layout.rows), *([""] if paper else []), *map(text.words, block.columns)]
     rows = []
     for name in block.rows:
-        cells = block.row(name)
-        mine = [
-            f"{text.ours(cell.ours, table.spec.decimals)}{text.seeds_note(cell)} {text.MARKS[cell.verdict]}"
-            if cell.ours
-            else text.missing(cell)
-            for cell in cells
-        ]
-        paper = [text.theirs(cell.theirs) for cell in cells]
+        mine = [_ours(block.cells[name, column], (name, column) in top, table) for column in block.columns]
         if not none_ran:
-            rows.append([f"**{name}**", "ours", *mine, *([text.rank(block.ranks[name])] if ranked else [])])
-        if table.spec.published:
-            printed = block.printed_ranks.get(name)
             rows.append(
-                [
-                    f"**{name}**" if none_ran else "",
-                    "paper",
-                    *paper,
-                    *([text.rank(printed)] if ranked else []),
-                ]
+                [f"**{name}**", *(["ours"] if paper else []), *mine]
+                + ([text.rank(block.ranks[name])] if ranked else [])
             )
+        if paper:
+            printed = [text.theirs(cell.theirs) for cell in block.row(name)]
+            rank = [text.rank(block.printed_ranks.get(name))] if ranked else []
+            rows.append([f"**{name}**" if none_ran else "", "paper", *printed, *rank])
+    head += ["rank"] if ranked else []
     yield from _grid(head, rows)
     if block.tau is not None:
         first = "the same method first" if block.same_first else "another method first"
         yield from ["", f"Order of the methods beside the paper's: Kendall's τ {block.tau:.2f}, {first}."]
 
 
-def _comparison(comparison: Comparison, level: str) -> Iterator[str]:
+def _ours(cell: Cell, top: bool, table: Table) -> str:
+    """Beside a paper's numbers with the verdict; the best of a column in bold where there are none."""
+    if not cell.ours:
+        return text.missing(cell)
+    number = f"{text.ours(cell.ours, table.spec.decimals)}{text.seeds_note(cell)}"
+    if table.spec.published:
+        return f"{number} {text.MARKS[cell.verdict]}"
+    return f"**{number}**" if top else number
+
+
+def _comparison(comparison: Comparison, view: View, table: Table, level: str) -> Iterator[str]:
     means = sorted(comparison.mean_ranks.items(), key=lambda item: item[1])
     different = [
         f"{a}–{b} ({p:.3f})"
@@ -106,7 +108,8 @@ def _comparison(comparison: Comparison, level: str) -> Iterator[str]:
         if p < 0.05
     ]
     wilcoxon = [f"{a}–{b}" for (a, b), p in comparison.wilcoxon.items() if p < 0.05]
-    yield from ["", f"{level} {text.words(comparison.metric)}: do the methods differ?", ""]
+    title = ", ".join(filter(None, (text.words(comparison.metric), comparison.setting)))
+    yield from ["", f"{level} {title}: do the methods differ?", ""]
     yield (
         f"Friedman over {len(comparison.datasets)} problems: χ² {comparison.statistic:.2f}, "
         f"p {comparison.p:.4f}. Mean ranks: {', '.join(f'{name} {mean:.2f}' for name, mean in means)}. "
@@ -114,6 +117,8 @@ def _comparison(comparison: Comparison, level: str) -> Iterator[str]:
         f"pairs that differ: {', '.join(different) or 'none'}. "
         f"Wilcoxon after Holm: {', '.join(wilcoxon) or 'none'}."
     )
+    file = diagram.file_name(table, view, comparison)
+    yield from ["", f"![Mean ranks; a bar joins methods that Nemenyi's test does not tell apart]({file})"]
 
 
 def _reasons(table: Table) -> Iterator[str]:

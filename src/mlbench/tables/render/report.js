@@ -1,4 +1,4 @@
-// The page of all runs: what is chosen above decides what the three parts below show.
+// The page of all runs: what is chosen above decides what the parts below show.
 
 const FILTERS = { dataset: "data set", method: "method", loss: "loss" };
 const metrics = Object.keys(data.metrics);
@@ -60,6 +60,9 @@ function draw() {
   const groups = summed(runs);
   document.getElementById("facts").replaceChildren(...facts(runs.length));
   document.getElementById("best").replaceChildren(best(groups, low));
+  const maps = heats(groups, low);
+  document.getElementById("heat").replaceChildren(...maps);
+  document.getElementById("heat-part").hidden = !maps.length;
   document.getElementById("scatter").replaceChildren(...scatters(groups, low));
   document.getElementById("runs").replaceChildren(list(runs, low));
   if (sorted.column !== null) sort(document.querySelectorAll("#runs thead th")[sorted.column], sorted.order);
@@ -128,6 +131,45 @@ function list(runs, low) {
 }
 
 document.getElementById("runs").addEventListener("sorted", (event) => { sorted = event.detail; });
+
+// ---- two numbers that vary, all else the same
+
+function heats(groups, low) {
+  const means = new Map(groups.map((group) => [group.group, group]));
+  return data.grids.map((grid) => heat(grid, grid.groups.map((row) => row.map((place) => means.get(place))), low))
+    .filter((map) => map !== null);
+}
+
+/** A cell is shaded by where its mean lies between the worst and the best of its map. */
+function heat(grid, rows, low) {
+  const found = rows.flat().filter((group) => group !== undefined);
+  if (!found.length) return null;
+  const means = found.map((group) => (low ? -group.mean : group.mean));
+  const [worst, top] = [Math.min(...means), Math.max(...means)];
+  const of = (group, place, down) => {
+    if (group === undefined) return h("td", {}, "–");
+    const good = low ? -group.mean : group.mean;
+    const share = top > worst ? (good - worst) / (top - worst) : 0;
+    const said = `${grid.across}=${grid.columns[place]} ${grid.down}=${grid.rows[down]}: ${spread(group)}, ${seeds([group])}`;
+    return h("td", { class: good === top ? "top" : null, style: `--share: ${share.toFixed(3)}`, title: said }, number(group.mean, 4));
+  };
+  const { dataset, method, loss, backbone, split, rule, threshold } = found[0];
+  return h("figure", {},
+    h("figcaption", {}, h("b", {}, `${dataset} ${method}`), ` ${loss}, ${backbone}; split ${split}, selection ${rule}, `,
+      `threshold ${threshold}, ${seeds(found)}: ${arrowed(low)} `, h("small", { class: "more" }, grid.more)),
+    h("div", { class: "scroll", tabindex: "0" }, h("table", { class: "heat" },
+      h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "colgroup", colspan: grid.columns.length }, grid.across)),
+        h("tr", {}, h("th", { scope: "col" }, grid.down), grid.columns.map((value) => h("th", { scope: "col" }, number(value))))),
+      h("tbody", {}, rows.map((row, down) => h("tr", {}, h("th", { scope: "row" }, number(grid.rows[down])),
+        row.map((group, place) => of(group, place, down))))))));
+}
+
+/** "3 seeds", "2 to 3 seeds" */
+function seeds(groups) {
+  const counts = groups.map((group) => group.count);
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  return `${least < most ? `${least} to ` : ""}${most} ${most === 1 ? "seed" : "seeds"}`;
+}
 
 // ---- time against quality
 

@@ -22,9 +22,10 @@ function filled(element, attributes, children) {
   return element;
 }
 
-/** With a true minus sign; "–" where there is none. */
+/** With a true minus sign; "–" where there is none. Without decimals as short as it can be. */
 function number(value, decimals) {
-  return value === null || value === undefined ? "–" : value.toFixed(decimals).replace("-", "\u2212");
+  if (value === null || value === undefined) return "–";
+  return (decimals === undefined ? String(value) : value.toFixed(decimals)).replaceAll("-", "\u2212");
 }
 
 function duration(seconds) {

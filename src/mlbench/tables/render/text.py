@@ -1,13 +1,28 @@
 """How a number of a table is written, the same in every format."""
 
 from mlbench.tables.cells import Cell, Ours
+from mlbench.tables.measured import better
 from mlbench.tables.published import Published
+from mlbench.tables.spec import Results
 
-MARKS = {"agrees": "=", "better": "▲", "worse": "▼", "not published": "·", "not run": "–"}
+ARROWS = {"low": ("↓", "lower is better"), "high": ("↑", "higher is better")}
+MARKS = {"agrees": "=", "better": "▲", "worse": "▼", "not compared": "·", "not run": "–"}
 LEGEND = (
     "= agrees: the difference is within two standard errors, or .01; ▲ ours is better; ▼ ours is worse; "
-    "· nothing is published to compare with"
+    "· nothing to compare with"
 )
+
+
+def metrics(spec: Results) -> str:
+    """What is ours behind the paper's names."""
+    said = []
+    for name, measured in spec.metrics.items():
+        more = [f"our {measured.ours}"] if measured.ours != name else []
+        more += [measured.note] if measured.note else []
+        said.append(
+            " ".join([name, ARROWS[better(measured.ours)][0], *([f"({'; '.join(more)})"] if more else [])])
+        )
+    return "; ".join(said)
 
 
 def ours(value: Ours, decimals: int) -> str:

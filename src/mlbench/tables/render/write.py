@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from mlbench.tables.render import comma
+from mlbench.tables.render import comma, diagram
 from mlbench.tables.render.html import html
 from mlbench.tables.render.latex import latex
 from mlbench.tables.render.markdown import markdown
@@ -22,6 +22,7 @@ def write(table: Table, folder: Path, outputs: Path) -> Path:
             "wide.csv": comma.wide(table),
             "runs.csv": comma.runs(table),
             "table.html": html(table, outputs),
+            **diagram.files(table),
         },
     )
 

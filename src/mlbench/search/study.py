@@ -1,0 +1,146 @@
+"""Draws trials, has their runs made, tells what came of them. Optuna keeps the trials, the store the runs.
+
+A trial is drawn from a generator of its own, seeded by its number: a search that was stopped anywhere, by
+kill -9 too, goes on with the very trials that it would have had.
+"""
+
+import math
+import statistics
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from mlbench.assemble import assemble
+from mlbench.compose import configure
+from mlbench.config import Config, fingerprint, options, science, target
+from mlbench.errors import UserError
+from mlbench.evaluation.suite import find
+from mlbench.results import store
+from mlbench.search.spec import Dimension, Search
+from mlbench.tables.execute import run_missing
+from mlbench.tables.plan import Run, runs_with_seeds
+
+OVER = (TrialState.COMPLETE, TrialState.FAIL)
+
+
+class Study:
+    """The trials of one search: the same space, overrides, seeds and data."""
+
+    def __init__(self, name: str, search: Search, overrides: list[str], launcher: list[str]):
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.search, self.overrides, self.launcher = search, overrides, launcher
+        self.space = {key: distribution(dimension) for key, dimension in search.space.items()}
+        config = self.config({key: first(dimension) for key, dimension in search.space.items()})
+        assemble(config)  # which says what does not fit
+        self.metric, self.better = config.selection.metric, find(config.selection.metric).better
+        dataset = target(config.dataset)(**options(config.dataset))
+        self.dataset, self.identity = dataset.name, dataset.identity(config.paths.cache)
+        asked = {"space": {key: str(kind) for key, kind in self.space.items()}, "sampler": search.sampler}
+        science_of_all = science(config.model_copy(update={"seed": 0}), self.identity)
+        key = fingerprint(asked | {"seeds": search.seeds, "batch": search.batch, "run": science_of_all})
+        self.folder = config.paths.outputs / "searches" / f"{name}-{self.dataset}-{key}"
+
+    def run(self) -> list[FrozenTrial]:
+        """All its trials, those that are there already among them."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / ".lock", timeout=0):
+                return self._run()
+        except Timeout:
+            raise UserError(f"another process is at work on this search, in {self.folder}") from None
+
+    def _run(self) -> list[FrozenTrial]:
+        study = optuna.create_study(
+            storage=f"sqlite:///{self.folder / 'trials.db'}",
+            study_name="search",
+            direction="maximize" if self.better == "high" else "minimize",
+            load_if_exists=True,
+        )
+        while True:
+            trials = study.get_trials(deepcopy=False)
+            for trial in trials:
+                if trial.state == TrialState.RUNNING and trial.params.keys() != self.space.keys():
+                    study.tell(trial.number, state=TrialState.FAIL)  # stopped while it was drawn
+            drawn = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
+            # A batch is drawn whole before any of it is told, so that it is the same after a stop.
+            begun = len(trials) % self.search.batch or not drawn
+            for number in range(len(trials), self._end_of_batch(len(trials)) if begun else 0):
+                study.sampler = self._sampler(number)
+                study.ask(self.space)
+            drawn = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
+            if not drawn:
+                return study.get_trials(deepcopy=False, states=OVER)
+            runs = {trial.number: self.runs(trial.params) for trial in drawn}
+            run_missing(
+                [run for own in runs.values() for run in own if run.state != "finished"], self.launcher
+            )
+            for number, own in runs.items():
+                self._tell(study, number, own)
+
+    def _end_of_batch(self, count: int) -> int:
+        batch = self.search.batch
+        return min(self.search.trials, (count // batch + 1) * batch)
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        if self.search.sampler == "random":
+            return optuna.samplers.RandomSampler(seed=number)
+        return optuna.samplers.TPESampler(seed=number)
+
+    def _tell(self, study: optuna.Study, number: int, runs: tuple[Run, ...]) -> None:
+        """The mean over its seeds. A trial whose runs failed, or left the metric undefined, has failed."""
+        try:
+            values = [self.value(run) for run in runs]
+        except UserError:
+            values = [math.nan]
+        if math.isnan(value := statistics.fmean(values)):
+            study.tell(number, state=TrialState.FAIL)
+        else:
+            study.tell(number, value)
+
+    def config(self, params: dict[str, Any]) -> Config:
+        return configure(self.words(params))
+
+    def words(self, params: dict[str, Any]) -> list[str]:
+        return [*self.overrides, *(f"{key}={value}" for key, value in params.items())]
+
+    def runs(self, params: dict[str, Any]) -> tuple[Run, ...]:
+        """One a seed."""
+        config, words = self.config(params), self.words(params)
+        return runs_with_seeds(config, words, self.search.seeds, self.dataset, self.identity)
+
+    def value(self, run: Run) -> float:
+        """What the best epoch of a run had on the validation part."""
+        record = store.finished(run.folder)
+        if record is None:
+            raise UserError(run.reason)
+        return record.selected["best"][self.metric]
+
+    def ranked(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Those with a value, best first, the earlier of equals before."""
+        sign = -1 if self.better == "high" else 1
+        valued = [trial for trial in trials if trial.value is not None]
+        return sorted(valued, key=lambda trial: (sign * trial.value, trial.number))
+
+
+def distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.choices:
+        return CategoricalDistribution(dimension.choices)
+    kind = IntDistribution if dimension.whole else FloatDistribution
+    return kind(
+        dimension.low,
+        dimension.high,
+        log=dimension.log,
+        step=dimension.step or (1 if dimension.whole else None),
+    )
+
+
+def first(dimension: Dimension) -> Any:
+    return dimension.choices[0] if dimension.choices else dimension.low

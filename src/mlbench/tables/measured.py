@@ -1,0 +1,35 @@
+"""What a table can show of a record: its metrics under a selection rule, and facts of the run itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlbench.evaluation.metric import Better
+from mlbench.evaluation.suite import find
+from mlbench.results.record import Record
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number of a run that is no metric: the same under every rule."""
+
+    better: Better
+    of: Callable[[Record], float]
+
+
+def train_time_minutes(record: Record) -> float:
+    """All stages, without scoring. A stage that runs share counts in each of them; of runs that were trained
+    as one each has its share of the time."""
+    return sum(seconds for stage, seconds in record.seconds.items() if stage != "scoring") / 60
+
+
+FACTS = {"train_time_minutes": Fact("low", train_time_minutes)}
+
+
+def values(record: Record, rule: str) -> dict[str, float]:
+    """By name. Empty where the run was not scored under that rule."""
+    metrics = record.metrics.get(rule)
+    return metrics | {name: fact.of(record) for name, fact in FACTS.items()} if metrics else {}
+
+
+def better(name: str) -> Better:
+    return FACTS[name].better if name in FACTS else find(name.removesuffix("_oracle")).better
