@@ -100,7 +100,12 @@ def check_selection(config: Config, pieces: Pieces) -> None:
 
 def check_loss(config: Config, task: Task) -> None:
     """The loss takes its options and the labels there are, as one with a weight for each may not."""
-    probe, name = torch.zeros(2, len(task.labels)), config.choices["loss"]
+    name, method = config.choices["loss"], config.choices["method"]
+    if "loss" not in inspect.signature(target(config.method)).parameters:
+        if name != "bce":
+            print(f"mlbench: method={method} takes no loss: loss={name} changes nothing", file=sys.stderr)
+        return
+    probe = torch.zeros(2, len(task.labels))
     try:
         build_loss(config.loss, task)(probe, probe)
     except ValueError as error:

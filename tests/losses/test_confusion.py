@@ -131,3 +131,10 @@ def test_a_small_batch_is_commented_on(name, capsys):
         check_loss(config.model_copy(update={"train": train}), task)
     said = capsys.readouterr().err
     assert said.count("\n") == (name != "bce") and (name == "bce" or "train.batch_size=32 or more" in said)
+
+
+@pytest.mark.parametrize("method, told", [("prior", True), ("erm", False)])
+def test_a_loss_that_a_method_does_not_take_is_told_of(method, told, capsys):
+    task = Task("small", ("a", "b"), (), 9, (3, 3))
+    check_loss(configure([f"method={method}", "loss=asl"]), task)
+    assert ("takes no loss: loss=asl changes nothing" in capsys.readouterr().err) == told
