@@ -20,8 +20,9 @@ from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import Vectors
 from mlbench.engine import threads
 from mlbench.engine.callbacks import write
+from mlbench.engine.many import together
 from mlbench.engine.score import score
-from mlbench.engine.train import Running, alone, train
+from mlbench.engine.train import Running, train
 from mlbench.errors import UserError
 from mlbench.evaluation.suite import find, per_label
 from mlbench.evaluation.thresholds import Threshold, evaluate_under
@@ -34,7 +35,10 @@ from mlbench.seeding import derive, seed_everything
 
 def run(config: Config) -> tuple[Record, Path]:
     """Runs the experiment, or finds the same one finished before; the record, and its path."""
-    return alone(running(config))
+    (ended,) = together([running(config)], stack=config.engine == "auto")
+    if isinstance(ended, Exception):
+        raise ended
+    return ended
 
 
 def running(config: Config, wait: bool = True) -> Running[tuple[Record, Path]]:

@@ -247,6 +247,23 @@ ANT = [
 ]
 
 
+def test_teachers_of_one_shape_and_seed_are_trained_as_one(table, monkeypatch):
+    sets = "method.teachers.labels=[[0,1],[1,2]]"
+    words = [
+        "method=ant",
+        *ANT,
+        "method.teachers.hidden=[4]",
+        sets,
+        "split.disjoint=true",
+        "split.student=0.6",
+    ]
+    (alone,) = many.together([experiment.running(table("alone", *words))], stack=False)
+    stacks, train = [], many._train
+    monkeypatch.setattr(many, "_train", lambda jobs: (stacks.append(jobs), train(jobs)))
+    assert_same_record(experiment.run(table("together", *words)), alone)
+    assert [{job.stage.name for job in jobs} for jobs in stacks] == [{"teacher_0", "teacher_1"}]
+
+
 def runs_of(table, folder):
     return [
         config for name in ("ant", "tc") for config in seeds_of(table(folder, f"method={name}", *ANT))[:2]

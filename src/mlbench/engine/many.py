@@ -1,4 +1,5 @@
-"""Runs that differ only in seed and in numbers, their stages trained as one stacked model.
+"""Runs that differ only in seed and in numbers, and stages of a run that do not wait for one another, trained
+as one stacked model.
 
 A step of a small model is all overhead: for eight of them side by side it costs little more than for one.
 Each replica keeps its own first weights, rows, order of batches, optimiser state and hyper-parameters, and
@@ -42,10 +43,11 @@ REPLICAS = 32  # to train at once: more of them make a step longer, not cheaper
 PROGRESS = ("epoch", "step", "total", "history", "broken")  # of a stack, as its checkpoint keeps it
 
 
-def together(runs: Sequence[Running[Result]]) -> list[Result | Exception]:
-    """Drives several runs side by side: each ends with its result, or with what stopped it."""
+def together(runs: Sequence[Running[Result]], stack: bool = True) -> list[Result | Exception]:
+    """Drives runs side by side, their fits stacked or one by one: each ends with its result, or with what
+    stopped it."""
     ended: dict[int, Result | Exception] = {}
-    asked: dict[int, Job] = {}
+    asked: dict[int, list[Job]] = {}
 
     def advance(number: int, step: Any) -> None:
         asked.pop(number, None)
@@ -60,14 +62,15 @@ def together(runs: Sequence[Running[Result]]) -> list[Result | Exception]:
         for number, run in enumerate(runs):
             advance(number, run.__next__)
         while asked:
-            fit_together(list(asked.values()))
-            for number, job in list(asked.items()):
+            if stack:
+                fit_together([job for jobs in asked.values() for job in jobs])
+            for number, jobs in list(asked.items()):
                 try:
-                    outcome = fit(job)  # what the stack left; or, on its own, all of it
+                    outcomes = [fit(job) for job in jobs]  # what the stack left; or, on its own, all of it
                 except Exception as error:
                     advance(number, lambda number=number, error=error: runs[number].throw(error))
                 else:
-                    advance(number, lambda number=number, outcome=outcome: runs[number].send(outcome))
+                    advance(number, lambda number=number, outcomes=outcomes: runs[number].send(outcomes))
     finally:
         for run in runs:
             run.close()  # after an interrupt: nobody holds anything any more
@@ -148,7 +151,7 @@ def kind_of(job: Job) -> str:
         "state": state,
         "functions": functions_of(module),
         "data": [type(features).__name__, *features.shape, *stage.data.targets.shape],
-        "plan": [stage.name, plan.epochs, plan.batch_size, plan.optimizer["_target_"], plan.scheduler],
+        "plan": [plan.epochs, plan.batch_size, plan.optimizer["_target_"], plan.scheduler],
         "optimizer": {key: value for key, value in options(plan.optimizer).items() if not _number(value)},
         "train": train.model_dump(exclude={*MACHINE, "optimizer", "scheduler", "epochs", "batch_size"}),
         "device": train.accelerator,

@@ -11,29 +11,15 @@ from mlbench.assemble import Pieces
 from mlbench.config import Config, Node, fingerprint
 from mlbench.data.vectors import Vectors
 from mlbench.engine.callbacks import Watch
-from mlbench.engine.fit import Job, Outcome, fit
+from mlbench.engine.fit import Job, Outcome
 from mlbench.engine.lit import Plan
 from mlbench.errors import UserError
 from mlbench.methods.base import Method, Stage
 from mlbench.seeding import derive
 
 Result = TypeVar("Result")
-Running = Generator[Job, Outcome, Result]  # asks for a fit, is sent what it left, and ends with a result
-
-
-def alone(running: Running[Result]) -> Result:
-    """Every fit that is asked for, at once."""
-    outcome = None
-    while True:
-        try:
-            job = running.send(outcome)
-        except StopIteration as ended:
-            return ended.value
-        try:
-            outcome = fit(job)
-        except BaseException as error:
-            running.throw(error)
-            raise
+# Asks for fits that do not wait for one another, is sent what each left, and ends with a result.
+Running = Generator[list[Job], list[Outcome], Result]
 
 
 def place(stage: Stage, number: int, config: Config, data: Node, folder: Path) -> Path:
@@ -58,7 +44,7 @@ class Trained:
 def train(
     method: Method, parts: dict[str, Vectors], config: Config, pieces: Pieces, data: Node, folder: Path
 ) -> Running[Trained]:
-    """Asks for one fit a stage, in order. The method sees every part but the test part."""
+    """Asks for the stages' fits, in order. The method sees every part but the test part."""
     selection = config.selection
     looks = {"best": "validation"} | ({"oracle": "test"} if selection.rule == "oracle" else {})
     watches = [
@@ -68,8 +54,9 @@ def train(
     ]
     visible = {part: vectors for part, vectors in parts.items() if part != "test"}
     history, seconds = {}, {}
+    jobs: list[Job] = []
     for number, stage in enumerate(method.stages(visible)):
-        outcome = yield Job(
+        job = Job(
             stage,
             config.train,
             selection,
@@ -79,7 +66,11 @@ def train(
             label=f"{config.choices['dataset']} · {config.choices['method']} · {stage.name}",
             report=functools.partial(pieces.tracker.log, stage.name),
         )
-        history[stage.name], seconds[stage.name] = outcome.history, outcome.seconds
+        jobs.append(job)
+        if stage.awaited:
+            for job, outcome in zip(jobs, (yield jobs)):
+                history[job.stage.name], seconds[job.stage.name] = outcome.history, outcome.seconds
+            jobs = []
 
     models = {"last": method}
     kept = {rule: kept for rule, kept in outcome.kept.items() if kept}

@@ -43,6 +43,7 @@ class Stage:
     scheduler: dict[str, Any] | None = None
     selects: bool = True  # keep the best epoch by validation scores; False for teachers and pre-training
     solve: Callable[[Vectors], None] | None = None
+    awaited: bool = True  # False: the next one uses nothing of what this learns, and may be trained beside it
     # All that defines the stage's result besides data, split, seed and its settings: runs that ask for the
     # same share one fit.
     shared: dict[str, Any] | None = None

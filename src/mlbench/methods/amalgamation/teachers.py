@@ -90,6 +90,7 @@ class Amalgamation(Method):
                 batch_size=settings.batch_size,
                 optimizer=settings.optimizer,
                 selects=False,
+                awaited=number == len(self.teachers) - 1,
                 shared=self.described | {"teacher": number},
             )
 
