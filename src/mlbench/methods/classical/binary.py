@@ -1,0 +1,19 @@
+"""Binary relevance: a classifier a label, each for itself (Tsoumakas & Katakis 2007, PT4)."""
+
+from typing import Any
+
+import numpy as np
+
+from mlbench.methods.classical.bases import confidence
+from mlbench.methods.classical.fitted import Fitted, Matrix
+
+
+class BinaryRelevance(Fitted):
+    def fit(self, x: Matrix, y: np.ndarray, labels: np.ndarray) -> Any:
+        from sklearn.multioutput import MultiOutputClassifier
+
+        return MultiOutputClassifier(self.new_base()).fit(x, y)
+
+    def predict(self, learner: Any, x: Matrix) -> np.ndarray:
+        columns = [confidence(model, x) for model in learner.estimators_]
+        return np.stack([column[:, 1] if column.ndim == 2 else column for column in columns], axis=1)

@@ -1,0 +1,127 @@
+"""What the methods over scikit-learn's estimators share: one fit in place of training, a pickle as state."""
+
+import pickle
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from mlbench.data.task import Task
+from mlbench.data.vectors import Batch, SparseRows, Vectors
+from mlbench.errors import UserError
+from mlbench.methods.base import Method, Parts, Stage
+from mlbench.methods.classical.bases import BASES, Base, Options, build, draw_seed
+
+Matrix = np.ndarray | sparse.csr_matrix  # (N, d) float64
+
+
+class Fitted(Method):
+    """Subclasses say how a learner is fitted, in `fit`, and what it predicts, in `predict`.
+
+    Both see only the labels that vary in the training part: any other keeps the one value it has there.
+
+    The state holds the learner as a pickle in a tensor of bytes. Loading a pickle can run any code: load the
+    model.pt of such a method only if you trust where it comes from. scikit-learn promises no more than that
+    the version that wrote a pickle reads it.
+    """
+
+    def __init__(self, task: Task, base: Base, options: Options):
+        super().__init__()
+        self.base = base
+        self.options = options
+        self.learned: dict[str, Any] = {"learner": None, "sparse": False, "facts": {}}
+        self.register_buffer("shares", torch.zeros(len(task.labels)))
+
+    def fit(self, x: Matrix, y: np.ndarray, labels: np.ndarray) -> Any:
+        """A learner of y (N, L') in {0, 1}, where `labels` (L') are the columns' numbers in the task."""
+        raise NotImplementedError
+
+    def predict(self, learner: Any, x: Matrix) -> np.ndarray:
+        """One probability per label that varies, (B, L')."""
+        raise NotImplementedError
+
+    def new_base(self) -> Any:
+        return build(self.base, self.options, draw_seed())
+
+    def stages(self, data: Parts) -> Iterator[Stage]:
+        yield Stage("fit", self, data["train"], solve=self.solve)
+
+    def solve(self, data: Vectors) -> None:
+        x, y = matrix(data.features), data.targets.cpu().numpy().astype(np.int64)
+        self.shares.copy_(data.targets.mean(0))
+        labels = self.varying
+        learner, facts = None, {}
+        if len(labels):
+            with in_a_sentence(self.base, x), convergence() as facts:
+                learner = self.fit(x, y[:, labels], labels)
+        self.learned = {"learner": learner, "sparse": sparse.issparse(x), "facts": dict(facts)}
+
+    @property
+    def varying(self) -> np.ndarray:
+        """Numbers of the labels that some training rows carry and some do not."""
+        return ((self.shares > 0) & (self.shares < 1)).nonzero().flatten().cpu().numpy()
+
+    def scores(self, batch: Batch) -> Tensor:
+        scores = self.shares.repeat(len(batch.x), 1)
+        if self.learned["learner"] is not None:
+            x = matrix(batch.x)
+            # As in training: a chain hands its rows on once a label, and dense ones may be very wide.
+            x = sparse.csr_matrix(x) if self.learned["sparse"] else x
+            predicted = self.predict(self.learned["learner"], x).astype(np.float32)
+            scores[:, self.varying] = torch.from_numpy(predicted).to(scores.device)
+        return scores
+
+    def facts(self) -> dict[str, float]:
+        return self.learned["facts"]
+
+    def get_extra_state(self) -> Tensor:
+        return torch.frombuffer(bytearray(pickle.dumps(self.learned)), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.learned = pickle.loads(state.cpu().numpy().tobytes())
+
+
+def matrix(features: Tensor | SparseRows) -> Matrix:
+    """As scikit-learn takes it, sparse if it was; in float64, where its solvers' steps are not lost."""
+    if not isinstance(features, SparseRows):
+        return features.cpu().numpy().astype(np.float64)
+    held = features.to("cpu")
+    start = held.crow.numpy()
+    if start[-1] < 2**31:  # liblinear takes no wider numbers
+        start = start.astype(np.int32)
+    return sparse.csr_matrix((held.values.double().numpy(), held.columns.numpy(), start), shape=held.shape)
+
+
+@contextmanager
+def in_a_sentence(base: str, x: Matrix) -> Iterator[None]:
+    """What a classifier has against the data, as its user should hear it."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if sparse.issparse(x) and isinstance(error, TypeError) and "dense" in str(error):
+            named = ", ".join(BASES)
+            raise UserError(
+                f"method.base={base} takes no sparse features; {named} and many more do"
+            ) from error
+        raise UserError(f"method.base={base}: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def convergence() -> Iterator[dict[str, float]]:
+    """Counts the fits that ended before they arrived, in place of a warning for each. Others are heard."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    facts: dict[str, float] = {}
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", ConvergenceWarning)
+        yield facts
+    short = [issubclass(each.category, ConvergenceWarning) for each in heard]
+    facts["fits_not_converged"] = sum(short)
+    for each, counted in zip(heard, short):
+        if not counted:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
