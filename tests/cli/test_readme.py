@@ -16,6 +16,7 @@ from mlbench.bench.command import SUITES
 from mlbench.compose import choices
 from mlbench.data import fetch
 from mlbench.results.record import Record
+from mlbench.search import command as searches
 from mlbench.tables import spec as specs
 from mlbench.tables.command import read as read_arguments
 from mlbench.tables.plan import part
@@ -184,6 +185,9 @@ def test_every_script_option_and_path_exists():
         elif program == "scripts/reproduce.py":
             given, _, _ = read_arguments(arguments)
             part(given.get("only", ""), specs.read(given["table"]))
+        elif program == "scripts/search.py":
+            _, search, *_ = searches.asked(arguments)
+            assert search.space
         elif program == "scripts/report.py":
             assert (ROOT / program).is_file() and not arguments
         else:

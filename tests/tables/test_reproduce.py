@@ -171,7 +171,7 @@ def test_a_failed_run_keeps_to_its_cell(reproduce, folder):
     assert len(closing) == 1 and "method._target_=outside.Needs" in closing[0]
     assert len(records(folder / "outputs")) == 3
     table = (folder / "outputs/tables/small/table.md").read_text()
-    assert "**broken** | ours | not run: " in table
+    assert "**broken** | not run: " in table
     assert re.search("broken +✗\n +failed: .*wanted", reproduce("dry_run=true", "seeds=1").out)
     assert reproduce("render=true", "seeds=1").status == 0
     (folder / "wanted").touch()

@@ -31,13 +31,8 @@ def run(arguments: list[str]) -> int:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE + ", ".join(choices("sweep")))
         return 0
-    given = pairs(arguments)
-    if not (name := given.pop("sweep", None)):
-        raise UserError(f"sweep=... is needed; there are: {', '.join(choices('sweep'))}")
-    own = {key: given.pop(key) for key in OWN if key in given}
-    launcher = [f"{key}={given.pop(key)}" for key in [*given] if key.startswith(("hydra.", "hydra/"))]
-    search = specs.read(name, own)
-    study = _study(name, search, overrides_of(search, given), launcher)
+    name, search, overrides, launcher = asked(arguments)
+    study = _study(name, search, overrides, launcher)
     trials = study.run()
     ranked = study.ranked(trials)
     failed = len(trials) - len(ranked)
@@ -45,6 +40,17 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"all {failed} trials failed; {study.folder} has them, outputs/ the runs and why")
     print(summary(study, ranked, failed))
     return 0
+
+
+def asked(arguments: list[str]) -> tuple[str, specs.Search, list[str], list[str]]:
+    """The search and its name; what every run is told; what Hydra is told of the launcher."""
+    given = pairs(arguments)
+    if not (name := given.pop("sweep", None)):
+        raise UserError(f"sweep=... is needed; there are: {', '.join(choices('sweep'))}")
+    own = {key: given.pop(key) for key in OWN if key in given}
+    launcher = [f"{key}={given.pop(key)}" for key in [*given] if key.startswith(("hydra.", "hydra/"))]
+    search = specs.read(name, own)
+    return name, search, overrides_of(search, given), launcher
 
 
 def _study(name: str, search: specs.Search, overrides: list[str], launcher: list[str]) -> "Study":  # noqa: F821
