@@ -1,19 +1,10 @@
 """Threshold rules that maximise F1 on the part they are fitted on: one cut for all labels, or one a label."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from mlbench.evaluation.label_sets import ratio
-from mlbench.evaluation.thresholds import (
-    FitOn,
-    check_fit_on,
-    check_fittable,
-    cuts_below,
-    just_under,
-    strictly_above,
-)
+from mlbench.evaluation.thresholds import Fitted, cuts_below, just_under
 
 
 def best_counts(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,7 +22,7 @@ def best_counts(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return fewest.where(hits[:, -1] > 0, 0), ordered
 
 
-class F1Averaging:
+class F1Averaging(Fitted):
     """One cut for every label: the mean over instances of the score that is the best cut for the instance.
 
     Threshold averaging of Decubber et al. 2018; sigmoidF1's Table 4. The best cut of an instance is the
@@ -45,54 +36,23 @@ class F1Averaging:
     instance has a label the cut is the highest score of all, so that none is predicted.
     """
 
-    fitted: ClassVar[bool] = True
-    suffix: ClassVar[str] = ""
-
-    def __init__(self, fit_on: FitOn):
-        self.fit_on = check_fit_on(fit_on)
-        self.cut: float | None = None
-
-    def fit(self, scores: Tensor, targets: Tensor) -> None:
-        scores = check_fittable(scores, targets, self.fit_on)
+    def find(self, scores: Tensor, targets: Tensor) -> Tensor:
         labelled = targets.bool().any(dim=1)
         if not labelled.any():
-            self.cut = scores.max().item()
-            return
+            return scores.max()
         chosen, ordered = best_counts(scores[labelled], targets[labelled])
         best = ordered.gather(1, (chosen - 1).unsqueeze(1)).squeeze(1)
         mean = best.double().mean().to(best.dtype).clamp(best.min(), best.max())  # rounding stays between
-        self.cut = just_under(mean).item()
-
-    def label_sets(self, scores: Tensor) -> Tensor:
-        return strictly_above(scores, self.cuts(scores))
-
-    def cuts(self, scores: Tensor) -> float:
-        assert self.cut is not None, "fit the threshold first"
-        return self.cut
+        return just_under(mean)
 
 
-class F1PerLabel:
+class F1PerLabel(Fitted):
     """One cut a label: where its F1 is highest on the part it is fitted on, the highest cut if several are.
 
     Equal scores cannot be separated; the place of the cut is as in `cuts_below`. A label that no instance
     carries is cut at its highest score, and so not predicted there.
     """
 
-    fitted: ClassVar[bool] = True
-    suffix: ClassVar[str] = ""
-
-    def __init__(self, fit_on: FitOn):
-        self.fit_on = check_fit_on(fit_on)
-        self.cut_per_label: list[float] | None = None
-
-    def fit(self, scores: Tensor, targets: Tensor) -> None:
-        scores = check_fittable(scores, targets, self.fit_on)
+    def find(self, scores: Tensor, targets: Tensor) -> Tensor:
         chosen, ordered = best_counts(scores.T.contiguous(), targets.T)
-        self.cut_per_label = cuts_below(ordered, chosen).tolist()
-
-    def label_sets(self, scores: Tensor) -> Tensor:
-        return strictly_above(scores, self.cuts(scores))
-
-    def cuts(self, scores: Tensor) -> list[float]:
-        assert self.cut_per_label is not None, "fit the threshold first"
-        return self.cut_per_label
+        return cuts_below(ordered, chosen)

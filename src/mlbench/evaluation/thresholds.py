@@ -154,52 +154,47 @@ class Fixed:
         return self.value
 
 
-class Cardinality:
-    """One cut for every label: where the mean number of labels predicted comes nearest to the true one.
-
-    On the part it is fitted on; ties and the place of the cut as in `cuts_for_counts`.
-    """
+class Fitted:
+    """A rule whose cut for every label, or cuts, one a label, follow from labelled scores, by `find`."""
 
     fitted: ClassVar[bool] = True
     suffix: ClassVar[str] = ""
 
     def __init__(self, fit_on: FitOn):
         self.fit_on = check_fit_on(fit_on)
-        self.cut: float | None = None
+        self.found: Tensor | None = None
+
+    def find(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """() or (L,) from scores that can be fitted on, and targets, (N, L) both."""
+        raise NotImplementedError
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
-        scores = check_fittable(scores, targets, self.fit_on)
-        self.cut = cut_for_count(scores.flatten(), int(targets.bool().sum())).item()
+        self.found = self.find(check_fittable(scores, targets, self.fit_on), targets)
 
     def label_sets(self, scores: Tensor) -> Tensor:
         return strictly_above(scores, self.cuts(scores))
 
-    def cuts(self, scores: Tensor) -> float:
-        assert self.cut is not None, "fit the threshold first"
-        return self.cut
+    def cuts(self, scores: Tensor) -> float | list[float]:
+        assert self.found is not None, "fit the threshold first"
+        return self.found.tolist()
 
 
-class FrequencyPerLabel:
+class Cardinality(Fitted):
+    """One cut for every label: where the mean number of labels predicted comes nearest to the true one.
+
+    On the part it is fitted on; ties and the place of the cut as in `cuts_for_counts`.
+    """
+
+    def find(self, scores: Tensor, targets: Tensor) -> Tensor:
+        return cut_for_count(scores.flatten(), int(targets.bool().sum()))
+
+
+class FrequencyPerLabel(Fitted):
     """One cut a label: where the number of instances predicted to carry it is nearest to the true number.
 
     On the part it is fitted on; ties and the place of the cut as in `cuts_for_counts`. A label that no
     instance carries is cut at its highest score.
     """
 
-    fitted: ClassVar[bool] = True
-    suffix: ClassVar[str] = ""
-
-    def __init__(self, fit_on: FitOn):
-        self.fit_on = check_fit_on(fit_on)
-        self.cut_per_label: list[float] | None = None
-
-    def fit(self, scores: Tensor, targets: Tensor) -> None:
-        scores = check_fittable(scores, targets, self.fit_on)
-        self.cut_per_label = cuts_for_counts(scores.T.contiguous(), targets.bool().sum(0)).tolist()
-
-    def label_sets(self, scores: Tensor) -> Tensor:
-        return strictly_above(scores, self.cuts(scores))
-
-    def cuts(self, scores: Tensor) -> list[float]:
-        assert self.cut_per_label is not None, "fit the threshold first"
-        return self.cut_per_label
+    def find(self, scores: Tensor, targets: Tensor) -> Tensor:
+        return cuts_for_counts(scores.T.contiguous(), targets.bool().sum(0))
