@@ -54,7 +54,8 @@ def most_certain(outputs: Sequence[Tensor], experts: Sequence[Sequence[Expert]])
 
 class Specialists(nn.Module):
     """L chains of one label each, side by side. With one label a chain takes one step, from h = c = 0, and
-    what it would feed back of hidden state and hard label meets zeros: those weights are left out.
+    what it would feed back of hidden state and hard label meets zeros, as does the forget gate: those weights
+    are left out. All that sees the features is one parameter, L · (3H + 1) rows of it, read once a step.
     """
 
     def __init__(self, task: Task, hidden: int, teacher_widths: Sequence[int]):
@@ -62,15 +63,23 @@ class Specialists(nn.Module):
         labels, gates = len(task.labels), 4 * hidden
         self.hidden, self.teacher_widths = hidden, list(teacher_widths)
 
-        def parameter(*shape: int, fan_in: int) -> nn.Parameter:
-            return nn.Parameter(torch.empty(shape).uniform_(-(fan_in**-0.5), fan_in**-0.5))
+        def drawn(*shape: int, fan_in: int) -> Tensor:
+            return torch.empty(shape).uniform_(-(fan_in**-0.5), fan_in**-0.5)
 
-        self.into_gates = parameter(labels, gates, task.features, fan_in=hidden)
-        self.into_first = parameter(labels, 1, task.features, fan_in=task.features)
+        def parameter(*shape: int, fan_in: int) -> nn.Parameter:
+            return nn.Parameter(drawn(*shape, fan_in=fan_in))
+
+        def used(*shape: int) -> Tensor:
+            """The rows of g, i and o; an LSTM's are drawn whole."""
+            rows = drawn(labels, gates, *shape, fan_in=hidden).unflatten(1, (4, hidden))
+            return rows[:, [0, 1, 3]].flatten(1, 2)
+
+        into_gates, into_first = used(task.features), drawn(labels, 1, task.features, fan_in=task.features)
+        self.into = nn.Parameter(torch.cat([into_gates, into_first], dim=1))
         self.bias_first = parameter(labels, 1, fan_in=task.features)
-        self.bias_input = parameter(labels, gates, fan_in=hidden)
-        self.bias_hidden = parameter(labels, gates, fan_in=hidden)
-        self.fed = parameter(labels, gates, fan_in=hidden)
+        self.bias_input = nn.Parameter(used())
+        self.bias_hidden = nn.Parameter(used())
+        self.fed = nn.Parameter(used())
         self.out = parameter(labels, hidden, fan_in=hidden)
         self.bias_out = parameter(labels, fan_in=hidden)
         self.bridges = nn.ParameterList(parameter(labels, w, hidden, fan_in=hidden) for w in teacher_widths)
@@ -78,11 +87,10 @@ class Specialists(nn.Module):
 
     def unroll(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, L) and hidden states (B, L, H)."""
-        both = torch.cat([self.into_gates, self.into_first], dim=1)
-        fixed = F.linear(x, both.flatten(0, 1)).unflatten(1, both.shape[:2])
+        fixed = F.linear(x, self.into.flatten(0, 1)).unflatten(1, self.into.shape[:2])
         first = fixed[..., -1:] + self.bias_first
         gates = fixed[..., :-1] + self.bias_input + self.bias_hidden + first * self.fed
-        g, i, _, o = gates.unflatten(-1, (4, self.hidden)).unbind(-2)
+        g, i, o = gates.unflatten(-1, (3, self.hidden)).unbind(-2)
         hidden = o.sigmoid() * (i.sigmoid() * g.tanh()).tanh()
         return (hidden * self.out).sum(-1) + self.bias_out, hidden
 
