@@ -103,7 +103,7 @@ def _ours(cell: Cell, top: bool, table: Table) -> str:
 def _comparison(comparison: Comparison, view: View, table: Table, level: str) -> Iterator[str]:
     means = sorted(comparison.mean_ranks.items(), key=lambda item: item[1])
     different = [
-        f"{a}–{b} ({p:.3f})"
+        f"{a}–{b} ({text.below(p, 3)})"
         for (a, b), p in sorted(comparison.nemenyi.items(), key=lambda i: i[1])
         if p < 0.05
     ]
@@ -112,7 +112,8 @@ def _comparison(comparison: Comparison, view: View, table: Table, level: str) ->
     yield from ["", f"{level} {title}: do the methods differ?", ""]
     yield (
         f"Friedman over {len(comparison.datasets)} problems: χ² {comparison.statistic:.2f}, "
-        f"p {comparison.p:.4f}. Mean ranks: {', '.join(f'{name} {mean:.2f}' for name, mean in means)}. "
+        f"p {text.below(comparison.p, 4)}. "
+        f"Mean ranks: {', '.join(f'{name} {mean:.2f}' for name, mean in means)}. "
         f"Nemenyi's critical difference at .05: {comparison.critical_difference:.2f}; "
         f"pairs that differ: {', '.join(different) or 'none'}. "
         f"Wilcoxon after Holm: {', '.join(wilcoxon) or 'none'}."

@@ -58,5 +58,11 @@ def rank(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
 
 
+def below(p: float, decimals: int) -> str:
+    """A probability; one that would be written as 0 as what it is below."""
+    least = 10**-decimals
+    return f"{p:.{decimals}f}" if p >= least else f"< {least:.{decimals}f}"
+
+
 def words(name: str) -> str:
     return name.replace("_", " ")
