@@ -1,7 +1,7 @@
 """Draws trials, has their runs made, tells what came of them. Optuna keeps the trials, the store the runs.
 
 A trial is drawn from a generator of its own, seeded by its number: a search that was stopped, by kill -9 too,
-goes on with the very trials that it would have had, but for one that was just being drawn: that one has failed.
+goes on with the very trials that it would have had, but for one that was being drawn: that one has failed.
 """
 
 import math
