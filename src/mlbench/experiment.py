@@ -18,7 +18,7 @@ from mlbench.data.scaling import scale
 from mlbench.data.splits import labelled_rows
 from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import Vectors
-from mlbench.engine import threads
+from mlbench.engine import memory, threads
 from mlbench.engine.callbacks import write
 from mlbench.engine.many import together
 from mlbench.engine.score import score
@@ -74,6 +74,7 @@ def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) 
     task = describe(instances, labelled, pieces.dataset)
     check_loss(config, task)
     check_threshold(pieces.threshold(), task)
+    memory.keep_freed()  # what follows asks for the same blocks over and over
     seed_everything(derive(config.seed, "method"))
     method = pieces.method(task)
 

@@ -55,7 +55,8 @@ def most_certain(outputs: Sequence[Tensor], experts: Sequence[Sequence[Expert]])
 class Specialists(nn.Module):
     """L chains of one label each, side by side. With one label a chain takes one step, from h = c = 0, and
     what it would feed back of hidden state and hard label meets zeros, as does the forget gate: those weights
-    are left out. All that sees the features is one parameter, L · (3H + 1) rows of it, read once a step.
+    are left out. All that sees the features is one parameter, read once a step; it and the bridges stand with
+    the side they are multiplied from first, as their gradients then do by themselves and need no copy.
     """
 
     def __init__(self, task: Task, hidden: int, teacher_widths: Sequence[int]):
@@ -75,19 +76,19 @@ class Specialists(nn.Module):
             return rows[:, [0, 1, 3]].flatten(1, 2)
 
         into_gates, into_first = used(task.features), drawn(labels, 1, task.features, fan_in=task.features)
-        self.into = nn.Parameter(torch.cat([into_gates, into_first], dim=1))
+        self.into = nn.Parameter(torch.cat([into_gates, into_first], dim=1).flatten(0, 1).mT.contiguous())
         self.bias_first = parameter(labels, 1, fan_in=task.features)
         self.bias_input = nn.Parameter(used())
         self.bias_hidden = nn.Parameter(used())
         self.fed = nn.Parameter(used())
         self.out = parameter(labels, hidden, fan_in=hidden)
         self.bias_out = parameter(labels, fan_in=hidden)
-        self.bridges = nn.ParameterList(parameter(labels, w, hidden, fan_in=hidden) for w in teacher_widths)
-        self.bridge_biases = nn.ParameterList(parameter(labels, w, fan_in=hidden) for w in teacher_widths)
+        self.bridges = nn.ParameterList(parameter(labels, hidden, w, fan_in=hidden) for w in teacher_widths)
+        self.bridge_biases = nn.ParameterList(parameter(labels, 1, w, fan_in=hidden) for w in teacher_widths)
 
     def unroll(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, L) and hidden states (B, L, H)."""
-        fixed = F.linear(x, self.into.flatten(0, 1)).unflatten(1, self.into.shape[:2])
+        fixed = (x @ self.into).unflatten(-1, (len(self.bias_out), -1))
         first = fixed[..., -1:] + self.bias_first
         gates = fixed[..., :-1] + self.bias_input + self.bias_hidden + first * self.fed
         g, i, o = gates.unflatten(-1, (3, self.hidden)).unbind(-2)
@@ -103,7 +104,8 @@ class Specialists(nn.Module):
         targets, chosen, *features = batch.targets.split([labels, labels, *self.teacher_widths], dim=1)
         logits, hidden = self.unroll(batch.x)
         loss = labels * F.binary_cross_entropy_with_logits(logits, targets)
+        by_label = hidden.movedim(1, 0)
         for teacher, (feature, bridge, bias) in enumerate(zip(features, self.bridges, self.bridge_biases)):
-            apart = torch.einsum("blh,lth->blt", hidden, bridge) + bias - feature.unsqueeze(1)
-            loss = loss + (apart.square().mean(-1) * (chosen == teacher)).mean(0).sum()
+            apart = by_label @ bridge + bias - feature  # (L, B, width of the teacher)
+            loss = loss + (apart.square().mean(-1) * (chosen == teacher).mT).mean(1).sum()
         return loss
