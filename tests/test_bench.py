@@ -41,7 +41,8 @@ def test_leaves_ratios_with_their_spread(suite, tmp_path, monkeypatch, capsys):
             assert 0 < spread["min"] <= spread["median"] <= spread["max"] < math.inf
         assert ratio["max"] == max(a / b for a, b in zip(ours["seconds"], other["seconds"]))
         assert row["notes"].get("same_weights", True) is True
-        assert row["notes"].get("largest_difference", 0) < 1e-9
+        rounding = 1e-6 if row["against"] == "torchmetrics" else 1e-9  # it computes in single precision
+        assert row["notes"].get("largest_difference", 0) < rounding
 
 
 def test_the_first_step_is_the_last(command, folder):
