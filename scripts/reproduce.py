@@ -4,4 +4,5 @@ import sys
 
 from mlbench.tables.command import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes=2 starts others, which import this file
+    sys.exit(main())

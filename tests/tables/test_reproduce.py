@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from commands import ROOT, records, signalled_at_rename, signalled_at_step, until
+from mlbench.results import store
 
 TABLE = """
 title: A small table
@@ -140,6 +141,28 @@ def test_two_at_once_share_the_work(start, undisturbed, environment, folder):
     assert len(records(folder / "outputs")) == RUNS
 
 
+def test_several_processes_of_its_own(reproduce, undisturbed, environment, folder):
+    done = reproduce("processes=2")
+    assert (done.status, done.out) == (0, "outputs/tables/small\n")
+    assert rendered(folder / "outputs") == rendered(undisturbed(environment))
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGKILL])
+def test_its_processes_end_with_it(which, start, folder):
+    (folder / "small.yaml").write_text(small(TABLE, **{"epochs=2": "epochs=9999"}))
+    running = start(
+        "table=small.yaml", "processes=2", "only=setting=few method=linear,hidden",
+        "train.checkpoint_seconds=0", **PROGRAM
+    )  # fmt: skip
+    saved = running.until(lambda: len(found := list(folder.rglob("*.ckpt"))) == 2 and found)
+    claims = [path for path in folder.glob("outputs/*/*/*") if store.claimed(path)]
+    assert len(claims) == 2 * 2  # a group each
+    running.signal(which)
+    assert running.wait().status == (130 if which == signal.SIGINT else -which)
+    until(lambda: not any(map(store.claimed, claims)))
+    assert all(path.exists() for path in saved)
+
+
 def test_dry_run_lists_every_run_and_runs_none(reproduce, copied, folder):
     victim = records(copied)[0]
     victim.unlink()
@@ -217,6 +240,8 @@ WRONG = {
     "table=none.yaml": "there is no such file",
     "table=small.yaml tables=1": "tables: no such key",
     "table=small.yaml seeds=0": "seeds=0: a whole number, 1 or more",
+    "table=small.yaml processes=two": "processes=two: a whole number, 1 or more",
+    "table=small.yaml processes=2 hydra/launcher=joblib": "a launcher of Hydra's exclude each other",
     "table=small.yaml dry_run=yes": "dry_run=yes: choose true or false",
     "table=small.yaml only=metod=ant": "the axes are dataset, setting, method",
     "table=small.yaml only=method=ant": "the table has no method ant; it has prior, linear, hidden",

@@ -17,6 +17,7 @@ USAGE = """python scripts/reproduce.py table=PAPER/NUMBER   runs what the table 
   render=true            renders what is there; runs nothing
   only='dataset=scene,emotions method=ant'   runs a part; the table shows all that is there
   seeds=10               this many seeds instead of the paper's number
+  processes=2            so many at work side by side, largest data first
   table=ant/2,ant/3      several, one after the other; table=mine.yaml one of your own
   hydra/launcher=joblib hydra.launcher.n_jobs=2   through a launcher of Hydra's
   paths.outputs, paths.cache, logger, engine, train.accelerator, ...: as in run.py
@@ -26,7 +27,8 @@ The same command again runs only what is missing.
 
 Tables: """
 SWITCHES = ("dry_run", "render")
-KEYS = ("table", *SWITCHES, "only", "seeds")
+NUMBERS = ("seeds", "processes")
+KEYS = ("table", *SWITCHES, "only", *NUMBERS)
 PASSED = ("paths.outputs", "paths.cache", "logger", "engine", *(f"train.{name}" for name in sorted(MACHINE)))
 
 
@@ -60,8 +62,11 @@ def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
     for key in SWITCHES:
         if given.setdefault(key, "false") not in ("true", "false"):
             raise UserError(f"{key}={given[key]}: choose true or false")
-    if "seeds" in given and not (given["seeds"].isdecimal() and int(given["seeds"])):
-        raise UserError(f"seeds={given['seeds']}: a whole number, 1 or more")
+    for key in NUMBERS:
+        if key in given and not (given[key].isdecimal() and int(given[key])):
+            raise UserError(f"{key}={given[key]}: a whole number, 1 or more")
+    if launcher and "processes" in given:
+        raise UserError(f"processes={given['processes']} and a launcher of Hydra's exclude each other")
     return given, [*settings, "train.progress=false"], launcher  # one bar for all
 
 
@@ -94,7 +99,7 @@ def table(
     if missing and given["render"] == "false":
         from mlbench.tables.execute import run_missing  # imports Lightning
 
-        run_missing(missing, launcher)
+        run_missing(missing, launcher, int(given.get("processes", 1)))
     print(write(fill(short(name), spec, cases), folder, outputs))
     failed = [run for run in plan.runs_of(cases) if run.state == "failed"]
     for run in failed:

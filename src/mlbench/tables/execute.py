@@ -22,30 +22,35 @@ from mlbench.config import but_for_numbers
 from mlbench.engine.many import REPLICAS, together
 from mlbench.results import store
 from mlbench.tables.plan import Run
+from mlbench.tables.processes import side_by_side
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
-def run_missing(runs: Sequence[Run], launcher: list[str]) -> None:
+def run_missing(runs: Sequence[Run], launcher: list[str], processes: int = 1) -> None:
     """Runs without a record yet, all of them; one that fails leaves word in its folder, and the rest goes on.
 
-    `launcher` are overrides of Hydra's, `hydra/launcher=joblib`; none: in this process, one after the other.
+    `launcher` are overrides of Hydra's, `hydra/launcher=joblib`; none: in this process, one after the other,
+    or in several of this machine.
     """
     with watched(runs):
         if launcher:
             _launch(runs, launcher)
+        elif processes > 1:
+            side_by_side(_in_turn, runs, processes)
         else:
             _in_turn(list(runs))
 
 
-def _in_turn(todo: list[Run]) -> None:
+def _in_turn(todo: list[Run], worker: int = 0) -> None:
     """Here, those that can be trained as one together. What another process works on is left to it, and
-    looked at again at the end."""
+    looked at again at the end. Each `worker` begins with something else."""
     groups: dict[str, list[Run]] = {}
     for run in todo:
         alike = but_for_numbers(run.config) if run.config.engine == "auto" else run.key
         groups.setdefault(alike, []).append(run)
     waiting = [group[i : i + REPLICAS] for group in groups.values() for i in range(0, len(group), REPLICAS)]
+    waiting = _beginning(waiting, worker) if waiting else []
     while waiting:
         free = [group for group in waiting if not any(store.claimed(run.folder) for run in group)]
         if not free:
@@ -58,6 +63,15 @@ def _in_turn(todo: list[Run]) -> None:
         missing = [run for run in group if run.state != "finished"]
         busy = _together(missing)
         waiting += [busy] if busy else []
+
+
+def _beginning(groups: list[list[Run]], worker: int) -> list[list[Run]]:
+    """Another one of them first for every worker: with data of its own while there are such."""
+    data = [group[0].config.dataset.get("name") for group in groups]
+    own = [number for number, name in enumerate(data) if name not in data[:number]]
+    begin = [*own, *(number for number in range(len(groups)) if number not in own)]
+    first = begin[worker % len(begin)]
+    return [groups[first], *groups[:first], *groups[first + 1 :]]
 
 
 def _apart(free: list[list[Run]], waiting: list[list[Run]]) -> list[Run]:

@@ -1,0 +1,64 @@
+"""The runs of a plan by several processes of this machine, each of which trains as one what can be."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mlbench.engine import threads
+from mlbench.errors import UserError
+from mlbench.tables.plan import Run
+
+Work = Callable[[list[Run], int], None]  # does the runs; of that many workers it is this one
+
+
+def side_by_side(work: Work, runs: Sequence[Run], processes: int) -> None:
+    """The largest data first: what is begun last is what everyone waits for.
+
+    An interrupt, and the end of this process however it comes, stops the workers, who save what they have.
+    """
+    todo = sorted(runs, key=lambda run: -size(run.config.dataset))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads.ALL // processes)))
+    context = multiprocessing.get_context("forkserver")  # torch and Lightning are imported once for all
+    context.set_forkserver_preload([work.__module__])
+    given = work, todo, dict(os.environ)
+    workers = [context.Process(target=_worker, args=(*given, number)) for number in range(processes)]
+    for worker in workers:
+        worker.start()
+    try:
+        for worker in workers:
+            worker.join()
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+    if broken := [str(worker.exitcode) for worker in workers if worker.exitcode]:
+        raise UserError(
+            f"{len(broken)} of {processes} processes broke off (exit status {', '.join(broken)}); the same "
+            "command goes on where they stopped"
+        )
+
+
+def size(dataset: dict[str, Any]) -> int:
+    """How many numbers its features are, as far as its YAML says."""
+    statistics = dataset.get("statistics") or {}
+    return (statistics.get("instances") or 0) * (statistics.get("features") or 0)
+
+
+def _worker(work: Work, runs: list[Run], environment: dict[str, str], number: int) -> None:
+    os.environ.update(environment)  # the fork server may be older than what was set since
+    os.setsid()  # Ctrl-C goes to the parent alone, which passes it on: twice would mean without saving
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        work(runs, number)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
