@@ -119,6 +119,7 @@ function look() {
   said.colours = styles.map((style) => [style.color, style.backgroundColor]);
   find("input[name=dataset][value=scene]").click();
   said.filtered = [maps().length, section.hidden];
+  said.names = all("#scatter svg text").map((text) => text.textContent);
   said.fits.push(fits());
   return said;
 }
@@ -152,8 +153,12 @@ def made_up_outputs(outputs):
 
 
 def made_up_sweep():
-    """A grid of 3 by 2 on emotions with a hole in it, two seeds each; one run on scene."""
-    records = {"0/record.json": made_up_record("", "scene", "erm", 0)}
+    """A grid of 3 by 2 on emotions with a hole in it, two seeds each; two losses on scene."""
+    records = {}
+    for loss, mean in (("bce", 0.3), ("asl", 0.7)):
+        metrics = {"last": {"f1_macro": mean, "hamming_loss": mean}}
+        record = records[f"{loss}/record.json"] = made_up_record("", "scene", "erm", 0, metrics=metrics)
+        record.choices["loss"] = loss
     for slope, offset, seed in itertools.product((1.0, 6.0, 11.0), (-0.5, 0.25), (0, 1)):
         if (slope, offset) == (6.0, 0.25):
             continue
@@ -288,6 +293,12 @@ def test_a_heat_map_shows_its_numbers_and_shades_them(pages):
         shades, top = page["low"]
         assert shades == ["1.000", "0.714", "0.429", "0.571", "", "0.000"] and top == ["0.4650"]
         assert page["filtered"] == [0, True]
+
+
+def test_a_point_is_named_by_what_tells_it_from_the_others(pages):
+    for width in WIDTHS:
+        names = pages["heat", width]["names"]
+        assert {"bce", "asl"} <= set(names) and "erm" not in names
 
 
 def test_the_numbers_of_a_heat_map_can_be_read(pages):

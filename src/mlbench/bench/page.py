@@ -22,8 +22,11 @@ def page(folder: Path, suites: dict[str, str]) -> str:
         "each suite. A ratio is ours over the other, repeat by repeat, both taken in turn: below 1 ours is"
     ]
     lines += ["faster.", ""]
-    for name, path in found.items():
-        lines += [*_section(json.loads(path.read_text()), suites[name]), ""]
+    contents = {name: json.loads(path.read_text()) for name, path in found.items()}
+    if not any(content["machine"]["gpu"] for content in contents.values()):
+        lines += ["Nothing here was measured on a GPU.", ""]
+    for name, content in contents.items():
+        lines += [*_section(content, suites[name]), ""]
     if missing := [name for name in suites if name not in found]:
         lines += [f"Not run: {', '.join(missing)}.", ""]
     return "\n".join(lines)

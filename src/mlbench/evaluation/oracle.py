@@ -4,9 +4,11 @@ import math
 from collections.abc import Iterable
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from mlbench.errors import UserError
+from mlbench.evaluation.metric import promoted
 from mlbench.evaluation.suite import METRICS, evaluate, find
 from mlbench.evaluation.thresholds import check_fittable, strictly_above
 
@@ -49,12 +51,12 @@ class Oracle:
             if not 0 <= cut <= 1:
                 raise UserError(f"threshold.cuts has {cut}; scores are probabilities, cuts lie in 0 to 1")
         self.cuts_to_try = list(cuts)
-        self.cut_by_metric: dict[str, float | None] | None = None
+        self.best: dict[str, tuple[float | None, float]] | None = None
+        self.seen: tuple[Tensor, Tensor] | None = None  # where those are the best
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
-        scores = check_fittable(scores, targets, self.fit_on)
-        best = best_cuts(scores, targets, self.cuts_to_try, OF_LABEL_SETS)
-        self.cut_by_metric = {name: cut for name, (cut, _) in best.items()}
+        self.seen = check_fittable(scores, targets, self.fit_on), targets
+        self.best = best_cuts(*self.seen, self.cuts_to_try, OF_LABEL_SETS)
 
     def evaluate(
         self, scores: Tensor, targets: Tensor, names: Iterable[str] | None = None
@@ -62,16 +64,19 @@ class Oracle:
         """All metrics, or those named, each at the cut that is best for it with these scores and targets."""
         names = list(METRICS if names is None else names)
         cut = [name for name in names if find(name).needs == "label_sets"]
-        best = best_cuts(scores, targets, self.cuts_to_try, cut)
+        if self.seen and all(map(torch.equal, (promoted(scores), targets), self.seen)):
+            best = {name: self.best[name] for name in cut}  # which took a search
+        else:
+            best = best_cuts(scores, targets, self.cuts_to_try, cut)
         values = evaluate(scores, None, targets, [name for name in names if name not in best])
         values |= {name: value for name, (_, value) in best.items()}
         return {name: values[name] for name in names}
 
     def label_sets(self, scores: Tensor) -> Tensor:
-        assert self.cut_by_metric is not None, "fit the threshold first"
-        return strictly_above(scores, self.cut_by_metric["f1_macro"])
+        assert self.best is not None, "fit the threshold first"
+        return strictly_above(scores, self.best["f1_macro"][0])
 
     def cuts(self, scores: Tensor) -> dict[str, float | None]:
         """For the record: the cut of each metric, by the name it has there."""
-        assert self.cut_by_metric is not None, "fit the threshold first"
-        return {f"{name}{self.suffix}": cut for name, cut in self.cut_by_metric.items()}
+        assert self.best is not None, "fit the threshold first"
+        return {f"{name}{self.suffix}": cut for name, (cut, _) in self.best.items()}

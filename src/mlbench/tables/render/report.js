@@ -187,7 +187,7 @@ function scatter(groups, low) {
   const x = (time) => left + ((width - left - right) * (time - soonest)) / (latest - soonest);
   const y = (mean) => height - bottom - ((height - bottom - top) * (mean - least)) / (most - least);
   const text = (at, down, anchor, words) => svg("text", { x: at.toFixed(1), y: down.toFixed(1), "text-anchor": anchor }, words);
-  const points = groups.map((group, place) => ({ group, x: x(times[place]), y: y(group.mean) }));
+  const points = groups.map((group, place) => ({ group, name: apart(group, groups), x: x(times[place]), y: y(group.mean) }));
   const front = unbeaten(points, low);
   const ticks = powers(soonest, latest).map((power) => [
     svg("path", { class: "axis", d: `M${x(power).toFixed(1)} ${height - bottom}v4` }),
@@ -202,7 +202,15 @@ function scatter(groups, low) {
       points.map((point) => svg("circle", { class: front.includes(point) ? "unbeaten" : null, cx: point.x.toFixed(1), cy: point.y.toFixed(1), r: 3.5 },
         svg("title", {}, `${described(point.group)}: ${spread(point.group)}, ${duration(point.group.seconds)}, ${point.group.count} seeds`))),
       named(front, points).map(({ point, anchor }) =>
-        text(point.x + (anchor === "start" ? 6 : -6), point.y + 3.5, anchor, point.group.method))));
+        text(point.x + (anchor === "start" ? 6 : -6), point.y + 3.5, anchor, point.name))));
+}
+
+/** What tells a point apart in its diagram: its method, and those of the other choices that differ among the method's points. */
+function apart(group, groups) {
+  const differs = (name, among) => new Set(among.map((each) => each[name])).size > 1;
+  const own = groups.filter((each) => each.method === group.method);
+  const words = ["loss", "backbone", "threshold"].filter((name) => differs(name, own)).map((name) => group[name]);
+  return [...(differs("method", groups) || !words.length ? [group.method] : []), ...words].join(" ");
 }
 
 const described = (group) => [group.method, group.loss, group.backbone, group.more].filter(Boolean).join(" ");
@@ -233,7 +241,7 @@ function named(front, points) {
   const taken = points.map((point) => ({ from: point.x - 4, to: point.x + 4, y: point.y }));
   const found = [];
   for (const point of [...front, ...points.filter((each) => !front.includes(each))]) {
-    const wide = point.group.method.length * 6;
+    const wide = point.name.length * 6;
     const boxes = [{ anchor: "start", from: point.x + 5, y: point.y }, { anchor: "end", from: point.x - 5 - wide, y: point.y }]
       .map((box) => ({ ...box, to: box.from + wide }));
     const free = boxes.find((box) => box.from > 48 && box.to < 338 && !taken.some((other) =>
