@@ -6,6 +6,7 @@ import re
 import shlex
 
 import pytest
+from optuna.samplers import TPESampler
 
 from commands import records, signalled_at_rename
 from mlbench.errors import UserError
@@ -83,6 +84,31 @@ def test_a_trial_that_fails_is_counted_and_not_ranked(folder, monkeypatch):
     drawn = sorted(trial.params["loss.alpha"] for trial in trials if trial.params["loss.alpha"] <= 0.5)
     assert 0 < len(drawn) < len(trials) == 6
     assert [trial.value for trial in study.ranked(trials)] == drawn[::-1]
+
+
+def test_stopped_while_it_draws_it_has_the_trials_it_would_have_had(folder, monkeypatch):
+    rate = {"low": 0.01, "high": 0.1}
+    space = {"train.optimizer.lr": rate, "train.optimizer.weight_decay": rate}
+    search = Search.model_validate({"space": space, "trials": 4, "batch": 2})
+    given = {"split.validation": "0.4", "train.epochs": "1", "backbone": "linear"}
+
+    def drawn(outputs):
+        overrides = overrides_of(search, given | {"paths.outputs": str(folder / outputs)})
+        return [trial.params for trial in Study("two", search, overrides, []).run()]
+
+    expected = drawn("whole")
+    assert len({tuple(each.values()) for each in expected}) == 4
+    sample, stops = TPESampler.sample_independent, iter(["once"])
+
+    def stopped(sampler, study, trial, name, kind):
+        if trial.number == 3 and "decay" in name and next(stops, None):
+            raise KeyboardInterrupt
+        return sample(sampler, study, trial, name, kind)
+
+    monkeypatch.setattr(TPESampler, "sample_independent", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        drawn("stopped")
+    assert drawn("stopped") == expected
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Draws trials, has their runs made, tells what came of them. Optuna keeps the trials, the store the runs.
 
-A trial is drawn from a generator of its own, seeded by its number: a search that was stopped, by kill -9 too,
-goes on with the very trials that it would have had, but for one that was being drawn: that one has failed.
+A trial is drawn from a generator of its own, seeded by its number, and is kept whole or not at all: a search
+that was stopped, by kill -9 too, goes on with the very trials that it would have had.
 """
 
 import math
@@ -66,16 +66,11 @@ class Study:
         )
         while True:
             trials = study.get_trials(deepcopy=False)
-            for trial in trials:
-                if trial.state == TrialState.RUNNING and trial.params.keys() != self.space.keys():
-                    study.tell(trial.number, state=TrialState.FAIL)  # stopped while it was drawn
-            drawn = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
             # A batch is drawn whole before any of it is told, so that it is the same after a stop.
-            begun = len(trials) % self.search.batch or not drawn
+            begun = len(trials) % self.search.batch or not drawn_of(study)
             for number in range(len(trials), self._end_of_batch(len(trials)) if begun else 0):
-                study.sampler = self._sampler(number)
-                study.ask(self.space)
-            drawn = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
+                self._draw(study, number)
+            drawn = drawn_of(study)
             if not drawn:
                 return study.get_trials(deepcopy=False, states=OVER)
             runs = {trial.number: self.runs(trial.params) for trial in drawn}
@@ -88,6 +83,15 @@ class Study:
     def _end_of_batch(self, count: int) -> int:
         batch = self.search.batch
         return min(self.search.trials, (count // batch + 1) * batch)
+
+    def _draw(self, study: optuna.Study, number: int) -> None:
+        """From a copy in memory: Optuna itself stores what it draws key by key."""
+        copy = optuna.create_study(direction=study.direction, sampler=self._sampler(number))
+        copy.add_trials(study.get_trials(deepcopy=False))
+        params = copy.ask(self.space).params
+        study.add_trial(
+            optuna.trial.create_trial(state=TrialState.RUNNING, params=params, distributions=self.space)
+        )
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         if self.search.sampler == "random":
@@ -128,6 +132,11 @@ class Study:
         sign = -1 if self.better == "high" else 1
         valued = [trial for trial in trials if trial.value is not None]
         return sorted(valued, key=lambda trial: (sign * trial.value, trial.number))
+
+
+def drawn_of(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials of which nothing was told yet."""
+    return study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
