@@ -1,6 +1,7 @@
 """A table as GitHub's Markdown: two lines a method, ours and the paper's."""
 
-from collections.abc import Iterable, Iterator
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
 
 from mlbench.tables.cells import Cell
 from mlbench.tables.comparison import Comparison
@@ -38,23 +39,26 @@ def _view(view: View, table: Table) -> Iterator[str]:
         yield from ["", f"Metrics whose names end in `{view.suffix}`."]
         level = "###"
     if table.spec.published:
-        yield from ["", _summary(view)]
+        yield from ["", _summary([*view.cells()])]
     for block in view.blocks:
         if block.name:
             yield from ["", f"{level} {block.name}"]
         yield ""
         yield from _block(block, table)
+        if len(view.blocks) > 1 and any(cell.difference is not None for cell in block.cells.values()):
+            yield from ["", _summary([*block.cells.values()])]
     for comparison in view.comparisons:
         yield from _comparison(comparison, view, table, level)
 
 
-def _summary(view: View) -> str:
-    verdicts = [cell.verdict for cell in view.cells()]
-    counts = {verdict: verdicts.count(verdict) for verdict in text.MARKS}
-    compared = sum(counts[verdict] for verdict in ("agrees", "better", "worse"))
+def _summary(cells: Sequence[Cell]) -> str:
+    """How ours stand to the paper's, and how far apart they are: the mean of |ours − theirs|."""
+    counts = {verdict: [cell.verdict for cell in cells].count(verdict) for verdict in text.MARKS}
+    apart = [abs(cell.difference) for cell in cells if cell.difference is not None]
+    distance = f", {statistics.fmean(apart):.3f} apart on average" if apart else ""
     return (
-        f"{compared} of {len(verdicts)} cells compared: {counts['agrees']} agree, {counts['better']} better, "
-        f"{counts['worse']} worse; {counts['not compared']} not compared, "
+        f"{len(apart)} of {len(cells)} cells compared: {counts['agrees']} agree, {counts['better']} better, "
+        f"{counts['worse']} worse{distance}; {counts['not compared']} not compared, "
         f"{counts['not run']} not run."
     )
 
