@@ -50,27 +50,6 @@ def test_sparse_and_dense_batches_are_the_same(rows, width, density, seed):
         assert torch.equal(one, other)
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=4), st.integers(1, 8), st.integers(0, 10**6))
-def test_all_rows_of_several_parts(sizes, width, seed):
-    rng = np.random.default_rng(seed)
-    whole = random_instances(10, width, 0.3, seed)
-    chosen = [rng.permutation(10)[:size] for size in sizes]
-    expected = np.concatenate(chosen)
-    for instances in (whole, made_dense(whole)):
-        together = Vectors.concatenated([Vectors.from_instances(instances, rows) for rows in chosen])
-        assert len(together) == len(expected) == together.features.shape[0]
-        index = rng.permutation(len(expected))
-        x, targets, ids = together.batch(torch.from_numpy(index))
-        assert np.array_equal(ids.numpy(), expected[index])
-        assert np.array_equal(x.numpy(), whole.features.toarray()[expected][index])
-        assert np.array_equal(targets.numpy(), whole.targets[expected][index])
-    thin = Vectors.concatenated([Vectors.from_instances(whole, rows) for rows in chosen]).features
-    held = whole.features[expected]
-    assert thin.longest == np.diff(held.indptr).max(initial=0)
-    assert thin.crow.tolist() == held.indptr.tolist() and thin.columns.tolist() == held.indices.tolist()
-    assert thin.values.tolist() == held.data.tolist()
-
-
 @pytest.mark.parametrize("thin", [True, False])
 def test_types_shapes_and_subsets(thin):
     instances = random_instances(40, 9, 0.3)

@@ -94,7 +94,18 @@ def sparse_rows(matrix: sparse.csr_matrix) -> SparseRows:
     )
 
 
-def one_below_the_other(parts: Sequence[SparseRows]) -> SparseRows:
+Features = Tensor | SparseRows
+
+
+def taken(features: Features, index: Tensor) -> Features:
+    """Rows `index`, dense or sparse as they are."""
+    return features.rows(index) if isinstance(features, SparseRows) else features[index]
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """One below the other."""
+    if not isinstance(parts[0], SparseRows):
+        return torch.cat(list(parts))
     ends = [0, *itertools.accumulate(len(part.values) for part in parts)]
     return SparseRows(
         crow=torch.cat([parts[0].crow[:1], *(part.crow[1:] + end for part, end in zip(parts, ends))]),
@@ -107,7 +118,7 @@ def one_below_the_other(parts: Sequence[SparseRows]) -> SparseRows:
 
 @dataclass(frozen=True)
 class Vectors:
-    features: Tensor | SparseRows  # (N, d) float32
+    features: Features  # (N, d) float32
     targets: Tensor  # (N, L) float32
     ids: Tensor  # (N,) int64, row numbers in the data set
 
@@ -124,17 +135,6 @@ class Vectors:
             ids=torch.from_numpy(rows),
         )
 
-    @classmethod
-    def concatenated(cls, parts: Sequence["Vectors"]) -> "Vectors":
-        """All rows of all parts, which are alike."""
-        features = [part.features for part in parts]
-        sparse_ones = isinstance(features[0], SparseRows)
-        return cls(
-            features=one_below_the_other(features) if sparse_ones else torch.cat(features),
-            targets=torch.cat([part.targets for part in parts]),
-            ids=torch.cat([part.ids for part in parts]),
-        )
-
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -147,12 +147,7 @@ class Vectors:
 
     def rows(self, index: Tensor) -> "Vectors":
         """The rows `index` as data of their own."""
-        features = self.features
-        return Vectors(
-            features.rows(index) if isinstance(features, SparseRows) else features[index],
-            self.targets[index],
-            self.ids[index],
-        )
+        return Vectors(taken(self.features, index), self.targets[index], self.ids[index])
 
     def batch(self, index: Tensor) -> Batch:
         """The rows `index`, a tensor on the same device."""

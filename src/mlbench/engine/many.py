@@ -23,7 +23,8 @@ from filelock import Timeout
 from torch import Tensor, nn
 
 from mlbench.config import MACHINE, options, target
-from mlbench.data.vectors import Batch, Vectors, order
+from mlbench.data.shared import Shared
+from mlbench.data.vectors import order
 from mlbench.engine import threads
 from mlbench.engine.callbacks import catch_signals, read, restore_signals, write
 from mlbench.engine.fit import Job, fit
@@ -201,7 +202,7 @@ class Fit:
         self.device = device
         self.plan = self.jobs[0].plan
         self.count = len(self.jobs[0].stage.data)
-        self.data = Vectors.concatenated([job.stage.data for job in self.jobs]).to(device)
+        self.data = Shared.of([job.stage.data for job in self.jobs]).to(device)
         for job in self.jobs:
             for watch in job.looks:
                 watch.data = watch.data.to(device)
@@ -225,7 +226,7 @@ class Fit:
         handlers = catch_signals(self._stop)
         try:
             batches = self._batches(0)
-            self.stack.choose([self._batch(rows) for rows in dict.fromkeys((batches[0], batches[-1]))])
+            self.stack.choose([self.data.batch(rows) for rows in dict.fromkeys((batches[0], batches[-1]))])
             self._restore()
             while self.epoch < self.plan.epochs and not all(self.broken):
                 self._train_epoch()
@@ -251,9 +252,6 @@ class Fit:
             raise CannotStack("train.drop_last=true leaves no batch")
         return rows.split(plan.batch_size, dim=1)[:number]
 
-    def _batch(self, rows: Tensor) -> Batch:
-        return Batch(*[part.unflatten(0, rows.shape) for part in self.data.batch(rows.flatten())])
-
     def _train_epoch(self) -> None:
         """The epoch, or the rest of it, a chunk at a time: between two it may be saved, and stopped."""
         batches = self._batches(self.epoch)
@@ -261,7 +259,7 @@ class Fit:
         while self.step < len(batches):
             losses = []
             for rows in batches[self.step : self.step + STEPS]:
-                loss = self.stack.losses(self._batch(rows))
+                loss = self.stack.losses(self.data.batch(rows))
                 loss.backward(ones)  # replicas share nothing: the gradient of the sum is each one's own
                 self.optimizer.step()
                 self.optimizer.zero_grad()
