@@ -7,9 +7,10 @@ every replica gets the very loss and gradient it has alone is found out on batch
 
 import copy
 import functools
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch.func import functional_call, vmap
 from mlbench.data.vectors import Batch
 
 Hyper = dict[tuple[str, str, str], Tensor]  # (module, attribute, keyword of a partial or "") -> (R,)
-Gradients = dict[str, Tensor | None]  # parameter -> (R, ...); None where it has none
+Gradients = dict[str, list[Tensor | None]]  # parameter -> each replica's; None where it has none
 
 
 class CannotStack(Exception):
@@ -84,21 +85,24 @@ class Stack:
         What `vmap` refuses, such as random numbers or a branch on a value, goes no other way either: there
         all would take the branch of one.
         """
-        before = state_of(self.modules[0])
-        try:
-            expected = [self._alone(batch) for batch in batches]
-            if state_of(self.modules[0]) != before:
-                raise CannotStack("its loss changes what it holds")
-            self._check(self._by_vmap, batches, expected)
-        except (BrokenAlone, CannotStack):
-            raise
-        except Exception as error:  # whatever a method makes of one dimension more
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise CannotStack(f"its loss cannot be had for several at once ({reason})") from error
-        self.losses = self._by_vmap
-        with suppress(Exception):
-            self._check(self._directly, batches, expected)
-            self.losses = self._directly
+        before, directly = state_of(self.modules[0]), True
+        for batch in batches:  # one after the other: the gradients of large modules fill memory
+            try:
+                expected = self._alone(batch)
+                if state_of(self.modules[0]) != before:
+                    raise CannotStack("its loss changes what it holds")
+                self._check(self._by_vmap, batch, *expected)
+            except (BrokenAlone, CannotStack):
+                raise
+            except Exception as error:  # whatever a method makes of one dimension more
+                reason = str(error).strip().partition("\n")[0] or type(error).__name__
+                raise CannotStack(f"its loss cannot be had for several at once ({reason})") from error
+            if directly:
+                try:
+                    self._check(self._directly, batch, *expected)
+                except Exception:
+                    directly = False
+        self.losses = self._directly if directly else self._by_vmap
 
     def _alone(self, batch: Batch) -> tuple[Tensor, Gradients]:
         losses, gradients = [], {name: [] for name in self.leaves[0]}
@@ -111,28 +115,28 @@ class Stack:
             losses.append(loss.detach())
             for name, gradient in gradients_of(loss, {name: own[name] for name in gradients}).items():
                 gradients[name].append(gradient)
-        return torch.stack(losses), {name: one_of(parts, torch.stack) for name, parts in gradients.items()}
+        for parts in gradients.values():  # one without is left alone by the optimiser, as some cannot be
+            if any((part is None) != (parts[0] is None) for part in parts):
+                raise CannotStack("a parameter has a gradient in some of them only")
+        return torch.stack(losses), gradients
 
     def _check(
-        self,
-        way: Callable[[Batch], Tensor],
-        batches: Sequence[Batch],
-        expected: Sequence[tuple[Tensor, Gradients]],
+        self, way: Callable[[Batch], Tensor], batch: Batch, losses: Tensor, gradients: Gradients
     ) -> None:
-        for batch, (losses, gradients) in zip(batches, expected):
-            found = way(batch)
-            torch.testing.assert_close(found.detach(), losses, rtol=1e-4, atol=1e-6, equal_nan=True)
-            leaves = {
-                (name, group): leaf for group, own in enumerate(self.leaves) for name, leaf in own.items()
-            }
-            own = gradients_of(found.sum(), leaves)
-            for name, gradient in gradients.items():
-                together = one_of([own[name, group] for group in range(len(self.leaves))], torch.cat)
-                if gradient is None or together is None:
-                    assert gradient is together, f"{name} has a gradient only alone, or only together"
-                else:
-                    close = 1e-2 * gradient.nan_to_num(0, 0, 0).abs().max().item()
-                    torch.testing.assert_close(together, gradient, rtol=1e-2, atol=close, equal_nan=True)
+        found = way(batch)
+        torch.testing.assert_close(found.detach(), losses, rtol=1e-4, atol=1e-6, equal_nan=True)
+        leaves = {(name, group): leaf for group, own in enumerate(self.leaves) for name, leaf in own.items()}
+        own = gradients_of(found.sum(), leaves)
+        for name, expected in gradients.items():
+            together = [own[name, group] for group in range(len(self.leaves))]
+            if expected[0] is None or any(part is None for part in together):
+                assert all(part is None for part in [*expected, *together]), (
+                    f"{name} has a gradient only alone, or only together"
+                )
+                continue
+            close = 1e-2 * max(part.nan_to_num(0, 0, 0).abs().max().item() for part in expected)
+            for part, alone in zip(itertools.chain.from_iterable(together), expected):
+                torch.testing.assert_close(part, alone, rtol=1e-2, atol=close, equal_nan=True)
 
     def _directly(self, batch: Batch) -> Tensor:
         with replaced(self.template.module, self.hyper):
@@ -163,13 +167,6 @@ def stacked(states: Sequence[dict[str, Tensor]], name: str) -> Tensor:
 def gradients_of(loss: Tensor, parameters: dict[Any, Tensor]) -> dict[Any, Tensor | None]:
     found = torch.autograd.grad(loss, [*parameters.values()], allow_unused=True)
     return dict(zip(parameters, found))
-
-
-def one_of(parts: list[Tensor | None], join: Callable) -> Tensor | None:
-    """A parameter without a gradient is left alone by the optimiser, which none can be for some replicas."""
-    if any((part is None) != (parts[0] is None) for part in parts):
-        raise CannotStack("a parameter has a gradient in some of them only")
-    return None if parts[0] is None else join(parts)
 
 
 def state_of(module: nn.Module) -> dict[tuple[str, str], Any]:
