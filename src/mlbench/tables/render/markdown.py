@@ -128,7 +128,8 @@ def _comparison(comparison: Comparison, view: View, table: Table, level: str) ->
 
 def _reasons(table: Table) -> Iterator[str]:
     """What a cell has no room for: why a run could not be made."""
-    long = {cell.reason: None for cell in table.views[0].cells() if text.missing(cell).endswith("see below")}
+    missing = [cell for cell in table.views[0].cells() if not cell.ours]
+    long = {cell.reason: None for cell in missing if text.missing(cell).endswith("see below")}
     if long:
         yield from ["", "## Not run", ""]
         yield from (f"- {reason}" for reason in long)
