@@ -206,6 +206,9 @@ class Fit:
         for job in self.jobs:
             for watch in job.looks:
                 watch.data = watch.data.to(device)
+        threads.use(self.plan.train, self.jobs[0].stage.module, self.plan.batch_size, len(self.jobs))
+        batches = self._batches(0)
+        self.stack.choose([self.data.batch(rows) for rows in dict.fromkeys((batches[0], batches[-1]))])
         parameters = [
             {"params": [*leaves.values()]} | in_one_pass(group[0].plan.optimizer)
             for leaves, group in zip(self.stack.leaves, groups)
@@ -222,11 +225,8 @@ class Fit:
         self.asked_to_stop = False
 
     def run(self) -> None:
-        threads.use(self.plan.train, self.jobs[0].stage.module, self.plan.batch_size, len(self.jobs))
         handlers = catch_signals(self._stop)
         try:
-            batches = self._batches(0)
-            self.stack.choose([self.data.batch(rows) for rows in dict.fromkeys((batches[0], batches[-1]))])
             self._restore()
             while self.epoch < self.plan.epochs and not all(self.broken):
                 self._train_epoch()
@@ -313,6 +313,7 @@ class Fit:
 
     def _save(self) -> None:
         state = {
+            "orders": self.stack.orders,
             "leaves": [{name: leaf.detach() for name, leaf in each.items()} for each in self.stack.leaves],
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
@@ -328,7 +329,7 @@ class Fit:
             for watch in job.looks:  # the stage before may have kept an epoch of its own
                 watch.kept = {}
         state = read(self.checkpoint)
-        if state is None:
+        if state is None or state["orders"] != self.stack.orders:  # of a torch that lays gradients otherwise
             return
         for each, held in zip(self.stack.leaves, state["leaves"]):
             for name, leaf in each.items():

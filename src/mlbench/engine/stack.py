@@ -20,6 +20,7 @@ from torch.func import functional_call, vmap
 from mlbench.data.vectors import Batch
 
 Hyper = dict[tuple[str, str, str], Tensor]  # (module, attribute, keyword of a partial or "") -> (R,)
+Strides = dict[str, tuple[int, ...]]
 Gradients = dict[str, list[Tensor | None]]  # parameter -> each replica's; None where it has none
 
 
@@ -57,7 +58,8 @@ class Stack:
         shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
         if any(shape != shapes[0] for shape in shapes):
             raise CannotStack("their parameters differ in shape")
-        self.leaves = []  # of each group: name -> its stacked parameter
+        self.leaves = []  # of each group: name -> its stacked parameter, as `orders` has it
+        self.orders: dict[str, tuple[int, ...]] = {}  # name -> its dimensions, the slowest in memory first
         start = 0
         for group in groups:
             own = states[start : start + len(group)]
@@ -75,9 +77,15 @@ class Stack:
 
     @property
     def _trained(self) -> dict[str, Tensor]:
-        if len(self.leaves) == 1:
-            return self.leaves[0]
-        return {name: torch.cat([leaf[name] for leaf in self.leaves]) for name in self.leaves[0]}
+        groups = [{name: self.usual(name, leaf) for name, leaf in each.items()} for each in self.leaves]
+        if len(groups) == 1:
+            return groups[0]
+        return {name: torch.cat([each[name] for each in groups]) for name in groups[0]}
+
+    def usual(self, name: str, leaf: Tensor) -> Tensor:
+        """(R, ...), however it lies in memory."""
+        order = self.orders.get(name)
+        return leaf if order is None else leaf.permute([order.index(place) for place in range(leaf.ndim)])
 
     def choose(self, batches: Sequence[Batch]) -> None:
         """The better way of those that give each replica what it has alone on these, (R, B, ...) each.
@@ -85,13 +93,13 @@ class Stack:
         What `vmap` refuses, such as random numbers or a branch on a value, goes no other way either: there
         all would take the branch of one.
         """
-        before, directly = state_of(self.modules[0]), True
+        before, directly, strides = state_of(self.modules[0]), True, {}
         for batch in batches:  # one after the other: the gradients of large modules fill memory
             try:
                 expected = self._alone(batch)
                 if state_of(self.modules[0]) != before:
                     raise CannotStack("its loss changes what it holds")
-                self._check(self._by_vmap, batch, *expected)
+                strides[self._by_vmap] = self._check(self._by_vmap, batch, *expected)
             except (BrokenAlone, CannotStack):
                 raise
             except Exception as error:  # whatever a method makes of one dimension more
@@ -99,10 +107,20 @@ class Stack:
                 raise CannotStack(f"its loss cannot be had for several at once ({reason})") from error
             if directly:
                 try:
-                    self._check(self._directly, batch, *expected)
+                    strides[self._directly] = self._check(self._directly, batch, *expected)
                 except Exception:
                     directly = False
         self.losses = self._directly if directly else self._by_vmap
+        self._lay_out(strides[self.losses])
+
+    def _lay_out(self, strides: Strides) -> None:
+        """Parameters as their gradients come: autograd would otherwise copy these at every step."""
+        for name, stride in strides.items():
+            order = tuple(sorted(range(len(stride)), key=lambda place: -stride[place]))
+            if not self.leaves[0][name].permute(order).is_contiguous():
+                self.orders[name] = order
+                for each in self.leaves:
+                    each[name] = each[name].detach().permute(order).contiguous().requires_grad_()
 
     def _alone(self, batch: Batch) -> tuple[Tensor, Gradients]:
         losses, gradients = [], {name: [] for name in self.leaves[0]}
@@ -122,7 +140,8 @@ class Stack:
 
     def _check(
         self, way: Callable[[Batch], Tensor], batch: Batch, losses: Tensor, gradients: Gradients
-    ) -> None:
+    ) -> Strides:
+        """Raises where a loss or a gradient is another; the strides of the gradients, of those there are."""
         found = way(batch)
         torch.testing.assert_close(found.detach(), losses, rtol=1e-4, atol=1e-6, equal_nan=True)
         leaves = {(name, group): leaf for group, own in enumerate(self.leaves) for name, leaf in own.items()}
@@ -137,6 +156,7 @@ class Stack:
             close = 1e-2 * max(part.nan_to_num(0, 0, 0).abs().max().item() for part in expected)
             for part, alone in zip(itertools.chain.from_iterable(together), expected):
                 torch.testing.assert_close(part, alone, rtol=1e-2, atol=close, equal_nan=True)
+        return {name: part.stride() for (name, group), part in own.items() if part is not None and group == 0}
 
     def _directly(self, batch: Batch) -> Tensor:
         with replaced(self.template.module, self.hyper):
