@@ -4,7 +4,7 @@ import ctypes
 
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-LARGEST_INT = 2**31 - 1
+NEVER = -1
 
 
 def keep_freed() -> None:
@@ -18,4 +18,4 @@ def keep_freed() -> None:
     except (AttributeError, OSError, TypeError):
         return
     mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, LARGEST_INT)
+    mallopt(M_TRIM_THRESHOLD, NEVER)
