@@ -329,7 +329,7 @@ class Fit:
             for watch in job.looks:  # the stage before may have kept an epoch of its own
                 watch.kept = {}
         state = read(self.checkpoint)
-        if state is None or state["orders"] != self.stack.orders:  # of a torch that lays gradients otherwise
+        if state is None or state.get("orders") != self.stack.orders:  # of other code, or another torch
             return
         for each, held in zip(self.stack.leaves, state["leaves"]):
             for name, leaf in each.items():
