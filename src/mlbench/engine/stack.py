@@ -108,7 +108,7 @@ class Stack:
             if directly:
                 try:
                     strides[self._directly] = self._check(self._directly, batch, *expected)
-                except Exception:
+                except Exception:  # its operations take no dimension more, or mean another thing then
                     directly = False
         self.losses = self._directly if directly else self._by_vmap
         self._lay_out(strides[self.losses])
