@@ -192,12 +192,15 @@ def write(path: Path, content: Any) -> None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """What `write` wrote; None where there is nothing, or something damaged, which is then removed."""
+    """What `write` wrote; None where there is nothing, or something damaged, which is then removed.
+
+    A file may come from anybody: it holds tensors and plain types, and nothing in it is called.
+    """
     if not path.exists():
         return None
     with path.open("rb") as file:
         try:
-            return torch.load(file, map_location="cpu", weights_only=False)
+            return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file fails in as many ways as it has bytes
             reason = str(error).partition("\n")[0] or type(error).__name__
     print(f"mlbench: {path} is damaged ({reason}); its stage starts again", file=sys.stderr)
@@ -206,14 +209,21 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def generators() -> dict[str, Any]:
-    """The state of every global generator a method may draw from."""
-    state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}  # noqa: NPY002
+    """The state of every global generator a method may draw from, as tensors and numbers."""
+    (version, words, gauss), (name, keys, *rest) = random.getstate(), np.random.get_state()  # noqa: NPY002
+    state = {
+        "python": [version, torch.tensor(words), gauss],
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+    }
     return state | ({"cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_available() else {})
 
 
 def set_generators(state: dict[str, Any]) -> None:
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])  # noqa: NPY002
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
     if "cuda" in state:
         torch.cuda.set_rng_state_all(state["cuda"])
