@@ -113,4 +113,4 @@ def literal_targets(method: Method, teachers: list[LiteralChain], x: Tensor) -> 
         return teachers[teacher](x[rows], start)[2]
 
     known_by = experts([teacher.task.labels for teacher in method.teachers], method.task.labels)
-    return transfer(first, known_by, rerun, None, pairwise=False)[0].sigmoid()
+    return transfer(first, known_by, rerun, None, method.transfer, method.hand_on).targets.sigmoid()

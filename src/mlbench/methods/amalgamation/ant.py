@@ -12,7 +12,7 @@ from torch import Tensor
 from mlbench.data.task import Task
 from mlbench.data.vectors import Batch, Vectors
 from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, blocks, unrolled
-from mlbench.methods.amalgamation.transfer import disagree, integrate
+from mlbench.methods.amalgamation.transfer import Fires, HandOn, disagree, integrate
 from mlbench.methods.amalgamation.transfer import transfer as transferred
 from mlbench.methods.base import Backbone, Stage
 
@@ -20,7 +20,8 @@ from mlbench.methods.base import Backbone, Stage
 class ANT(Amalgamation):
     """`transfer`: `exactly_one` fires where one expert alone is positive (code); `pairwise` goes from every
     positive expert to every negative one (paper). `transfer_init`: the second pass starts from the taker's
-    own `final` logits of the first, or from its `init`.
+    own `final` logits of the first, or from its `init`. `hand_on`: a label that a second pass turned on goes
+    on with that pass's logit, or with the one of the `first_pass` (code).
     """
 
     def __init__(
@@ -29,13 +30,15 @@ class ANT(Amalgamation):
         backbone: Backbone,
         teachers: Settings,
         overlap: Share,
-        transfer: Literal["exactly_one", "pairwise"],
+        transfer: Fires,
         transfer_init: Literal["final", "init"],
+        hand_on: HandOn,
         shared_first: bool,
     ):
         super().__init__(task, backbone, teachers, overlap, shared_first)
         self.transfer = transfer
         self.transfer_init = transfer_init
+        self.hand_on = hand_on
         self.counts: dict[str, float] = {}
 
     def learn(self, data: Vectors) -> Iterator[Stage]:
@@ -55,16 +58,17 @@ class ANT(Amalgamation):
         def rerun(teacher: int, rows: Tensor, start: Tensor) -> Tensor:
             return self.teachers[teacher].chain(data.batch(rows).x, start)
 
-        targets, fired = transferred(first, self.experts, rerun, initial, self.transfer == "pairwise")
+        done = transferred(first, self.experts, rerun, initial, self.transfer, self.hand_on)
         plain = integrate(first, self.experts)
         self.counts = {
             "instances": len(data),
             "instances_with_disagreement": int(disagree(first, self.experts).sum()),
-            "transfers": fired,
-            "targets_changed_by_transfer": int((targets != plain).sum()),
-            "targets": targets.numel(),
+            "transfers": done.transfers,
+            "hops": done.hops,
+            "targets_changed_by_transfer": int((done.targets != plain).sum()),
+            "targets": done.targets.numel(),
         }
-        return targets
+        return done.targets
 
     def loss(self, batch: Batch) -> Tensor:
         return self.student.loss(batch.x, batch.targets)
