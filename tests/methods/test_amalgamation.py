@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -281,16 +282,41 @@ def test_the_most_certain_expert_has_the_lowest_entropy():
 
 
 def test_mean_discrepancy_by_hand():
+    """In double precision; some rows are so close that only the narrowest kernel tells them apart."""
     torch.manual_seed(0)
-    a, b, sigmas = torch.randn(4, 3), torch.randn(4, 3), torch.tensor([0.1, 2.0])
+    a, sigmas = torch.randn(4, 3), torch.tensor([0.001, 0.1, 2.0])
+    b = torch.cat([a[:2] + 0.001 * torch.randn(2, 3), torch.randn(2, 3)])
 
     def kernel(u, v):
         u, v = u / u.norm(), v / v.norm()
-        return sum(torch.exp(-(u - v).square().sum() / (2 * s)).item() for s in sigmas)
+        return sum(torch.exp(-(u - v).square().sum() / (2 * s * s)).item() for s in sigmas.double())
 
     def average(rows, others):
-        return sum(kernel(u, v) for u in rows for v in others) / 16
+        return sum(kernel(u, v) for u in rows.double() for v in others.double()) / 16
 
     by_hand = average(a, a) + average(b, b) - 2 * average(a, b)
-    assert mean_discrepancy(a, b, sigmas).item() == pytest.approx(by_hand, abs=1e-5)
-    assert mean_discrepancy(a, a, sigmas).item() == pytest.approx(0, abs=1e-6)
+    assert mean_discrepancy(a, b, sigmas).item() == pytest.approx(by_hand, abs=1e-4)
+    assert mean_discrepancy(a, a, sigmas).item() == 0
+
+
+def test_two_rows_a_distance_of_one_sigma_apart():
+    """exp(−½) a kernel: σ stands squared."""
+    angle = torch.tensor(2 * math.asin(0.05))  # unit vectors .1 apart
+    a, b = torch.tensor([[1.0, 0.0]]), torch.stack([angle.cos(), angle.sin()])[None]
+    for_sigma = mean_discrepancy(a, b, torch.tensor([0.1])).item()
+    assert for_sigma == pytest.approx(2 - 2 * math.exp(-0.5), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "width"),
+    [
+        (["backbone.hidden=64"], 16),
+        (["backbone.hidden=30"], 7),
+        (["backbone.hidden=8"], 4),
+        (["backbone.hidden=64", "method.narrowing=2"], 32),
+        (["backbone.hidden=8", "method.least_width=6"], 6),
+    ],
+)
+def test_the_common_space_is_as_wide_as_the_yaml_says(words, width):
+    method = assemble(configure(["method=cfl", "paper=none", *words])).method(small_task(7))
+    assert method.extractor[0].in_features == method.extractor[2].out_features == width

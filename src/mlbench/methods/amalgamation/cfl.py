@@ -1,7 +1,8 @@
 """CFL: imitate the averaged logits, and meet the teachers' features in a common space (Luo et al. 2019).
 
-The features are the chains' hidden states after the last step. The paper that compares with CFL says little
-of it; widths, weights and kernels are choices of ours, named in conf/method/cfl.yaml.
+The features are the chains' hidden states after the last step. ANT's paper, which compares with CFL, says
+little of it; the widths of the common space and of the kernels and the weights are choices of ours, named in
+conf/method/cfl.yaml.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from mlbench.data.task import Task
 from mlbench.data.vectors import Batch, Vectors
-from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, unrolled
+from mlbench.methods.amalgamation.teachers import Amalgamation, Positive, Settings, Share, unrolled
 from mlbench.methods.amalgamation.transfer import mean
 from mlbench.methods.base import Backbone, Stage
 
@@ -33,6 +34,8 @@ class CFL(Amalgamation):
         discrepancy_weight: Weight,
         reconstruction_weight: Weight,
         sigmas: list[Sigma],
+        narrowing: Positive,
+        least_width: Positive,
     ):
         super().__init__(task, backbone, teachers, overlap, shared_first)
         self.discrepancy_weight = discrepancy_weight
@@ -40,7 +43,7 @@ class CFL(Amalgamation):
         self.register_buffer("sigmas", torch.tensor(sigmas), persistent=False)
         own = self.student.hidden
         self.widths = [teacher.chain.hidden for teacher in self.teachers]
-        common = max(4, own // 4)
+        common = max(least_width, own // narrowing)
         self.student_entry = nn.Sequential(nn.Linear(own, common), nn.ReLU())
         self.entries = nn.ModuleList(nn.Sequential(nn.Linear(w, common), nn.ReLU()) for w in self.widths)
         self.extractor = nn.Sequential(nn.Linear(common, common), nn.ReLU(), nn.Linear(common, common))
@@ -70,10 +73,11 @@ class CFL(Amalgamation):
 def mean_discrepancy(a: Tensor, b: Tensor, sigmas: Tensor) -> Tensor:
     """Squared maximum mean discrepancy of the rows, each of length 1: biased, not below 0.
 
-    The kernel is Σ_σ exp(−‖u − v‖² / 2σ), σ as in CFL's code, where it is not squared.
+    The kernel is Σ_σ exp(−‖u − v‖² / 2σ²), as in CFL's code. Of the narrowest σ, .001, it sees distances that
+    2 − 2u·v loses to rounding, so they are taken from the differences.
     """
     rows = torch.cat([F.normalize(a), F.normalize(b)])
-    distances = (2 - 2 * rows @ rows.t()).clamp(min=0)
-    kernel = torch.exp(-distances.unsqueeze(0) / (2 * sigmas[:, None, None])).sum(0)
+    distances = (rows.unsqueeze(1) - rows.unsqueeze(0)).square().sum(-1)
+    kernel = torch.exp(-distances.unsqueeze(0) / (2 * sigmas.square()[:, None, None])).sum(0)
     n = len(a)
     return (kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()).clamp(min=0)
