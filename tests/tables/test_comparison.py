@@ -8,7 +8,7 @@ import random
 import pytest
 from scipy import stats
 
-from mlbench.tables.comparison import compare, order_agreement
+from mlbench.tables.comparison import compare, holm, order_agreement
 
 # His Table 6: ranks of four variants of C4.5 by their area under the ROC curve on 14 data sets.
 VARIANTS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
@@ -75,13 +75,20 @@ def test_critical_values(methods):
     )
 
 
-def holm(ps):
-    """The smallest p times how many there are, the next times one less, ...; never falling, at most 1."""
-    adjusted, highest = [0.0] * len(ps), 0.0
-    for rank, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
-        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
-        adjusted[place] = highest
-    return adjusted
+@pytest.mark.parametrize(
+    ("ps", "adjusted"),
+    [
+        # .005 · 4; .01 · 3; .03 · 2; .04 · 1 would be less than the one before.
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),
+        ([0.5, 0.4], [0.8, 0.8]),  # .4 · 2; .5 · 1 is less
+        ([0.7, 0.6, 0.01], [1.0, 1.0, 0.03]),  # .6 · 2 is more than 1
+        ([0.02, 0.02], [0.04, 0.04]),
+        ([0.3], [0.3]),
+        ([], []),
+    ],
+)
+def test_holm_by_hand(ps, adjusted):
+    assert holm(ps) == pytest.approx(adjusted)
 
 
 def drawn(seed):
@@ -118,6 +125,33 @@ def test_ties_share_their_ranks():
     assert found.nemenyi["x", "y"] == pytest.approx(1) and found.wilcoxon["x", "y"] == 1.0
 
 
+def test_float_noise_breaks_no_tie():
+    """The same counts, added in another order: every figure is that of equal values."""
+    counts = {"a": (90, 90, 40), "b": (76, 75, 76), "c": (30, 80, 80), "d": (12, 40, 99), "e": (5, 50, 50)}
+    exact = {name: dict(zip("xyz", [count / 152 for count in row])) for name, row in counts.items()}
+    noisy = {
+        name: {method: value + 1e-16 * place for place, (method, value) in enumerate(row.items())}
+        for name, row in exact.items()
+    }
+    assert noisy["a"]["x"] != noisy["a"]["y"]
+    for better in ("high", "low"):
+        clean, found = compare("f1", better, exact), compare("f1", better, noisy)
+        assert found.mean_ranks == clean.mean_ranks and found.nemenyi == clean.nemenyi
+        assert (found.statistic, found.p) == (clean.statistic, clean.p)
+        assert found.wilcoxon == clean.wilcoxon
+
+
+def test_differences_that_are_the_same_are_tied_though_their_floats_are_not():
+    """.2 − .1 and .9 − .8: Wilcoxon's ranks are midranks, and its p that of ten times the numbers."""
+    tenths = {"a": (2, 1), "b": (9, 8), "c": (5, 7), "d": (2, 6), "e": (1, 8)}
+    assert 0.2 - 0.1 != 0.9 - 0.8
+    small, large = (
+        compare("f1", "high", {name: {"x": x / by, "y": y / by, "z": 0.0} for name, (x, y) in tenths.items()})
+        for by in (10, 1)
+    )
+    assert small.wilcoxon["x", "y"] == large.wilcoxon["x", "y"]
+
+
 def test_methods_that_are_alike_everywhere_do_not_differ():
     found = compare("f1", "high", {name: dict.fromkeys("xyz", 0.5) for name in "abcd"})
     assert (found.statistic, found.p) == (0.0, 1.0) and set(found.mean_ranks.values()) == {2.0}
@@ -152,6 +186,12 @@ def test_order_agreement():
     assert order_agreement(OURS, first, BETTER)[1] is True
     swapped = {column: row | {"x": row["y"], "y": row["x"]} for column, row in THEIRS.items()}
     assert order_agreement(OURS, swapped, BETTER) == (pytest.approx(1 / 3), False)
+
+
+def test_an_order_does_not_hang_on_the_last_bit():
+    ours = {"f1": {"x": 90 / 152, "y": math.nextafter(90 / 152, 0.0), "z": 0.1}}
+    theirs = {"f1": {"x": 0.4, "y": 0.5, "z": 0.1}}
+    assert order_agreement(ours, theirs, BETTER) == (pytest.approx(2 / math.sqrt(6)), True)
 
 
 def test_an_order_of_nothing_or_of_one_method_says_nothing():

@@ -27,6 +27,7 @@ from mlbench.results import store
 from mlbench.search.spec import Dimension, Search
 from mlbench.tables.execute import run_missing
 from mlbench.tables.plan import Run, runs_with_seeds
+from mlbench.tables.ranks import ranks
 
 OVER = (TrialState.COMPLETE, TrialState.FAIL)
 
@@ -129,9 +130,9 @@ class Study:
 
     def ranked(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those with a value, best first, the earlier of equals before."""
-        sign = -1 if self.better == "high" else 1
         valued = [trial for trial in trials if trial.value is not None]
-        return sorted(valued, key=lambda trial: (sign * trial.value, trial.number))
+        place = ranks({trial.number: trial.value for trial in valued}, self.better)
+        return sorted(valued, key=lambda trial: (place[trial.number], trial.number))
 
 
 def drawn_of(study: optuna.Study) -> list[FrozenTrial]:

@@ -1,6 +1,5 @@
 """The command line that rebuilds published tables: plan, run what is missing, render."""
 
-import gc
 import sys
 from pathlib import Path
 
@@ -94,7 +93,6 @@ def table(
     if given["dry_run"] == "true":
         print("\n".join(progress.described([case for case in cases if chosen(case)])))
         return 0
-    gc.freeze()  # what was imported stays; statsmodels collects garbage at every call
     missing = [run for run in plan.runs_of([c for c in cases if chosen(c)]) if run.state != "finished"]
     if missing and given["render"] == "false":
         from mlbench.tables.execute import run_missing  # imports Lightning

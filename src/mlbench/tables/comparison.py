@@ -2,11 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlbench.evaluation.metric import Better
-from mlbench.tables.ranks import mean_ranks
+from mlbench.tables.ranks import alike, mean_ranks
 
 LEVEL = 0.05
 
@@ -41,7 +41,7 @@ def compare(
     if len(values) < 2 or len(methods) < 3:
         return None
     sign = 1 if better == "low" else -1
-    table = [[sign * row[method] for method in methods] for row in values.values()]
+    table = [alike([sign * row[method] for method in methods]) for row in values.values()]
     columns = list(zip(*table))
     ranked = [stats.rankdata(row) for row in table]
     means = {method: float(sum(row[i] for row in ranked) / len(ranked)) for i, method in enumerate(methods)}
@@ -68,18 +68,27 @@ def compare(
 
 def _wilcoxon(columns: Mapping[str, tuple], pairs: list[tuple[str, str]]) -> dict[tuple[str, str], float]:
     from scipy import stats
-    from statsmodels.stats.multitest import multipletests
 
     def p(first: tuple, second: tuple) -> float:
-        apart = [abs(a - b) for a, b in zip(first, second)]
-        if not any(apart):
+        apart = [a - b for a, b in zip(first, second)]
+        _, *sizes = alike([0.0, *map(abs, apart)])
+        if not any(sizes):
             return 1.0
         # By itself SciPy goes through all permutations where there are ties, which takes it seconds a pair.
-        method = "exact" if 0 not in apart and len(set(apart)) == len(apart) else "asymptotic"
-        return float(stats.wilcoxon(first, second, method=method).pvalue)
+        method = "exact" if 0 not in sizes and len(set(sizes)) == len(sizes) else "asymptotic"
+        return float(stats.wilcoxon([*map(math.copysign, sizes, apart)], method=method).pvalue)
 
-    adjusted = multipletests([p(columns[a], columns[b]) for a, b in pairs], method="holm")[1]
-    return dict(zip(pairs, map(float, adjusted)))
+    return dict(zip(pairs, holm([p(columns[a], columns[b]) for a, b in pairs])))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Step-down: the least p times how many there are, the next times one less, …; none below the one before
+    it, none above 1 (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    adjusted, reached = [0.0] * len(ps), 0.0
+    for done, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        reached = max(reached, min(1.0, (len(ps) - done) * ps[place]))
+        adjusted[place] = reached
+    return adjusted
 
 
 def order_agreement(

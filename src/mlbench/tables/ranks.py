@@ -1,17 +1,36 @@
 """Ranks as papers print them: 1 is best, ties share the best rank, means to one decimal with halves up."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
+from typing import TypeVar
 
 from mlbench.evaluation.metric import Better
 
+Name = TypeVar("Name", bound=Hashable)
 
-def ranks(values: Mapping[str, float], better: Better) -> dict[str, int]:
+RESOLUTION = 1e-9  # no metric tells less apart; below it lies the order in which numbers were added
+
+
+def alike(values: Sequence[float]) -> list[float]:
+    """Values that no metric tells apart become one, the least of them; whatever compares values takes these.
+
+    Rounding would do the same but for numbers that lie just where it changes, such as 1/1024.
+    """
+    level, last = math.nan, -math.inf
+    levels: dict[float, float] = {}
+    for value in sorted(values):
+        level = value if value - last >= RESOLUTION else level
+        levels[value] = level
+        last = value
+    return [levels[value] for value in values]
+
+
+def ranks(values: Mapping[Name, float], better: Better) -> dict[Name, int]:
     """Competition ranks, inferred from all printed ranks of ANT and FLEM: 1, 2, 2, 4."""
-    sign = 1 if better == "low" else -1
+    sign, levels = 1 if better == "low" else -1, alike([*values.values()])
     return {
-        name: 1 + sum(sign * other < sign * value for other in values.values())
-        for name, value in values.items()
+        name: 1 + sum(sign * other < sign * level for other in levels) for name, level in zip(values, levels)
     }
 
 

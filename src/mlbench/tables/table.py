@@ -15,7 +15,7 @@ from mlbench.tables.comparison import Comparison, compare, order_agreement
 from mlbench.tables.measured import better, values
 from mlbench.tables.plan import Case
 from mlbench.tables.published import Published, published
-from mlbench.tables.ranks import half_up, mean_ranks
+from mlbench.tables.ranks import half_up, mean_ranks, ranks
 from mlbench.tables.spec import GRID, Axis, Results
 
 Where = tuple[str, str, str]  # data set, setting, method
@@ -237,8 +237,8 @@ def best(block: Block, spec: Results) -> set[tuple[str, str]]:
     for line in lines:
         means = {place: cell.ours.mean for place in line if (cell := block.cells[place]).ours}
         if len(means) > 1:
-            choose = min if better(spec.metrics[block.cells[next(iter(means))].metric].ours) == "low" else max
-            found |= {place for place, mean in means.items() if mean == choose(means.values())}
+            direction = better(spec.metrics[block.cells[next(iter(means))].metric].ours)
+            found |= {place for place, rank in ranks(means, direction).items() if rank == 1}
     return found
 
 
