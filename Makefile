@@ -1,9 +1,10 @@
-# make run: the default experiment on a fresh machine.  make test: lint and tests.
+# make run: the default experiment on a fresh machine.  make test: lint and all tests.  make quick: those of a minute.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test lint format lock clean
+.PHONY: run test quick lint format lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run.py
@@ -19,18 +20,19 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# torch alone first: its exact version decides which build everything after it accepts.
+# A CUDA build of torch brings libraries that the lock leaves out; of a CPU build the second line adds nothing.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(INSTALL) --no-deps --require-hashes -r requirements.lock
+	$(INSTALL) "$$(grep -o '^torch==[0-9.]*' requirements.lock)"
+	$(INSTALL) --no-deps --editable .
 	touch $@
 
-# The lock is what a fresh environment gets from pyproject.toml with today's index.
+# What a fresh environment gets; versions move only where pyproject.toml asks for it, or with LOCK=--upgrade.
 lock:
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -v '^mlbench' > requirements.lock
+	$(INSTALL) uv
+	$(BIN)/python scripts/lock.py $(LOCK)
 
 # Records stay: what is in outputs/ may have taken days.
 clean:

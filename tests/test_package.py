@@ -1,14 +1,23 @@
 """The wheel: it holds every choice of conf/, and what is installed from it is what run.py is."""
 
+import ast
 import configparser
+import email
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import mlbench
 
 ROOT = Path(__file__).parents[1]
 UNREACHABLE = ("No matching distribution found for hatchling", "Could not find a version", "ConnectionError")
@@ -21,7 +30,7 @@ def wheel(tmp_path_factory):
     clutter = shutil.ignore_patterns("__pycache__", "local")
     for folder in ("src", "conf"):
         shutil.copytree(ROOT / folder, checkout / folder, ignore=clutter)
-    for file in ("pyproject.toml", "README.md", ".gitignore"):
+    for file in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / file, checkout)
     (checkout / "conf" / "local").mkdir()
     (checkout / "conf" / "local" / "default.yaml").write_text("# @package _global_\nseed: 7\n")
@@ -31,7 +40,7 @@ def wheel(tmp_path_factory):
     if built.returncode and any(word in built.stderr for word in UNREACHABLE):
         pytest.skip("building a wheel needs hatchling, and no package index can be reached")
     assert built.returncode == 0, built.stderr
-    (path,) = target.glob("mlbench-*.whl")
+    (path,) = target.glob("multilabel_bench-*.whl")
     return path
 
 
@@ -59,17 +68,58 @@ def test_it_holds_every_choice_and_every_module_and_nothing_of_this_machine(whee
     choices = {f"mlbench/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
     modules = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src").rglob("*.py")}
     local = {name for name in names | choices if name.startswith("mlbench/conf/local/")}
-    assert "mlbench/conf/config.yaml" in names
+    assert {"mlbench/conf/config.yaml", "mlbench/py.typed"} <= names
     assert choices - local <= names and modules <= names
     assert not local & names
 
 
-def test_its_command_is_the_command_line(wheel):
+def in_metadata(wheel, name):
     with zipfile.ZipFile(wheel) as archive:
-        (path,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
-        points = configparser.ConfigParser()
-        points.read_string(archive.read(path).decode())
-    assert dict(points["console_scripts"]) == {"mlbench": "mlbench.cli:main"}
+        (path,) = [path for path in archive.namelist() if path.endswith(f".dist-info/{name}")]
+        return archive.read(path).decode()
+
+
+def test_its_command_is_the_command_line(wheel):
+    points = configparser.ConfigParser()
+    points.read_string(in_metadata(wheel, "entry_points.txt"))
+    assert dict(points["console_scripts"]) == {"mlbench": "mlbench.commands:main"}
+
+
+def test_says_whose_it_is_and_for_whom(wheel):
+    about = email.message_from_string(in_metadata(wheel, "METADATA"))
+    assert (about["Name"], about["Version"]) == ("multilabel-bench", mlbench.__version__)
+    assert about["License-Expression"] == "MIT"
+    assert "the mlbench authors" in in_metadata(wheel, "licenses/LICENSE")
+    supported = {f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13, 14)}
+    assert supported <= set(about.get_all("Classifier"))
+
+
+def test_one_version_everywhere():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    assert cited["version"] == newest == mlbench.__version__
+    assert version("multilabel-bench") == mlbench.__version__, "make installs this version"
+
+
+def test_the_lock_holds_a_hash_for_all_that_the_project_asks_for():
+    entries = re.findall(
+        r"^(\S+)==(\S+).*((?:\n .*)*)", (ROOT / "requirements.lock").read_text(), re.MULTILINE
+    )
+    assert all("--hash=sha256:" in hashes for _, _, hashes in entries)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [
+        Requirement(each) for each in [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    ]
+    for each in asked:
+        locked = [version for name, version, _ in entries if name == each.name]
+        assert locked and all(each.specifier.contains(version) for version in locked), each
+
+
+def test_imports_nothing_at_its_start_that_windows_lacks():
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not {"resource", "fcntl", "pwd", "grp", "termios", "pty"} & set(names), path
 
 
 def test_installed_it_finds_its_own_choices(installed, tmp_path):

@@ -1,3 +1,3 @@
 """A config-driven experiment runner for multi-label learning."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,6 +1,6 @@
-"""`python -m mlbench`: the same front door as run.py."""
+"""`python -m mlbench`: the same command as `mlbench`."""
 
-from mlbench.cli import main
+from mlbench.commands import main
 
 if __name__ == "__main__":
     main()

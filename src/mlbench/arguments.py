@@ -1,8 +1,9 @@
-"""What the commands in scripts/ share: words of the form key=value, and what is wrong said in one line."""
+"""What the commands beside `run` share: words of the form key=value, and what is wrong said in one line."""
 
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from mlbench.errors import UserError, did_you_mean
 
@@ -23,6 +24,13 @@ def answered(run: Callable[[list[str]], int | None], arguments: list[str] | None
         said = f"{error.filename or 'writing'}: {error.strerror}" if isinstance(error, OSError) else error
         print(f"mlbench: {said}", file=sys.stderr)
         return 2
+
+
+def spelled(command: str) -> str:
+    """How a person starts a command: in a checkout by its script, elsewhere as the installed `mlbench`."""
+    script = Path("run.py" if command == "run" else f"scripts/{command}.py")
+    checkout = Path(__file__).parents[2]
+    return f"python {script}" if (checkout / script).is_file() else f"mlbench {command}"
 
 
 def pairs(arguments: Iterable[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlbench.arguments import answered, check_keys, pairs
+from mlbench.arguments import answered, check_keys, pairs, spelled
 from mlbench.bench.chain import chain
 from mlbench.bench.load import load
 from mlbench.bench.many import many
@@ -58,7 +58,7 @@ def write_page(path: Path, outputs: Path) -> None:
 
 
 def usage() -> str:
-    lines = ["python scripts/bench.py suite=NAME|all key=value ...   writes outputs/bench/NAME.json"]
+    lines = [f"{spelled('bench')} suite=NAME|all key=value ...   writes outputs/bench/NAME.json"]
     lines += [
         "page=docs/performance.md   writes what was last measured as a page, after measuring if asked to"
     ]

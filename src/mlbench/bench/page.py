@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mlbench.arguments import spelled
 from mlbench.errors import UserError
 
 
@@ -12,7 +13,7 @@ def page(folder: Path, suites: dict[str, str]) -> str:
     """One section a suite that was run; `suites` are their names and what they do."""
     found = {name: folder / f"{name}.json" for name in suites if (folder / f"{name}.json").is_file()}
     if not found:
-        raise UserError(f"{folder} has no results; python scripts/bench.py suite=all makes them")
+        raise UserError(f"{folder} has no results; {spelled('bench')} suite=all makes them")
     lines = [
         "# How fast",
         "",

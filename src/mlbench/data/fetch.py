@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
-from mlbench.arguments import answered
+from mlbench.arguments import answered, spelled
 from mlbench.compose import config_dir
 from mlbench.data.datasets import file_described
 from mlbench.data.sources import File, find, obtain, places
 from mlbench.errors import UserError, did_you_mean
 
-USAGE = """python scripts/fetch.py                     lists the data sets and where each stands
-python scripts/fetch.py dataset=scene       gets one; dataset=scene,yeast gets several
-python scripts/fetch.py format=markdown     what conf/dataset says of each, as the README shows it
-paths.cache=FOLDER                          where downloads go, as in run.py"""
+USAGE = f"""{spelled("fetch")}       lists the data sets and where each stands
+  dataset=scene       gets one; dataset=scene,yeast gets several
+  format=markdown     what conf/dataset says of each, as the README shows it
+  paths.cache=FOLDER  where downloads go, as in {spelled("run")}"""
 
 COLUMNS = ("data set", "N", "d", "L", "labels/row", "sets", "train/test", "state")
 NUMBERS = ("instances", "features", "labels", "cardinality", "label_sets")

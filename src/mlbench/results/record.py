@@ -5,7 +5,6 @@ import math
 import os
 import platform
 import re
-import resource
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
@@ -13,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("mlbench", "torch", "lightning", "hydra-core", "torchmetrics", "numpy", "scipy", "scikit-learn")
+LIBRARIES = ("torch", "lightning", "hydra-core", "torchmetrics", "numpy", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    ours = {"python": platform.python_version(), "mlbench": version("multilabel-bench")}
+    return ours | {name: version(name) for name in LIBRARIES}
 
 
 def machine() -> dict[str, Any]:
@@ -100,10 +100,14 @@ def revision() -> str | None:
 
 
 def peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes."""
+    """Largest resident size of this process so far, in bytes; 0 where the system does not tell."""
     status = Path("/proc/self/status")
     if status.exists():  # getrusage on Linux would give the largest of this process and of what started it
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest if sys.platform == "darwin" else largest * 1024
 

@@ -2,21 +2,21 @@
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mlbench.arguments import answered, pairs
+from mlbench.arguments import answered, pairs, spelled
 from mlbench.compose import choices
 from mlbench.errors import UserError
 from mlbench.search import spec as specs
 
-USAGE = """python scripts/search.py sweep=NAME   searches on validation data, prints the best's command
+USAGE = f"""{spelled("search")} sweep=NAME   searches on validation data, prints the best's command
   trials=40              this many in all; more of them later go on with the same search
   seeds=1                runs of a trial; the mean of their best epochs' validation scores counts
   batch=8                trials that are drawn together, and trained as one where they can be
   sampler=tpe            tpe | random
   sweep=mine.yaml        a search of one's own
   hydra/launcher=joblib hydra.launcher.n_jobs=2   through a launcher of Hydra's
-  all else               as in run.py: method, loss, train.epochs, selection.metric, split.validation, ...
+  all else               as in {spelled("run")}: method, loss, train.epochs, split.validation, ...
 
-The same command again goes on where it stopped, or prints what was found. Needs mlbench[search].
+The same command again goes on where it stopped, or prints what was found. Needs multilabel-bench[search].
 
 Sweeps: """
 OWN = ("trials", "seeds", "batch", "sampler")
@@ -59,7 +59,7 @@ def _study(name: str, search: specs.Search, overrides: list[str], launcher: list
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise
-        raise UserError("a search needs Optuna: pip install 'mlbench[search]'") from None
+        raise UserError("a search needs Optuna: pip install 'multilabel-bench[search]'") from None
     return Study(name.removesuffix(".yaml").rpartition("/")[2], search, overrides, launcher)
 
 
@@ -108,6 +108,6 @@ def summary(study: "Study", ranked: list, failed: int) -> str:  # noqa: F821
             *table,
             "",
             "the winner, to run again or to measure on the test part:",
-            f"python run.py {several}{' '.join(words)}",
+            f"{spelled('run')} {several}{' '.join(words)}",
         ]
     )

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from mlbench.arguments import answered, check_keys, pairs
+from mlbench.arguments import answered, check_keys, pairs, spelled
 from mlbench.compose import config_dir
 from mlbench.config import MACHINE
 from mlbench.errors import UserError
 from mlbench.tables import spec as specs
 
-USAGE = """python scripts/reproduce.py table=PAPER/NUMBER   runs what the table lacks and renders it
+USAGE = f"""{spelled("reproduce")} table=PAPER/NUMBER   runs what the table lacks and renders it
   dry_run=true           lists its runs with their state and the time they will take; runs nothing
   render=true            renders what is there; runs nothing
   only='dataset=scene,emotions method=ant'   runs a part; the table shows all that is there
@@ -19,7 +19,7 @@ USAGE = """python scripts/reproduce.py table=PAPER/NUMBER   runs what the table 
   processes=2            so many at work side by side, largest data first
   table=ant/2,ant/3      several, one after the other; table=mine.yaml one of your own
   hydra/launcher=joblib hydra.launcher.n_jobs=2   through a launcher of Hydra's
-  paths.outputs, paths.cache, logger, engine, train.accelerator, ...: as in run.py
+  paths.outputs, paths.cache, logger, engine, train.accelerator, ...: as in {spelled("run")}
 
 It ends with the folder of the rendered table: Markdown, LaTeX, CSV, HTML.
 The same command again runs only what is missing.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mlbench.arguments import answered, check_keys, pairs
+from mlbench.arguments import answered, check_keys, pairs, spelled
 from mlbench.config import MACHINE
 from mlbench.errors import UserError
 from mlbench.results import store
@@ -17,12 +17,12 @@ from mlbench.results.record import Record
 from mlbench.tables.heat import comma, grids
 from mlbench.tables.render.page import asset, page
 
-USAGE = """python scripts/report.py [paths.outputs=outputs]
+USAGE = f"""{spelled("report")} [paths.outputs=outputs]
   writes <outputs>/report.html: every finished run, to filter, compare and sort; open it in a browser
 
 Runs that differ in two numbers, and in nothing else but the seed, are a heat map there; report-heat.csv
 beside it has the mean of every metric in each cell:
-  python run.py -m loss=sigmoid_f1 'loss.slope=range(1,31,5)' loss.offset=-1,-0.75,-0.5,-0.25,0 seed=0,1,2"""
+  {spelled("run")} -m loss=sigmoid_f1 'loss.slope=range(1,31,5)' loss.offset=-1,-0.75,-0.5,0 seed=0,1,2"""
 KEYS = ("paths.outputs",)
 HEAT = "report-heat.csv"
 CHOICES = ("dataset", "method", "loss", "backbone", "split", "threshold")
@@ -42,7 +42,7 @@ def run(arguments: list[str]) -> None:
     outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
     records = found(outputs)
     if not records:
-        raise UserError(f"{outputs}: no finished runs; python run.py makes one")
+        raise UserError(f"{outputs}: no finished runs; {spelled('run')} makes one")
     drawn = content(records)
     print(write(report(drawn), outputs / "report.html"))
     if drawn["grids"]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlbench.arguments import spelled
 from mlbench.config import options
 from mlbench.errors import UserError, did_you_mean
 from mlbench.results import store
@@ -70,7 +71,7 @@ def fill(name: str, spec: Results, cases: list[Case]) -> Table:
     records = _records(cases)
     if not records and any(case.runs for case in cases):
         raise UserError(
-            f"table={name}: none of its runs is here; python scripts/reproduce.py table={name} runs them"
+            f"table={name}: none of its runs is here; {spelled('reproduce')} table={name} runs them"
         )
     if records:
         _check_metrics(name, spec, records)

@@ -1,0 +1,29 @@
+"""The command `mlbench`: a word for each thing it does, and without a word what run.py does."""
+
+import importlib
+import re
+import sys
+
+from mlbench.errors import did_you_mean
+
+COMMANDS = {
+    "run": "mlbench.cli",
+    "reproduce": "mlbench.tables.command",
+    "report": "mlbench.tables.report",
+    "search": "mlbench.search.command",
+    "fetch": "mlbench.data.fetch",
+    "bench": "mlbench.bench.command",
+}
+
+
+def main() -> None:
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    if not re.fullmatch(r"\w+", first):  # no word of its own, but an override or an option of `run`
+        first = "run"
+    elif first in COMMANDS:
+        del sys.argv[1]
+    else:
+        near = did_you_mean(first, COMMANDS)
+        print(f"mlbench: {first}: no such command; there are {', '.join(COMMANDS)}{near}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(importlib.import_module(COMMANDS[first]).main())

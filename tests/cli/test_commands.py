@@ -1,0 +1,53 @@
+"""`mlbench`: a word chooses the command, and without one it is run.py."""
+
+import runpy
+import sys
+
+import pytest
+
+from commands import ROOT
+from mlbench.commands import COMMANDS, main
+
+
+def said(arguments, capsys, start=main):
+    """Exit status, and what was printed, of a command in this process."""
+    sys.argv = ["mlbench", *arguments]
+    with pytest.raises(SystemExit) as ended:
+        start()
+    printed = capsys.readouterr()
+    return ended.value.code or 0, printed.out, printed.err
+
+
+@pytest.fixture(autouse=True)
+def arguments_of_its_own(monkeypatch):
+    monkeypatch.setattr(sys, "argv", sys.argv)
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "run"])
+def test_a_word_is_the_script_of_that_name(name, capsys):
+    status, out, err = said([name, "--help"], capsys)
+    script = said(
+        ["--help"], capsys, lambda: runpy.run_path(ROOT / "scripts" / f"{name}.py", run_name="__main__")
+    )
+    assert (status, out, err) == script
+    assert status == 0 and len(out.splitlines()) > 2
+
+
+def test_every_script_that_people_use_is_a_command():
+    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"lock"}
+    assert scripts | {"run"} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("first", [[], ["run"]])
+def test_without_a_word_it_runs_an_experiment(first, command):
+    done = command(*first, "method=prior", program="mlbench.commands")
+    assert done.status == 0 and "record.json" in done.out
+
+
+def test_a_word_that_is_no_command_is_answered_with_the_nearest(capsys):
+    assert said(["reprodcue", "table=ant/2"], capsys) == (
+        2,
+        "",
+        "mlbench: reprodcue: no such command; there are run, reproduce, report, search, fetch, bench; "
+        "did you mean reproduce?\n",
+    )
