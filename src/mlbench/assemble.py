@@ -94,7 +94,7 @@ def check_selection(config: Config, pieces: Pieces) -> None:
         return
     if config.selection.rule == "best":
         raise UserError("selection.rule=best needs a validation part: add split.validation=0.1")
-    if getattr(threshold, "fit_on", None) == "validation":
+    if threshold.fitted and threshold.part == "validation":
         raise UserError("threshold.fit_on=validation needs a validation part: add split.validation=0.1")
 
 

@@ -158,9 +158,9 @@ def measure(
 ) -> dict[str, Measured]:
     """Scores, label sets and metrics of the test part, for the model of each selection rule."""
     rule = pieces.threshold()
-    on_test = rule.fitted and rule.fit_on == "test"
+    on_test = rule.fitted and rule.part == "test"
     assert not on_test or rule.suffix == "_oracle", "a rule that sees test targets says so"
-    looked_at = [test, fitting[rule.fit_on]] if rule.fitted and not on_test else [test]
+    looked_at = [test, fitting[rule.part]] if rule.fitted and not on_test else [test]
     scored = iter(score([(model, data) for model in models.values() for data in looked_at], config.train))
     measured = {}
     for name, model in models.items():

@@ -42,7 +42,7 @@ class Oracle:
 
     fitted: ClassVar[bool] = True
     suffix: ClassVar[str] = "_oracle"
-    fit_on: ClassVar[str] = "test"
+    part: ClassVar[str] = "test"
 
     def __init__(self, cuts: list[float]):
         if not cuts:
@@ -55,7 +55,7 @@ class Oracle:
         self.seen: tuple[Tensor, Tensor] | None = None  # where those are the best
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
-        self.seen = check_fittable(scores, targets, self.fit_on), targets
+        self.seen = check_fittable(scores, targets, self.part), targets
         self.best = best_cuts(*self.seen, self.cuts_to_try, OF_LABEL_SETS)
 
     def evaluate(

@@ -1,14 +1,15 @@
 """Rules that turn scores into label sets: what a rule is, what rules share, and the plain ones.
 
-A label belongs to the set when its score lies strictly above the cut. One interface serves every rule:
+A label belongs to the set when its score lies strictly above the cut; M3LA's rules predict at it, too. One
+interface serves every rule:
 
 - A cut for all labels, or one a label, fitted on the part named by `fit_on`: matching cardinality or
   frequency, here, or maximising F1, in `f1_cuts`. `fit` finds the cuts.
-- A rule that looks at the very scores it cuts: M3LA's cardinality on the test part, in `transductive`, or the
-  best labels of each instance, in `top_k`. `fit` keeps what it needs of the targets, or nothing; `label_sets`
+- A rule that looks at the very scores it cuts: M3LA's label cardinality, in `transductive`, or the best
+  labels of each instance, in `top_k`. `fit` keeps what it needs of the targets, or nothing; `label_sets`
   and `cuts` work out the cuts from the scores they are given, and keep nothing for the next call.
-- `oracle`: one cut for each metric, the best of a list on the test part. Its `fit_on` is "test", which no
-  other rule accepts, `fit` sees test targets, and `suffix` is "_oracle". No one label set serves all its
+- `oracle`: one cut for each metric, the best of a list on the test part. Its `part` is "test", which no other
+  rule's is, `fit` sees test targets, and `suffix` is "_oracle". No one label set serves all its
   metrics, so it has an `evaluate` of its own.
 """
 
@@ -26,7 +27,7 @@ FitOn = Literal["training", "validation"]
 
 
 class Threshold(Protocol):
-    fitted: bool  # it needs labelled scores, of the part its `fit_on` names, before it can cut
+    fitted: bool  # it needs labelled scores, those of `part`, before it can cut
     suffix: str  # what the names of metrics of its label sets end in: "" for all rules but oracle
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
@@ -122,13 +123,13 @@ def check_fit_on(fit_on: str) -> FitOn:
     return fit_on
 
 
-def check_fittable(scores: Tensor, targets: Tensor, fit_on: str) -> Tensor:
+def check_fittable(scores: Tensor, targets: Tensor, part: str) -> Tensor:
     assert scores.ndim == 2 and scores.shape == targets.shape, (scores.shape, targets.shape)
     if scores.numel() == 0:
-        raise UserError(f"the threshold is to be fitted on the {fit_on} part, which has no instances")
+        raise UserError(f"the threshold is to be fitted on the {part} part, which has no instances")
     if scores.isnan().any():
         raise UserError(
-            f"the threshold cannot be fitted: scores of the {fit_on} part are NaN; did training diverge?"
+            f"the threshold cannot be fitted: scores of the {part} part are NaN; did training diverge?"
         )
     return promoted(scores)
 
@@ -161,7 +162,7 @@ class Fitted:
     suffix: ClassVar[str] = ""
 
     def __init__(self, fit_on: FitOn):
-        self.fit_on = check_fit_on(fit_on)
+        self.part = check_fit_on(fit_on)
         self.found: Tensor | None = None
 
     def find(self, scores: Tensor, targets: Tensor) -> Tensor:
@@ -169,7 +170,7 @@ class Fitted:
         raise NotImplementedError
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
-        self.found = self.find(check_fittable(scores, targets, self.fit_on), targets)
+        self.found = self.find(check_fittable(scores, targets, self.part), targets)
 
     def label_sets(self, scores: Tensor) -> Tensor:
         return strictly_above(scores, self.cuts(scores))
