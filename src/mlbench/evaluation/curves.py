@@ -115,8 +115,9 @@ def ap_macro_interpolated(curves: "LabelCurves") -> Tensor:
 def auc_macro(curves: "LabelCurves") -> Tensor:
     """Mean over labels of the share of (positive, negative) pairs of instances in the right order.
 
-    Ties count ½. Labels with one class only are left out; NaN when all are. LIMO and M3LA; scikit-learn's
-    roc_auc_score, average="macro", on the labels left.
+    Ties count ½. Labels with one class only are left out; NaN when all are. M3LA; LIMO,
+    but for ties, which it does not count ½; scikit-learn's roc_auc_score, average="macro", on the labels
+    left.
     """
     return mean_where(curves.area_under_roc, curves.mixed)
 

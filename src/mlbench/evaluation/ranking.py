@@ -87,7 +87,7 @@ def coverage_steps(rankings: "Rankings") -> Tensor:
     """Mean over instances of the steps below the top label until all relevant ones are held: max rank − 1.
 
     A number of labels. Ties have the worst rank of their group. An empty row counts 0, a full row L − 1.
-    Mulan (which gives tied labels different ranks), LIMO.
+    Mulan and LIMO, which give tied labels different ranks; LIMO counts an empty row −1.
     """
     return (rankings.depth - 1).clamp(min=0).mean()
 
@@ -158,8 +158,8 @@ def ap_example_defined(rankings: "Rankings") -> Tensor:
 def auc_example(rankings: "Rankings") -> Tensor:
     """Mean over instances of the share of (relevant, irrelevant) pairs in the right order.
 
-    Ties count ½. Empty and full rows are left out; NaN without a mixed row. M3LA, LIMO; scikit-learn's
-    roc_auc_score, average="samples", on the mixed rows.
+    Ties count ½. Empty and full rows are left out; NaN without a mixed row. M3LA; LIMO, but
+    for ties, which it does not count ½; scikit-learn's roc_auc_score, average="samples", on the mixed rows.
     """
     return mean_where(rankings.area_under_roc, rankings.mixed)
 
