@@ -27,6 +27,8 @@ EXPERIMENTS = [
 SCIENTIFIC = {"method", "backbone", "loss", "split", "threshold", "train", "selection", "seed"}
 IDENTITY = re.compile(r"dataset\.(name|scaling|reader|modalities|sha256|files\.\w+\.sha256)")
 OTHERS = {  # where not any other value will do
+    "method._target_": "outside.Needs",  # which is asked what it takes
+    "split._target_": "mlbench.data.splits.KFold",
     "dataset.scaling": "zscore",
     "dataset.kind": "image",
     "dataset.reader": "outside.read",

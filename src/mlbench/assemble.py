@@ -76,7 +76,8 @@ def check_data(config: Config, pieces: Pieces) -> None:
             f"method={method} builds on a backbone that gives {requires.backbone}, "
             f"backbone={config.choices['backbone']} gives {gives}; use {fitting}"
         )
-    if missing := [part for part in requires.parts if part not in pieces.split.parts]:
+    needed = target(config.method).parts(options(config.method))
+    if missing := [part for part in needed if part not in pieces.split.parts]:
         raise UserError(
             f"method={method} needs a part {missing[0]}; split={config.choices['split']} makes none, "
             "split=amalgamation does"

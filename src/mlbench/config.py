@@ -107,15 +107,31 @@ def science(config: Config, data: Node) -> Node:
     """All that defines what a run measures; `data` is the data set's identity, checksum included."""
     return {
         "data": data,
-        "method": config.method,
+        "method": by_content(defining(config.method)),
         "backbone": config.backbone,
         "loss": config.loss,
-        "split": config.split,
+        "split": defining(config.split),
         "threshold": config.threshold,
         "train": config.train.model_dump(exclude=set(MACHINE)),
         "selection": config.selection.model_dump(),
         "seed": config.seed,
     }
+
+
+def defining(node: Node) -> Node:
+    """A node without the options that, beside its others, change nothing, if its target knows of any."""
+    return getattr(target(node), "defining", lambda given: given)(node)
+
+
+def by_content(value: Any) -> Any:
+    """The same, a file named by what is in it: it may lie elsewhere tomorrow, or hold something else."""
+    if isinstance(value, dict):
+        return {key: by_content(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [by_content(item) for item in value]
+    if isinstance(value, Path) and value.is_file():
+        return hashlib.sha256(value.read_bytes()).hexdigest()
+    return value
 
 
 def but_for_numbers(config: Config) -> str:

@@ -138,6 +138,26 @@ def test_pieces_of_ones_own_run_from_outside_the_repository(command, folder):
     assert "smooth" in printed[0] and "4 of 4 runs finished" in printed[1] and "weather/smooth" in printed[2]
 
 
+def test_two_teachers_a_training_file_and_a_test_file(command, folder):
+    """Each teacher has seen rows of its own, and one of them one label only."""
+    header, *rows = dict(shown_files())["weather/weather.csv"].splitlines()
+    parts = {"north": rows[::2], "south": rows[1::2], "train": rows, "test": rows[::-1][:5]}
+    for name, own in parts.items():
+        (folder / f"{name}.csv").write_text("\n".join([header, *own, ""]))
+    told = {"a": ("north", "[rain]", "[storm]"), "b": ("south", "[storm,rain]", "[]")}
+    for name, (file, labels, drop) in told.items():
+        words = [f"dataset.path={file}.csv", f"dataset.labels={labels}", f"dataset.drop={drop}"]
+        out = run_shown(command, folder, {}, ["method=ofcc", "dataset=csv", *words, "train.epochs=3"])
+        shutil.copytree((folder / out.split()[-1]).parent, folder / name)
+    ((variables, arguments),) = runs(section("Methods"))
+    record = Record.read(folder / run_shown(command, folder, variables, arguments).split()[-1])
+    assert record.parts == {"train": 12, "test": 5} and record.facts["instances"] == 12
+    (folder / "a/model.pt").write_text((folder / "train.csv").read_text())
+    done = command(*arguments)
+    assert (done.status, done.out) == (2, "") and done.err.count("\n") == 1
+    assert "method.teachers.from.0=a/model.pt: not the model.pt of a run" in done.err
+
+
 def test_the_method_is_two_files_in_the_repository(tmp_path):
     for folder in ("src/mlbench", "conf"):
         ignored = shutil.ignore_patterns("__pycache__", "local")

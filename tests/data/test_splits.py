@@ -52,6 +52,7 @@ EVERY = [
     kfold(folds=4, fold=3, validation=0.25, stratified=True),
     amalgamation(teachers=3, validation=0.1),
     amalgamation(disjoint=True, stratified=True),
+    amalgamation(brought=True, validation=0.2),
 ]
 
 

@@ -11,7 +11,7 @@ import torch
 from mlbench.assemble import assemble
 from mlbench.backbones.chain import Chain
 from mlbench.compose import configure
-from mlbench.config import target
+from mlbench.config import fingerprint, science, target
 from mlbench.data.multidigits import MultiDigits
 from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import Vectors
@@ -198,6 +198,70 @@ def test_a_teacher_of_another_kind_serves_who_looks_at_outputs_only(tmp_path):
         list(assemble(configure(["method=ant", brought])).method(task).stages({"train": small_data(3)}))
 
 
+@pytest.fixture
+def brought(tmp_path):
+    """Untrained teachers of multidigits in files, and the words that bring them along."""
+    task = assemble(configure([])).dataset.load(tmp_path / "cache").instances
+    names = (task.labels[:6], task.labels[4:])
+    whole = Task("multidigits", task.labels, (Modality("features", 0, 256),), 20, (5,) * 10)
+    paths = saved([OFCC(whole.narrowed(own), chain_of_width(4)) for own in names], tmp_path, ("a", "b"))
+    return f"method.teachers.from=[{paths[0]},{paths[1]}]", paths
+
+
+@pytest.mark.parametrize(
+    ("split", "parts"),
+    [
+        (["split=official"], {"train": 1600, "test": 800}),
+        (["split=holdout", "split.test=0.25"], {"train": 1800, "test": 600}),
+        (["split=kfold", "split.folds=5"], {"train": 1920, "test": 480}),
+        (["split=amalgamation"], {"train": 1600, "test": 800}),
+        ([], {"train": 1600, "test": 800}),
+        (["split.validation=0.1"], {"train": 1440, "validation": 160, "test": 800}),
+    ],
+    ids=str,
+)
+def test_brought_teachers_leave_all_rows_for_training_to_the_student(split, parts, brought, amalgamate):
+    record, _, _ = amalgamate("method=ant", brought[0], *split)
+    assert record.parts == parts
+    assert record.facts["instances"] == parts["train"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_takes_teachers_from_files(method, brought, amalgamate):
+    record, scores, _ = amalgamate(f"method={method}", brought[0])
+    assert record.parts == {"train": 1600, "test": 800} and scores["last"].shape == (800, 10)
+
+
+def test_without_parts_of_its_own_a_share_of_the_rows_is_the_test_part(tmp_path, teachers, amalgamate):
+    data, paths = small_data(6), saved(teachers, tmp_path, ("a", "b"))
+    own = {"features": data.features.numpy(), "targets": data.targets.numpy().astype(np.uint8)}
+    np.savez(tmp_path / "own.npz", **own, labels=np.array(small_task(6).labels))
+    words = ["dataset=npz", f"dataset.path={tmp_path / 'own.npz'}", "train.batch_size=8"]
+    record, _, _ = amalgamate("method=ant", f"method.teachers.from=[{paths[0]},{paths[1]}]", *words)
+    assert record.parts == {"train": 32, "test": 8}
+
+
+def test_the_key_knows_brought_teachers_by_what_is_in_their_files(brought, tmp_path):
+    words, paths = brought
+
+    def key(*overrides):
+        config = configure(["method=ant", *overrides])
+        return fingerprint(science(config, {}))
+
+    def from_(*files):
+        return f"method.teachers.from=[{','.join(map(str, files))}]"
+
+    expected = key(words)
+    moved = [path.rename(tmp_path / f"moved-{path.name}") for path in paths]
+    assert key(from_(*moved)) == expected
+    assert key(from_(*reversed(moved))) != expected
+    unused = ["method.overlap=0.1", "method.teachers.epochs=7", "method.teachers.count=3", "split.aside=0.1"]
+    assert {key(from_(*moved), word) for word in unused} == {expected}
+    assert key(from_(*moved), "split.student_test=0.1") != expected
+    moved[0].write_bytes(moved[1].read_bytes())
+    assert key(from_(*moved)) != expected
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
@@ -211,9 +275,8 @@ def test_a_teacher_of_another_kind_serves_who_looks_at_outputs_only(tmp_path):
         (["method.teachers.form=[a]"], "did you mean from"),
         (
             ["method.teachers.from=[a.pt,b.pt]"],
-            "a.pt: no such file; a run leaves its trained method in model.pt",
+            "from.0=a.pt: no such file; a run leaves its trained method in model.pt",
         ),
-        (["method.teachers.from=[a.pt]"], "names one teacher"),
         (["split=official"], "needs a part teacher_0; split=official makes none"),
         (["split.teachers=2", "method.teachers.count=3", "method.teachers.labels=null"], "no part teacher_2"),
         (["backbone=mlp"], "backbone"),
@@ -229,8 +292,15 @@ def test_what_cannot_work_is_refused_in_one_sentence(overrides, said, amalgamate
 def test_a_file_that_is_no_model_or_of_other_features_is_refused(teachers, tmp_path, amalgamate):
     (tmp_path / "junk.pt").write_bytes(b"junk")
     paths = saved(teachers, tmp_path, ("a", "b"))
-    with pytest.raises(UserError, match=r"junk\.pt is not the model\.pt of a run"):
-        amalgamate("method=ant", f"method.teachers.from=[{tmp_path / 'junk.pt'},{paths[0]}]")
+    with pytest.raises(UserError, match=r"from\.1=\S+junk\.pt: not the model\.pt of a run"):
+        amalgamate("method=ant", f"method.teachers.from=[{paths[0]},{tmp_path / 'junk.pt'}]")
+    with pytest.raises(UserError, match=r"from\.0=\S+: a folder; .* is its model\.pt: \S+/model\.pt"):
+        amalgamate("method=ant", f"method.teachers.from=[{tmp_path},{paths[0]}]")
+    np.savez(tmp_path / "other.npz", features=np.zeros(3))
+    with pytest.raises(UserError, match=r"other\.npz is not the model\.pt of a run"):
+        amalgamate("method=ant", f"method.teachers.from=[{tmp_path / 'other.npz'},{paths[0]}]")
+    with pytest.raises(UserError, match="names one teacher"):
+        amalgamate("method=ant", f"method.teachers.from=[{paths[0]}]")
     with pytest.raises(UserError, match=r"a\.pt was trained on 5 features; dataset multidigits has 256"):
         amalgamate("method=ant", f"method.teachers.from=[{paths[0]},{paths[1]}]")
 

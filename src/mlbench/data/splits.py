@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral, Real
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator
 
 from mlbench.data.stratify import shuffled, stratify
 from mlbench.errors import UserError
@@ -188,11 +190,15 @@ class Amalgamation:
     Teachers of even index learn from a random half of the pool, each its own, those of odd index from the
     whole pool; with `disjoint` the pool is divided equally. Each keeps the share `aside` of its rows back,
     as the part `teacher_<t>_aside`. `train` are the student's rows.
+
+    Teachers that are `brought` along, trained already, get none. The parts are then the data set's own, or,
+    where it has none, the share `student_test` of all rows is the test part.
     """
 
     student: float
     student_test: float
     teachers: int
+    brought: Annotated[bool, BeforeValidator(bool)]  # from the list of their files
     aside: float
     disjoint: bool
     validation: float
@@ -207,17 +213,27 @@ class Amalgamation:
         check_switch("disjoint", self.disjoint)
         check_switch("stratified", self.stratified)
 
+    @staticmethod
+    def defining(options: dict[str, Any]) -> dict[str, Any]:
+        """With teachers that are brought along, nothing is asked of a pool."""
+        pool = ("student", "teachers", "aside", "disjoint") if options["brought"] else ()
+        return {name: value for name, value in options.items() if name not in pool}
+
     @property
     def parts(self) -> tuple[str, ...]:
         own = ("train", "validation", "test") if self.validation else ("train", "test")
-        return own + self.labelled
+        return own if self.brought else own + self.labelled
 
     @property
     def labelled(self) -> tuple[str, ...]:
+        if self.brought:
+            return ("train",)
         suffixes = ("", "_aside") if self.aside else ("",)
         return tuple(f"teacher_{teacher}{suffix}" for teacher in range(self.teachers) for suffix in suffixes)
 
     def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+        if self.brought:
+            return self.without_pool(official is not None)(targets, official, seed)
         rows, stratified = np.arange(len(targets)), self.stratified
         pool, student = cut_off(rows, self.student, targets, generator(seed, "test"), stratified)
         rng = generator(seed, "student test")
@@ -230,6 +246,11 @@ class Amalgamation:
             if self.aside:
                 parts[f"teacher_{teacher}_aside"] = aside
         return filled(parts, len(targets))
+
+    def without_pool(self, official: bool) -> Official | Holdout:
+        if official:
+            return Official(self.validation, self.stratified)
+        return Holdout(self.student_test, self.validation, self.stratified)
 
     def divide(self, pool: np.ndarray, targets: np.ndarray, seed: int) -> list[np.ndarray]:
         """The rows of the pool that each teacher is given."""

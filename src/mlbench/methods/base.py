@@ -23,7 +23,6 @@ class Requires:
     backbone: Literal["features", "logits"] = (
         "features"  # what the backbone gives, where the method takes one
     )
-    parts: tuple[str, ...] = ("train",)  # of the split
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,11 @@ class Method(nn.Module):
     """Subclass with `__init__(self, task, backbone, loss, own hyper-parameters)`; take only what is used."""
 
     requires: ClassVar[Requires] = Requires()
+
+    @classmethod
+    def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The parts of a split that it needs, given its options."""
+        return ("train",)
 
     def stages(self, data: Parts) -> Iterator[Stage]:
         """The fits that train this method, in order. A later one may use what an earlier one learned."""

@@ -5,16 +5,18 @@ methods ask for the very same stages and share them by key. The student never se
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
+from zipfile import is_zipfile
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from mlbench.backbones.chain import Unrolled
+from mlbench.config import Node
 from mlbench.data.task import Task
 from mlbench.data.vectors import Batch, Vectors
 from mlbench.errors import UserError
@@ -30,6 +32,17 @@ Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+def trained(path: Path) -> Path:
+    path = path.expanduser()
+    if path.is_dir():
+        raise ValueError(f"a folder; the trained method of a run is its model.pt: {path / 'model.pt'}")
+    if not path.exists():
+        raise ValueError("no such file; a run leaves its trained method in model.pt")
+    if not is_zipfile(path):  # which is what torch saves
+        raise ValueError("not the model.pt of a run, which is where a run leaves its trained method")
+    return path
+
+
 class Settings(BaseModel):
     """How many teachers, who knows which labels, how they learn; or where they come from."""
 
@@ -42,13 +55,13 @@ class Settings(BaseModel):
     epochs: Positive
     batch_size: Positive
     optimizer: dict[str, Any]
-    brought: Annotated[list[Path] | None, Field(alias="from")]
+    brought: Annotated[list[Annotated[Path, AfterValidator(trained)]] | None, Field(alias="from")]
 
 
 class Amalgamation(Method):
     """Subclasses say what the student learns from the teachers, in `learn`."""
 
-    requires = Requires(backbone="logits", parts=("train", "teacher_0", "teacher_1"))
+    requires = Requires(backbone="logits")
     has_student: ClassVar[bool] = True
 
     def __init__(
@@ -64,6 +77,22 @@ class Amalgamation(Method):
         self.experts = experts(sets, task.labels)
         self.orders = {"_shared_first": appearance(sets, task.labels)} if shared_first else {}
         self.student = backbone(task) if self.has_student else None
+
+    @classmethod
+    def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Teachers that are brought along need none: all rows for training are the student's."""
+        own = () if options["teachers"]["from"] else ("teacher_0", "teacher_1")
+        return ("train", *own)
+
+    @staticmethod
+    def defining(options: Node) -> Node:
+        """Of teachers that are brought along, nothing is drawn or trained."""
+        brought = options["teachers"]["from"]
+        if not brought:
+            return options
+        return {name: value for name, value in options.items() if name != "overlap"} | {
+            "teachers": {"from": brought}
+        }
 
     def stages(self, data: Parts) -> Iterator[Stage]:
         if not self.settings.brought:
