@@ -18,6 +18,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fuzz", type=int, default=15, help="how many damaged files of each kind are read")
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
     """The cache of all commands of this session."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from mlbench.data.files import NAME_BYTES, refuse_more_than_room
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError
 
@@ -24,6 +25,9 @@ def instances(
     if features.shape[0] != targets.shape[0]:
         rows = f"{features.shape[0]} rows of features, {targets.shape[0]} of targets"
         raise UserError(f"{path} has {rows}: name the matrices that belong together")
+    if not targets.shape[0] or not targets.shape[1]:
+        raise UserError(f"{path} has {targets.shape[0]} rows and {targets.shape[1]} labels: nothing to learn")
+    refuse_sizes(path, Path(path).stat().st_size, *targets.shape, features.shape[1])
     return Instances(
         features=single(path, features),
         targets=zeros_and_ones(path, targets),
@@ -33,12 +37,38 @@ def instances(
     )
 
 
+def refuse_sizes(path: Path, size: int, rows: int, labels: int, features: int) -> None:
+    """What a file of `size` bytes announces, where it takes no bytes there but as many in memory."""
+    refuse_more_than_room(path, size, rows * labels, f"{rows:,} rows of {labels:,} labels")
+    refuse_more_than_room(path, size, NAME_BYTES * (labels + features), f"{features:,} features")
+
+
 def checked(path: Path, name: str, matrix: Matrix) -> Matrix:
     """A matrix of numbers, or a sentence about what it is instead."""
     if matrix.ndim != 2 or matrix.dtype.kind not in "buif":
         shape = " x ".join(map(str, matrix.shape)) or "single"
         raise UserError(f"{path}: {name} is a {shape} array of {matrix.dtype}, not a matrix of numbers")
     return matrix
+
+
+def csr(
+    path: Path, name: str, data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: Sequence[int]
+) -> sparse.csr_matrix:
+    """The matrix of four arrays as a file has them. SciPy believes them, and dies of what is not so."""
+    whole = all(part.ndim == 1 and part.dtype.kind in "ui" for part in (indices, indptr, np.asarray(shape)))
+    if data.ndim != 1 or data.dtype.kind not in "buif" or not whole or len(shape) != 2:
+        raise UserError(f"{path}: the parts of {name} are no CSR matrix: three rows of numbers and a shape")
+    rows, columns = map(int, shape)
+    # The parts may be longer than what is used of them.
+    used = int(indptr[-1]) if len(indptr) else -1
+    if len(indptr) != rows + 1 or not 0 <= used <= min(len(data), len(indices)):
+        raise UserError(f"{path}: the parts of {name} have other lengths than its shape says")
+    data, indices = data[:used], indices[:used]
+    if indptr[0] or (indptr[1:] < indptr[:-1]).any():
+        raise UserError(f"{path}: {name} has rows that begin before the one above them")
+    if used and not (int(indices.min()) >= 0 and int(indices.max()) < columns):
+        raise UserError(f"{path}: {name} has an entry outside of its rows and columns")
+    return sparse.csr_matrix((data, indices.astype(np.int64), indptr.astype(np.int64)), shape=(rows, columns))
 
 
 def single(path: Path, features: Matrix) -> np.ndarray | sparse.csr_matrix:

@@ -6,6 +6,7 @@ A number is a feature as it stands. A nominal attribute becomes
 - one 0/1 column `name=value` for each of its values otherwise, be they words or numbers.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -15,6 +16,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
+from mlbench.data.files import refuse_more_than_room
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
 
@@ -88,6 +90,7 @@ def instances(
         )
     for column in holes:
         fill(table.path, cells, column, attributes[column])
+    refuse_many_columns(table.path, cells, attributes)
     blocks, names = [], []
     for block, block_names in encoded(cells, attributes):
         blocks.append(block)
@@ -194,6 +197,29 @@ def encoded(
                 yield one_hot.astype(np.float32), [f"{attribute.name}={value}" for value in attribute.values]
 
 
+def refuse_many_columns(
+    path: Path, cells: np.ndarray | sparse.csc_matrix, attributes: Sequence[Attribute]
+) -> None:
+    """A declared value is short, and a column of its own for it takes a number a row."""
+    counts = [
+        0 if is_plain(attribute) else 1 if truths(attribute) else len(attribute.values)
+        for attribute in attributes
+    ]
+    if not sum(counts):
+        return
+    most = attributes[int(np.argmax(counts))].name
+    what = f"{sum(counts):,} values of words, a column for each"
+    cure = f"leave out those of most values with dataset.drop=[...], as {most!r}"
+    refuse_more_than_room(path, held(cells), 4 * cells.shape[0] * sum(counts), what, cure)
+
+
+def held(cells: np.ndarray | sparse.csc_matrix | sparse.csr_matrix) -> int:
+    """The bytes that cells take."""
+    if not sparse.issparse(cells):
+        return cells.nbytes
+    return cells.data.nbytes + cells.indices.nbytes + 8 * max(cells.shape)
+
+
 def is_plain(attribute: Attribute) -> bool:
     """Whether an attribute's cells are its feature: a number, or the position of one of two values."""
     if attribute.kind == "number" or truths(attribute) in ([0], [0, 1]):
@@ -221,6 +247,9 @@ def joined(blocks: list, cells: np.ndarray | sparse.csc_matrix) -> np.ndarray | 
 def label_sets(table: Table, columns: Sequence[int]) -> np.ndarray:
     """(N, L), the columns in the order given; a label cell must mean 0 or 1."""
     cells = table.cells[:, columns]
+    if sparse.issparse(cells):
+        what = f"{cells.shape[0]:,} rows of {cells.shape[1]:,} labels"
+        refuse_more_than_room(table.path, held(table.cells), 4 * math.prod(cells.shape), what)
     cells = cells.toarray() if sparse.issparse(cells) else np.array(cells)
     given = cells
     for column, attribute in enumerate(table.attributes[column] for column in columns):

@@ -1,8 +1,6 @@
 """One file from the network: resumed where it broke off, from several mirrors, accepted by checksum only."""
 
-import bz2
 import errno
-import gzip
 import hashlib
 import lzma
 import re
@@ -16,16 +14,11 @@ import requests
 import urllib3
 from filelock import FileLock
 
+from mlbench.data.files import COMPRESSIONS, unpacked
 from mlbench.errors import UserError
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where the server says so
 
-# First bytes of a compressed file → (what its name ends with, how to open it).
-COMPRESSIONS = {
-    b"\x1f\x8b": (".gz", gzip.open),
-    b"BZh": (".bz2", bz2.open),
-    b"\xfd7zXZ\x00": (".xz", lzma.open),
-}
 SUFFIXES = ("", ".gz", ".bz2", ".xz")
 
 CHUNK = 1 << 16
@@ -42,15 +35,13 @@ def raw_checksum(path: Path, most: int | None = None) -> tuple[str, int]:
 
     Raises EOFError where a compressed file breaks off and OSError where it is damaged.
     """
-    with path.open("rb") as file:
-        start = file.read(6)
-    openers = [opener for magic, (_, opener) in COMPRESSIONS.items() if start.startswith(magic)]
     digest, length = hashlib.sha256(), 0
     try:
-        with openers[0](path, "rb") if openers else path.open("rb") as content:
-            while (most is None or length <= most) and (chunk := content.read(1 << 20)):
-                digest.update(chunk)
-                length += len(chunk)
+        for chunk in unpacked(path):
+            digest.update(chunk)
+            length += len(chunk)
+            if most is not None and length > most:
+                break
     except (zlib.error, lzma.LZMAError) as error:
         raise OSError(f"{path} is damaged: {error}") from error
     return digest.hexdigest(), length
@@ -200,6 +191,8 @@ def _state(path: Path, sha256: str, bytes_: int | None) -> str:
     except OSError as error:
         if error.errno:  # the disk's own trouble, not the content's
             raise
+        return "damaged"
+    except UserError:  # it unpacks to any length
         return "damaged"
     if found == sha256:
         return "right"

@@ -86,11 +86,36 @@ def test_labels_have_names(tmp_path):
         ("sae 1:1\n", {"labels": ["sea", "sky"]}, "line 1: 'sae' is no label; did you mean sea?"),
         ("sea 1:1\n", {}, "give the names of all labels as dataset.labels"),
         ("# nothing\n", {}, "has no rows"),
+        ("1 2000000000:1\n", {}, "says that it has 2,000,000,000 features, which would take 122,070 MB"),
+        ("1 9999999999:1\n1 1:1\n", {}, "if that is right, say so with dataset.labels and dataset.features"),
+        ("1 5 1000000000\n1 1:1\n", {}, "says that it has 1,000,000,000 labels"),
+        ("1 1000000000000 1\n0 1:1\n", {}, "says that it has 1,000,000,000,000 features"),
+        ("999999999 1:1\n", {}, "says that it has 999,999,999 labels"),
+        ("1 1:1\xa02:1\n", {}, "line 1: '1:1\\xa02:1' is not of the form"),
+        ("1 1:1\n1 2:1\x1c3:1\n", {}, "line 2: '2:1\\x1c3:1' is not of the form"),
+        ("1 1:1\0 2:1\n", {}, "line 1: the value of '1:1\\x00' is no finite number"),
+        ("1 99999999999999999999:1\n", {}, "line 1: feature 1e+20 is out of range"),
+        ("1 1:1\n++1 1:1\n", {}, "line 2: '++1' is no label"),
+        ("9" * 5000 + " 1:1\n", {}, f"line 1: '{'9' * 40}' is no label"),
+        (f"{'9' * 5000} 5 3\n1 1:1\n", {}, f"line 1: '{'9' * 40}' is no label"),
+        ("1 " + "1:222" * 40 + "\n", {}, "is not of the form"),  # tried every way, it would take years
     ],
 )
 def test_a_wrong_row_or_option(tmp_path, text, options, words):
     with pytest.raises(UserError, match=re.escape(words)):
         libsvm.read(libsvm_file(tmp_path, text), **options)
+
+
+def test_what_a_person_says_of_the_sizes_is_believed(tmp_path):
+    found = libsvm.read(libsvm_file(tmp_path, "1100000 1:1\n"), features=1_100_000, labels=1_100_000)
+    assert found.features.shape == found.targets.shape == (1, 1_100_000)
+    with pytest.raises(UserError, match="says that it has 1,100,000 labels"):
+        libsvm.read(tmp_path / "set.txt")
+
+
+def test_hashed_features_of_a_small_file(tmp_path):
+    found = libsvm.read(libsvm_file(tmp_path, f"1 0:1 {2**20 - 1}:1\n"))
+    assert found.features.shape == (1, 2**20)
 
 
 def test_compressed(tmp_path):

@@ -54,6 +54,7 @@ def test_labels_are_the_first_or_the_last_columns(tmp_path, relation, labels, ex
         ("'J48-C 2'", None, "does not say"),
         ("'Set: -C 0'", None, "does not say"),
         ("'Set: -C 4'", None, "is said to have 4 labels, but has only 3 columns"),
+        (f"'Set: -C {'9' * 5000}'", None, "is said to have 999999999 labels, but has only 3 columns"),
         ("set", -4, "is said to have 4 labels"),
     ],
 )

@@ -1,11 +1,14 @@
 """NumPy archives."""
 
+import io
 import re
+import zipfile
 
 import numpy as np
 import pytest
 from scipy import sparse
 
+from mlbench.data import files
 from mlbench.data.formats import npz
 from mlbench.errors import UserError
 
@@ -83,8 +86,35 @@ def test_targets_may_be_called_labels(tmp_path):
         ({"features": FEATURES, "targets": TARGETS, "modalities": [["a", "0", "4"]]}, "of 3 columns"),
         (
             {**csr_parts("features", FEATURES), "features_indices": [0, 9, 2], "targets": TARGETS},
-            "no CSR matrix",
+            "features has an entry outside of its rows and columns",
         ),
+        (
+            {**csr_parts("features", FEATURES), "features_indptr": [0, 9, 3], "targets": TARGETS},
+            "features has rows that begin before the one above them",
+        ),
+        (
+            {**csr_parts("features", FEATURES), "features_shape": [3, 3], "targets": TARGETS},
+            "the parts of features have other lengths than its shape says",
+        ),
+        (
+            {**csr_parts("features", FEATURES), "features_indices": [0.0, 2, 2], "targets": TARGETS},
+            "the parts of features are no CSR matrix",
+        ),
+        (
+            {**csr_parts("features", FEATURES), "features_shape": [2, 2**40], "targets": TARGETS},
+            "says that it has 1,099,511,627,776 features",
+        ),
+        (
+            {
+                **csr_parts("features", sparse.csr_matrix((20_000, 1))),
+                **csr_parts("targets", sparse.csr_matrix((20_000, 2**24))),
+            },
+            "says that it has 20,000 rows of 16,777,216 labels",
+        ),
+        ({"features": FEATURES[:0], "targets": TARGETS[:0]}, "has 0 rows and 2 labels: nothing to learn"),
+        ({"features": FEATURES, "targets": TARGETS[:, :0]}, "has 2 rows and 0 labels: nothing to learn"),
+        ({"features": FEATURES * 1j, "targets": TARGETS}, "features is a 2 x 3 array of complex128"),
+        ({"features": np.array([["a"]], "S"), "targets": TARGETS}, "'features.npy' holds |S1, neither"),
         ({"features": np.array([{}]), "targets": TARGETS}, "is no whole .npz archive of plain arrays"),
     ],
 )
@@ -102,3 +132,52 @@ def test_damaged_archives(tmp_path):
             npz.read(path)
     with pytest.raises(UserError, match="No such file"):
         npz.read(tmp_path / "nowhere.npz")
+
+
+def header(shape, kind="<f8"):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "member, words",
+    [
+        (b"nothing at all", "the magic string is not correct"),
+        (header((10**9, 10**9)), "is said to be (1000000000, 1000000000) of float64, but has 0 bytes"),
+        (header((2, 3)) + bytes(47), "is said to be (2, 3) of float64, but has 47 bytes"),
+        (header((-1, -1)) + bytes(8), "is said to be (-1, -1)"),
+        (header((1,), "<U1") + b"\xff\xff\xff\xff", "holds what is no text"),
+        (header((2, 3)).replace(b"descr", b"de\0cr"), "is no whole .npz archive of plain arrays"),
+        (b"\x93NUMPY\x01\x00\x04\x00(((\n", "is no whole .npz archive of plain arrays"),
+    ],
+)
+def test_a_member_is_what_its_header_says(tmp_path, member, words):
+    path = npz_file(tmp_path, targets=TARGETS)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("features.npy", member)
+    with pytest.raises(UserError, match=re.escape(words)):
+        npz.read(path)
+
+
+def test_what_unpacks_to_far_more_than_there_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "ROOM", 1 << 20)
+    path = tmp_path / "set.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("features.npy", header((1 << 18, 1)) + bytes(1 << 21))
+    with pytest.raises(UserError, match=r"1 arrays, which would take 2 MB, far more than is in it"):
+        npz.read(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("features.npy", header((2, 3)))
+    with pytest.raises(UserError, match="is compressed in a way that NumPy does not use"):
+        npz.read(path)
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("kind", [">f4", "<f2", "<i8", "|b1"])
+def test_arrays_as_numpy_reads_them(tmp_path, order, kind):
+    features = np.asarray(FEATURES, dtype=kind, order=order)
+    path = npz_file(tmp_path, features=features, targets=np.asfortranarray(TARGETS))
+    with np.load(path) as archive:
+        np.testing.assert_array_equal(npz.read(path).features, archive["features"].astype(np.float32))
+    np.testing.assert_array_equal(npz.read(path).targets, TARGETS)

@@ -22,12 +22,14 @@ from mlbench.errors import UserError, did_you_mean
 
 PIECE = 8 << 20  # bytes
 FLOAT32_OVERFLOW = 2.0**128 - 2.0**103  # the least number that float32 rounds to infinity
-QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+# What repeats in these gives nothing back, so that no row takes longer than its length.
+QUOTED = r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\""
+SKIPPED = rf"\\['\"]|{QUOTED}"  # an escaped quote outside of quotes begins nothing
 ATTRIBUTE = re.compile(rf"@attribute(?:\s+|(?=['\"]))({QUOTED}|[^\s{{]+)\s*(.*)", re.IGNORECASE)
-FIELD = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*,")
-COMMENT = re.compile(rf"{QUOTED}|(?:^|(?<=\s))%")
+FIELD = re.compile(rf"\s*+((?:{QUOTED})(?=\s*+,)|[^,]*+)\s*+,")
+COMMENT = re.compile(rf"{SKIPPED}|(?:^|(?<=\s))%")
 WORD = re.compile(rf"{QUOTED}|\S+")
-ENTRY = re.compile(rf"\s*([^\s,]+)\s+({QUOTED}|[^,]*?)\s*(?:,|$)")
+ENTRY = re.compile(rf"\s*+([^\s,]++)\s++((?:{QUOTED})(?=\s*+(?:,|$))|[^,]*+)\s*+(?:,|$)")
 KINDS = {"numeric": "number", "real": "number", "integer": "number", "string": "text", "date": "text"}
 
 
@@ -128,6 +130,7 @@ def unquoted(text: str) -> str:
 
 def value_of(text: str) -> str | None:
     """None for ?, which is a missing value unless it is quoted."""
+    text = text.strip()
     return None if text == "?" else unquoted(text)
 
 
@@ -135,8 +138,8 @@ def fields(row: str) -> list[str | None]:
     """The values of a row, between commas, or between white space where there is no comma, as in WEKA."""
     if "'" not in row and '"' not in row:
         texts = row.split(",") if "," in row else row.split()
-        return [value_of(text.strip()) for text in texts]
-    if "," not in re.sub(QUOTED, "", row):
+        return [value_of(text) for text in texts]
+    if "," not in re.sub(SKIPPED, "", row):
         return [value_of(text) for text in WORD.findall(row)]
     return [value_of(text) for text in FIELD.findall(row + ",")]
 
@@ -313,11 +316,13 @@ def sparse_row(line: str, readers: list[Callable[[str | None], float]]) -> dict[
     body, row, start = line[1:-1].strip(), {}, 0
     while start < len(body):
         entry = ENTRY.match(body, start)
-        if not entry or not entry[2] or not is_whole(entry[1]):
+        if not entry or not entry[2].strip() or not is_whole(entry[1]):
             raise ValueError(f"{body[start : start + 20]!r} is no column number and value")
         column, start = int(float(entry[1])), entry.end()
         if not 0 <= column < len(readers):
-            raise ValueError(f"column {column} is out of range: {len(readers)} attributes, counted from 0")
+            raise ValueError(
+                f"column {entry[1][:20]} is out of range: {len(readers)} attributes, counted from 0"
+            )
         if column in row:
             raise ValueError(f"column {column} is given twice")
         row[column] = readers[column](value_of(entry[2]))
@@ -325,10 +330,8 @@ def sparse_row(line: str, readers: list[Callable[[str | None], float]]) -> dict[
 
 
 def is_whole(text: str) -> bool:
-    try:
-        return float(text).is_integer()
-    except ValueError:
-        return False
+    number = number_or_none(text)
+    return number is not None and number.is_integer() and "_" not in text
 
 
 def cell_reader(attribute: Attribute) -> Callable[[str | None], float]:
@@ -339,11 +342,16 @@ def cell_reader(attribute: Attribute) -> Callable[[str | None], float]:
     if attribute.kind == "number":
         return lambda text: number_in(text, name)
     places: dict[str | None, float] = {value: float(place) for place, value in enumerate(attribute.values)}
+    numbers = {number_or_none(value): place for value, place in reversed(places.items())}
+    numbers.pop(None, None)
     places[None] = math.nan
 
     def place_of(text: str | None) -> float:
         if text not in places:
-            places[text] = place_by_number(text, attribute)
+            number = number_or_none(text)
+            if number not in numbers:
+                raise ValueError(undeclared(text, attribute))
+            places[text] = numbers[number]  # a declared one in other words, as 1.0 for 1
         return places[text]
 
     return place_of
@@ -352,23 +360,20 @@ def cell_reader(attribute: Attribute) -> Callable[[str | None], float]:
 def number_in(text: str | None, name: str) -> float:
     if text is None:
         return math.nan
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not abs(number) < FLOAT32_OVERFLOW or "_" in text:
-        raise ValueError(f"{text!r} is no finite number, which attribute {name!r} must be")
+    number = number_or_none(text)
+    if number is None or not abs(number) < FLOAT32_OVERFLOW or "_" in text:
+        raise ValueError(f"{text[:40]!r} is no finite number, which attribute {name!r} must be")
     return number
 
 
-def place_by_number(text: str, attribute: Attribute) -> float:
-    """The position of a declared value that is the same number in other words, as 1.0 for 1."""
-    for place, value in enumerate(attribute.values):
-        try:
-            if float(value) == float(text):
-                return float(place)
-        except ValueError:
-            continue
+def number_or_none(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def undeclared(text: str, attribute: Attribute) -> str:
     some = ", ".join(attribute.values[:5]) + (", ..." if len(attribute.values) > 5 else "")
     near = did_you_mean(text, attribute.values)
-    raise ValueError(f"{text!r} is no value of attribute {attribute.name!r}, which has {some}{near}")
+    return f"{text[:40]!r} is no value of attribute {attribute.name!r}, which has {some}{near}"

@@ -9,13 +9,16 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from mlbench.data.files import content, encoding, numbers_in
+from mlbench.data.files import NAME_BYTES, content, encoding, numbers_in, refuse_more_than_room
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
 
-SIZES = re.compile(r"\s*(\d+)\s+(\d+)\s+(\d+)\s*")
-LABELS = re.compile(r"\s*(?:[^\s:]+(?=\s|$))?")
-PAIRS = re.compile(r"(?:\d+:[^\s:]+\s*)*")
+SIZES = re.compile(r"\s*(\d{1,15})\s+(\d{1,15})\s+(\d{1,15})\s*", re.ASCII)
+LABELS = re.compile(r"\s*+(?:[^\s:]++(?=\s|$))?", re.ASCII)
+LABEL = re.compile(r"\+?\d{1,15}", re.ASCII)
+PAIRS = re.compile(r"(?:\d++:[^\s:]++(?:\s++|$))*+", re.ASCII)
+MANY = "if that is right, say so with dataset.labels and dataset.features"
+LAST = 2**53  # the largest number of a feature: float64 does not tell larger ones apart
 
 
 def read(
@@ -32,15 +35,20 @@ def read(
     else from 1, and labels likewise; what an `auto` guesses from one part of a data set can be wrong for
     another, so for parts say `zero_based`, and 0 or 1 as `first_label`.
     """
-    words, texts, lines, sizes = split(path)
+    data = content(path)
+    words, texts, lines, sizes = split(path, data)
     if sizes and sizes[0] != len(texts):
         raise UserError(f"{path} has {len(texts)} rows, but its first line says {sizes[0]}: fetch it again")
-    targets, names = label_sets(path, words, lines, labels, sizes[2] if sizes else None, first_label)
+    targets, names = label_sets(
+        path, words, lines, labels, sizes[2] if sizes else None, first_label, len(data)
+    )
     indices, values, pointers = pairs_in(path, texts, lines)
     if zero_based == "auto":
         zero_based = bool(sizes) or not len(indices) or indices.min() == 0
     first = 0 if zero_based else 1
     width = features or (sizes[1] if sizes else int(indices.max(initial=first - 1)) + 1 - first)
+    if not features:
+        refuse_more_than_room(path, len(data), NAME_BYTES * width, f"{width:,} features", MANY)
     outside = np.flatnonzero((indices < first) | (indices >= first + width))
     if len(outside):
         line = lines[row_of(outside[0], pointers)]
@@ -51,15 +59,17 @@ def read(
     matrix = sparse.csr_matrix((values, indices - first, pointers), shape=(len(texts), width))
     matrix.sort_indices()
     if not matrix.has_canonical_format:
-        row = next(row for row in range(len(texts)) if len(set(matrix[row].indices)) < matrix[row].nnz)
+        twice = np.flatnonzero(matrix.indices[1:] == matrix.indices[:-1]) + 1
+        row = row_of(np.setdiff1d(twice, matrix.indptr)[0], matrix.indptr)
         raise UserError(f"{path}, line {lines[row]}: a feature is given twice")
     matrix.eliminate_zeros()
     return Instances(matrix, targets, names, tuple(str(number) for number in range(first, first + width)))
 
 
-def split(path: Path) -> tuple[list[list[str]], list[str], list[int], tuple[int, int, int] | None]:
+def split(
+    path: Path, data: bytes
+) -> tuple[list[list[str]], list[str], list[int], tuple[int, int, int] | None]:
     """Each row's labels, its features as text and its line, and (N, d, L) when the first line says them."""
-    data = content(path)
     words, texts, lines, sizes = [], [], [], None
     for number, line in enumerate(data.decode(encoding(data)).removesuffix("\n").split("\n"), 1):
         row, comment, _ = line.partition("#")
@@ -91,14 +101,22 @@ def pairs_in(path: Path, texts: list[str], lines: list[int]) -> tuple[np.ndarray
         values = None if numbers is None else numbers[1::2].astype(np.float32)
     if values is None or not np.isfinite(values).all():
         line, pair = next(
-            (line, pair) for text, line in zip(texts, lines) for pair in text.split() if not is_number(pair)
+            (line, pair)
+            for text, line in zip(texts, lines)
+            for pair in text.encode().split()
+            if not is_number(pair)
         )
-        raise UserError(f"{path}, line {line}: the value of {pair!r} is no finite number")
-    return numbers[0::2].astype(np.int64), values, pointers
+        shown = pair.decode()[:40]
+        raise UserError(f"{path}, line {line}: the value of {shown!r} is no finite number")
+    indices = numbers[0::2]
+    if (large := np.flatnonzero(indices > LAST)).size:
+        line = lines[row_of(large[0], pointers)]
+        raise UserError(f"{path}, line {line}: feature {indices[large[0]]:g} is out of range")
+    return indices.astype(np.int64), values, pointers
 
 
-def is_number(pair: str) -> bool:
-    number = numbers_in(pair.partition(":")[2].encode(), " ", 1)
+def is_number(pair: bytes) -> bool:
+    number = numbers_in(pair.partition(b":")[2], " ", 1)
     with np.errstate(over="ignore"):
         return number is not None and bool(np.isfinite(number.astype(np.float32)).all())
 
@@ -114,6 +132,7 @@ def label_sets(
     labels: int | Sequence[str] | None,
     said: int | None,
     first: int | None,
+    size: int,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """(N, L) and the labels' names, which are their numbers in the file when no names are given."""
     names = None if labels is None or isinstance(labels, int) else [str(name) for name in labels]
@@ -121,18 +140,20 @@ def label_sets(
     if names and occurring.issubset(names):
         places = {name: place for place, name in enumerate(names)}
     else:
-        strange = min((word for word in occurring if not word.lstrip("+").isdecimal()), default=None)
+        strange = min((word for word in occurring if not LABEL.fullmatch(word)), default=None)
         if strange is not None:
             row = next(row for row, row_words in enumerate(words) if strange in row_words)
             hint = (
                 did_you_mean(strange, names) if names else "; give the names of all labels as dataset.labels"
             )
-            raise UserError(f"{path}, line {lines[row]}: {strange!r} is no label{hint}")
+            raise UserError(f"{path}, line {lines[row]}: {strange[:40]!r} is no label{hint}")
         numbers = {word: int(word) for word in occurring}
         count = len(names) if names else labels or said
         if first is None:
             first = first_number(path, set(numbers.values()), count, said)
         count = count or max(numbers.values(), default=first - 1) + 1 - first
+        if not labels:
+            refuse_more_than_room(path, size, count * max(len(words), NAME_BYTES), f"{count:,} labels", MANY)
         places = {word: number - first for word, number in numbers.items()}
         names = names or [str(number) for number in range(first, first + count)]
     outside = [word for word, place in places.items() if not 0 <= place < len(names)]

@@ -1,6 +1,8 @@
 """MATLAB files (v5 to v7): one feature matrix, or a cell array of views, and one label matrix."""
 
-from collections.abc import Sequence
+import io
+import warnings
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ import scipy.io
 from scipy import sparse
 
 from mlbench.data import arrays
+from mlbench.data.files import content, reason
+from mlbench.data.formats import mat5
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
 
@@ -23,10 +27,10 @@ def read(
     Instances are rows or columns of each matrix, whichever agrees with the others. Each view is a modality:
     view1, view2 ... of a cell array, or named as its matrix is. One sparse view makes all features sparse.
     """
-    found = variables(path)
     names = [views] if isinstance(views, str) else list(views)
+    found = variables(path, [*names, targets])
     matrices = {name: matrix for each in names for name, matrix in views_in(path, found, each).items()}
-    sets = arrays.checked(path, targets, variable(path, found, targets))
+    sets = checked(path, targets, variable(path, found, targets))
     shapes = {**{name: matrix.shape for name, matrix in matrices.items()}, targets: sets.shape}
     count = instance_count(shapes, path)
     blocks = [matrix if matrix.shape[0] == count else matrix.T for matrix in matrices.values()]
@@ -45,17 +49,28 @@ def read(
     )
 
 
-def variables(path: Path) -> dict[str, np.ndarray]:
+def variables(path: Path, wanted: Collection[str]) -> dict[str, mat5.Value]:
+    """By their names. Those not `wanted` need not be read."""
+    data = content(path)
+    if 0 not in data[:4] and data[124:126] in (b"\0\2", b"\2\0"):
+        raise UserError(f"{path} is a v7.3 file: save it in MATLAB with save(..., '-v7')")
     try:
-        found = scipy.io.loadmat(path)
-    except NotImplementedError as error:
-        raise UserError(f"{path} is a v7.3 file: save it in MATLAB with save(..., '-v7')") from error
-    except Exception as error:  # whatever SciPy meets in a damaged file, of a dozen kinds
-        raise UserError(f"{path} is no whole MATLAB file: {error}") from error
+        return mat5.variables(path, data, wanted) if 0 not in data[:4] else old_variables(data)
+    except UserError:
+        raise
+    except Exception as error:  # what zlib, NumPy and SciPy meet in a damaged file, of a dozen kinds
+        raise UserError(f"{path} is no whole MATLAB file: {reason(error)}") from error
+
+
+def old_variables(data: bytes) -> dict[str, np.ndarray | sparse.coo_matrix]:
+    """Of version 4, which SciPy reads in Python: a damaged file is an error there, and no worse."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a warning of SciPy's means wrong numbers
+        found = scipy.io.loadmat(io.BytesIO(data))
     return {name: value for name, value in found.items() if not name.startswith("__")}
 
 
-def variable(path: Path, found: dict[str, np.ndarray], name: str) -> np.ndarray:
+def variable(path: Path, found: dict[str, mat5.Value], name: str) -> mat5.Value:
     if name not in found:
         raise UserError(
             f"{path} has no variable {name!r}; it has {', '.join(found) or 'none'}{did_you_mean(name, found)}"
@@ -63,16 +78,22 @@ def variable(path: Path, found: dict[str, np.ndarray], name: str) -> np.ndarray:
     return found[name]
 
 
-def views_in(path: Path, found: dict[str, np.ndarray], name: str) -> dict[str, arrays.Matrix]:
+def views_in(path: Path, found: dict[str, mat5.Value], name: str) -> dict[str, arrays.Matrix]:
     """The matrices of a variable: those of a cell array, or itself."""
     value = variable(path, found, name)
-    if value.dtype != object:
-        return {name: arrays.checked(path, name, value)}
-    cells = value.ravel(order="F")
-    return {
-        f"view{place}": arrays.checked(path, f"{name}{{{place}}}", cell)
-        for place, cell in enumerate(cells, 1)
-    }
+    if not isinstance(value, list):
+        return {name: checked(path, name, value)}
+    if not value:
+        raise UserError(f"{path}: {name} is a cell array without cells")
+    return {f"view{place}": checked(path, f"{name}{{{place}}}", cell) for place, cell in enumerate(value, 1)}
+
+
+def checked(path: Path, name: str, value: mat5.Value) -> arrays.Matrix:
+    """The matrix of numbers that a value must be."""
+    if isinstance(value, str | list):
+        kind = value if isinstance(value, str) else "a cell array"
+        raise UserError(f"{path}: {name} is {kind}, not a matrix of numbers")
+    return arrays.checked(path, name, value)
 
 
 def instance_count(shapes: dict[str, tuple[int, int]], path: Path) -> int:

@@ -9,7 +9,7 @@ from mlbench.data.formats import arff
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError
 
-LABELS_OPTION = re.compile(r"(?:^|[\s:])-C\s+(-?\d+)")
+LABELS_OPTION = re.compile(r"(?:^|[\s:])-C\s+(-?\d{1,9})")
 
 
 def read(

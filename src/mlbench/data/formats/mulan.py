@@ -32,7 +32,7 @@ def label_names(xml: Path) -> set[str]:
     """The names of all <label> elements, nested ones of a hierarchy too, whatever the namespace."""
     try:
         root = ElementTree.fromstring(content(xml))
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the last two: of its encoding
         raise UserError(f"{xml} is no XML file of labels: {error}") from error
     count = Counter(
         element.get("name") for element in root.iter() if element.tag.rpartition("}")[2].lower() == "label"

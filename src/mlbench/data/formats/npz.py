@@ -1,19 +1,24 @@
 """NumPy archives: `features` and `targets`, each a dense array or the four parts of a CSR matrix."""
 
+import io
+import math
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 from scipy import sparse
 
 from mlbench.data import arrays
+from mlbench.data.files import reason, refuse_more_than_room
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
 
 PARTS = ("data", "indices", "indptr", "shape")
-DAMAGE = (OSError, ValueError, TypeError, AttributeError, EOFError, zlib.error, zipfile.BadZipFile)
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+KINDS = "buifcU"  # of arrays that are read: numbers and words
+LAST_SIGN = 0x10FFFF  # of Unicode
 
 
 def read(
@@ -24,11 +29,7 @@ def read(
     Optional arrays of the file: `labels` and `feature_names`, of words, and `modalities`, one row of words
     for each: its name, its first column and its last + 1. Nothing is unpickled.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-    except DAMAGE as error:
-        raise UserError(f"{path} is no whole .npz archive of plain arrays: {error}") from error
+    found = arrays_in(path)
     matrix = matrix_in(path, found, features)
     return arrays.instances(
         path,
@@ -42,6 +43,40 @@ def read(
     )
 
 
+def arrays_in(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            length = sum(member.file_size for member in members)
+            refuse_more_than_room(path, path.stat().st_size, length, f"{len(members)} arrays")
+            return {member.filename.removesuffix(".npy"): array_in(archive, member) for member in members}
+    except UserError:
+        raise
+    except Exception as error:  # what zipfile and NumPy meet in a damaged file, of a dozen kinds
+        raise UserError(f"{path} is no whole .npz archive of plain arrays: {reason(error)}") from error
+
+
+def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """One array, as its header has it if the bytes behind that are as many."""
+    name = member.filename
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name!r} is compressed in a way that NumPy does not use")
+    content = archive.read(member)  # checks them by their checksum
+    file = io.BytesIO(content)
+    shape, by_columns, dtype = HEADERS[npy.read_magic(file)](file)
+    start = file.tell()
+    if dtype.kind not in KINDS:
+        raise ValueError(f"{name!r} holds {dtype}, neither numbers nor words")
+    if math.prod(shape) * dtype.itemsize != len(content) - start or min(shape, default=0) < 0:
+        raise ValueError(f"{name!r} is said to be {shape} of {dtype}, but has {len(content) - start:,} bytes")
+    if dtype.kind == "U":
+        signs = np.frombuffer(content, dtype=np.dtype(np.uint32).newbyteorder(dtype.byteorder), offset=start)
+        if (signs > LAST_SIGN).any():
+            raise ValueError(f"{name!r} holds what is no text")
+    return np.ndarray(shape, dtype, buffer=content, offset=start, order="F" if by_columns else "C")
+
+
 def matrix_in(path: Path, found: dict[str, np.ndarray], name: str) -> np.ndarray | sparse.csr_matrix:
     if name in found:
         return arrays.checked(path, name, found[name])
@@ -50,13 +85,8 @@ def matrix_in(path: Path, found: dict[str, np.ndarray], name: str) -> np.ndarray
             f"{path} has no array {name!r}, nor {name}_data, _indices, _indptr and _shape; "
             f"it has {', '.join(found) or 'none'}{did_you_mean(name, found)}"
         )
-    data, indices, indptr, shape = (found[f"{name}_{part}"] for part in PARTS)
-    try:
-        matrix = sparse.csr_matrix((data, indices, indptr), shape=shape)
-        matrix.check_format(full_check=True)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: the four parts of {name} make no CSR matrix: {error}") from error
-    return arrays.checked(path, name, matrix)
+    parts = {part: found[f"{name}_{part}"] for part in PARTS}
+    return arrays.checked(path, name, arrays.csr(path, name, **parts))
 
 
 def words_in(found: dict[str, np.ndarray], name: str) -> list[str] | None:

@@ -1,0 +1,138 @@
+"""MATLAB's files of versions 5 to 7, as far as data sets use them: matrices, sparse ones, cells of both.
+
+A variable is an element, a number for its kind and one for its length before its content; the content of a
+matrix is elements again. No length and no index is believed before it has been compared with what is there:
+SciPy's reader believes them, and a damaged file kills its process.
+"""
+
+import math
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from mlbench.data import arrays
+from mlbench.data.files import room
+from mlbench.errors import UserError
+
+Element = tuple[int, memoryview]
+Matrix = np.ndarray | sparse.csc_matrix
+Value = Matrix | list[Matrix | str] | str  # of a cell array, its cells; of what is neither, what it is
+
+HEADER = 128  # bytes
+ORDERS = {b"IM": "<", b"MI": ">"}
+NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+MATRIX, COMPRESSED = 14, 15
+CELLS, SPARSE, DENSE, OPAQUE = 1, 5, range(6, 16), 17
+OTHERS = {CELLS: "a cell array", 2: "a structure", 3: "an object", 4: "text", 16: "a function"}
+LOGICAL, COMPLEX = 1 << 9, 1 << 11
+
+
+def variables(path: Path, data: bytes, wanted: Collection[str]) -> dict[str, Value]:
+    """By their names; those not `wanted` stay unread. A damaged file raises ValueError or zlib.error."""
+    order, left, found = ORDERS.get(data[HEADER - 2 : HEADER]), room(len(data)), {}
+    if order is None:
+        raise ValueError("its first bytes are not MATLAB's")
+    for kind, content in elements(memoryview(data)[HEADER:], order):
+        if kind == COMPRESSED:
+            whole = decompressed(path, content, left)
+            left -= len(whole)
+            kind, content = next(elements(whole, order), (0, content))
+        if kind != MATRIX:
+            raise ValueError(f"it has an element of kind {kind} among its variables")
+        parts = list(elements(content, order))
+        class_, name = head(parts, order)
+        found[name] = value(path, name, parts, order) if name in wanted else OTHERS.get(class_, "a variable")
+    found.pop("", None)  # what functions leave
+    return found
+
+
+def elements(data: memoryview, order: str) -> Iterator[Element]:
+    """Each with its kind; those of at most four bytes have their length beside it."""
+    place, word = 0, np.dtype(f"{order}u4")
+    while place < len(data):
+        if place + 8 > len(data):
+            raise ValueError("it breaks off between two elements")
+        kind, length = map(int, np.frombuffer(data, word, 2, place))
+        start = place + 8
+        if kind >> 16:
+            start, length, kind = place + 4, kind >> 16, kind & 0xFFFF
+        if start + length > len(data) or (start == place + 4 and length > 4):
+            raise ValueError(f"an element of {length:,} bytes has only {len(data) - start:,}")
+        yield kind, data[start : start + length]
+        place = start + length if kind == COMPRESSED else start + length + -(start + length) % 8
+
+
+def decompressed(path: Path, content: memoryview, most: int) -> memoryview:
+    stream = zlib.decompressobj()
+    whole = stream.decompress(content, most + 1)
+    if len(whole) > most:
+        raise UserError(f"{path} unpacks to more than {most:,} bytes: save it with save(..., '-v6')")
+    if not stream.eof:
+        raise ValueError("a compressed variable breaks off")
+    return memoryview(whole)
+
+
+def head(parts: Sequence[Element], order: str) -> tuple[int, str]:
+    """Class and name of a variable."""
+    class_ = flags(parts, order) & 0xFF
+    place = 1 if class_ == OPAQUE else 2
+    if len(parts) <= place:
+        raise ValueError("a variable has no name")
+    return class_, bytes(parts[place][1]).rstrip(b"\0").decode("latin-1")
+
+
+def flags(parts: Sequence[Element], order: str) -> int:
+    return int(numbers(parts, 0, order)[0])
+
+
+def numbers(parts: Sequence[Element], place: int, order: str) -> np.ndarray:
+    kind, content = parts[place] if place < len(parts) else (0, memoryview(b""))
+    if kind not in NUMBERS or (place < 2 and not len(content)):
+        raise ValueError(f"an element is of kind {kind}, where numbers must be")
+    return np.frombuffer(content, np.dtype(f"{order}{NUMBERS[kind]}"))
+
+
+def value(path: Path, name: str, parts: Sequence[Element], order: str, is_cell: bool = False) -> Value:
+    """What a variable is, or a cell, which may be empty, and holds no cells that are read."""
+    if is_cell and not parts:
+        return np.zeros((0, 0))
+    class_ = flags(parts, order) & 0xFF
+    if (class_ in OTHERS and (class_ != CELLS or is_cell)) or class_ > DENSE[-1] or not class_:
+        return OTHERS.get(class_, "an object")
+    if flags(parts, order) & COMPLEX:
+        return "a matrix of complex numbers"
+    shape = [int(length) for length in numbers(parts, 1, order)]
+    count = math.prod(shape)
+    if min(shape) < 0:
+        raise ValueError(f"{name} is said to be {shape}")
+    if class_ == CELLS:
+        cells = parts[3:]
+        if any(kind != MATRIX for kind, _ in cells) or len(cells) != count:
+            raise ValueError(f"{name} is said to have {count} cells, and has {len(cells)}")
+        return [
+            value(path, f"{name}{{{place}}}", list(elements(content, order)), order, is_cell=True)
+            for place, (_, content) in enumerate(cells, 1)
+        ]
+    if class_ == SPARSE:
+        return of_columns(path, name, parts, order, shape)
+    found = numbers(parts, 3, order)
+    if len(found) != count:
+        raise ValueError(f"{name} is said to be {shape}, but has {len(found)} numbers")
+    return found.reshape(shape, order="F")
+
+
+def of_columns(
+    path: Path, name: str, parts: Sequence[Element], order: str, shape: Sequence[int]
+) -> sparse.csc_matrix:
+    """A sparse matrix, its rows counted in ascending order within each column."""
+    rows, columns = shape if len(shape) == 2 else (0, -1)
+    indices, starts = numbers(parts, 3, order), numbers(parts, 4, order)[: columns + 1]
+    if flags(parts, order) & LOGICAL and len(parts) > 5 and len(parts[5][1]) < 8 * starts[-1:].sum():
+        parts = [*parts[:5], (2, parts[5][1])]  # bytes, which MATLAB calls doubles here
+    turned = arrays.csr(path, name, numbers(parts, 5, order), indices, starts, shape=(columns, rows))
+    if not turned.has_canonical_format:
+        raise ValueError(f"{name} has an entry twice, or out of order")
+    return turned.T

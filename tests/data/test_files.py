@@ -1,0 +1,58 @@
+"""The bytes of a file, unpacked within bounds, and the numbers in them."""
+
+import bz2
+import gzip
+import lzma
+import re
+
+import pytest
+
+from mlbench.data import files
+from mlbench.data.files import content, numbers_in
+from mlbench.data.sources import checksum
+from mlbench.errors import UserError
+
+ROOM = 1 << 20
+PACKERS = [gzip.compress, bz2.compress, lzma.compress]
+
+
+@pytest.fixture(autouse=True)
+def less_room(monkeypatch):
+    monkeypatch.setattr(files, "ROOM", ROOM)
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_what_was_packed_comes_back(tmp_path, pack):
+    path = tmp_path / "file"
+    path.write_bytes(pack(b"first,") + pack(b"second"))
+    assert content(path) == b"first,second"
+    path.write_bytes(pack(bytes(ROOM)))
+    assert len(content(path)) == ROOM
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_what_unpacks_to_far_more_than_there_is(tmp_path, pack):
+    path = tmp_path / "file"
+    path.write_bytes(pack(bytes(ROOM + 1)))
+    words = re.escape(
+        f"unpacks to more than {ROOM:,} bytes, out of {path.stat().st_size:,}: if that is right"
+    )
+    for use in (content, checksum):
+        with pytest.raises(UserError, match=words):
+            use(path)
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_damaged_is_said_with_a_reason(tmp_path, pack):
+    path = tmp_path / "file"
+    path.write_bytes(pack(b"first, second")[:-3])
+    with pytest.raises(UserError, match=r"file is truncated or damaged \(\w.*\): fetch it again"):
+        content(path)
+
+
+@pytest.mark.parametrize(
+    "text", [b"1 2\0", b"1 2\x003", b"1 2 3", b"1", b"1 2_0", b"1 x", b"1 0x2", b"1 \xa02"]
+)
+def test_two_numbers_and_nothing_else(text):
+    assert numbers_in(text, " ", 2) is None
+    assert numbers_in(b" 1\t2e0\n", " ", 2).tolist() == [1, 2]
