@@ -20,13 +20,14 @@ MAY_KNOW = {
     "seeding": set(),
     "losses": set(),
     "evaluation": {"errors"},
-    "results": {"errors"},
-    "data": {"errors", "seeding"},
+    "names": {"errors"},
+    "results": {"errors", "names"},
+    "data": {"errors", "names", "seeding"},
     "backbones": {"data"},
     "config": {"errors"},
     "compose": {"config", "errors"},
     "methods": {"backbones", "config", "data", "errors"},
-    "engine": {"assemble", "config", "data", "errors", "evaluation", "methods", "seeding"},
+    "engine": {"assemble", "config", "data", "errors", "evaluation", "methods", "names", "seeding"},
 }
 FACES = {"mlbench.data.fetch"}  # a command of its own, which scripts/fetch.py starts
 

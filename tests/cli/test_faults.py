@@ -60,6 +60,14 @@ FAULTS = [
     (["split=kfold", "split.fold=12"], ["split.fold=12", "0 to 9"]),
     (["force=maybe"], ["force=maybe", "boolean"]),
     (["paths.outputs=null"], ["paths.outputs=null"]),
+    (["dataset.name=../../x"], ["dataset.name=../../x", "one name, not a path"]),
+    (["dataset=scene", "dataset.name=.."], ["dataset.name=..", "one name, not a path"]),
+    (["dataset=scene", "dataset.name=/tmp/x"], ["dataset.name=/tmp/x", "one name, not a path"]),
+    (["dataset=scene", "dataset.name=a/b"], ["dataset.name=a/b", "one name, not a path"]),
+    (["dataset=scene", "dataset.name=."], ["dataset.name=.", "one name, not a path"]),
+    (["dataset=scene", f"dataset.name={'x' * 256}"], ["dataset.name=xx", "at most 255 bytes"]),
+    (["dataset=imdb", "dataset.folder=../../x"], ["dataset.folder=../../x", "one name, not a path"]),
+    (["dataset=scene", "dataset.files.test.name=../../x"], ["dataset.files.test.name=../../x", "one name"]),
     (["dataset.name=${foo}"], ["dataset.name", "foo"]),
     (["seed=0,1"], ["seed=0,1", "-m", "[0,1]"]),
     # what goes together
@@ -129,6 +137,14 @@ def test_choices_from_a_folder_of_ones_own(at_once, folder):
         done = at_once(*how, "method=deeep")
         assert (done.status, len(done.err.splitlines())) == (2, 1)
         assert "erm" in done.err and done.err.endswith("did you mean deep?\n")
+
+
+def test_a_choice_in_a_folder_of_its_group_is_called_after_its_file(at_once, folder):
+    (folder / "mine" / "method" / "own").mkdir(parents=True)
+    (folder / "mine" / "method" / "own" / "rare.yaml").write_text("_target_: mlbench.methods.prior.Prior\n")
+    done = at_once("--config-dir=mine", "method=own/rare", "train.progress=false")
+    assert done.status == 0, done.err
+    assert len([*folder.glob("outputs/multidigits/rare/*/record.json")]) == 1
 
 
 def test_a_column_that_is_not_there(at_once, folder):

@@ -11,6 +11,7 @@ from mlbench.compose import configure
 from mlbench.errors import UserError
 from mlbench.evaluation.suite import evaluate
 from mlbench.experiment import run
+from mlbench.methods.base import Stage
 
 
 @pytest.fixture
@@ -104,6 +105,16 @@ def test_stages_follow_each_other(experiment):
     assert all(("validation_f1_macro" in row) == (row["stage"] == "student") for row in history)
     assert {"teacher", "student", "scoring"} <= set(record.seconds)
     assert history[1]["loss"] < history[0]["loss"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "/tmp/x"])
+def test_what_a_stage_leaves_lies_nowhere_but_in_the_runs_folder(name, experiment, monkeypatch):
+    def stages(self, data):
+        yield Stage(name, self, data["train"])
+
+    monkeypatch.setattr(outside.TwoStages, "stages", stages)
+    with pytest.raises(UserError, match=r"stage 0 of method twostages.* one name, not a path"):
+        experiment("method._target_=outside.TwoStages")
 
 
 @pytest.mark.parametrize(

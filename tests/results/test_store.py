@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -27,6 +28,21 @@ def put(record, tmp_path):
         return run
 
     return put
+
+
+@pytest.mark.parametrize(
+    "dataset, method",
+    [("..", "erm"), ("a/b", "erm"), ("/", "erm"), ("", "erm"), ("a\0b", "erm"), ("a", ".."), ("a", "b/..")],
+)
+def test_a_run_lies_nowhere_but_below_outputs(tmp_path, dataset, method):
+    with pytest.raises(UserError, match="one name, not a path"):
+        store.folder(tmp_path, dataset, method, "0123")
+
+
+@pytest.mark.parametrize("name", ["a b", "[a]=#'b'", "é", "...", ".a", "a:b" if os.name == "posix" else "a"])
+def test_any_other_name_is_a_folder(tmp_path, name):
+    assert store.folder(tmp_path, name, "erm", "0123") == tmp_path / name / "erm" / "0123"
+    store.folder(tmp_path, name, "erm", "0123").mkdir(parents=True)
 
 
 def test_a_run_without_a_record_is_not_finished(tmp_path, put):

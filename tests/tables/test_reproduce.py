@@ -238,6 +238,7 @@ WRONG = {
     "": "table=... is needed",
     "table=ant/22": "table=ant/22: no such table; there are: ant/1",
     "table=none.yaml": "there is no such file",
+    "table=...yaml": "table=..: a folder or file is called so: give one name, not a path",
     "table=small.yaml tables=1": "tables: no such key",
     "table=small.yaml seeds=0": "seeds=0: a whole number, 1 or more",
     "table=small.yaml processes=two": "processes=two: a whole number, 1 or more",
@@ -256,7 +257,8 @@ def test_a_wrong_command_is_answered_in_a_line(words, folder, environment, monke
 
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLBENCH_CACHE", environment["MLBENCH_CACHE"])
-    (folder / "small.yaml").write_text(TABLE)
+    for name in ("small.yaml", "...yaml"):
+        (folder / name).write_text(TABLE)
     assert main(words.split() or ["dry_run=true"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and err.startswith("mlbench: ") and WRONG[words] in err

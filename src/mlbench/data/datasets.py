@@ -20,6 +20,7 @@ from mlbench.data.instances import Instances, concatenate, statistics
 from mlbench.data.sources import File
 from mlbench.data.task import Kind
 from mlbench.errors import UserError, did_you_mean
+from mlbench.names import one_name
 
 SCALINGS = ("none", "zscore", "minmax")  # fitted where the training rows are known, only carried here
 
@@ -74,6 +75,7 @@ def file_described(dataset: str, role: str, entry: Mapping[str, Any]) -> File:
             raise UserError(f"data set {dataset}: files.{role} has no {key}; it has {', '.join(known)}{near}")
     if not entry.get("name"):
         raise UserError(f"data set {dataset}: files.{role} needs a name")
+    one_name(f"dataset.files.{role}.name", entry["name"])
     if entry.get("urls") and not entry.get("sha256"):
         raise UserError(f"data set {dataset}: files.{role} is downloaded only with a sha256 to check it by")
     return File(**{**entry, "urls": tuple(entry.get("urls") or ())})
@@ -178,6 +180,7 @@ class Files:
                 near = did_you_mean(str(value), valid)
                 raise UserError(f"dataset.{key}={value}: choose {', '.join(valid)}{near}")
         self.name, self.kind, self.scaling = name, kind, scaling
+        one_name("dataset.name", name)
         self.files = {role: file_described(name, role, entry) for role, entry in files.items()}
         self.known: dict[str, str] = {}  # checksums, once all are
         self.parts = parts_in(name, files)
@@ -187,7 +190,7 @@ class Files:
         check_options(name, reader, [*options, *self.companions])
         self.modalities = ranges(name, modalities or {})
         self.statistics = statistics or {}
-        self.folder, self.where = folder or name, where
+        self.folder, self.where = one_name("dataset.folder", folder or name), where
         self.citation, self.notes = citation, notes
 
     @property
@@ -235,7 +238,7 @@ class Files:
         name = re.sub(r"[^\w.-]+", "_", self.name)
         parts = {}
         for role in self.parts:
-            parsed = cache / "parsed" / f"{name}-{role}-{self._key(role, checksums)}.npz"
+            parsed = cache / "parsed" / f"{name[:100]}-{role}-{self._key(role, checksums)}.npz"
             parts[role] = cached(parsed, lambda role=role: self._read(role, cache))
         instances = self._with_modalities(concatenate(alike(self.name, parts)))
         official = None

@@ -30,6 +30,7 @@ from mlbench.data.datasets import Loaded
 from mlbench.data.instances import Instances
 from mlbench.data.scaling import check_scaling
 from mlbench.errors import UserError
+from mlbench.names import one_name
 
 LABELS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 CELLS = ("top_left", "top_right", "bottom_left", "bottom_right")
@@ -111,7 +112,7 @@ class MultiDigits:
         citation: str,
     ):
         check_scaling(scaling)
-        self.name, self.sha256, self.scaling = name, sha256, scaling
+        self.name, self.sha256, self.scaling = one_name("dataset.name", name), sha256, scaling
         self.statistics, self.citation = statistics, citation
 
     def identity(self, cache: Path | None = None) -> dict[str, Any]:

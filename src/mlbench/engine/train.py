@@ -15,6 +15,7 @@ from mlbench.engine.fit import Job, Outcome
 from mlbench.engine.lit import Plan
 from mlbench.errors import UserError
 from mlbench.methods.base import Method, Stage
+from mlbench.names import one_name
 from mlbench.seeding import derive
 
 Result = TypeVar("Result")
@@ -24,6 +25,7 @@ Running = Generator[list[Job], list[Outcome], Result]
 
 def place(stage: Stage, number: int, config: Config, data: Node, folder: Path) -> Path:
     """Where a stage's result lies: in the run's folder, or, under a key of its own, where others find it."""
+    one_name(f"the name of stage {number} of method {config.choices['method']}", stage.name)
     if stage.shared is None:
         return folder / "stages" / f"{number}-{stage.name}"
     plan = Plan.of(stage, config.train, config.seed)

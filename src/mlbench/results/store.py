@@ -7,13 +7,14 @@ import sys
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from mlbench.errors import UserError
+from mlbench.names import one_name
 from mlbench.results.record import Record, write_json
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ class Busy(Exception):
 
 
 def folder(outputs: Path, dataset: str, method: str, key: str) -> Path:
-    return outputs / dataset / method / key
+    """Three steps below outputs/. A choice in a folder of its group's, method=own/mine, is called mine."""
+    method = PurePath(method).name
+    return outputs / one_name("dataset.name", dataset) / one_name("method", method) / key
 
 
 @contextlib.contextmanager

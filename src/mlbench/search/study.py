@@ -23,6 +23,7 @@ from mlbench.compose import configure
 from mlbench.config import Config, fingerprint, options, science, target
 from mlbench.errors import UserError
 from mlbench.evaluation.suite import find
+from mlbench.names import one_name
 from mlbench.results import store
 from mlbench.search.spec import Dimension, Search
 from mlbench.tables.execute import run_missing
@@ -47,7 +48,7 @@ class Study:
         asked = {"space": {key: str(kind) for key, kind in self.space.items()}, "sampler": search.sampler}
         science_of_all = science(config.model_copy(update={"seed": 0}), self.identity)
         key = fingerprint(asked | {"seeds": search.seeds, "batch": search.batch, "run": science_of_all})
-        self.folder = config.paths.outputs / "searches" / f"{name}-{self.dataset}-{key}"
+        self.folder = config.paths.outputs / "searches" / one_name("sweep", f"{name}-{self.dataset}-{key}")
 
     def run(self) -> list[FrozenTrial]:
         """All its trials, those that are there already among them."""

@@ -9,6 +9,7 @@ from mlbench.arguments import answered, check_keys, pairs, spelled
 from mlbench.compose import config_dir
 from mlbench.config import MACHINE
 from mlbench.errors import UserError
+from mlbench.names import one_name
 from mlbench.tables import spec as specs
 
 USAGE = f"""{spelled("reproduce")} table=PAPER/NUMBER   runs what the table lacks and renders it
@@ -77,7 +78,7 @@ def table(
         OmegaConf.load(config_dir() / "config.yaml"), OmegaConf.from_dotlist(settings)
     ).paths
     outputs, cache = Path(paths.outputs).expanduser(), Path(paths.cache).expanduser()
-    folder = outputs / "tables" / short(name).replace("/", "-")
+    folder = outputs / "tables" / one_name("table", short(name).replace("/", "-"))
     if isinstance(spec, specs.Statistics):
         from mlbench.tables.render.write import write_counted
 
