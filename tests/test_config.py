@@ -8,7 +8,8 @@ import pytest
 
 from mlbench.assemble import build
 from mlbench.compose import configure
-from mlbench.config import MACHINE, fingerprint, science
+from mlbench.config import MACHINE, fingerprint, science, taken
+from mlbench.config import NOT_TAKEN as NOT_TAKEN_SIGN
 
 EXPERIMENTS = [
     [],
@@ -124,6 +125,58 @@ def test_what_the_next_torch_may_add_to_its_optimisers_is_no_part_of_the_key():
 )
 def test_another_way_to_say_the_same_is_the_same_key(one, other):
     assert key(*one) == key(*other)
+
+
+CLOSED = ["prior", "br", "cc", "ecc", "rakel", "mlknn"]
+NOT_TAKEN = [
+    *([f"method={name}", *more] for name in CLOSED for more in (["loss=focal"], ["train.epochs=5"])),
+    [
+        "method=br",
+        "backbone=linear",
+        "train/optimizer=sgd",
+        "train.batch_size=7",
+        "train.precision=bf16-mixed",
+    ],
+    ["method=ofcc", "loss=focal"],
+    *([f"method={name}", "loss=asl"] for name in ("ant", "aka", "fka", "cfl", "tc", "bl")),
+    ["method=bl", "train.epochs=5", "train.batch_size=7", "train.optimizer.lr=3"],
+    ["method._target_=outside.TwoStages", "loss=focal"],
+]
+TAKEN = [
+    ["method=erm", "loss=focal"],
+    ["method=ofcc", "backbone.hidden=3"],
+    ["method=ant", "train.epochs=5"],
+    ["method=bl", "train/scheduler=cosine_restarts"],  # the teachers' too
+    ["method=bl", "backbone.hidden=3"],
+    ["method=br", "method.base=svm"],
+    ["method=br", "seed=1"],
+    ["method=br", "threshold=cardinality"],
+    ["method._target_=outside.TwoStages", "train.epochs=5"],
+    ["method._target_=outside.TwoStages", "backbone=linear"],
+]
+
+
+@pytest.mark.parametrize("given", NOT_TAKEN, ids=" ".join)
+def test_what_a_method_does_not_take_is_no_part_of_the_key(given):
+    """One's own method says it by its signature alone."""
+    asked, plain = configure(given), configure(given[:1])
+    assert key_of(asked) == key_of(plain)
+    assert taken(asked.model_dump()) == taken(plain.model_dump())
+
+
+@pytest.mark.parametrize("given", TAKEN, ids=" ".join)
+def test_what_a_method_takes_is_part_of_the_key(given):
+    assert key(*given) != key(given[0])
+
+
+def test_what_is_not_taken_is_no_choice():
+    config = configure(["method=br", "loss=focal", "train.epochs=5", "train.threads=3"])
+    content = taken(config.model_dump())
+    assert [content["choices"][group] for group in ("backbone", "loss", "train")] == [NOT_TAKEN_SIGN] * 3
+    assert content["backbone"] is content["loss"] is None and content["train"].keys() == MACHINE
+    assert content["train"]["threads"] == 3 and content["choices"]["method"] == "br"
+    whole = configure([]).model_dump()
+    assert taken(whole) == whole
 
 
 def test_a_checksum_is_part_of_the_key():

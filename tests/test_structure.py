@@ -21,7 +21,7 @@ MAY_KNOW = {
     "losses": set(),
     "evaluation": {"errors"},
     "names": {"errors"},
-    "results": {"errors", "names"},
+    "results": {"config", "errors", "names"},
     "data": {"errors", "names", "seeding"},
     "backbones": {"data"},
     "config": {"errors"},

@@ -99,13 +99,21 @@ def check_selection(config: Config, pieces: Pieces) -> None:
         raise UserError("threshold.fit_on=validation needs a validation part: add split.validation=0.1")
 
 
+def tell_untaken(config: Config) -> None:
+    """What was chosen, and changes nothing: the method takes none. The defaults were not chosen."""
+    asked = inspect.signature(target(config.method)).parameters
+    for group, default in (("backbone", "mlp"), ("loss", "bce")):
+        if group not in asked and (name := config.choices[group]) != default:
+            method = config.choices["method"]
+            said = f"method={method} takes no {group}: {group}={name} changes nothing"
+            print(f"mlbench: {said}", file=sys.stderr)
+
+
 def check_loss(config: Config, task: Task) -> None:
     """The loss takes its options and the labels there are, as one with a weight for each may not."""
-    name, method = config.choices["loss"], config.choices["method"]
     if "loss" not in inspect.signature(target(config.method)).parameters:
-        if name != "bce":
-            print(f"mlbench: method={method} takes no loss: loss={name} changes nothing", file=sys.stderr)
         return
+    name = config.choices["loss"]
     probe = torch.zeros(2, len(task.labels))
     try:
         build_loss(config.loss, task)(probe, probe)

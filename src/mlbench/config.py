@@ -56,6 +56,8 @@ class Train(Strict):
 
 
 MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"})
+TRAINING = frozenset(Train.model_fields) - MACHINE
+NOT_TAKEN = "–"  # in the place of a choice
 
 
 class Selection(Strict):
@@ -105,17 +107,29 @@ def check(composed: DictConfig, choices: dict[str, str]) -> Config:
 
 def science(config: Config, data: Node) -> Node:
     """All that defines what a run measures; `data` is the data set's identity, checksum included."""
+    content = taken(config.model_dump())
     return {
         "data": data,
-        "method": by_content(defining(config.method)),
-        "backbone": config.backbone,
-        "loss": config.loss,
-        "split": defining(config.split),
-        "threshold": config.threshold,
-        "train": config.train.model_dump(exclude=set(MACHINE)),
-        "selection": config.selection.model_dump(),
-        "seed": config.seed,
-    }
+        "method": by_content(defining(content["method"])),
+        "split": defining(content["split"]),
+        "train": {name: value for name, value in content["train"].items() if name in TRAINING},
+    } | {name: content[name] for name in ("backbone", "loss", "threshold", "selection", "seed")}
+
+
+def taken(content: Node) -> Node:
+    """A configuration without what its method does not take: `loss=focal` says nothing of `method=br`.
+
+    A method takes a backbone and a loss where its signature names them, and of conf/train what it says in
+    `train_options`.
+    """
+    method = target(content["method"])
+    asked = inspect.signature(method).parameters if callable(method) else ()
+    without = [group for group in ("backbone", "loss") if group not in asked]
+    options = getattr(method, "train_options", TRAINING) | MACHINE
+    train = {name: value for name, value in content["train"].items() if name in options}
+    unseen = [*without, *(["train"] if train.keys() <= MACHINE else [])]
+    choices = {name: NOT_TAKEN if name in unseen else choice for name, choice in content["choices"].items()}
+    return content | dict.fromkeys(without) | {"train": train, "choices": choices}
 
 
 def defining(node: Node) -> Node:

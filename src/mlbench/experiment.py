@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlbench.assemble import Pieces, assemble, check_loss
-from mlbench.config import Config, Node, fingerprint, science
+from mlbench.assemble import Pieces, assemble, check_loss, tell_untaken
+from mlbench.config import Config, Node, fingerprint, science, taken
 from mlbench.data.instances import Instances, statistics
 from mlbench.data.scaling import scale
 from mlbench.data.splits import labelled_rows
@@ -44,6 +44,7 @@ def run(config: Config) -> tuple[Record, Path]:
 def running(config: Config, wait: bool = True) -> Running[tuple[Record, Path]]:
     """The experiment as far as the next fit it needs, and on from there, whoever does the fitting."""
     pieces = assemble(config)
+    tell_untaken(config)
     data = pieces.dataset.identity(config.paths.cache)
     key = fingerprint(science(config, data))
     folder = store.folder(config.paths.outputs, pieces.dataset.name, config.choices["method"], key)
@@ -78,7 +79,7 @@ def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) 
     seed_everything(derive(config.seed, "method"))
     method = pieces.method(task)
 
-    settings = config.model_dump(mode="json")
+    settings = taken(config.model_dump(mode="json"))
     store.begin(folder, settings)
     pieces.tracker.start(key, f"{task.name}/{config.choices['method']}/{config.seed}", settings, folder)
     trained = yield from train(method, parts, config, pieces, data, folder)
@@ -91,7 +92,7 @@ def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) 
     shown = measured[config.selection.rule]
     record = Record(
         key=key,
-        choices=config.choices,
+        choices=settings["choices"],
         seed=config.seed,
         rule=config.selection.rule,
         metrics={rule: result.metrics for rule, result in measured.items()},

@@ -1,6 +1,7 @@
 """README.md is true: its commands run, its files work, its tables say what conf/ says."""
 
 import functools
+import itertools
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from made_up import made_up_record
 from mlbench.bench.command import SUITES
 from mlbench.compose import choices
 from mlbench.data import fetch
@@ -93,6 +95,27 @@ def run_shown(command, folder, variables, arguments):
 EXAMPLES = list(runs(section("Six examples")))
 
 
+def data_frame():
+    """The program that makes a table of the records."""
+    (program,) = [block for block in blocks("python") if "records(" in block]
+    return program
+
+
+def test_the_table_of_records_is_right_for_ten_folds_of_several_seeds(folder, monkeypatch, capsys):
+    for seed, fold in itertools.product((0, 1, 2), range(10)):
+        value = 0.25 + 0.125 * seed + (0.01 * fold - 0.045)
+        metrics = {"last": {"f1_macro": value, "hamming_loss": 0.5}}
+        record = made_up_record(f"{seed}{fold:015}", "yeast", "erm", seed, metrics=metrics)
+        record.config["split"] = {"_target_": "a.KFold", "folds": 10, "fold": fold}
+        path = folder / "outputs" / "yeast" / "erm" / record.key / "record.json"
+        path.parent.mkdir(parents=True)
+        record.write(path)
+    monkeypatch.chdir(folder)
+    exec(data_frame(), {})
+    *_, line = capsys.readouterr().out.splitlines()
+    assert line.split()[-3:] == ["0.375", "0.125", "3"]
+
+
 def test_the_six_examples_and_the_table_of_their_records(command, folder, monkeypatch, capsys):
     assert len(EXAMPLES) == 6
     write_files(folder)
@@ -110,9 +133,8 @@ def test_the_six_examples_and_the_table_of_their_records(command, folder, monkey
     for metric, value in numbers:
         assert measured[metric] == pytest.approx(float(value), abs=0.02)
 
-    (program,) = [block for block in blocks("python") if "records(" in block]
     monkeypatch.chdir(folder)
-    exec(program, {})
+    exec(data_frame(), {})
     lines = capsys.readouterr().out.splitlines()
     swept = [line for line in lines if " prior " in f" {line} " or " erm " in f" {line} "]
     assert any(line.split()[-1] == "3" for line in swept), lines

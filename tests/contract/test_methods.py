@@ -94,6 +94,19 @@ def test_every_trainable_parameter_gets_a_gradient(name, problem, fresh, pieces,
     assert set(trainable) <= set(reached) and all(reached.values())
 
 
+def test_it_takes_of_conf_train_what_it_says(name, problem, fresh, pieces):
+    """No more, which would not be in a run's key, and no less, which would run the same thing twice."""
+    task, data = problem()
+    method = fresh(task)
+    parts = [part for part in pieces(f"method={name}").split.parts if part != "test"]
+    found = frozenset()
+    for stage in method.stages(dict.fromkeys(parts, data)):
+        if stage.solve:
+            stage.solve(stage.data)
+        found |= stage.train_options
+    assert found == type(method).train_options
+
+
 def test_it_overfits_sixteen_rows(name, problem, fresh, pieces, learn, everything):
     task, data = problem(rows=16)
     method = fresh(task)

@@ -154,3 +154,20 @@ def test_no_stage_sees_the_test_part(split, parts, rule, tmp_path, problem, monk
 def test_scores_that_are_no_probabilities_are_refused(experiment):
     with pytest.raises(UserError, match=r"method=logits gave scores that are no probabilities"):
         experiment("method._target_=outside.Logits")
+
+
+def test_what_a_method_does_not_take_is_not_run_again_and_not_recorded(experiment, tmp_path, capsys):
+    first, _, _ = experiment("method=prior")
+    again, _, _ = experiment("method=prior", "loss=focal", "train.epochs=9", "backbone=mlp")
+    assert (again.key, again.finished) == (first.key, first.finished)
+    assert len(list(tmp_path.glob("outputs/*/*/*/record.json"))) == 1
+    assert "method=prior takes no loss: loss=focal changes nothing" in capsys.readouterr().err
+    assert (first.choices["loss"], first.choices["backbone"]) == ("–", "–")
+    assert first.config["loss"] is None and "epochs" not in first.config["train"]
+
+
+def test_a_method_that_takes_more_of_conf_train_than_it_says_is_refused(experiment, monkeypatch):
+    monkeypatch.setattr(outside.TwoStages, "train_options", frozenset({"shuffle"}))
+    refused = r"train_options leaves out .*accumulate.* its stage teacher takes"
+    with pytest.raises(UserError, match=refused):
+        experiment("method._target_=outside.TwoStages")

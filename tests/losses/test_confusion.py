@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import fbeta_score, precision_score, recall_score
 
-from mlbench.assemble import check_loss
+from mlbench.assemble import check_loss, tell_untaken
 from mlbench.compose import configure
 from mlbench.config import options
 from mlbench.data.task import Task
@@ -133,8 +133,15 @@ def test_a_small_batch_is_commented_on(name, capsys):
     assert said.count("\n") == (name != "bce") and (name == "bce" or "train.batch_size=32 or more" in said)
 
 
+@pytest.mark.parametrize("group, choice", [("loss", "asl"), ("backbone", "linear")])
 @pytest.mark.parametrize("method, told", [("prior", True), ("erm", False)])
-def test_a_loss_that_a_method_does_not_take_is_told_of(method, told, capsys):
-    task = Task("small", ("a", "b"), (), 9, (3, 3))
-    check_loss(configure([f"method={method}", "loss=asl"]), task)
-    assert ("takes no loss: loss=asl changes nothing" in capsys.readouterr().err) == told
+def test_what_a_method_does_not_take_is_told_of(method, told, group, choice, capsys):
+    tell_untaken(configure([f"method={method}", f"{group}={choice}"]))
+    said = f"method={method} takes no {group}: {group}={choice} changes nothing"
+    assert (said in capsys.readouterr().err) == told
+
+
+@pytest.mark.parametrize("method", ["prior", "br", "ofcc", "ant", "bl", "erm"])
+def test_of_defaults_nothing_is_told(method, capsys):
+    tell_untaken(configure([f"method={method}"]))
+    assert capsys.readouterr().err == ""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlbench.tables.cells import Ours, cell
+from mlbench.tables.cells import cell
 from mlbench.tables.published import Published
 
 WHERE = ("scene", "", "ant")
@@ -22,6 +22,7 @@ def printed(mean, std=None, note="", decimals=4):
 def judged(values, theirs, better="high", **options):
     """By seed, or in the order of the seeds."""
     by_seed = values if isinstance(values, dict) else dict(enumerate(values))
+    by_seed = {seed if isinstance(seed, tuple) else (seed, None): value for seed, value in by_seed.items()}
     options = {"planned": 4, "published_seeds": 4, "scale": 1.0, "not_run": "not yet"} | options
     return cell(WHERE, "f1_micro", by_seed, theirs, better, **options)
 
@@ -105,13 +106,24 @@ def test_not_run():
 
 def test_seeds_on_which_the_metric_is_undefined_are_left_out():
     found = judged({2: 0.5, 0: math.nan, 1: 0.7}, printed(0.6))
-    assert list(found.ours.values.items()) == [(1, 0.7), (2, 0.5)] and found.verdict == "agrees"
+    assert (
+        list(found.ours.values.items()) == [((1, None), 0.7), ((2, None), 0.5)] and found.verdict == "agrees"
+    )
     found = judged({0: math.nan, 1: math.nan}, printed(0.6))
     assert (found.verdict, found.reason, found.ours) == ("not run", "not defined on this data", None)
 
 
+def test_folds_are_averaged_before_seeds():
+    """Two seeds of two folds: the standard error is that of the two means, .2 and .4, which is .1."""
+    folded = {(0, 0): 0.1, (0, 1): 0.3, (1, 0): 0.2, (1, 1): 0.6}
+    found = judged(folded, printed(0.49), planned=2, folds=2)
+    assert found.ours.mean == pytest.approx(0.3) and found.ours.std == pytest.approx(0.2 / math.sqrt(2))
+    assert (found.verdict, found.missing) == ("agrees", 0)
+    assert verdict(folded, printed(0.51), planned=2, folds=2) == "worse"
+    assert judged({(0, 1): 0.3}, None, planned=2, folds=2).missing == 3
+
+
 def test_one_seed_has_no_deviation():
-    assert Ours({0: 0.25}).std is None and Ours({0: 0.25}).mean == 0.25
     found = judged([0.7], printed(0.5))
     assert found.verdict == "better" and found.planned == 4 and found.reason == ""
     assert verdict([0.7], printed(0.5, 0.3)) == "agrees"  # theirs alone counts: 2 · .3 / √4

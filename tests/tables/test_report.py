@@ -1,6 +1,7 @@
 """scripts/report.py: all records as one page, whatever else lies beside them."""
 
 import json
+import math
 import re
 import time
 from html.parser import HTMLParser
@@ -8,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from made_up import made_up_record
+from mlbench.compose import configure
 from mlbench.tables.report import content, directions, main, report
 
 HOSTILE = '</script><img src=x onerror="alert(1)">'
@@ -173,6 +175,57 @@ def test_runs_count_as_one_where_only_the_seed_and_the_machine_differ():
     assert [run["group"] for run in data["runs"]] == [0, 0, 1]
     assert [group["more"] for group in data["groups"]] == ["", "method.overlap=0.5"]
     assert [group["rivals"] for group in data["groups"]] == [0, 0]
+
+
+def folded(seed, fold, value, folds=10, **more):
+    metrics = {"last": {"f1_macro": value, "hamming_loss": 1 - value}}
+    split = {"_target_": "a.KFold", "folds": folds, "fold": fold}
+    record = made_up_record("a", "scene", "ant", seed, metrics=metrics, **more)
+    record.config["split"] = split
+    return record
+
+
+def test_ten_folds_are_one_result():
+    values = {(seed, fold): 0.3 + 0.02 * fold + 0.1 * seed for seed in (0, 1) for fold in range(10)}
+    data = content(records_of(*(folded(*place, value) for place, value in values.items())))
+    (group,) = data["groups"]
+    assert (group["count"], group["more"]) == ("2 seeds × 10 folds", "")
+    f1, _ = group["results"]
+    assert f1["mean"] == pytest.approx(0.44) and (f1["over"], f1["runs"]) == ("seeds", 20)
+    assert f1["std"] == pytest.approx(0.1 / math.sqrt(2), abs=1e-6)  # of .39 and .49
+    assert [(run["seed"], run["fold"]) for run in data["runs"]] == sorted(values)
+
+
+def test_the_folds_of_one_seed_deviate_among_themselves():
+    (group,) = content(records_of(folded(0, 0, 0.25, folds=2), folded(0, 1, 0.5, folds=2)))["groups"]
+    assert group["count"] == "1 seed × 2 folds"
+    assert group["results"][0] == {"mean": 0.375, "std": 0.176777, "over": "folds", "runs": 2}
+
+
+def test_folds_that_are_missing_are_said():
+    there = [folded(seed, fold, 0.5) for seed, fold in [(0, 0), (0, 7), (1, 0)]]
+    (group,) = content(records_of(*there))["groups"]
+    assert group["count"] == "2 seeds × 10 folds, 3 of 20 runs"
+    assert (group["runs"], group["planned"]) == (3, 20)
+
+
+def test_a_run_that_is_there_twice_counts_once():
+    """As one is that was made again under a newer key."""
+    days = {"2026-01-01": 0.1, "2026-01-03": 0.5, "2026-01-02": 0.9}
+    records = [folded(0, 0, value, folds=2, finished=f"{day}T00:00:00+00:00") for day, value in days.items()]
+    (group,) = content(records_of(*records, folded(0, 1, 0.7, folds=2)))["groups"]
+    assert group["count"] == "1 seed × 2 folds" and group["results"][0]["mean"] == pytest.approx(0.6)
+
+
+def test_what_a_method_does_not_take_parts_no_older_records():
+    """br once was there with each loss and number of epochs that its command line named."""
+    records = []
+    for seed, words in enumerate(["loss=focal", "train.epochs=5", "backbone=linear"]):
+        config = configure(["method=br", words])
+        about = {"config": config.model_dump(mode="json"), "choices": config.choices}
+        records.append(made_up_record("a", "multidigits", "br", seed, **about))
+    (group,) = content(records_of(*records))["groups"]
+    assert (group["loss"], group["backbone"], group["more"], group["count"]) == ("–", "–", "", "3 seeds")
 
 
 def test_another_split_is_another_competition():

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 
@@ -181,6 +182,27 @@ def test_a_part_and_more_seeds(reproduce, folder):
     assert len(records(folder / "outputs")) == 2
     table = (folder / "outputs/tables/small/table.md").read_text()
     assert "not run: not yet" in table and "runs | 2 of 6" in table
+
+
+def test_folds_are_averaged(reproduce, folder):
+    """Runs of cross-validation: a cell is the mean over the folds of each seed, then over the seeds."""
+    folds = {"seeds: 2": "seeds: 2\nfolds: 3", "    linear: [backbone=linear]\n": ""}
+    folds |= {"    more: [train.epochs=3]\n": "", '    hidden: ["backbone.widths=[8]"]\n': ""}
+    (folder / "small.yaml").write_text(small(TABLE, **folds))
+    assert reproduce().status == 0
+    found = [json.loads(path.read_text()) for path in records(folder / "outputs")]
+    splits = [(record["seed"], record["config"]["split"]["fold"]) for record in found]
+    assert sorted(splits) == [(seed, fold) for seed in (0, 1) for fold in (0, 1, 2)]
+    assert {record["config"]["split"]["folds"] for record in found} == {3}
+    mean = statistics.fmean(record["metrics"]["last"]["f1_micro"] for record in found)
+    text = (folder / "outputs/tables/small/table.md").read_text()
+    assert f"| **prior** | {mean:.4f} ± " in text and "n=" not in text
+    assert "folds | 3" in text and "Deviations are over the seeds' means of 3 folds each (n − 1)." in text
+    for path in records(folder / "outputs"):
+        if json.loads(path.read_text())["seed"]:
+            path.unlink()
+    assert reproduce("render=true").status == 0
+    assert "(n=3 of 6; ± over folds)" in (folder / "outputs/tables/small/table.md").read_text()
 
 
 def test_a_failed_run_keeps_to_its_cell(reproduce, folder):

@@ -43,6 +43,15 @@ class Trained:
     seconds: dict[str, float]  # stage -> training time
 
 
+def check_options(method: Method, stage: Stage) -> None:
+    """A stage takes of conf/train what its method says: the rest is not in the run's key."""
+    if more := stage.train_options - method.train_options:
+        raise UserError(
+            f"{type(method).__name__}.train_options leaves out {', '.join(sorted(more))} of conf/train, "
+            f"which its stage {stage.name} takes; name them there"
+        )
+
+
 def train(
     method: Method, parts: dict[str, Vectors], config: Config, pieces: Pieces, data: Node, folder: Path
 ) -> Running[Trained]:
@@ -58,6 +67,7 @@ def train(
     history, seconds = {}, {}
     jobs: list[Job] = []
     for number, stage in enumerate(method.stages(visible)):
+        check_options(method, stage)
         job = Job(
             stage,
             config.train,

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from mlbench.config import TRAINING
 from mlbench.data.task import Kind, Task
 from mlbench.data.vectors import Batch, Vectors
 
@@ -47,11 +48,19 @@ class Stage:
     # same share one fit.
     shared: dict[str, Any] | None = None
 
+    @property
+    def train_options(self) -> frozenset[str]:
+        """What it takes of conf/train."""
+        own = {name for name in ("epochs", "batch_size", "optimizer", "scheduler") if getattr(self, name)}
+        return frozenset() if self.solve else TRAINING - own
+
 
 class Method(nn.Module):
     """Subclass with `__init__(self, task, backbone, loss, own hyper-parameters)`; take only what is used."""
 
     requires: ClassVar[Requires] = Requires()
+    # Of conf/train, what its stages take; nothing where all are in closed form. A run's key has no more.
+    train_options: ClassVar[frozenset[str]] = TRAINING
 
     @classmethod
     def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:

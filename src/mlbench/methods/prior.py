@@ -11,6 +11,8 @@ from mlbench.methods.base import Method, Parts, Stage
 
 
 class Prior(Method):
+    train_options = frozenset()
+
     def __init__(self, task: Task):
         super().__init__()
         self.register_buffer("shares", torch.zeros(len(task.labels)))

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from mlbench.errors import UserError
 from mlbench.names import one_name
+from mlbench.results import repeats
 from mlbench.results.record import Record, write_json
 
 if TYPE_CHECKING:
@@ -118,15 +119,16 @@ def claimed(run: Path) -> bool:
 
 
 def records(outputs: Path) -> "pandas.DataFrame":
-    """All finished runs under a folder, a row each: choices, seed, key, path and the shown metrics."""
+    """All finished runs under a folder, a row each: choices, seed, fold, key, path and the shown metrics.
+
+    `result` is the same for runs that differ in nothing but seed and fold.
+    """
     import pandas
 
     rows = []
     for path in sorted(outputs.glob("*/*/*/record.json")):
-        record = finished(path.parent)
-        shown = record.metrics[record.rule]
-        rows.append(
-            {**record.choices, "seed": record.seed, "key": record.key, "rule": record.rule, "path": path}
-            | shown
-        )
+        record = repeats.current(finished(path.parent))
+        about = {"rule": record.rule, "result": repeats.result(record), "seed": record.seed}
+        about |= {"fold": repeats.fold(record), "key": record.key, "path": path}
+        rows.append(record.choices | about | record.metrics[record.rule])
     return pandas.DataFrame(rows)

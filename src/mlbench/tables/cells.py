@@ -1,35 +1,19 @@
-"""What one cell holds: our mean over the seeds, the paper's number, and how they stand to each other."""
+"""What one cell holds: our mean over folds and seeds, the paper's, and how they stand to each other."""
 
 import math
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mlbench.evaluation.metric import Better
+from mlbench.results.repeats import Average, Place, average
 from mlbench.tables.published import UNREADABLE, Published
 
 Verdict = Literal["agrees", "better", "worse", "not compared", "not run"]
 
 CLOSE = 0.01  # of a quantity in [0, 1]: as near as a reader of a table would ask
 STANDARD_ERRORS = 2
-UNDEFINED = "not defined on this data"  # finished, and NaN for every seed
-
-
-@dataclass(frozen=True)
-class Ours:
-    """The metric of every finished run, by seed, in the paper's unit."""
-
-    values: Mapping[int, float]
-
-    @property
-    def mean(self) -> float:
-        return statistics.fmean(self.values.values())
-
-    @property
-    def std(self) -> float | None:
-        """Sample standard deviation, n - 1."""
-        return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
+UNDEFINED = "not defined on this data"  # finished, and NaN in every run
 
 
 @dataclass(frozen=True)
@@ -38,11 +22,18 @@ class Cell:
     setting: str
     method: str
     metric: str
-    ours: Ours | None
+    ours: Average | None  # of every finished run, in the paper's unit
     theirs: Published | None
     verdict: Verdict
     reason: str  # why there is no number of ours, or none of theirs
     planned: int  # seeds
+    folds: int | None = None  # of each seed
+
+    @property
+    def missing(self) -> int:
+        """Runs without a number of ours."""
+        there = len(self.ours.values) if self.ours else 0
+        return self.planned * (self.folds or 1) - there
 
     @property
     def difference(self) -> float | None:
@@ -53,28 +44,28 @@ class Cell:
 def cell(
     where: tuple[str, str, str],
     metric: str,
-    values: Mapping[int, float],
+    values: Mapping[Place, float],
     theirs: Published | None,
     better: Better,
     *,
     planned: int,
+    folds: int | None = None,
     published_seeds: int | None,
     scale: float,
     not_run: str,
 ) -> Cell:
-    """`values` are ours by seed, `not_run` says why there are none."""
-    defined = {seed: value * scale for seed, value in sorted(values.items()) if not math.isnan(value)}
-    ours = Ours(defined) if defined else None
+    """`values` are ours by seed and fold, `not_run` says why there are none."""
+    ours = average({place: value * scale for place, value in values.items()})
     if ours is None:
         verdict, reason = "not run", UNDEFINED if values else not_run
     elif why := _incomparable(theirs):
         verdict, reason = "not compared", why
     else:
         verdict, reason = _verdict(ours, theirs, better, published_seeds, scale), ""
-    return Cell(*where, metric, ours, theirs, verdict, reason, planned)
+    return Cell(*where, metric, ours, theirs, verdict, reason, planned, folds)
 
 
-def _verdict(ours: Ours, theirs: Published, better: Better, seeds: int | None, scale: float) -> Verdict:
+def _verdict(ours: Average, theirs: Published, better: Better, seeds: int | None, scale: float) -> Verdict:
     """Agreement is a difference within two standard errors of it, or .01.
 
     The squared standard errors of both means add up; where the paper gives no spread, or one that cannot be
@@ -83,7 +74,7 @@ def _verdict(ours: Ours, theirs: Published, better: Better, seeds: int | None, s
     difference = ours.mean - theirs.mean
     squared = [
         std**2 / count
-        for std, count in ((ours.std, len(ours.values)), (theirs.trusted_std, seeds))
+        for std, count in ((ours.std, ours.count), (theirs.trusted_std, seeds))
         if std is not None and count
     ]
     # A difference of exactly .01 between two decimals is a little more or less in binary.

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-NO_AXIS = ("split.fold",)  # which part of the data, not how to learn from it
+from mlbench.results.repeats import GROUPS
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Two options that vary, and for each pair of values the group of runs that differ in the seed alone."""
+    """Two options that vary, and for each pair of values the group of runs: one result."""
 
     across: str
     down: str
@@ -76,18 +76,15 @@ def _numbers(config: Mapping[str, str]) -> Iterator[tuple[str, float]]:
             number = float(text)
         except ValueError:
             continue
-        if math.isfinite(number) and name not in NO_AXIS:
+        if math.isfinite(number):
             yield name, number
 
 
 def comma(content: Mapping[str, Any]) -> str:
-    """As CSV what the page draws of them, and all metrics: a line a cell, means over its seeds."""
+    """As CSV what the page draws of them, and all metrics: a line a cell, means over its folds and seeds."""
     metrics, groups = list(content["metrics"]), content["groups"]
-    runs: dict[int, list[list[float | None]]] = {}
-    for run in content["runs"]:
-        runs.setdefault(run["group"], []).append(run["values"])
-    names = [name for name in groups[0] if name not in ("more", "rivals")]
-    head = ["map", *names, "more", "across", "across_value", "down", "down_value", "seeds", *metrics]
+    names = [*GROUPS, "rule"]
+    head = ["map", *names, "more", "across", "across_value", "down", "down_value", "seeds", "runs", *metrics]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)
@@ -96,12 +93,8 @@ def comma(content: Mapping[str, Any]) -> str:
             for across, place in zip(grid["columns"], row):
                 if place is not None:
                     said = [*(groups[place][name] for name in names), grid["more"]]
-                    said += [grid["across"], across, grid["down"], down, len(runs[place])]
-                    writer.writerow([number, *said, *map(_mean, zip(*runs[place]))])
+                    said += [grid["across"], across, grid["down"], down]
+                    said += [groups[place]["seeds"], groups[place]["runs"]]
+                    means = [result and result["mean"] for result in groups[place]["results"]]
+                    writer.writerow([number, *said, *means])
     return buffer.getvalue()
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """Over the runs for which it is defined."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

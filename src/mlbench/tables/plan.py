@@ -14,6 +14,7 @@ from mlbench.config import Config, fingerprint, options, science, target
 from mlbench.errors import UserError
 from mlbench.results import store
 from mlbench.results.record import write_json
+from mlbench.results.repeats import Place
 from mlbench.tables.spec import GRID, Results
 
 State = Literal["finished", "failed", "missing"]
@@ -21,13 +22,18 @@ State = Literal["finished", "failed", "missing"]
 
 @dataclass(frozen=True)
 class Run:
-    """One seed of a case."""
+    """One seed of a case, and one fold where it has folds."""
 
     seed: int
     config: Config
     overrides: tuple[str, ...]
     key: str
     folder: Path
+    fold: int | None = None
+
+    @property
+    def place(self) -> Place:
+        return self.seed, self.fold
 
     @property
     def state(self) -> State:
@@ -44,13 +50,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Case:
-    """What stands in one place of the grid: a run a seed, or why there can be none."""
+    """What stands in one place of the grid: a run a seed and fold, or why there can be none."""
 
     dataset: str
     setting: str
     method: str
     runs: tuple[Run, ...]
     not_run: str | None = None
+
+    @property
+    def seeds(self) -> int:
+        return len({run.seed for run in self.runs})
 
     @property
     def where(self) -> tuple[str, str, str]:
@@ -97,19 +107,30 @@ def _case(
         return Case(*where, runs=(), not_run=str(error))
     if not identities[named]:
         return Case(*where, runs=(), not_run="data")
-    return Case(*where, runs=runs_with_seeds(config, overrides, seeds, dataset.name, identities[named]))
+    if spec.folds and "fold" not in config.split:
+        return Case(*where, runs=(), not_run=f"folds={spec.folds}: split={config.choices['split']} has none")
+    about = dataset.name, identities[named]
+    return Case(*where, runs=runs_with_seeds(config, overrides, seeds, *about, spec.folds))
 
 
 def runs_with_seeds(
-    config: Config, overrides: list[str], seeds: int, dataset: str, identity: dict[str, Any]
+    config: Config,
+    overrides: list[str],
+    seeds: int,
+    dataset: str,
+    identity: dict[str, Any],
+    folds: int | None = None,
 ) -> tuple[Run, ...]:
-    """One run a seed, on the data set of that name and identity."""
+    """One run a seed, or a fold of a seed, on the data set of that name and identity."""
     runs = []
-    for seed in range(seeds):
-        own = config.model_copy(update={"seed": seed})
+    for seed, fold in itertools.product(range(seeds), range(folds) if folds else [None]):
+        own, words = config.model_copy(update={"seed": seed}), [*overrides, f"seed={seed}"]
+        if fold is not None:
+            own = own.model_copy(update={"split": config.split | {"fold": fold}})
+            words.append(f"split.fold={fold}")
         key = fingerprint(science(own, identity))
         folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
-        runs.append(Run(seed, own, (*overrides, f"seed={seed}"), key, folder))
+        runs.append(Run(seed, own, tuple(words), key, folder, fold))
     return tuple(runs)
 
 

@@ -4,15 +4,16 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
 from mlbench.arguments import answered, check_keys, pairs, spelled
-from mlbench.config import MACHINE
+from mlbench.config import NOT_TAKEN
 from mlbench.errors import UserError
-from mlbench.results import store
+from mlbench.results import repeats, store
 from mlbench.results.record import Record
 from mlbench.tables.heat import comma, grids
 from mlbench.tables.render.page import asset, page
@@ -20,13 +21,12 @@ from mlbench.tables.render.page import asset, page
 USAGE = f"""{spelled("report")} [paths.outputs=outputs]
   writes <outputs>/report.html: every finished run, to filter, compare and sort; open it in a browser
 
-Runs that differ in two numbers, and in nothing else but the seed, are a heat map there; report-heat.csv
+Runs that differ in seed and split.fold only are one result there. Results that differ in two numbers, and in
+nothing else, are a heat map; report-heat.csv
 beside it has the mean of every metric in each cell:
   {spelled("run")} -m loss=sigmoid_f1 'loss.slope=range(1,31,5)' loss.offset=-1,-0.75,-0.5,0 seed=0,1,2"""
 KEYS = ("paths.outputs",)
 HEAT = "report-heat.csv"
-CHOICES = ("dataset", "method", "loss", "backbone", "split", "threshold")
-NOT_SCIENCE = ("seed", "engine", "force", "paths", "logger", "choices")  # of a configuration
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,28 +82,31 @@ def report(content: dict[str, Any]) -> str:
 
 
 def content(records: dict[str, Record]) -> dict[str, Any]:
-    """What the page draws. A group are the runs that differ in nothing but the seed.
+    """What the page draws. A group are the runs of one result: they differ in nothing but seed and fold.
 
     `records` are keyed by their paths as seen from the page.
     """
+    records = {path: repeats.current(record) for path, record in records.items()}
     metrics, unknown = directions(
         name for record in records.values() for name in record.metrics.get(record.rule, {})
     )
     alike: dict[str, list[str]] = {}
     for path, record in records.items():
-        alike.setdefault(json.dumps(science(record), sort_keys=True), []).append(path)
+        alike.setdefault(json.dumps(repeats.science(record), sort_keys=True), []).append(path)
     groups, runs = [], []
     for place, paths in enumerate(alike.values()):
         first = records[paths[0]]
-        choices = {name: first.choices.get(name, "–") for name in CHOICES}
+        choices = {name: first.choices.get(name, NOT_TAKEN) for name in repeats.GROUPS}
         groups.append(choices | {"dataset": first.data.get("name", choices["dataset"]), "rule": first.rule})
-        paths.sort(key=lambda path: records[path].seed)
+        paths.sort(key=lambda path: [-1 if n is None else n for n in repeats.place(records[path])])
         runs += [_run(path, records[path], place, metrics) for path in paths]
     sciences = [json.loads(text) for text in alike]
     configs = [flat(each["config"]) for each in sciences]
     heat = _grids(groups, configs, sciences)
     for group, words in zip(groups, told_apart(groups, configs)):
         group["more"] = words
+    for group, paths in zip(groups, alike.values()):
+        group |= summary([records[path] for path in paths], [*metrics])
     rivals: dict[str, int] = {}  # who may be compared
     for group, each in zip(groups, sciences):
         where = json.dumps([group["dataset"], each["files"], each["config"].get("split"), group["rule"]])
@@ -130,11 +133,41 @@ def _grids(
     return [grid.drawn(more) for grid, more in zip(found, told_apart([groups[p] for p in first], rest))]
 
 
+def summary(records: list[Record], metrics: list[str]) -> dict[str, Any]:
+    """Of a result: of how many runs, how long one took, and each metric's mean and deviation.
+
+    A run that is there twice, as one is that was made again under a newer key, counts once: its last.
+    """
+    runs = {repeats.place(record): record for record in sorted(records, key=lambda each: each.finished)}
+    seeds = {seed for seed, _ in runs}
+    there = len({fold for _, fold in runs} - {None})
+    folds = max(repeats.folds(records[0]) or 0, there) or None
+    return {
+        "count": repeats.counted(len(seeds), folds, len(runs)),
+        "seeds": len(seeds),
+        "folds": folds,
+        "runs": len(runs),
+        "planned": len(seeds) * (folds or 1),
+        "seconds": _significant(fmean(sum(record.seconds.values()) for record in runs.values())),
+        "results": [_result(runs, name) for name in metrics],
+    }
+
+
+def _result(runs: Mapping[repeats.Place, Record], metric: str) -> dict[str, Any] | None:
+    """`over` says what the deviation is over; `runs` are those in which the metric is defined."""
+    found = repeats.average({at: run.metrics.get(run.rule, {}).get(metric) for at, run in runs.items()})
+    if found is None:
+        return None
+    about = {"over": found.over, "runs": len(found.values)}
+    return {"mean": _significant(found.mean), "std": _significant(found.std)} | about
+
+
 def _run(path: str, record: Record, group: int, metrics: dict[str, str]) -> dict[str, Any]:
     values = record.metrics.get(record.rule, {})
     return {
         "group": group,
         "seed": record.seed,
+        "fold": repeats.fold(record),
         "finished": record.finished,
         "seconds": round(sum(record.seconds.values()), 3),
         "key": record.key,
@@ -158,15 +191,6 @@ def directions(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
         else:
             unknown.append(name)
     return known, unknown
-
-
-def science(record: Record) -> dict[str, Any]:
-    """What defines a run, but for its seed: where and how it ran is left out."""
-    config = {name: value for name, value in record.config.items() if name not in NOT_SCIENCE}
-    if isinstance(config.get("train"), dict):
-        config["train"] = {name: value for name, value in config["train"].items() if name not in MACHINE}
-    names = [record.choices.get(name) for name in CHOICES]
-    return {"config": config, "files": record.data.get("files"), "rule": record.rule, "choices": names}
 
 
 def told_apart(groups: list[dict[str, str]], configs: list[dict[str, str]]) -> list[str]:

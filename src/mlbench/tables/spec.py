@@ -84,6 +84,7 @@ class Results(Strict):
     overrides: tuple[str, ...] = ()  # of every run
     metrics: dict[str, Measured]  # by the name that the published numbers have
     seeds: int = Field(ge=1)
+    folds: int | None = Field(default=None, ge=2)  # cross-validation: so many runs of each seed
     published_seeds: int | None = Field(default=None, ge=1)  # behind each printed mean; None: not said
     rule: Literal["last", "best", "oracle"] = "last"
     layout: Layout
@@ -124,7 +125,11 @@ class Results(Strict):
         """What run.py is told there: choices of groups first, then the keys that only a choice has."""
         values = self.values(place)
         words = [word for value in values for word in value.where.get(place[0], value.overrides)]
-        return sorted([*words, *self.overrides], key=lambda word: "." in word.partition("=")[0])
+        words += self.overrides
+        if self.folds:
+            words += [] if any(word.startswith("split=") for word in words) else ["split=kfold"]
+            words += [f"split.folds={self.folds}"]
+        return sorted(words, key=lambda word: "." in word.partition("=")[0])
 
 
 class Statistics(Strict):

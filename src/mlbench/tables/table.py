@@ -115,18 +115,21 @@ def _view(
     cells = {}
     for where, case in cases.items():
         for metric, measured in spec.metrics.items():
-            found = {run.seed: values(records[run.key], spec.rule) for run in case.runs if run.key in records}
+            found = {
+                run.place: values(records[run.key], spec.rule) for run in case.runs if run.key in records
+            }
             cells[*where, metric] = cell(
                 where,
                 metric,
                 {
-                    seed: known[measured.ours + suffix]
-                    for seed, known in found.items()
+                    place: known[measured.ours + suffix]
+                    for place, known in found.items()
                     if measured.ours + suffix in known
                 },
                 printed.get((*where, metric)),
                 better(measured.ours),
-                planned=len(case.runs),
+                planned=case.seeds,
+                folds=spec.folds,
                 published_seeds=spec.published_seeds,
                 scale=spec.scale,
                 not_run=_why_not(case),
@@ -264,7 +267,7 @@ def _comparisons(spec: Results, cells: dict[tuple, Cell]) -> Iterable[Comparison
 def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dict[str, str]:
     """What a reader must know before any number. Taken from the records alone."""
     found = list(records.values())
-    planned = sum(len(case.runs) or spec.seeds for case in cases)
+    planned = sum(len(case.runs) or spec.seeds * (spec.folds or 1) for case in cases)
     if not found:
         return {"runs": f"0 of {planned}"}
 
@@ -287,6 +290,7 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         "selection": spec.rule,
         "threshold": thresholds,
         "seeds": ", ".join(map(str, seeds)),
+        **({"folds": str(spec.folds)} if spec.folds else {}),
         "runs": f"{len(found)} of {planned}",
         "data": ", ".join(dict.fromkeys(f"{r.data['name']} {checksum(r)}" for r in found)),
         "versions": all_of(f"mlbench {r.versions['mlbench']}, torch {r.versions['torch']}" for r in found),

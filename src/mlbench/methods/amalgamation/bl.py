@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from mlbench.config import TRAINING
 from mlbench.data.vectors import Batch, Vectors
 from mlbench.methods.amalgamation.teachers import Amalgamation
 from mlbench.methods.base import Stage
@@ -12,6 +13,7 @@ from mlbench.methods.base import Stage
 
 class BL(Amalgamation):
     has_student = False
+    train_options = TRAINING - {"epochs", "batch_size", "optimizer"}  # which teachers have of their own
 
     def learn(self, data: Vectors) -> Iterator[Stage]:
         yield Stage("vote", self, data, solve=lambda data: None)

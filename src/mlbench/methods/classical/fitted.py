@@ -30,6 +30,8 @@ class Fitted(Method):
     the version that wrote a pickle reads it.
     """
 
+    train_options = frozenset()
+
     def __init__(self, task: Task, base: Base, options: Options):
         super().__init__()
         self.base = base

@@ -21,6 +21,8 @@ class MLkNN(Method):
     The state is the training part and a table of posteriors.
     """
 
+    train_options = frozenset()
+
     def __init__(self, task: Task, k: Annotated[int, Field(ge=1)], s: Annotated[float, Field(gt=0)]):
         super().__init__()
         self.k = k

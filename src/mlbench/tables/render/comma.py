@@ -11,7 +11,8 @@ from mlbench.tables.table import Table
 
 def cells(table: Table) -> str:
     """Long: every cell of every view with all that is known of it."""
-    head = ["view", "dataset", "setting", "method", "metric", "ours_mean", "ours_std", "ours_seeds"]
+    head = ["view", "dataset", "setting", "method", "metric", "ours_mean", "ours_std"]
+    head += ["ours_std_over", "ours_seeds", "ours_runs"]
     head += ["published_mean", "published_std", "published_std_doubtful", "difference", "verdict", "reason"]
     rows = []
     for view in table.views:
@@ -19,7 +20,11 @@ def cells(table: Table) -> str:
             ours, theirs = cell.ours, cell.theirs
             rows.append(
                 [view.suffix, cell.dataset, cell.setting, cell.method, cell.metric]
-                + ([ours.mean, ours.std, len(ours.values)] if ours else [None, None, 0])
+                + (
+                    [ours.mean, ours.std, ours.over, len(ours.by_seed), len(ours.values)]
+                    if ours
+                    else [None, None, None, 0, 0]
+                )
                 + ([theirs.mean, theirs.std, theirs.doubtful_std] if theirs else [None, None, None])
                 + [cell.difference, cell.verdict, cell.reason]
             )
@@ -55,8 +60,8 @@ def runs(table: Table) -> str:
         for run in case.runs:
             record = table.records.get(run.key)
             known = values(record, spec.rule) if record else {}
-            rows.append([*where, run.seed, run.key, run.state, *(known.get(name) for name in names)])
-    return _written(["dataset", "setting", "method", "seed", "key", "state", *names], rows)
+            rows.append([*where, *run.place, run.key, run.state, *(known.get(name) for name in names)])
+    return _written(["dataset", "setting", "method", "seed", "fold", "key", "state", *names], rows)
 
 
 def _written(head: list[str], rows: Iterable[list[Any]]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mlbench.config import taken
 from mlbench.results.record import Record
 from mlbench.tables.cells import Cell
 from mlbench.tables.measured import better
@@ -90,8 +91,9 @@ def _cell(view: View, cell: Cell, table: Table, places: dict[Where, int]) -> dic
         "difference": _rounded(cell.difference, precision),
         "verdict": cell.verdict,
         "reason": cell.reason,
-        "planned": cell.planned,
-        "values": [_rounded(values.get(run.seed), precision) for run in table.cases[where].runs],
+        "planned": len(table.cases[where].runs),
+        "over": cell.ours.over if cell.ours else None,
+        "values": [_rounded(values.get(run.place), precision) for run in table.cases[where].runs],
     }
 
 
@@ -119,15 +121,20 @@ def _case(case: Case, table: Table, outputs: Path, pool: Pool) -> dict[str, Any]
         "runs": [_run(run, table.records.get(run.key), outputs, pool) for run in case.runs],
         "curves": curves(first.folder / "history.jsonl") if first else {},
         "curves_seed": first.seed if first else None,
+        "curves_fold": first.fold if first else None,
     }
 
 
 def _run(run: Run, record: Record | None, outputs: Path, pool: Pool) -> dict[str, Any]:
-    config = record.config if record else run.config.model_dump(mode="json", by_alias=True)
+    config = record.config if record else taken(run.config.model_dump(mode="json", by_alias=True))
+    if "fold" in (config.get("split") or {}):  # one configuration for all folds
+        split = {name: value for name, value in config["split"].items() if name != "fold"}
+        config = config | {"split": split}
     said = [override for override in run.overrides if not override.startswith(HOW)]
     state = run.state
     return {
         "seed": run.seed,
+        "fold": run.fold,
         "key": run.key,
         "state": state,
         "reason": run.reason if state == "failed" else None,
@@ -184,7 +191,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
 
 
 def per_label(table: Table) -> tuple[list[dict[str, Any]], list[str]]:
-    """F1 of each label by method, mean over the seeds; and where the records do not agree on the labels."""
+    """F1 of each label by method, mean over the runs; and where the records do not agree on the labels."""
     found, differing = [], []
     problems: dict[tuple[str, str], dict[str, list[Record]]] = {}
     for (dataset, setting, method), case in table.cases.items():
@@ -206,7 +213,7 @@ def per_label(table: Table) -> tuple[list[dict[str, Any]], list[str]]:
                 "methods": [
                     {
                         "name": shown("method", method, table.spec),
-                        "seeds": len(each),
+                        "runs": len(each),
                         "f1": _means([record.per_label["f1"] for record in each]),
                     }
                     for method, each in methods.items()

@@ -11,6 +11,7 @@ from mlbench.tables.cells import CLOSE, Cell
 from mlbench.tables.comparison import LEVEL, Comparison
 from mlbench.tables.measured import better
 from mlbench.tables.ranks import half_up
+from mlbench.tables.render import text
 from mlbench.tables.render.diagram import critical_difference
 from mlbench.tables.render.evidence import evidence, printed, shown
 from mlbench.tables.render.page import page
@@ -79,7 +80,7 @@ def _legend(spec: Results) -> str:
     )
     return f"""<div class="legend"><div class="sample"><span>how to read a cell</span>{sample}</div>
 <ul>{items}</ul>
-<p>mean ± sample standard deviation over the seeds; bold: our best; n: fewer seeds than planned;
+<p>mean ± sample standard deviation {text.deviations(spec)}; bold: our best; n: fewer runs than planned;
 <s class="doubtful">±std</s> a printed deviation that cannot be right, which counts in no comparison.
 Click a column to sort by our mean, a cell to see its runs.</p></div>"""
 
@@ -206,8 +207,7 @@ def _cell(cell: Cell, number: int, spec: Results, *, bold: bool) -> str:
         value = f"{cell.ours.mean:.{decimals + 4}f}"
         mean, std = f"{cell.ours.mean:.{decimals}f}", cell.ours.std
         spread = "" if std is None else f" <i>±{std:.{decimals}f}</i>"
-        count = len(cell.ours.values)
-        few = f' <em title="{count} of {cell.planned} seeds">n={count}</em>' if count < cell.planned else ""
+        few = _few(cell) if cell.missing else ""
         ours = f'<span class="ours">{f"<b>{mean}</b>" if bold else mean}{spread}{few}</span>'
     else:
         ours = (
@@ -220,6 +220,14 @@ def _cell(cell: Cell, number: int, spec: Results, *, bold: bool) -> str:
         f'<button type="button" class="cell" data-cell="{number}">{ours}{_mark(cell.verdict)}'
         f"{theirs}</button></td>"
     )
+
+
+def _few(cell: Cell) -> str:
+    """How many runs there are, where some are missing."""
+    count, planned = len(cell.ours.values), cell.planned * (cell.folds or 1)
+    over = f", the deviation is over {cell.ours.over}" if cell.folds else ""
+    said = f"{count} of {planned} {'runs' if cell.folds else 'seeds'}{over}"
+    return f' <em title="{said}">n={count}</em>'
 
 
 def _theirs(cell: Cell) -> str:
@@ -266,7 +274,7 @@ def _statistics(view: View, table: Table) -> str:
         return f'<section class="statistics"><h3>Do the methods differ?</h3><p>{said}</p></section>'
     parts = "".join(_comparison(comparison, table) for comparison in view.comparisons)
     return f"""<section class="statistics"><h3>Do the methods differ?</h3>
-<p class="about">Over the data sets on which every method has run, by the mean over the seeds. The diagrams
+<p class="about">Over the data sets on which every method has run, by the mean over its runs. The diagrams
 show mean ranks, the best at the left; a bar joins methods whose ranks differ by less than Nemenyi’s critical
 difference at {LEVEL:g}. p of every pair: Nemenyi above the diagonal, Wilcoxon after Holm below it; * below
 {LEVEL:g}.</p>

@@ -34,7 +34,7 @@ def _lines(view: View, table: Table) -> Iterator[str]:
     columns, ranked = view.blocks[0].columns, bool(view.blocks[0].ranks) and len(view.blocks[0].columns) > 1
     width = 2 + len(columns) + ranked
     caption = spec.title + (f": {view.title}" if view.title else "")
-    said = ("split", "selection", "threshold", "seeds")
+    said = ("split", "selection", "threshold", "seeds", "folds")
     about = "; ".join(f"{key}: {table.header[key]}" for key in said if key in table.header) or "Not run"
     if "metric" not in spec.layout.placed:
         caption += f": {text.words(spec.names('metric')[0])}"
@@ -71,7 +71,7 @@ def _rows(block: Block, table: Table, ranked: bool) -> Iterator[str]:
 def _ours(cell: Cell, decimals: int) -> str:
     if not cell.ours:
         return escape(text.missing(cell))
-    return f"{escape(text.ours(cell.ours, decimals) + text.seeds_note(cell))} {MARKS[cell.verdict]}".strip()
+    return f"{escape(text.ours(cell.ours, decimals) + text.missing_note(cell))} {MARKS[cell.verdict]}".strip()
 
 
 def _line(cells: list[str]) -> str:

@@ -22,7 +22,7 @@ def _lines(table: Table) -> Iterator[str]:
     yield from _grid(["", ""], [[key, value] for key, value in said])
     yield ""
     legend = f"{text.LEGEND}. " if table.spec.published else ""
-    yield f"{legend}Deviations are over seeds (n − 1)."
+    yield f"{legend}Deviations are {text.deviations(table.spec)} (n − 1)."
     main, *variants = table.views
     for view in (main, *(view for view in variants if any(cell.ours for cell in view.cells()))):
         yield from _view(view, table)
@@ -98,7 +98,7 @@ def _ours(cell: Cell, top: bool, table: Table) -> str:
     """Beside a paper's numbers with the verdict; the best of a column in bold where there are none."""
     if not cell.ours:
         return text.missing(cell)
-    number = f"{text.ours(cell.ours, table.spec.decimals)}{text.seeds_note(cell)}"
+    number = f"{text.ours(cell.ours, table.spec.decimals)}{text.missing_note(cell)}"
     if table.spec.published:
         return f"{number} {text.MARKS[cell.verdict]}"
     return f"**{number}**" if top else number

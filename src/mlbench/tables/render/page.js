@@ -59,7 +59,8 @@ function open(cell) {
 /** Ours, theirs, and what that means. */
 function compared(cell) {
   const count = cell.values.filter((value) => value !== null).length;
-  const seeds = cell.planned > 0 && `${count} of ${cell.planned} ${cell.planned === 1 ? "seed" : "seeds"}`;
+  const over = cell.std !== null && `, ± over ${cell.over}`;
+  const runs = cell.planned > 0 && `${count} of ${cell.planned} ${cell.planned === 1 ? "run" : "runs"}${over || ""}`;
   const { theirs } = cell;
   const line = (name, mean, std, more) =>
     h("div", {}, h("dt", {}, name), h("dd", {}, h("b", {}, mean), std && ` ± ${std}`, more && h("small", {}, more)));
@@ -67,7 +68,7 @@ function compared(cell) {
   return h(
     "dl",
     { class: "compared" },
-    line("ours", number(cell.mean, data.decimals), cell.std !== null && number(cell.std, data.decimals), seeds),
+    line("ours", number(cell.mean, data.decimals), cell.std !== null && number(cell.std, data.decimals), runs),
     line("theirs", theirs?.mean ?? "–", theirs?.std, theirs?.note || (cell.verdict === "not compared" && cell.reason)),
     line("difference", signed(cell.difference), null, cell.verdict),
     line("metric", cell.measured, null, [better, cell.note].filter(Boolean).join("; ")),
@@ -80,13 +81,15 @@ function signed(value) {
 }
 
 function runs(cell, at) {
-  const heads = [["seed", "ascending"], ["state", "ascending"], [cell.metric, "descending"], ["time", "ascending"],
+  const folds = at.runs.some((run) => run.fold !== null);
+  const heads = [["seed", "ascending"], ...(folds ? [["fold", "ascending"]] : []), ["state", "ascending"], [cell.metric, "descending"], ["time", "ascending"],
     ["memory", "ascending"], ["folder/key", "ascending"]];
   const rows = at.runs.map((run, place) =>
     h(
       "tr",
       { "data-place": place },
       h("td", { "data-value": run.seed }, String(run.seed)),
+      folds && h("td", { "data-value": run.fold }, String(run.fold)),
       h("td", { "data-value": run.state, "data-state": run.state }, `${SIGNS[run.state]} ${run.state}`),
       h("td", { "data-value": cell.values[place] ?? "" }, number(cell.values[place], data.decimals + 2)),
       h("td", { "data-value": run.seconds ?? "" }, duration(run.seconds)),
@@ -101,9 +104,12 @@ function runs(cell, at) {
     h("h3", {}, "Runs"),
     h("div", { class: "scroll" }, h("table", { class: "list" },
       h("thead", {}, h("tr", {}, heads.map(([name, first]) => head(name, first)))), h("tbody", {}, rows))),
-    failures.map((run) => h("p", { class: "failure" }, `Seed ${run.seed} failed: ${run.reason}`)),
+    failures.map((run) => h("p", { class: "failure" }, `Seed ${placed(run)} failed: ${run.reason}`)),
   );
 }
+
+/** "3", or "3, fold 7" where there are folds. */
+const placed = (run) => `${run.seed}${run.fold === null ? "" : `, fold ${run.fold}`}`;
 
 function commands(at) {
   return h("section", {}, h("h3", {}, "Commands"),
@@ -115,12 +121,12 @@ function configurations(at) {
   const seeds = new Map();
   for (const run of at.runs) {
     const name = JSON.stringify(run.config);
-    seeds.set(name, [...(seeds.get(name) ?? []), run.seed]);
+    seeds.set(name, [...(seeds.get(name) ?? []), placed(run)]);
   }
   return h("section", {}, h("h3", {}, "Configuration"), [...seeds].map(([name, of]) => {
     const places = Object.entries(JSON.parse(name));
     const config = Object.fromEntries(places.map(([key, place]) => [key, data.pool[place]]));
-    return h("details", {}, h("summary", {}, `resolved, seed ${of.join(", ")}`),
+    return h("details", {}, h("summary", {}, `resolved, seed ${of.join("; ")}`),
       h("div", { class: "scroll" }, h("pre", {}, JSON.stringify(config, null, 2))));
   }));
 }
@@ -132,7 +138,7 @@ function learning(at) {
   if (!stages.length) return null;
   const charts = stages.flatMap(([stage, { epoch, ...columns }]) =>
     Object.entries(columns).map(([column, values]) => curve(`${stage}: ${column.replaceAll("_", " ")}`, epoch, values)));
-  return h("section", {}, h("h3", {}, `Learning curves, seed ${at.curves_seed}`), h("div", { class: "charts" }, charts));
+  return h("section", {}, h("h3", {}, `Learning curves, seed ${placed({ seed: at.curves_seed, fold: at.curves_fold })}`), h("div", { class: "charts" }, charts));
 }
 
 /** One small chart: its least and its largest value and the epochs are the only marks on its axes. */
@@ -185,9 +191,9 @@ function bars({ labels: names, support, methods, rule }) {
       values.map((value) => h("td", { class: "bar", "data-value": value ?? "", style: `--part: ${value ?? 0}` },
         h(value === best && value > 0 ? "b" : "span", {}, number(value, 3)))));
   });
-  const seeds = [...new Set(methods.map((method) => method.seeds))].join(" or ");
+  const runs = [...new Set(methods.map((method) => method.runs))].join(" or ");
   labels.querySelector("p.about").textContent =
-    `F1 of every label on the test part, mean over ${seeds} seeds, selection ${rule}; bold: the best; ` +
+    `F1 of every label on the test part, mean over ${runs} runs, selection ${rule}; bold: the best; ` +
     "positives: instances of the test part that have the label, mean over all runs.";
   labels.querySelector(".scroll").replaceChildren(h("table", { class: "list bars" },
     h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows)));

@@ -57,7 +57,7 @@ function draw() {
   const fits = (group) => Object.keys(FILTERS).every((name) => !chosen[name].size || chosen[name].has(group[name]));
   const runs = data.runs.filter((run) => fits(data.groups[run.group]))
     .map((run) => ({ ...run, ...data.groups[run.group], value: run.values[place] }));
-  const groups = summed(runs);
+  const groups = results(place, fits);
   document.getElementById("facts").replaceChildren(...facts(runs.length));
   document.getElementById("best").replaceChildren(best(groups, low));
   const maps = heats(groups, low);
@@ -73,19 +73,11 @@ function facts(count) {
   return Object.entries(shown).map(([name, words]) => h("div", {}, h("dt", {}, name), h("dd", {}, words)));
 }
 
-/** A group of runs that differ in the seed alone: mean, deviation, time. Those without the metric are left out. */
-function summed(runs) {
-  const alike = new Map();
-  for (const run of runs) if (run.value !== null) alike.set(run.group, [...(alike.get(run.group) ?? []), run]);
-  return [...alike.values()].map((all) => {
-    const mean = average(all.map((run) => run.value));
-    const squares = all.map((run) => (run.value - mean) ** 2).reduce((a, b) => a + b, 0);
-    return { ...all[0], count: all.length, mean, std: all.length > 1 ? Math.sqrt(squares / (all.length - 1)) : null,
-      seconds: average(all.map((run) => run.seconds)) };
-  });
+/** Runs that differ in seed and fold alone are a result: mean, deviation and what it is over. Those without the metric are left out. */
+function results(place, fits) {
+  return data.groups.map((group, number) => ({ ...group, group: number, ...group.results[place] }))
+    .filter((group) => fits(group) && group.results[place] !== null);
 }
-
-const average = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** Groups that may be compared: the same data set, split and selection. */
 function rivals(groups) {
@@ -102,7 +94,7 @@ function table(heads, rows, name) {
 
 const cell = (text, value = text, attributes = {}) => h("td", { "data-value": value ?? "", ...attributes }, text);
 const arrowed = (low) => `${chosen.metric} ${low ? "↓" : "↑"}`;
-const spread = (group) => `${number(group.mean, 4)}${group.std === null ? "" : ` ± ${number(group.std, 4)}`}`;
+const spread = (group) => `${number(group.mean, 4)}${group.std === null ? "" : ` ± ${number(group.std, 4)}${group.folds === null ? "" : ` over ${group.over}`}`}`;
 const told = (group) => h("small", { class: "more" }, group.more);
 
 function best(groups, low) {
@@ -110,12 +102,12 @@ function best(groups, low) {
     const [first, second] = [...of].sort((a, b) => (low ? a.mean - b.mean : b.mean - a.mean));
     return h("tr", { "data-place": place }, cell(first.dataset), cell(first.split), cell(first.rule),
       cell([h("b", {}, first.method), " ", told(first)], first.method), cell(first.loss), cell(first.backbone), cell(first.threshold),
-      cell(h("b", {}, spread(first)), first.mean, { class: "number" }), cell(String(first.count), first.count, { class: "number" }),
+      cell(h("b", {}, spread(first)), first.mean, { class: "number" }), cell(first.count, first.runs, { class: "number" }),
       cell(duration(first.seconds), first.seconds, { class: "number" }),
       cell(second ? [`${second.method} ${spread(second)} `, told(second)] : "–", second?.mean), cell(String(of.length), of.length, { class: "number" }));
   });
   const heads = [["data set", "place"], ["split", "ascending"], ["selection", "ascending"], ["best method", "ascending"], ["loss", "ascending"],
-    ["backbone", "ascending"], ["threshold", "ascending"], [arrowed(low), low ? "ascending" : "descending"], ["seeds", "descending"],
+    ["backbone", "ascending"], ["threshold", "ascending"], [arrowed(low), low ? "ascending" : "descending"], ["runs", "descending"],
     ["time", "ascending"], ["second", low ? "ascending" : "descending"], ["of", "descending"]];
   return table(heads.map(([name, first]) => head(name, first)), rows, "bests");
 }
@@ -124,9 +116,10 @@ function list(runs, low) {
   const rows = runs.map((run, place) =>
     h("tr", { "data-place": place }, cell(run.dataset), cell([run.method, " ", told(run)], run.method), cell(run.loss), cell(run.backbone),
       cell(run.split), cell(run.rule), cell(run.threshold), cell(String(run.seed), run.seed, { class: "number" }),
+      cell(run.fold === null ? "–" : String(run.fold), run.fold, { class: "number" }),
       cell(number(run.value, 4), run.value, { class: "number" }), cell(duration(run.seconds), run.seconds, { class: "number" }),
       cell(run.finished.slice(0, 16).replace("T", " "), run.finished), cell(h("a", { href: run.record }, run.key))));
-  const heads = ["data set", "method", "loss", "backbone", "split", "selection", "threshold", "seed", arrowed(low), "time", "finished", "record"];
+  const heads = ["data set", "method", "loss", "backbone", "split", "selection", "threshold", "seed", "fold", arrowed(low), "time", "finished", "record"];
   return table(heads.map((name) => head(name, name === arrowed(low) && !low ? "descending" : "ascending")), rows, "runs");
 }
 
@@ -150,13 +143,13 @@ function heat(grid, rows, low) {
     if (group === undefined) return h("td", {}, "–");
     const good = low ? -group.mean : group.mean;
     const share = top > worst ? (good - worst) / (top - worst) : 0;
-    const said = `${grid.across}=${grid.columns[place]} ${grid.down}=${grid.rows[down]}: ${spread(group)}, ${seeds([group])}`;
+    const said = `${grid.across}=${grid.columns[place]} ${grid.down}=${grid.rows[down]}: ${spread(group)}, ${group.count}`;
     return h("td", { class: good === top ? "top" : null, style: `--share: ${share.toFixed(3)}`, title: said }, number(group.mean, 4));
   };
   const { dataset, method, loss, backbone, split, rule, threshold } = found[0];
   return h("figure", {},
     h("figcaption", {}, h("b", {}, `${dataset} ${method}`), ` ${loss}, ${backbone}; split ${split}, selection ${rule}, `,
-      `threshold ${threshold}, ${seeds(found)}: ${arrowed(low)} `, h("small", { class: "more" }, grid.more)),
+      `threshold ${threshold}, ${several(found)}: ${arrowed(low)} `, h("small", { class: "more" }, grid.more)),
     h("div", { class: "scroll", tabindex: "0" }, h("table", { class: "heat" },
       h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "colgroup", colspan: grid.columns.length }, grid.across)),
         h("tr", {}, h("th", { scope: "col" }, grid.down), grid.columns.map((value) => h("th", { scope: "col" }, number(value))))),
@@ -164,11 +157,11 @@ function heat(grid, rows, low) {
         row.map((group, place) => of(group, place, down))))))));
 }
 
-/** "3 seeds", "2 to 3 seeds" */
-function seeds(groups) {
-  const counts = groups.map((group) => group.count);
+/** "3 seeds", or "2 to 3 runs a cell" */
+function several(groups) {
+  const counts = groups.map((group) => group.runs);
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
-  return `${least < most ? `${least} to ` : ""}${most} ${most === 1 ? "seed" : "seeds"}`;
+  return new Set(groups.map((group) => group.count)).size === 1 ? groups[0].count : `${least} to ${most} runs a cell`;
 }
 
 // ---- time against quality
@@ -200,7 +193,7 @@ function scatter(groups, low) {
       text(left - 5, top + 8, "end", number(most, 3)), text(left - 5, height - bottom, "end", number(least, 3)),
       svg("path", { class: "front", d: `M${front.map((point) => `${point.x.toFixed(1)} ${point.y.toFixed(1)}`).join("L")}` }),
       points.map((point) => svg("circle", { class: front.includes(point) ? "unbeaten" : null, cx: point.x.toFixed(1), cy: point.y.toFixed(1), r: 3.5 },
-        svg("title", {}, `${described(point.group)}: ${spread(point.group)}, ${duration(point.group.seconds)}, ${point.group.count} seeds`))),
+        svg("title", {}, `${described(point.group)}: ${spread(point.group)}, ${duration(point.group.seconds)}, ${point.group.count}`))),
       named(front, points).map(({ point, anchor }) =>
         text(point.x + (anchor === "start" ? 6 : -6), point.y + 3.5, anchor, point.name))));
 }

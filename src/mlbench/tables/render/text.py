@@ -1,6 +1,7 @@
 """How a number of a table is written, the same in every format."""
 
-from mlbench.tables.cells import Cell, Ours
+from mlbench.results.repeats import Average
+from mlbench.tables.cells import Cell
 from mlbench.tables.measured import better
 from mlbench.tables.published import Published
 from mlbench.tables.spec import Results
@@ -25,8 +26,8 @@ def metrics(spec: Results) -> str:
     return "; ".join(said)
 
 
-def ours(value: Ours, decimals: int) -> str:
-    """0.451 ± 0.010; without ± when there is one seed."""
+def ours(value: Average, decimals: int) -> str:
+    """0.451 ± 0.010; without ± when there is one run."""
     spread = "" if value.std is None else f" ± {value.std:.{decimals}f}"
     return f"{value.mean:.{decimals}f}{spread}"
 
@@ -48,10 +49,23 @@ def missing(cell: Cell) -> str:
     return f"not run: {reason if len(reason) <= 40 else 'see below'}"
 
 
-def seeds_note(cell: Cell) -> str:
-    """How many seeds there are, where some are missing."""
-    there = len(cell.ours.values) if cell.ours else 0
-    return f" (n={there})" if 0 < there < cell.planned else ""
+def missing_note(cell: Cell) -> str:
+    """How many runs there are, where some are missing; the deviation may then be over something else."""
+    if not cell.ours or not cell.missing:
+        return ""
+    said = f"n={len(cell.ours.values)}"
+    if cell.folds:
+        said += f" of {cell.planned * cell.folds}"
+        said += "; ± over folds" if cell.planned > 1 and cell.ours.over == "folds" else ""
+    return f" ({said})"
+
+
+def deviations(spec: Results) -> str:
+    """What the deviations are over."""
+    if not spec.folds:
+        return "over seeds"
+    folds = f"{spec.folds} folds"
+    return f"over the {folds}" if spec.seeds == 1 else f"over the seeds' means of {folds} each"
 
 
 def rank(value: float | None) -> str:
