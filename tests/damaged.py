@@ -6,6 +6,7 @@ import io
 import lzma
 import re
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,8 +18,10 @@ import numpy as np
 import scipy.io
 from scipy import sparse
 
+from mlbench.data import cache
 from mlbench.data.formats import csv, libsvm, matlab, meka, mulan, npz
 from mlbench.data.instances import Instances
+from mlbench.errors import UserError
 
 FEATURES = np.array([[0.5, 0, 2], [0, 0, -3], [1.25, 7, 0], [0, 1, 0]])
 TARGETS = np.array([[1, 0], [0, 1], [1, 1], [0, 0]])
@@ -173,6 +176,21 @@ def of_mulan(path: Path) -> Instances:
     return mulan.read(path, path.with_name("set.xml"))
 
 
+def of_cache(path: Path) -> Instances:
+    found = cache.load(path)
+    if found is None:
+        raise UserError(f"{path} is made again")
+    return found
+
+
+def kept(is_sparse: bool) -> bytes:
+    features = sparse.csr_matrix(FEATURES, dtype=np.float32) if is_sparse else FEATURES.astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kept.npz"
+        cache.save(path, Instances(features, TARGETS.astype(np.uint8), ("a", "b"), ("x", "y", "z")))
+        return path.read_bytes()
+
+
 SAMPLES = {
     "arff": Sample("set.arff", DENSE_ARFF, meka.read),
     "arff numbers": Sample("set.arff", NUMBERS_ARFF, meka.read),
@@ -183,12 +201,15 @@ SAMPLES = {
     "mulan sparse": Sample("set.arff", SPARSE_ARFF, of_mulan, beside=("set.xml", STORM[1])),
     "csv": Sample("set.csv", TABLE, of_csv(labels=["rain", "storm"])),
     "csv packed": Sample("set.csv.xz", TABLE, of_csv(labels=["rain", "storm"]), compressed),
+    "csv lists": Sample("set.csv", LISTS, of_csv(labels="tags")),
     "libsvm": Sample("set.txt", LINES, libsvm.read),
     "libsvm sized": Sample("set.txt", SIZED_LINES, libsvm.read),
     "libsvm packed": Sample("set.txt", LINES, libsvm.read, compressed),
     "npz": Sample("set.npz", ARCHIVE, npz.read),
     "npz members": Sample("set.npz", listed(ARCHIVE), npz.read, members),
     "npz sparse": Sample("set.npz", listed(SPARSE_ARCHIVE), npz.read, members),
+    "cache": Sample("set.npz", kept(False), of_cache),
+    "cache sparse": Sample("set.npz", kept(True), of_cache),
     "matlab": Sample("set.mat", DENSE_MAT, matlab.read),
     "matlab sparse": Sample("set.mat", SPARSE_MAT, matlab.read),
     "matlab packed": Sample("set.mat", DENSE_MAT, matlab.read, variables_compressed),

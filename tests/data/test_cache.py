@@ -118,3 +118,28 @@ def test_an_error_of_the_reader_is_its_own(tmp_path):
     with pytest.raises(ZeroDivisionError):
         cache.cached(tmp_path / "set.npz", lambda: 1 / 0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "part, content",
+    [
+        ("indices", [2**31 - 1] * 4),
+        ("indices", [-1] * 4),
+        ("indptr", [0, 3, 2, 4]),
+        ("indptr", [0, 0, 0, 2**40]),
+    ],
+)
+def test_a_matrix_that_cannot_be_is_built_again(tmp_path, part, content):
+    path = tmp_path / "set.npz"
+    features = sparse.csr_matrix(np.array([[1, 2], [3, 0], [0, 4]], dtype=np.float32))
+    cache.save(path, Instances(features, np.ones((3, 1), np.uint8), ("l",), ("x", "y")))
+    with np.load(path) as archive:
+        parts = dict(archive)
+    np.savez(path, **parts | {part: np.array(content)})
+    assert cache.load(path) is None
+
+
+def test_what_is_loaded_can_be_written_to(tmp_path):
+    cache.save(tmp_path / "set.npz", some_instances())
+    found = cache.load(tmp_path / "set.npz")
+    assert found.features.flags.writeable and found.targets.flags.writeable

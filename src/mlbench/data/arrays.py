@@ -68,7 +68,10 @@ def csr(
         raise UserError(f"{path}: {name} has rows that begin before the one above them")
     if used and not (int(indices.min()) >= 0 and int(indices.max()) < columns):
         raise UserError(f"{path}: {name} has an entry outside of its rows and columns")
-    return sparse.csr_matrix((data, indices.astype(np.int64), indptr.astype(np.int64)), shape=(rows, columns))
+    indices, indptr = (
+        part if part.dtype in (np.int32, np.int64) else part.astype(np.int64) for part in (indices, indptr)
+    )
+    return sparse.csr_matrix((data, indices, indptr), shape=(rows, columns))
 
 
 def single(path: Path, features: Matrix) -> np.ndarray | sparse.csr_matrix:

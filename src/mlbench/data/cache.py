@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from mlbench.data import arrays
+from mlbench.data.formats import npz
 from mlbench.data.instances import Instances
 
 FORMAT = "mlbench instances 1"  # raise the number when readers change what they return
@@ -34,23 +36,23 @@ def cached(path: Path, build: Callable[[], Instances]) -> Instances:
 def load(path: Path) -> Instances | None:
     """None when there is no such file, or not all of it, or it is something else."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            about = json.loads(archive["about"].tobytes())
-            if about["format"] != FORMAT:
-                return None
-            if about["sparse"]:
-                parts = archive["data"], archive["indices"], archive["indptr"]
-                features = sparse.csr_matrix(parts, shape=tuple(about["shape"]))
-            else:
-                features = archive["features"]
-            return Instances(
-                features=features,
-                targets=archive["targets"],
-                labels=tuple(about["labels"]),
-                feature_names=tuple(about["feature_names"]),
-                modalities={name: (start, stop) for name, (start, stop) in about["modalities"].items()},
-                attributes=about["attributes"],
-            )
+        found = npz.arrays_in(path)
+        about = json.loads(found["about"].tobytes())
+        if about["format"] != FORMAT:
+            return None
+        if about["sparse"]:
+            parts = {part: found[part] for part in ("data", "indices", "indptr")}
+            features = arrays.csr(path, "features", **parts, shape=about["shape"])
+        else:
+            features = found["features"]
+        return Instances(
+            features=features,
+            targets=found["targets"],
+            labels=tuple(about["labels"]),
+            feature_names=tuple(about["feature_names"]),
+            modalities={name: (start, stop) for name, (start, stop) in about["modalities"].items()},
+            attributes=about["attributes"],
+        )
     except Exception:  # a damaged archive fails in as many ways as there are bytes; all of them mean: build
         return None
 
@@ -68,19 +70,19 @@ def save(path: Path, instances: Instances) -> None:
         "modalities": instances.modalities,
         "attributes": instances.attributes,
     }
-    arrays = {
+    parts = {
         "about": np.frombuffer(json.dumps(about, default=int).encode(), dtype=np.uint8),
         "targets": instances.targets,
     }
     if is_sparse:
-        arrays |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
+        parts |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
     else:
-        arrays["features"] = features
+        parts["features"] = features
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with beside.open("xb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **parts)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -125,6 +125,18 @@ def test_missing_values(tmp_path, word):
         ("\n\n", ["l"], {}, "has no rows after its header"),
         ("x,l\n1,a;b|c\n", "l", {}, "its label lists hold ; and |: say with dataset.label_separator"),
         ("x,l\n1,[a\n", "l", {}, "line 2: '[a' is no list of labels"),
+        ("x,l\n1,[{[]}]\n", "l", {}, "line 2: '[{[]}]' is no list of labels"),
+        ("x;l\n1;[1],[2]\n", "l", {"separator": ";"}, "line 2: '[1],[2]' is no list of labels"),
+        ("x,l\n1," + "[" * 5000 + "\n", "l", {}, "is no list of labels"),
+        ("x,l\n1,[" + "-" * 5000 + "1]\n", "l", {}, "is no list of labels"),
+        ("x,l\n" + "".join(f"1,{row}\n" for row in range(9000)), "l", {}, "9,000 rows of 9,000 labels"),
+        (
+            "x,l\n" + "".join(f"v{row % 5000},{row % 2}\n" for row in range(9000)),
+            ["l"],
+            {},
+            "5,000 values of words, a column for each, which would take 171 MB, far more than is in it: "
+            "leave out those of most values with dataset.drop=[...], as 'x'",
+        ),
         ("x,l\n1,a\n2,?\n", "l", {}, "line 3: the labels are missing"),
     ],
 )

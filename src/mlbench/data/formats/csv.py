@@ -12,11 +12,12 @@ import numpy as np
 
 from mlbench.data import columns
 from mlbench.data.columns import Attribute, Table
-from mlbench.data.files import content, encoding, numbers_in
+from mlbench.data.files import content, encoding, numbers_in, refuse_more_than_room
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+RARE = "leave out the labels of few rows, or separate them as dataset.label_separator says"
 MISSING_WORDS = {"", "?", "na", "n/a", "nan", "null"}
 
 
@@ -145,7 +146,9 @@ def label_list(place: str, text: str, separator: str) -> list[str]:
         return [label.strip() for label in text.split(separator) if label.strip()]
     try:
         found = ast.literal_eval(text)
-    except (ValueError, SyntaxError) as error:
+        if not isinstance(found, list):
+            raise ValueError
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise UserError(f'{place}: {text[:40]!r} is no list of labels such as ["a", "b"]') from error
     return [str(label).strip() for label in found]
 
@@ -160,6 +163,8 @@ def label_sets(
             f"{path} has the label {strange[0]!r}, not among names{did_you_mean(strange[0], names)}"
         )
     places = {name: place for place, name in enumerate(names)}
+    what = f"{len(lists):,} rows of {len(names):,} labels"
+    refuse_more_than_room(path, path.stat().st_size, len(lists) * len(names), what, RARE)
     targets = np.zeros((len(lists), len(names)), dtype=np.uint8)
     for row, row_labels in enumerate(lists):
         targets[row, [places[label] for label in row_labels]] = 1

@@ -1,10 +1,10 @@
 """NumPy archives: `features` and `targets`, each a dense array or the four parts of a CSR matrix."""
 
-import io
 import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -62,19 +62,28 @@ def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     name = member.filename
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name!r} is compressed in a way that NumPy does not use")
-    content = archive.read(member)  # checks them by their checksum
-    file = io.BytesIO(content)
-    shape, by_columns, dtype = HEADERS[npy.read_magic(file)](file)
-    start = file.tell()
-    if dtype.kind not in KINDS:
-        raise ValueError(f"{name!r} holds {dtype}, neither numbers nor words")
-    if math.prod(shape) * dtype.itemsize != len(content) - start or min(shape, default=0) < 0:
-        raise ValueError(f"{name!r} is said to be {shape} of {dtype}, but has {len(content) - start:,} bytes")
-    if dtype.kind == "U":
-        signs = np.frombuffer(content, dtype=np.dtype(np.uint32).newbyteorder(dtype.byteorder), offset=start)
-        if (signs > LAST_SIGN).any():
-            raise ValueError(f"{name!r} holds what is no text")
-    return np.ndarray(shape, dtype, buffer=content, offset=start, order="F" if by_columns else "C")
+    with archive.open(member) as file:
+        shape, by_columns, dtype = HEADERS[npy.read_magic(file)](file)
+        length = member.file_size - file.tell()
+        if dtype.kind not in KINDS:
+            raise ValueError(f"{name!r} holds {dtype}, neither numbers nor words")
+        if math.prod(shape) * dtype.itemsize != length or min(shape, default=0) < 0:
+            raise ValueError(f"{name!r} is said to be {shape} of {dtype}, but has {length:,} bytes")
+        content = filled(file, length)
+    if dtype.kind == "U" and (content.view(f"{dtype.str[0]}u4") > LAST_SIGN).any():
+        raise ValueError(f"{name!r} holds what is no text")
+    return np.ndarray(shape, dtype, buffer=content, order="F" if by_columns else "C")
+
+
+def filled(file: BinaryIO, length: int) -> np.ndarray:
+    """The rest of a file, which checks itself at its end, as so many bytes."""
+    content, place = np.empty(length, dtype=np.uint8), 0
+    while chunk := file.read(1 << 20):
+        content[place : place + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
+        place += len(chunk)
+    if place != length:
+        raise ValueError(f"{length - place:,} bytes are missing at its end")
+    return content
 
 
 def matrix_in(path: Path, found: dict[str, np.ndarray], name: str) -> np.ndarray | sparse.csr_matrix:
