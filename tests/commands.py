@@ -106,6 +106,10 @@ def serve(
     sys.path[1:1] = environment["PYTHONPATH"].split(os.pathsep)
     for descriptor, stream in enumerate(streams, start=1):
         os.dup2(os.open(stream, os.O_WRONLY), descriptor)
+    sys.stdout, sys.stderr = (
+        sys.__stdout__,
+        sys.__stderr__,
+    )  # a fork of a test's process has its captured ones
     if first:
         first()
     sys.argv = ["run.py", *arguments]

@@ -130,9 +130,10 @@ def test_large_parts_are_scored_piece_by_piece(rows, problem, monkeypatch):
     assert max(sizes) <= 4 and sum(sizes) == rows
 
 
-def test_several_jobs_on_one_device(problem):
+@pytest.mark.parametrize("devices", [1, 2])
+def test_several_jobs_whatever_the_number_of_devices(devices, problem):
     jobs = [(problem.erm(), problem.vectors(5)), (problem.erm(dropout=0.5), problem.vectors(4, seed=1))]
-    first, second = score(jobs, problem.settings())
+    first, second = score(jobs, problem.settings(devices=devices))
     assert torch.equal(first, score_part(*jobs[0])) and torch.equal(second, score_part(*jobs[1]))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import multiprocessing
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from ctypes import c_byte
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,12 @@ from lightning import Callback, Trainer
 
 from mlbench.data.vectors import Vectors
 from mlbench.engine.lit import Lit
+from mlbench.engine.ranks import any_of, of_all, orphaned
 from mlbench.engine.score import score_part
 from mlbench.evaluation.suite import METRICS
 from mlbench.evaluation.thresholds import Threshold, evaluate_under
 from mlbench.methods.base import Method
+from mlbench.seeding import derive, seed_everything
 
 
 @dataclass
@@ -81,28 +85,44 @@ class Select(Callback):
 class Save(Callback):
     """Checkpoints between two chunks once `seconds` have passed, or when asked to stop; then stops."""
 
-    def __init__(self, path: Path, seconds: float, watches: list[Watch], report: Callable | None = None):
+    def __init__(
+        self,
+        path: Path,
+        seconds: float,
+        watches: list[Watch],
+        report: Callable | None = None,
+        devices: int = 1,
+    ):
         self.path = path
         self.seconds = seconds
         self.watches = watches
         self.report = report
-        self.asked_to_stop = False
+        # Whether anybody asked to stop, the parent or one of the processes it started: they share the memory.
+        self._asked = multiprocessing.get_context("spawn").RawValue("b") if devices > 1 else c_byte()
+        self.heard = False
+
+    @property
+    def asked_to_stop(self) -> bool:
+        return bool(self._asked.value)
 
     def on_train_start(self, trainer: Trainer, lit: Lit) -> None:
         self.saved = time.monotonic()
         self.started = self.saved - lit.state.get("seconds", 0.0)
-        self._handlers = catch_signals(self.stop)
+        self._handlers = catch_signals(self.stop if trainer.world_size == 1 else self.ask)
+        self._drawing = False
 
     def on_train_batch_start(self, trainer: Trainer, lit: Lit, portion: Any, index: int) -> None:
-        if "generators" in lit.state:  # as late as can be: nothing may draw between this and the next step
-            set_generators(lit.state.pop("generators"))
-        due = self.asked_to_stop or time.monotonic() - self.saved >= self.seconds
+        if not self._drawing:  # as late as can be: nothing may draw between this and the next step
+            begin_drawing(lit.state.pop("generators", []), lit.global_rank, lit.plan.seed)
+            self._drawing = True
+        stop, alone = self.asked_to_stop, False
+        due = time.monotonic() - self.saved >= self.seconds
         if trainer.world_size > 1:
-            due = trainer.strategy.reduce_boolean_decision(due, all=False)
-            self.asked_to_stop = trainer.strategy.reduce_boolean_decision(self.asked_to_stop, all=False)
-        if due:
+            stop, due, alone = any_of([stop, due, orphaned()], lit.device)
+        if (stop or due) and not alone:
             self._save(trainer, lit)
-        if self.asked_to_stop:
+        if stop or alone:
+            self.ask()
             lit.stopping = trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, lit: Lit) -> None:
@@ -116,15 +136,20 @@ class Save(Callback):
         restore_signals(getattr(self, "_handlers", {}))
 
     def stop(self, *_: Any) -> None:
-        if self.asked_to_stop:  # asked twice: at once
+        if self.heard:  # asked twice: at once
             raise KeyboardInterrupt
-        self.asked_to_stop = True
+        self.heard = True
+        self.ask()
+
+    def ask(self, *_: Any) -> None:
+        self._asked.value = True
 
     def _save(self, trainer: Trainer, lit: Lit) -> None:
+        drawing = of_all(generators(), trainer.world_size)
         if trainer.is_global_zero:
             state = lit.checkpoint() | {
                 "kept": {watch.rule: watch.kept for watch in self.watches},
-                "generators": generators(),
+                "generators": drawing,
                 "precision": trainer.precision_plugin.state_dict(),
                 "seconds": time.monotonic() - self.started,
             }
@@ -216,7 +241,7 @@ def generators() -> dict[str, Any]:
         "numpy": [name, torch.from_numpy(keys.astype(np.int64)), *rest],
         "torch": torch.get_rng_state(),
     }
-    return state | ({"cuda": torch.cuda.get_rng_state_all()} if torch.cuda.is_available() else {})
+    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
 
 
 def set_generators(state: dict[str, Any]) -> None:
@@ -226,7 +251,15 @@ def set_generators(state: dict[str, Any]) -> None:
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
     if "cuda" in state:
-        torch.cuda.set_rng_state_all(state["cuda"])
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def begin_drawing(kept: list[dict[str, Any]], rank: int, seed: int) -> None:
+    """Each rank from where it stood; one that is new, from a seed of its own: its rows are others."""
+    if rank < len(kept):
+        set_generators(kept[rank])
+    elif rank:
+        seed_everything(derive(seed, "rank", rank))
 
 
 def catch_signals(handler: Callable) -> dict[int, Any]:

@@ -1,5 +1,6 @@
 """One stage, one fit, one file: trains a stage under a Lightning Trainer, or picks up what is there."""
 
+import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +10,10 @@ from typing import Any
 import torch
 from filelock import FileLock
 from lightning import Callback, Trainer
-from torch.multiprocessing import ProcessRaisedException
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from mlbench.config import Selection, Train
-from mlbench.engine import threads
+from mlbench.engine import ranks, threads
 from mlbench.engine.callbacks import (
     Progress,
     Save,
@@ -24,7 +25,6 @@ from mlbench.engine.callbacks import (
     write,
 )
 from mlbench.engine.lit import Lit, Plan
-from mlbench.errors import UserError
 from mlbench.methods.base import Stage
 from mlbench.seeding import derive, seed_everything
 
@@ -95,7 +95,7 @@ def _train(job: Job) -> None:
     checkpoint = done.with_suffix(".ckpt")
     select = Select(job.looks, job.selection.every)
     live = job.report if plan.train.devices == 1 else None  # a tracker stays in its process
-    save = Save(checkpoint, plan.train.checkpoint_seconds, select.watches, live)
+    save = Save(checkpoint, plan.train.checkpoint_seconds, select.watches, live, plan.train.devices)
     bar = [Progress(job.label)] if plan.train.progress else []
     _descend(stage, plan, [select, save, *bar])
     if done.exists():
@@ -120,12 +120,13 @@ def _descend(stage: Stage, plan: Plan, callbacks: list[Callback]) -> None:
         watch.kept = state["kept"][watch.rule] if state else {}
     lit = Lit(stage, plan, state)
     handlers = catch_signals(save.stop)  # a parent of several processes must outlive them
+    before = multiprocessing.active_children()
     try:
         trainer = Trainer(
             max_epochs=1,  # to Lightning
             accelerator=train.accelerator,
             devices=train.devices,
-            strategy="ddp_spawn" if train.strategy == "auto" and train.devices > 1 else train.strategy,
+            strategy=ranks.strategy(train),
             precision=train.precision,
             callbacks=callbacks,
             logger=False,
@@ -137,10 +138,10 @@ def _descend(stage: Stage, plan: Plan, callbacks: list[Callback]) -> None:
         trainer.fit(lit)
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from error
-    except ProcessRaisedException as error:  # all that is left of what another process raised is text
-        _, expected, sentence = str(error).rstrip().rpartition(f"{UserError.__module__}.UserError: ")
-        if expected:
-            raise UserError(sentence) from error
-        raise
+    except (ProcessRaisedException, ProcessExitedException) as error:
+        if save.heard:  # a rank that had not begun yet ends by the signal itself
+            raise KeyboardInterrupt from error
+        raise ranks.explained(error, getattr(trainer.strategy.launcher, "procs", [])) from error
     finally:
         restore_signals(handlers)
+        ranks.end([process for process in multiprocessing.active_children() if process not in before])

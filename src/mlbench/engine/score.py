@@ -1,9 +1,7 @@
 """Scores of a whole part, on one device or sharded over several and gathered by instance."""
 
-import functools
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,25 +54,15 @@ def score_part(
 
 
 def score(jobs: list[tuple[Method, Vectors]], train: Train) -> list[Tensor]:
-    """Scores of each job on the CPU, on as many devices as training uses."""
-    from lightning.fabric import Fabric
+    """Scores of each job on the CPU, by one device of those that training uses.
 
-    if train.devices == 1:
-        device = device_of(train)
-        return [score_part(method.to(device), data.to(device)).cpu() for method, data in jobs]
-    fabric = Fabric(accelerator=train.accelerator, devices=train.devices, strategy="ddp_spawn")
-    return [
-        torch.from_numpy(scores) for scores in fabric.launch(functools.partial(_score_on_rank, jobs=jobs))
-    ]
+    Every device would hold the whole part anyway, and to score a part once is less than an epoch's work: far
+    less than to start processes for it. So the scores do not depend on the number of devices either.
+    """
+    device = device_of(train)
+    return [score_part(method.to(device), data.to(device)).cpu() for method, data in jobs]
 
 
 def device_of(train: Train) -> torch.device:
     gpu = train.accelerator == "gpu" or (train.accelerator == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if gpu else "cpu")
-
-
-def _score_on_rank(fabric: "Fabric", jobs: list[tuple[Method, Vectors]]) -> list[np.ndarray]:  # noqa: F821
-    """Arrays, not tensors: a tensor would stay behind in the memory of a process that is about to end."""
-    share = fabric.global_rank, fabric.world_size, fabric.all_gather
-    scored = [score_part(method.to(fabric.device), data.to(fabric.device), *share) for method, data in jobs]
-    return [scores.cpu().numpy() for scores in scored]
