@@ -17,6 +17,7 @@ MODULES = {
 # What each part may know of the others. Parts that are not listed stand above all of these.
 MAY_KNOW = {
     "errors": set(),
+    "words": set(),
     "seeding": set(),
     "losses": set(),
     "evaluation": {"errors"},

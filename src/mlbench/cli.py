@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from mlbench.compose import chosen_names, config_dir, explain
 from mlbench.errors import UserError
+from mlbench.words import quoted
 
 if TYPE_CHECKING:
     from mlbench.results.record import Record
@@ -29,6 +30,7 @@ errors: list[Exception] = []  # what stopped the one job of this process
 
 def main() -> None:
     """Exit status 0: done; 2: something for a person to mend, said in one line; 130: interrupted."""
+    sys.argv[1:] = quoted(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here as they are instead of being printed by Hydra
     try:
         job()

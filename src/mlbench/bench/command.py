@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> None:
         print(usage())
         return
     given = pairs(arguments)
-    outputs = Path(given.pop("paths.outputs", "outputs"))
+    outputs = Path(given.pop("paths.outputs", "outputs")).expanduser()
     shown_on = given.pop("page", None)
     if shown_on and not given:  # of what was measured before
         write_page(Path(shown_on), outputs)

@@ -1,11 +1,14 @@
 """The command line that searches for hyper-parameters on validation data."""
 
+import shlex
+
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlbench.arguments import answered, pairs, spelled
 from mlbench.compose import choices
 from mlbench.errors import UserError
 from mlbench.search import spec as specs
+from mlbench.words import quoted
 
 USAGE = f"""{spelled("search")} sweep=NAME   searches on validation data, prints the best's command
   trials=40              this many in all; more of them later go on with the same search
@@ -69,7 +72,8 @@ def overrides_of(search: specs.Search, given: dict[str, str]) -> list[str]:
     for key, value in given.items():
         if key in search.space:
             raise UserError(f"{key}={value}: the sweep searches it; leave it out")
-        if next(iter(OverridesParser.create().parse_overrides([f"{key}={value}"]))).is_sweep_override():
+        (word,) = quoted([f"{key}={value}"])
+        if OverridesParser.create().parse_override(word).is_sweep_override():
             raise UserError(f"{key}={value}: a search has one value of what it does not search")
     words = [f"{key}={value}" for key, value in said.items() if key != "seed"]
     if "seed" in said:
@@ -108,6 +112,6 @@ def summary(study: "Study", ranked: list, failed: int) -> str:  # noqa: F821
             *table,
             "",
             "the winner, to run again or to measure on the test part:",
-            f"{spelled('run')} {several}{' '.join(words)}",
+            f"{spelled('run')} {several}{shlex.join(words)}",
         ]
     )

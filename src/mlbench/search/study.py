@@ -29,6 +29,7 @@ from mlbench.search.spec import Dimension, Search
 from mlbench.tables.execute import run_missing
 from mlbench.tables.plan import Run, runs_with_seeds
 from mlbench.tables.ranks import ranks
+from mlbench.words import quoted
 
 OVER = (TrialState.COMPLETE, TrialState.FAIL)
 
@@ -112,14 +113,14 @@ class Study:
             study.tell(number, value)
 
     def config(self, params: dict[str, Any]) -> Config:
-        return configure(self.words(params))
+        return configure(quoted(self.words(params)))
 
     def words(self, params: dict[str, Any]) -> list[str]:
         return [*self.overrides, *(f"{key}={value}" for key, value in params.items())]
 
     def runs(self, params: dict[str, Any]) -> tuple[Run, ...]:
         """One a seed."""
-        config, words = self.config(params), self.words(params)
+        config, words = self.config(params), quoted(self.words(params))
         return runs_with_seeds(config, words, self.search.seeds, self.dataset, self.identity)
 
     def value(self, run: Run) -> float:

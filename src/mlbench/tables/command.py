@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from mlbench.arguments import answered, check_keys, pairs, spelled
@@ -11,6 +12,7 @@ from mlbench.config import MACHINE
 from mlbench.errors import UserError
 from mlbench.names import one_name
 from mlbench.tables import spec as specs
+from mlbench.words import quoted
 
 USAGE = f"""{spelled("reproduce")} table=PAPER/NUMBER   runs what the table lacks and renders it
   dry_run=true           lists its runs with their state and the time they will take; runs nothing
@@ -67,16 +69,17 @@ def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
             raise UserError(f"{key}={given[key]}: a whole number, 1 or more")
     if launcher and "processes" in given:
         raise UserError(f"processes={given['processes']} and a launcher of Hydra's exclude each other")
-    return given, [*settings, "train.progress=false"], launcher  # one bar for all
+    return given, [*quoted(settings), "train.progress=false"], launcher  # one bar for all
 
 
 def table(
     name: str, spec: specs.Spec, given: dict[str, str], settings: list[str], launcher: list[str]
 ) -> int:
     """One table; the exit status."""
-    paths = OmegaConf.merge(
-        OmegaConf.load(config_dir() / "config.yaml"), OmegaConf.from_dotlist(settings)
-    ).paths
+    paths = OmegaConf.load(config_dir() / "config.yaml").paths
+    said = [word for word in settings if word.startswith("paths.")]
+    for override in OverridesParser.create().parse_overrides(said):
+        paths[override.key_or_group.removeprefix("paths.")] = override.value()
     outputs, cache = Path(paths.outputs).expanduser(), Path(paths.cache).expanduser()
     folder = outputs / "tables" / one_name("table", short(name).replace("/", "-"))
     if isinstance(spec, specs.Statistics):

@@ -1,0 +1,74 @@
+"""A person's own table, named and described on the command line as a shell passes it."""
+
+import json
+import shutil
+
+import pytest
+
+from commands import records
+
+WEATHER = "humidity,rain (mm),größe\n" + "".join(f"{row / 7},{row % 2},{row % 3 // 2}\n" for row in range(20))
+LABELS = "dataset.labels=[rain (mm),größe]"
+NAMES = ["my data.csv", "a [1].csv", "x=1.csv", "#1.csv", "it's.csv", 'so "called".csv', "neu, größer.csv"]
+QUICK = ("dataset=csv", "method=prior")
+
+
+@pytest.fixture
+def own(folder):
+    """Writes a file below the working directory; its name there."""
+
+    def own(name, content=WEATHER):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return name
+
+    return own
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_path_needs_no_quotes_but_the_shells(name, own, at_once, folder):
+    own(f"my [data]/{name}"), own(f"my [data]/test {name}")
+    given = [f"dataset.path=my [data]/{name}", f"dataset.test=my [data]/test {name}", "split=official"]
+    done = at_once(*QUICK, *given, LABELS, f"paths.outputs=out of {name}", f"paths.cache=kept of {name}")
+    assert (done.status, done.err) == (0, "")
+    (record,) = records(folder / f"out of {name}")
+    assert json.loads(record.read_text())["per_label"]["label"] == ["rain (mm)", "größe"]
+    assert (folder / f"kept of {name}").is_dir()
+
+
+def test_home_is_a_persons_home(own, at_once, folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder / "at home"))
+    own("at home/a.csv")
+    done = at_once("-m", *QUICK, "dataset.path=~/a.csv", LABELS, "paths.outputs=~/o [1]", "seed=0,1")
+    assert (done.status, done.err) == (0, "")
+    assert {path.name for path in folder.iterdir()} == {"at home"}
+    assert len(records(folder / "at home" / "o [1]")) == 2
+
+
+def test_a_sweep_over_files(own, at_once, folder):
+    own("a [1].csv"), own("b=2.csv"), own("c,d.csv")
+    done = at_once("-m", *QUICK, "dataset.path=a [1].csv,b=2.csv,'c,d.csv'", LABELS, "engine=single")
+    assert (done.status, done.err) == (0, "") and "3 of 3 runs finished" in done.out
+    assert {record.parts[-4] for record in records(folder / "outputs")} == {"a [1]", "b=2", "c,d"}
+
+
+def test_teachers_and_the_commands_beside_run_take_such_paths(own, command, at_once, folder):
+    own("a.csv")
+    given = ["dataset=csv", "dataset.path=a.csv", LABELS, "train.epochs=1", "paths.outputs=o [1]"]
+    assert at_once(*given).status == 0
+    (record,) = records(folder / "o [1]")
+    shutil.move(record.parent, folder / "the 1st [é]")
+    teachers = "method.teachers.from=[the 1st [é]/model.pt,./the 1st [é]/model.pt]"
+    done = at_once("method=tc", *given, teachers, "split=amalgamation", "paper=none")
+    assert (done.status, done.err) == (0, "")
+
+    (folder / "my [table].yaml").write_text(
+        "title: Mine\naxes: {dataset: {own: [dataset=csv, dataset.path=a.csv, 'dataset.labels=[rain (mm)]']}, "
+        "setting: {one: []}, method: {prior: [method=prior]}}\nmetrics: {f1: {ours: f1_micro}}\nseeds: 1\n"
+        "layout: {blocks: setting, rows: method, columns: metric}\ndecimals: 4\n"
+    )
+    arguments = ["table=my [table].yaml", "paths.outputs=o, [it's]"]
+    done = command(*arguments, program="mlbench.tables.command")
+    assert done.status == 0 and done.out == "o, [it's]/tables/my [table]\n", done.err
+    assert len(records(folder / "o, [it's]")) == 1
