@@ -18,7 +18,7 @@ TEXTS = (
 )
 LISTS = ("method.teachers.from", "dataset.labels", "dataset.label_list", "dataset.names", "dataset.drop")
 
-PLAIN = re.compile(r"(\.{0,2}/)*(?!(true|false|inf|nan)$)[A-Z_][A-Z0-9_./-]*", re.IGNORECASE | re.ASCII)
+PLAIN = re.compile(r"(\.{0,2}/)*(?!(null|true|false|inf|nan)$)[A-Z_][A-Z0-9_./-]*", re.IGNORECASE | re.ASCII)
 # Interpolations, functions and what has its quotes already are written by those who know Hydra's grammar.
 HYDRAS = re.compile(r"""null|.*\$\{.*|(choice|glob|shuffle|sort|str|tag)\(.*\)|'.*'|".*\"""", re.DOTALL)
 PART = re.compile(r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,]*?)\s*(?:,|$)""", re.DOTALL)

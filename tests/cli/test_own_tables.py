@@ -6,11 +6,23 @@ import shutil
 import pytest
 
 from commands import records
+from mlbench.tables.command import main as reproduce
 
 WEATHER = "humidity,rain (mm),größe\n" + "".join(f"{row / 7},{row % 2},{row % 3 // 2}\n" for row in range(20))
 LABELS = "dataset.labels=[rain (mm),größe]"
-NAMES = ["my data.csv", "a [1].csv", "x=1.csv", "#1.csv", "it's.csv", 'so "called".csv', "neu, größer.csv"]
+NAMES = ["my data [1].csv", "x=1, it's #2.csv", 'so "called" größer.csv']
 QUICK = ("dataset=csv", "method=prior")
+TABLE = """
+title: Mine
+axes:
+  dataset: {own: [dataset=csv, dataset.path=a.csv, "dataset.labels=[rain (mm)]"]}
+  setting: {one: []}
+  method: {prior: [method=prior]}
+metrics: {f1: {ours: f1_micro}}
+seeds: 1
+layout: {blocks: setting, rows: method, columns: metric}
+decimals: 4
+"""
 
 
 @pytest.fixture
@@ -53,7 +65,7 @@ def test_a_sweep_over_files(own, at_once, folder):
     assert {record.parts[-4] for record in records(folder / "outputs")} == {"a [1]", "b=2", "c,d"}
 
 
-def test_teachers_and_the_commands_beside_run_take_such_paths(own, command, at_once, folder):
+def test_teachers_and_the_commands_beside_run_take_such_paths(own, at_once, folder, capfd):
     own("a.csv")
     given = ["dataset=csv", "dataset.path=a.csv", LABELS, "train.epochs=1", "paths.outputs=o [1]"]
     assert at_once(*given).status == 0
@@ -63,12 +75,7 @@ def test_teachers_and_the_commands_beside_run_take_such_paths(own, command, at_o
     done = at_once("method=tc", *given, teachers, "split=amalgamation", "paper=none")
     assert (done.status, done.err) == (0, "")
 
-    (folder / "my [table].yaml").write_text(
-        "title: Mine\naxes: {dataset: {own: [dataset=csv, dataset.path=a.csv, 'dataset.labels=[rain (mm)]']}, "
-        "setting: {one: []}, method: {prior: [method=prior]}}\nmetrics: {f1: {ours: f1_micro}}\nseeds: 1\n"
-        "layout: {blocks: setting, rows: method, columns: metric}\ndecimals: 4\n"
-    )
-    arguments = ["table=my [table].yaml", "paths.outputs=o, [it's]"]
-    done = command(*arguments, program="mlbench.tables.command")
-    assert done.status == 0 and done.out == "o, [it's]/tables/my [table]\n", done.err
+    (folder / "my [table].yaml").write_text(TABLE)
+    assert reproduce(["table=my [table].yaml", "paths.outputs=o, [it's]"]) == 0
+    assert capfd.readouterr().out == "o, [it's]/tables/my [table]\n"
     assert len(records(folder / "o, [it's]")) == 1

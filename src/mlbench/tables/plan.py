@@ -16,6 +16,7 @@ from mlbench.results import store
 from mlbench.results.record import write_json
 from mlbench.results.repeats import Place
 from mlbench.tables.spec import GRID, Results
+from mlbench.words import quoted
 
 State = Literal["finished", "failed", "missing"]
 
@@ -95,7 +96,7 @@ def _case(
     for value in spec.values(where):
         if value.not_run:
             return Case(*where, runs=(), not_run=value.not_run)
-    overrides = [*spec.said(where), *settings]
+    overrides = quoted([*spec.said(where), *settings])
     try:
         config = composed(overrides)
         dataset = target(config.dataset)(**options(config.dataset))
