@@ -1,5 +1,6 @@
 """All metrics of one set of outputs, and the registry that everything else asks about metrics."""
 
+import inspect
 from collections.abc import Iterable
 
 import torch
@@ -26,6 +27,17 @@ def find(name: str) -> Metric:
             f"unknown metric {name!r}{did_you_mean(name, METRICS) or ': known are ' + ', '.join(METRICS)}"
         )
     return METRICS[name]
+
+
+def stem_of(name: str) -> str | None:
+    """The metric behind a name with a suffix, of a threshold rule or of a method: `f1_macro_oracle`."""
+    stems = [stem for stem in METRICS if name == stem or name.startswith(f"{stem}_")]
+    return max(stems, key=len, default=None)
+
+
+def definition(name: str) -> str:
+    """What the metric of that name is, in a sentence; its conventions stand in docs/metrics.md."""
+    return " ".join(inspect.getdoc(METRICS[name].reduce).partition("\n\n")[0].split())
 
 
 def evaluate(

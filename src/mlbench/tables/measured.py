@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlbench.evaluation.metric import Better
-from mlbench.evaluation.suite import find
+from mlbench.evaluation.suite import definition as definition_of_metric
+from mlbench.evaluation.suite import find, stem_of
 from mlbench.results.record import Record
 
 
@@ -29,6 +30,14 @@ def values(record: Record, rule: str) -> dict[str, float]:
     """By name. Empty where the run was not scored under that rule."""
     metrics = record.metrics.get(rule)
     return metrics | {name: fact.of(record) for name, fact in FACTS.items()} if metrics else {}
+
+
+def definition(name: str) -> str:
+    """In a sentence, what a name of `values` means."""
+    if name in FACTS:
+        return " ".join((FACTS[name].of.__doc__ or "").split())
+    stem = stem_of(name)
+    return definition_of_metric(stem) if stem else ""
 
 
 def better(name: str) -> Better:

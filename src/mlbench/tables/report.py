@@ -86,6 +86,8 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
 
     `records` are keyed by their paths as seen from the page.
     """
+    from mlbench.tables.measured import definition  # imports torch
+
     records = {path: repeats.current(record) for path, record in records.items()}
     metrics, unknown = directions(
         name for record in records.values() for name in record.metrics.get(record.rule, {})
@@ -114,6 +116,7 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
     return {
         "facts": facts(records.values()),
         "metrics": metrics,
+        "definitions": {name: definition(name) for name in metrics},
         "unknown": unknown,
         "groups": groups,
         "grids": heat,
@@ -181,13 +184,12 @@ def directions(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 
     A name may have a suffix, of a threshold rule or of a method: `f1_macro_oracle`.
     """
-    from mlbench.evaluation.suite import METRICS  # imports torch
+    from mlbench.evaluation.suite import METRICS, stem_of  # imports torch
 
     known, unknown = {}, []
     for name in dict.fromkeys(names):
-        stems = [stem for stem in METRICS if name == stem or name.startswith(f"{stem}_")]
-        if stems:
-            known[name] = METRICS[max(stems, key=len)].better
+        if stem := stem_of(name):
+            known[name] = METRICS[stem].better
         else:
             unknown.append(name)
     return known, unknown

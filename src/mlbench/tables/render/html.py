@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlbench.tables.cells import CLOSE, Cell
 from mlbench.tables.comparison import LEVEL, Comparison
-from mlbench.tables.measured import better
+from mlbench.tables.measured import better, definition
 from mlbench.tables.ranks import half_up
 from mlbench.tables.render import text
 from mlbench.tables.render.diagram import critical_difference
@@ -159,7 +159,12 @@ def _block(name: str, block: Block, view: View, table: Table, numbers: Iterator[
     if ranked:
         columns += _sortable("mean rank", "ascending")
     corner = _sortable(escape(layout.rows), "place")
-    heading = ", ".join(_arrowed(axis, value, spec) for axis, value in block.where.items())
+    heading = ", ".join(
+        f'<span title="{escape(_about(axis, value, spec))}">{_arrowed(axis, value, spec)}</span>'
+        if axis == "metric"
+        else _arrowed(axis, value, spec)
+        for axis, value in block.where.items()
+    )
     caption = " ".join(filter(None, (spec.title, title, view.title)))
     return f"""<section class="block" id="block-{name}">
 {f"<h3>{heading}</h3>" if title else ""}
@@ -177,19 +182,30 @@ def _name_of(block: Block, spec: Results) -> str:
 def _column(name: str, block: Block, spec: Results) -> str:
     """The best comes first at the first click."""
     directions = {better(spec.metrics[block.cells[row, name].metric].ours) for row in block.rows}
-    return _sortable(
-        _arrowed(spec.layout.columns, name, spec), "descending" if directions == {"high"} else "ascending"
-    )
+    axis = spec.layout.columns
+    first = "descending" if directions == {"high"} else "ascending"
+    return _sortable(_arrowed(axis, name, spec), first, _about(axis, name, spec))
 
 
-def _sortable(inside: str, first: str) -> str:
+def _sortable(inside: str, first: str, title: str = "") -> str:
+    about = f' title="{escape(title)}"' if title else ""
     return (
-        f'<th scope="col" aria-sort="none" data-first="{first}"><button type="button">{inside}</button></th>'
+        f'<th scope="col" aria-sort="none" data-first="{first}"{about}>'
+        f'<button type="button">{inside}</button></th>'
     )
 
 
 def _head_of(axis: str, name: str, spec: Results) -> str:
-    return f'<th scope="row" title="{escape(name)}">{_arrowed(axis, name, spec)}</th>'
+    title = escape(_about(axis, name, spec) or name)
+    return f'<th scope="row" title="{title}">{_arrowed(axis, name, spec)}</th>'
+
+
+def _about(axis: str | None, name: str, spec: Results) -> str:
+    """What a metric is; nothing for the value of another axis."""
+    if axis != "metric":
+        return ""
+    measured = spec.metrics[name].ours
+    return f"{measured}: {definition(measured)}"
 
 
 def _arrowed(axis: str | None, name: str, spec: Results) -> str:

@@ -3,7 +3,7 @@
 const FILTERS = { dataset: "data set", method: "method", loss: "loss" };
 const metrics = Object.keys(data.metrics);
 const chosen = { metric: metrics.includes("f1_macro") ? "f1_macro" : metrics[0] };
-let sorted = { column: null, order: null }; // of the list of runs
+let sorted = { column: null, order: null }; // of the list of results
 for (const name of Object.keys(FILTERS)) chosen[name] = new Set();
 
 // ---- choices, which the address keeps
@@ -21,11 +21,16 @@ function keep() {
 }
 
 function filters() {
-  const choice = h("select", { id: "metric" }, metrics.map((name) => h("option", { value: name }, name)));
+  const choice = h("select", { id: "metric" }, metrics.map((name) => h("option", { value: name, title: data.definitions[name] }, name)));
+  const definition = h("small", { id: "definition" }, data.definitions[chosen.metric]);
   choice.value = chosen.metric;
-  choice.addEventListener("change", () => { chosen.metric = choice.value; draw(); });
+  choice.addEventListener("change", () => {
+    chosen.metric = choice.value;
+    definition.textContent = data.definitions[chosen.metric];
+    draw();
+  });
   const more = data.unknown.length > 0 && h("small", {}, ` not known to this version: ${data.unknown.join(", ")}`);
-  return [h("p", {}, h("label", {}, "metric ", choice), more), ...Object.entries(FILTERS).map(([name, words]) => chips(name, words))];
+  return [h("p", {}, h("label", {}, "metric ", choice), " ", definition, more), ...Object.entries(FILTERS).map(([name, words]) => chips(name, words))];
 }
 
 /** One of them chosen: only those; none: all. */
@@ -59,13 +64,17 @@ function draw() {
     .map((run) => ({ ...run, ...data.groups[run.group], value: run.values[place] }));
   const groups = results(place, fits);
   document.getElementById("facts").replaceChildren(...facts(runs.length));
-  document.getElementById("best").replaceChildren(best(groups, low));
+  document.getElementById("best").replaceChildren(...best(groups, low));
   const maps = heats(groups, low);
   document.getElementById("heat").replaceChildren(...maps);
   document.getElementById("heat-part").hidden = !maps.length;
   document.getElementById("scatter").replaceChildren(...scatters(groups, low));
-  document.getElementById("runs").replaceChildren(list(runs, low));
-  if (sorted.column !== null) sort(document.querySelectorAll("#runs thead th")[sorted.column], sorted.order);
+  const compared = ranked(groups, low);
+  document.getElementById("ranks").replaceChildren(...ranks(compared));
+  document.getElementById("ranks-part").hidden = !compared;
+  document.getElementById("runs").replaceChildren(...list(groups, runs, low));
+  const again = [...document.querySelectorAll("#runs thead th")].find((th) => th.textContent === sorted.column);
+  if (again) sort(again, sorted.order);
 }
 
 function facts(count) {
@@ -88,42 +97,127 @@ function rivals(groups) {
   return [...places.values()];
 }
 
-function table(heads, rows, name) {
-  return h("table", { class: `list ${name}` }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows));
-}
-
-const cell = (text, value = text, attributes = {}) => h("td", { "data-value": value ?? "", ...attributes }, text);
 const arrowed = (low) => `${chosen.metric} ${low ? "↓" : "↑"}`;
 const spread = (group) => `${number(group.mean, 4)}${group.std === null ? "" : ` ± ${number(group.std, 4)}${group.folds === null ? "" : ` over ${group.over}`}`}`;
 const told = (group) => h("small", { class: "more" }, group.more);
+const numeric = { class: "number" };
+
+/** Columns with something to tell; what is the same in all rows is said in a line above. */
+function table(rows, columns, name) {
+  const same = columns.filter((column) => column.choice && rows.length && new Set(rows.map(column.value)).size === 1);
+  const kept = columns.filter((column) => !same.includes(column));
+  const said = same.map((column) => `${column.name} ${column.value(rows[0])}`).join(", ");
+  const cells = (row) => kept.map((column, place) => h(place ? "td" : "th",
+    { "data-value": column.value(row) ?? "", scope: place ? null : "row", ...column.attributes }, column.text ? column.text(row) : column.value(row)));
+  return [said && h("p", { class: "about" }, `In all of them: ${said}.`),
+    h("div", { class: "scroll", tabindex: "0" }, h("table", { class: `list ${name}` },
+      h("thead", {}, h("tr", {}, kept.map((column) => head(column.name, column.first ?? "ascending", "none", column.title)))),
+      h("tbody", {}, rows.map((row, place) => h("tr", { "data-place": place }, cells(row))))))].filter(Boolean);
+}
+
+const choice = (name, words, of = (row) => row) => ({ name: words, value: (row) => of(row)[name], choice: true });
+const measured = (low, of = (row) => row) => ({ name: arrowed(low), title: data.definitions[chosen.metric], first: low ? "ascending" : "descending",
+  value: (row) => of(row).mean, text: (row) => h("b", {}, spread(of(row))), attributes: numeric });
+const lasting = (of = (row) => row) => ({ name: "time", title: "seconds of a run", value: (row) => of(row).seconds, text: (row) => duration(of(row).seconds), attributes: numeric });
 
 function best(groups, low) {
-  const rows = rivals(groups).map((of, place) => {
+  const rows = rivals(groups).map((of) => {
     const [first, second] = [...of].sort((a, b) => (low ? a.mean - b.mean : b.mean - a.mean));
-    return h("tr", { "data-place": place }, cell(first.dataset), cell(first.split), cell(first.rule),
-      cell([h("b", {}, first.method), " ", told(first)], first.method), cell(first.loss), cell(first.backbone), cell(first.threshold),
-      cell(h("b", {}, spread(first)), first.mean, { class: "number" }), cell(first.count, first.runs, { class: "number" }),
-      cell(duration(first.seconds), first.seconds, { class: "number" }),
-      cell(second ? [`${second.method} ${spread(second)} `, told(second)] : "–", second?.mean), cell(String(of.length), of.length, { class: "number" }));
+    return { first, second, count: of.length };
   });
-  const heads = [["data set", "place"], ["split", "ascending"], ["selection", "ascending"], ["best method", "ascending"], ["loss", "ascending"],
-    ["backbone", "ascending"], ["threshold", "ascending"], [arrowed(low), low ? "ascending" : "descending"], ["runs", "descending"],
-    ["time", "ascending"], ["second", low ? "ascending" : "descending"], ["of", "descending"]];
-  return table(heads.map(([name, first]) => head(name, first)), rows, "bests");
+  const first = (row) => row.first;
+  return table(rows, [
+    { name: "data set", first: "place", value: (row) => row.first.dataset },
+    measured(low, first),
+    { name: "best method", value: (row) => row.first.method, text: (row) => [h("b", {}, row.first.method), " ", told(row.first)] },
+    choice("loss", "loss", first), choice("backbone", "backbone", first), choice("threshold", "threshold", first),
+    choice("split", "split", first), choice("rule", "selection", first),
+    { name: "runs", first: "descending", value: (row) => row.first.runs, text: (row) => row.first.count, attributes: numeric },
+    lasting(first),
+    { name: "second", first: low ? "ascending" : "descending", value: (row) => row.second?.mean,
+      text: (row) => (row.second ? [`${row.second.method} ${spread(row.second)} `, told(row.second)] : "–") },
+    { name: "of", first: "descending", value: (row) => row.count, attributes: numeric },
+  ], "bests");
 }
 
-function list(runs, low) {
-  const rows = runs.map((run, place) =>
-    h("tr", { "data-place": place }, cell(run.dataset), cell([run.method, " ", told(run)], run.method), cell(run.loss), cell(run.backbone),
-      cell(run.split), cell(run.rule), cell(run.threshold), cell(String(run.seed), run.seed, { class: "number" }),
-      cell(run.fold === null ? "–" : String(run.fold), run.fold, { class: "number" }),
-      cell(number(run.value, 4), run.value, { class: "number" }), cell(duration(run.seconds), run.seconds, { class: "number" }),
-      cell(run.finished.slice(0, 16).replace("T", " "), run.finished), cell(h("a", { href: run.record }, run.key))));
-  const heads = ["data set", "method", "loss", "backbone", "split", "selection", "threshold", "seed", "fold", arrowed(low), "time", "finished", "record"];
-  return table(heads.map((name) => head(name, name === arrowed(low) && !low ? "descending" : "ascending")), rows, "runs");
+/** A row a result; its runs are links to their records, named by seed and fold. */
+function list(groups, runs, low) {
+  const own = new Map();
+  for (const run of runs) own.set(run.group, [...(own.get(run.group) ?? []), run]);
+  const of = (group) => own.get(group.group) ?? [];
+  const ordered = rivals(groups).flatMap((some) => some.sort((a, b) => (low ? a.mean - b.mean : b.mean - a.mean)));
+  const last = (group) => of(group).map((run) => run.finished).sort().at(-1) ?? "";
+  const link = (run) => h("a", { href: run.record, title: `${run.key}: ${number(run.value, 4)}` }, run.fold === null ? `${run.seed}` : `${run.seed}/${run.fold}`);
+  return table(ordered, [
+    { name: "method", value: (group) => group.method, text: (group) => [group.method, " ", told(group)] },
+    measured(low),
+    choice("dataset", "data set"), choice("loss", "loss"), choice("backbone", "backbone"), choice("threshold", "threshold"),
+    choice("split", "split"), choice("rule", "selection"),
+    { name: "runs", first: "descending", value: (group) => group.runs, text: (group) => group.count, attributes: numeric },
+    lasting(),
+    { name: "finished", value: last, text: (group) => last(group).slice(0, 16).replace("T", " ") },
+    { name: "records", title: "a link a run, by seed, or seed/fold", value: (group) => group.group,
+      text: (group) => h("span", { class: "records" }, of(group).flatMap((run) => [link(run), " "])) },
+  ], "runs");
 }
 
-document.getElementById("runs").addEventListener("sorted", (event) => { sorted = event.detail; });
+document.getElementById("runs").addEventListener("sorted", (event) => {
+  sorted = { ...event.detail, column: event.target.textContent };
+});
+
+// ---- all data sets together
+
+/** The problems and the methods that make the largest whole: every method has run on every problem. Null where there are not two of each. */
+function ranked(groups, low) {
+  const problems = rivals(groups).sort((a, b) => b.length - a.length)
+    .map((of) => new Map(of.map((group) => [named_by_choices(group), group])));
+  let [whole, size] = [null, 0];
+  for (let count = 2; count <= problems.length; count += 1) {
+    const some = problems.slice(0, count);
+    const common = [...some[0].keys()].filter((name) => some.every((problem) => problem.has(name)));
+    if (common.length > 1 && common.length * count >= size) [whole, size] = [{ problems: some, names: common }, common.length * count];
+  }
+  if (!whole) return null;
+  const sign = low ? 1 : -1;
+  const values = whole.names.map((name) => whole.problems.map((problem) => sign * Number(problem.get(name).mean.toFixed(9))));
+  const count = (test) => (first, second) => first.filter((value, place) => test(value, second[place])).length;
+  const [wins, ties] = [count((a, b) => a < b), count((a, b) => a === b)];
+  const rows = whole.names.map((name, place) => {
+    const others = values.filter((_, other) => other !== place);
+    const beaten = others.map((other) => wins(other, values[place])).reduce((a, b) => a + b, 0);
+    const level = others.map((other) => ties(other, values[place])).reduce((a, b) => a + b, 0);
+    return { name, rank: 1 + (beaten + level / 2) / whole.problems.length, against: values.map((other) => [wins(values[place], other), ties(values[place], other)]), place };
+  });
+  rows.sort((a, b) => a.rank - b.rank);
+  return { rows, problems: whole.problems.map((problem) => [...problem.values()][0]), apart: problems.length - whole.problems.length };
+}
+
+/** Its choices, those that say nothing left out. */
+const named_by_choices = (group) => [group.method, ...["loss", "backbone", "threshold"].map((name) => group[name]).filter((value) => value !== "–"), group.more].filter(Boolean).join(" ");
+
+function ranks(compared) {
+  if (!compared) return [];
+  const { rows, problems, apart: left } = compared;
+  const several = problems.length;
+  const words = rows.map(({ name }) => name.split(" "));
+  const common = words[0].filter((word) => words.every((all) => all.includes(word)));
+  const short = (name) => name.split(" ").filter((word) => !common.includes(word)).join(" ") || name;
+  const heads = [head("method", "ascending"), head("mean rank", "ascending"), ...rows.map((row, place) => h("th", { scope: "col", title: short(row.name) }, String(place + 1)))];
+  const body = rows.map((row, place) => h("tr", { "data-place": place },
+    h("th", { scope: "row", "data-value": short(row.name) }, `${place + 1} ${short(row.name)}`),
+    h("td", { "data-value": row.rank, ...numeric }, h("b", {}, number(row.rank, 2))),
+    rows.map((other) => {
+      if (other === row) return h("td", {});
+      const [better, level] = row.against[other.place];
+      const said = `${short(row.name)} beside ${short(other.name)}: better on ${better}, level on ${level}, worse on ${several - better - level}`;
+      return h("td", { class: better > several - better - level ? "number more-wins" : "number", title: said }, String(better));
+    })));
+  const few = several < 5 ? ` ${several} data sets say little: a test wants five or more.` : "";
+  const missing = left ? ` ${left} more ${left === 1 ? "is" : "are"} left out, where one of them has not run.` : "";
+  return [h("p", { class: "about" }, `${rows.length} methods on ${several} data sets (${problems.map((group) => group.dataset).join(", ")}), all of which each has run on.${missing}${few} `,
+    common.length ? `In all of them: ${common.join(" ")}.` : ""),
+    h("div", { class: "scroll", tabindex: "0" }, h("table", { class: "list wins" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body)))];
+}
 
 // ---- two numbers that vary, all else the same
 
@@ -171,10 +265,11 @@ function scatters(groups, low) {
 }
 
 function scatter(groups, low) {
-  const [width, height, left, right, top, bottom] = [340, 220, 46, 12, 12, 30];
+  const [width, height, left, right, top, bottom] = [340, 240, 60, 12, 12, 46];
   const times = groups.map((group) => Math.log10(Math.max(group.seconds, 0.001)));
   const means = groups.map((group) => group.mean);
-  const [lowest, most] = padded(Math.min(...means), Math.max(...means), 0.02);
+  const ends = groups.flatMap((group) => [group.mean - (group.std ?? 0), group.mean + (group.std ?? 0)]);
+  const [lowest, most] = padded(Math.min(...ends), Math.max(...ends), 0.02);
   const least = Math.min(...means) >= 0 ? Math.max(lowest, 0) : lowest;
   const [soonest, latest] = padded(Math.min(...times), Math.max(...times), 0.3);
   const x = (time) => left + ((width - left - right) * (time - soonest)) / (latest - soonest);
@@ -191,6 +286,10 @@ function scatter(groups, low) {
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${dataset}: time and ${chosen.metric}` },
       svg("path", { class: "axis", d: `M${left} ${top}V${height - bottom}H${width - right}` }), ticks.flat(),
       text(left - 5, top + 8, "end", number(most, 3)), text(left - 5, height - bottom, "end", number(least, 3)),
+      text((left + width - right) / 2, height - 6, "middle", "time of a run"),
+      svg("text", { x: 0, y: 0, "text-anchor": "middle", transform: `translate(12 ${(top + height - bottom) / 2}) rotate(-90)` }, arrowed(low)),
+      groups.map((group, place) => group.std === null ? null : svg("path", { class: "error", d:
+        `M${x(times[place]).toFixed(1)} ${y(Math.max(group.mean - group.std, least)).toFixed(1)}V${y(group.mean + group.std).toFixed(1)}` })),
       svg("path", { class: "front", d: `M${front.map((point) => `${point.x.toFixed(1)} ${point.y.toFixed(1)}`).join("L")}` }),
       points.map((point) => svg("circle", { class: front.includes(point) ? "unbeaten" : null, cx: point.x.toFixed(1), cy: point.y.toFixed(1), r: 3.5 },
         svg("title", {}, `${described(point.group)}: ${spread(point.group)}, ${duration(point.group.seconds)}, ${point.group.count}`))),
@@ -237,7 +336,7 @@ function named(front, points) {
     const wide = point.name.length * 6;
     const boxes = [{ anchor: "start", from: point.x + 5, y: point.y }, { anchor: "end", from: point.x - 5 - wide, y: point.y }]
       .map((box) => ({ ...box, to: box.from + wide }));
-    const free = boxes.find((box) => box.from > 48 && box.to < 338 && !taken.some((other) =>
+    const free = boxes.find((box) => box.from > 62 && box.to < 338 && !taken.some((other) =>
       Math.abs(other.y - box.y) < 10 && other.from < box.to && box.from < other.to));
     if (!free) continue;
     taken.push(free);

@@ -36,8 +36,8 @@ function duration(seconds) {
 }
 
 /** A head that sorts: data-first says how at the first click, and "place" restores the order of old. */
-function head(text, first, sorted = "none") {
-  return h("th", { scope: "col", "aria-sort": sorted, "data-first": first }, h("button", { type: "button" }, text));
+function head(text, first, sorted = "none", title = null) {
+  return h("th", { scope: "col", "aria-sort": sorted, "data-first": first, title }, h("button", { type: "button" }, text));
 }
 
 document.addEventListener("click", (event) => {
