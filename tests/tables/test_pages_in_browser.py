@@ -234,6 +234,7 @@ def test_no_page_complains_or_is_taken_over(pages):
 def test_no_page_scrolls_sideways(pages):
     assert all(all(each["fits"]) for each in pages.values())
     assert pages["table", 390]["scrolls"], "a wide table scrolls in its own box"
+    assert not pages["table", 1280]["scrolls"]
 
 
 def test_a_column_sorts_both_ways_and_the_corner_undoes_it(table_page):
