@@ -58,6 +58,8 @@ function look() {
   }
   find("thead th button", table).click();
   orders.push(names(table), heads(table)[1]);
+  const seen = all("h1, h2, h3, h4").filter((head) => head.offsetParent);
+  said.levels = seen.map((head) => Number(head.tagName[1]));
   said.scrolls = find(".scroll", find(".block")).scrollWidth > find(".scroll", find(".block")).clientWidth;
   said.tabs = [all(".view").map((view) => view.hidden)];
   find("#tab-1").click();
@@ -355,9 +357,13 @@ def test_what_is_the_same_in_all_rows_is_said_once(report_page):
     assert f"In all of them: {said}" in heads
 
 
-def test_headings_do_not_skip_a_level(report_page):
-    levels = report_page["levels"]
-    assert levels[0] == 1 and all(after - before <= 1 for before, after in itertools.pairwise(levels))
+@pytest.mark.parametrize("name", ["table", "report"])
+def test_headings_do_not_skip_a_level(name, pages):
+    for width in WIDTHS:
+        levels = pages[name, width]["levels"]
+        assert levels[:2] == [1, 2] and all(
+            after - before <= 1 for before, after in itertools.pairwise(levels)
+        )
 
 
 def test_a_metric_is_defined_where_it_is_named(report_page):

@@ -106,13 +106,12 @@ def _title(view: View) -> str:
 
 
 def _view(place: int, view: View, table: Table, numbers: Iterator[int]) -> str:
-    several = len(table.views) > 1
     about = f"<p>Metrics whose names end in <code>{escape(view.suffix)}</code>.</p>" if view.suffix else ""
     blocks = [
         _block(f"{place}-{number}", block, view, table, numbers) for number, block in enumerate(view.blocks)
     ]
     return f"""<section class="view" id="view-{place}" aria-label="{escape(_title(view))}">
-{f"<h2>{escape(_title(view))}</h2>" if several else ""}{about}
+<h2>{escape(_title(view))}</h2>{about}
 {_overview(place, view, table) if table.spec.published else ""}
 {"".join(blocks)}
 {_statistics(view, table)}
