@@ -294,7 +294,7 @@ def test_labels_are_means_over_the_seeds(page):
     assert emotions["labels"] == ["calm", "loud"] and emotions["support"] == [10, 3]
     assert [method["name"] for method in emotions["methods"]] == ["bl", "tc", "ant"]
     for method in emotions["methods"]:
-        assert (method["f1"], method["seeds"]) == ([pytest.approx(0.55), 0.25], 2)
+        assert (method["f1"], method["runs"]) == ([pytest.approx(0.55), 0.25], 2)
 
 
 def test_labels_that_differ_are_not_drawn_together(tmp_path, not_compared):

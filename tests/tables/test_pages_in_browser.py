@@ -261,7 +261,7 @@ def test_a_cell_opens_what_is_behind_it(table_page):
     assert "2.50 s" in first["text"] and "300 MiB" in first["text"] and "emotions/m0/" in first["text"]
     assert '"_target_": "a.bl"' in first["details"][0][1]
     assert f"{HOSTILE}: hamming loss" in hostile["text"]
-    assert f"Seed 1 failed: it broke {HOSTILE}" in failed["text"] and "1 of 2 seeds" in failed["text"]
+    assert f"Seed 1 failed: it broke {HOSTILE}" in failed["text"] and "1 of 2 runs" in failed["text"]
 
 
 def test_one_view_is_there_at_a_time(table_page):
