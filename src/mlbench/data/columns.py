@@ -77,7 +77,7 @@ def instances(
         table = replace(table, cells=table.cells.tocsc())
     left_out = dropped(table.path, table.attributes, drop)
     refuse_text(table.path, table.attributes, labels, left_out)
-    declared = [column for column in range(len(table.attributes)) if column not in set(labels)]
+    declared = sorted({*range(len(table.attributes))}.difference(labels))
     kept = [column for column in declared if column not in left_out and not is_row_id(table, column)]
     attributes = [table.attributes[column] for column in kept]
     cells = table.cells[:, kept]
@@ -108,6 +108,7 @@ def refuse_text(
     path: Path, attributes: Sequence[Attribute], labels: Sequence[int], left_out: set[int]
 ) -> None:
     """Text is neither a feature nor a label; it can only be left out, and a label cannot."""
+    labels = {*labels}
     for column, attribute in enumerate(attributes):
         if column in left_out and column in labels:
             raise UserError(f"{path}: {attribute.name!r} is a label, which cannot be dropped")

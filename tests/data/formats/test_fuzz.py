@@ -140,7 +140,7 @@ LONG = 1_000_000
 LONG_ROWS = {
     "spaces": SPARSE_ARFF.replace(b"3 grey", b"3 'gr" + b" " * LONG + b"ey' x"),
     "spaces beside quotes": DENSE_ARFF.replace(b"-3,", b"-3" + b" " * LONG + b"1,"),
-    "quotes without an end": DENSE_ARFF.replace(b"-3,", b"\\'" * LONG + b" % "),
+    "quotes without an end": DENSE_ARFF.replace(b"7,", b"\\'" * LONG + b" % "),
     "a word like a value": DENSE_ARFF.replace(b"{blue", b"{" + b"b" * LONG).replace(
         b"7,", b"7,'" + b"bl" * LONG
     ),

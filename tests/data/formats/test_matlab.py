@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 from scipy import sparse
 
-from damaged import variables_compressed
+from damaged import mat, variables_compressed
 from mlbench.data import files
 from mlbench.data.formats import matlab
 from mlbench.errors import UserError
@@ -179,6 +179,15 @@ def test_a_sparse_matrix_that_says_too_much(tmp_path, compressed, old, new, word
     path.write_bytes(variables_compressed(data) if compressed else data)
     with pytest.raises(UserError, match=re.escape(words)):
         matlab.read(path)
+
+
+@pytest.mark.parametrize("form", ["4", "5"])
+def test_two_variables_of_one_name(tmp_path, form):
+    data = mat(form, view=LEFT, label=TARGETS, liver=LEFT)
+    assert data.count(b"liver") == 1
+    (tmp_path / "set.mat").write_bytes(data.replace(b"liver", b"label"))
+    with pytest.raises(UserError, match=r"set\.mat is no whole MATLAB file: .*label"):
+        matlab.read(tmp_path / "set.mat")
 
 
 def test_what_unpacks_to_far_more_than_there_is(tmp_path, monkeypatch):

@@ -160,6 +160,15 @@ def test_a_member_is_what_its_header_says(tmp_path, member, words):
         npz.read(path)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_arrays_of_one_name(tmp_path):
+    path = npz_file(tmp_path, features=FEATURES, targets=TARGETS)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("features.npy", header((2, 3)) + bytes(48))
+    with pytest.raises(UserError, match="it has two arrays of one name"):
+        npz.read(path)
+
+
 def test_what_unpacks_to_far_more_than_there_is(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "ROOM", 1 << 20)
     path = tmp_path / "set.npz"

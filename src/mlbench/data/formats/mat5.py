@@ -44,6 +44,8 @@ def variables(path: Path, data: bytes, wanted: Collection[str]) -> dict[str, Val
             raise ValueError(f"it has an element of kind {kind} among its variables")
         parts = list(elements(content, order))
         class_, name = head(parts, order)
+        if name and name in found:
+            raise ValueError(f"it has two variables {name!r}")
         found[name] = value(path, name, parts, order) if name in wanted else OTHERS.get(class_, "a variable")
     found.pop("", None)  # what functions leave
     return found

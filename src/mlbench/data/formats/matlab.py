@@ -67,6 +67,9 @@ def old_variables(data: bytes) -> dict[str, np.ndarray | sparse.coo_matrix]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a warning of SciPy's means wrong numbers
         found = scipy.io.loadmat(io.BytesIO(data))
+        names = [name for name, _, _ in scipy.io.whosmat(io.BytesIO(data))]
+    if len({*names}) < len(names):
+        raise ValueError(f"it has two variables of one name among {', '.join(sorted(names))}")
     return {name: value for name, value in found.items() if not name.startswith("__")}
 
 

@@ -49,6 +49,8 @@ def arrays_in(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             length = sum(member.file_size for member in members)
+            if len({member.filename for member in members}) < len(members):
+                raise ValueError("it has two arrays of one name")
             refuse_more_than_room(path, path.stat().st_size, length, f"{len(members)} arrays")
             return {member.filename.removesuffix(".npy"): array_in(archive, member) for member in members}
     except UserError:
