@@ -12,7 +12,7 @@ import torch
 from mlbench.config import Config, Node, options, target
 from mlbench.data.task import Task
 from mlbench.engine.lit import build_optimizer
-from mlbench.errors import UserError
+from mlbench.errors import DoesNotFit, UserError
 from mlbench.evaluation.suite import find
 from mlbench.evaluation.thresholds import Threshold
 from mlbench.methods.base import Method
@@ -56,29 +56,29 @@ def check_data(config: Config, pieces: Pieces) -> None:
     dataset, requires = pieces.dataset, target(config.method).requires
     method, modalities = config.choices["method"], max(len(dataset.modality_names), 1)
     if config.choices["split"] == "official" and not dataset.official:
-        raise UserError(
+        raise DoesNotFit(
             f"split=official: {dataset.name} has no split of its own; split=holdout or split=kfold makes one"
         )
     if dataset.kind not in requires.kinds:
-        raise UserError(
+        raise DoesNotFit(
             f"method={method} works on {' or '.join(sorted(requires.kinds))} data, dataset={dataset.name} is "
             f"{dataset.kind}"
         )
     if modalities < requires.modalities:
-        raise UserError(
+        raise DoesNotFit(
             f"method={method} needs {requires.modalities} modalities or more, dataset={dataset.name} has "
             f"{modalities}; dataset=multidigits has 4"
         )
     gives = getattr(target(config.backbone), "gives", "features")
     if "backbone" in inspect.signature(target(config.method)).parameters and gives != requires.backbone:
         fitting = "backbone=chain" if requires.backbone == "logits" else "backbone=linear or mlp"
-        raise UserError(
+        raise DoesNotFit(
             f"method={method} builds on a backbone that gives {requires.backbone}, "
             f"backbone={config.choices['backbone']} gives {gives}; use {fitting}"
         )
     needed = target(config.method).parts(options(config.method))
     if missing := [part for part in needed if part not in pieces.split.parts]:
-        raise UserError(
+        raise DoesNotFit(
             f"method={method} needs a part {missing[0]}; split={config.choices['split']} makes none, "
             "split=amalgamation does"
         )

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -54,6 +56,22 @@ def chosen_names(chosen: dict[str, str | None], composed: DictConfig) -> dict[st
         if shipped.is_file() and target and OmegaConf.load(shipped).get("_target_") != target:
             names[group] = target.rpartition(".")[2].lower()
     return names
+
+
+def content(path: Path) -> dict[str, Any]:
+    """What a YAML file of keys and values says; one line, with the place, where it cannot be read."""
+    try:
+        said = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{path}{place}: {problem}") from None
+    except (OmegaConfBaseException, ValueError, TypeError, RecursionError, OSError) as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
+    if not isinstance(said, dict):
+        raise UserError(f"{path}: holds a list; it takes keys and their values")
+    return said
 
 
 def explain(error: Exception, overrides: list[str]) -> str:

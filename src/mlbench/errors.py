@@ -14,6 +14,10 @@ class UserError(Exception):
         super().__init__(one_line(sentence))
 
 
+class DoesNotFit(UserError):
+    """A data set offers less than the split or the method asks for; elsewhere either may well work."""
+
+
 class DataMissing(UserError):
     """A data set's files are nowhere to be had."""
 

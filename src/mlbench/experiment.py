@@ -51,7 +51,7 @@ def running(config: Config, wait: bool = True) -> Running[tuple[Record, Path]]:
     with store.claim(folder, wait):
         if config.force:
             store.clear(folder)
-        record = store.finished(folder)
+        record = store.taken_up(folder)
         if record is None:
             try:
                 record = yield from execute(config, pieces, data, key, folder)

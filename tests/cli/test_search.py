@@ -145,3 +145,24 @@ def test_a_wrong_file_is_named_with_the_key(space, sentence, tmp_path):
     file.write_text(f"space: {space}")
     with pytest.raises(UserError, match=f"mine.yaml: .*{sentence}"):
         read(str(file), {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "space: [",
+        "- a",
+        "word",
+        "a: b: c",
+        "space: ${nothing}",
+        "space: 5",
+        "space: {lr: [[1]]}",
+        "space: {lr: 3}",
+    ],
+)
+def test_a_sweep_that_cannot_be_read_is_a_line(text, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    (folder / "mine.yaml").write_text(text)
+    assert search_command.main(["sweep=mine.yaml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mlbench: mine.yaml")

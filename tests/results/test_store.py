@@ -77,7 +77,28 @@ def test_what_is_no_record_is_said_in_one_sentence(damage, put, tmp_path):
         with pytest.raises(UserError) as error:
             read()
         assert str(error.value).startswith(f"{path} is not a record (")
-        assert "remove it to run again" in str(error.value) and "\n" not in str(error.value)
+        assert "running it again sets it aside" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_is_no_record_is_set_aside_to_run_again(put, capsys):
+    """And nothing of it is lost, however often that happens."""
+    run = put()
+    for number in (1, 2):
+        (run / "record.json").write_text(f"{{{number}")
+        assert not store.whole(run) and store.taken_up(run) is None
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"mlbench: {run}/record.json is not a record (")
+        assert line.endswith(f"; it is now record.broken-{number}.json, and the run is made again")
+        assert (run / f"record.broken-{number}.json").read_text() == f"{{{number}"
+        assert not (run / "record.json").exists() and store.taken_up(run) is None
+    assert put() == run and store.whole(run) and store.taken_up(run).key == run.name
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "7", '{"type": ["DataMissing"], "reason": null}', "[" * 10**5])
+def test_a_note_of_failure_that_is_none_says_nothing_wrong(text, tmp_path):
+    (tmp_path / "failed.json").write_text(text)
+    assert all(isinstance(words, str) for words in store.failure(tmp_path).values())
 
 
 # All runs as one table

@@ -33,7 +33,7 @@ seeds: 2
 layout: {blocks: setting, rows: method, columns: metric}
 decimals: 4
 """
-RUNS = 2 * 3 * 2
+RUNS = 2 * 2 * 2 + 2  # prior trains no epochs: both settings have the same runs
 PROGRAM = {"program": "mlbench.tables.command"}
 RENDERED = ("table.md", "table.tex", "cells.csv", "wide.csv", "runs.csv", "table.html")
 
@@ -100,7 +100,7 @@ def test_one_bar_for_all_runs_on_a_terminal(on_a_terminal, folder):
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "\n")
     assert status == 0 and text.split()[-1] == "outputs/tables/small"
     bars = [line for line in text.splitlines() if "━" in line]
-    assert bars and all(re.match(r" *\d+/6 ", bar) for bar in bars)
+    assert bars and all(re.match(r" *\d+/5 ", bar) for bar in bars)
     assert " · epoch" not in text  # a run has no bar of its own here
 
 
@@ -181,7 +181,7 @@ def test_a_part_and_more_seeds(reproduce, folder):
     assert reproduce("only=setting=few method=prior,linear", "seeds=1").status == 0
     assert len(records(folder / "outputs")) == 2
     table = (folder / "outputs/tables/small/table.md").read_text()
-    assert "not run: not yet" in table and "runs | 2 of 6" in table
+    assert "not run: not yet" in table and "runs | 2 of 5" in table
 
 
 def test_folds_are_averaged(reproduce, folder):
@@ -247,6 +247,99 @@ def test_an_unreadable_record_is_named_and_left_out(reproduce, copied):
     done = reproduce("render=true")
     assert done.status == 0 and done.err.count("\n") == 1 and victim.parent.name in done.err
     assert f"runs | {RUNS - 1} of {RUNS}" in (copied / "tables/small/table.md").read_text()
+
+
+def test_half_a_record_is_run_again(reproduce, copied):
+    """It counts as missing, and keeps what it holds under another name."""
+    victim = records(copied)[0]
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[: len(whole) // 2])
+    planned = reproduce("dry_run=true").out
+    assert f"{RUNS} runs: {RUNS - 1} finished, 0 failed, 1 missing" in planned
+    assert planned.count(f"{victim.parent.name}/record.json is not a record") == 1
+    done = reproduce()
+    assert done.status == 0
+    aside, made = done.err.splitlines()
+    assert "is not a record" in aside and "record.broken-1.json" in aside and made.startswith("1/1 ")
+    assert json.loads(victim.read_text())["metrics"] == json.loads(whole)["metrics"]
+    assert victim.with_name("record.broken-1.json").read_bytes() == whole[: len(whole) // 2]
+    assert reproduce().err == ""
+
+
+UNKNOWN = {
+    "an unknown data set": (
+        {"[multidigits]": "[multidigit]"},
+        "multidigit few prior: dataset=multidigit: no such",
+    ),
+    "an unknown method": (
+        {"method=prior": "method=priorr"},
+        "multidigits few prior: method=priorr: no such method",
+    ),
+    "an unknown key": ({"epochs=2": "epoch=2"}, "train.epoch: no such key"),
+    "a wrong value": ({"epochs=3": "epochs=three"}, "train.epochs=three"),
+    "a word that is none": ({"[train.batch_size=20]": "[train.batch_size]"}, "train.batch_size"),
+    "an unknown metric": ({"ours: hamming_loss": "ours: haming_loss"}, "metrics.hamming.ours=haming_loss: "),
+    "folds without folds": (
+        {"seeds: 2": "seeds: 2\nfolds: 5", "size=20]": "size=20, split=holdout]"},
+        "split.folds",
+    ),
+}
+
+
+@pytest.mark.parametrize("changes, said", UNKNOWN.values(), ids=UNKNOWN)
+@pytest.mark.parametrize("before", [[], ["good.yaml"]], ids=["alone", "after another"])
+def test_what_a_table_names_must_be_known_before_anything_runs(
+    before, changes, said, folder, environment, monkeypatch, capsys
+):
+    from mlbench.tables.command import main
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MLBENCH_CACHE", environment["MLBENCH_CACHE"])
+    (folder / "good.yaml").write_text(TABLE)
+    (folder / "small.yaml").write_text(small(TABLE, **changes))
+    assert main([f"table={','.join([*before, 'small.yaml'])}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mlbench: table=small.yaml: ") and said in line
+    assert not records(folder / "outputs")
+
+
+BROKEN = {
+    "title: [": "line 1, column",
+    "title: a\n  b: c: d": "line 2, column",
+    "- a\n- b": "it takes keys and their values",
+    "word": "",
+    "title: a\ntitle: b": "line 2, column",
+    "title: ${nothing}": "nothing",
+    "axes: {dataset: [[a]], method: [b]}": "",
+    "axes: {dataset: 5, method: [b]}": "",
+    "axes: [dataset]": "",
+    "title: [5]\nseeds: many": "",
+    "datasets: 7": "",
+    "metrics: [f1]": "",
+    "\ttitle: a": "line 1, column",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_table_that_cannot_be_read_is_a_line(text, folder, monkeypatch, capsys):
+    from mlbench.tables.command import main
+
+    monkeypatch.chdir(folder)
+    (folder / "mine.yaml").write_text(text)
+    assert main(["table=mine.yaml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mlbench: mine.yaml") and BROKEN[text] in line
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x00", None], ids=["binary", "a sign", "a folder"])
+def test_a_table_that_is_no_text_is_a_line(content, folder, monkeypatch, capsys):
+    from mlbench.tables.command import main
+
+    monkeypatch.chdir(folder)
+    (folder / "mine.yaml").mkdir() if content is None else (folder / "mine.yaml").write_bytes(content)
+    assert main(["table=mine.yaml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mlbench: ") and "mine.yaml" in line
 
 
 def test_a_metric_that_no_run_has(reproduce, copied, folder):

@@ -5,17 +5,21 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
+from made_up import finish, made_up_cases, made_up_spec
+from mlbench.results.repeats import Average
 from mlbench.tables.cells import Cell, cell
 from mlbench.tables.comparison import compare
 from mlbench.tables.published import Published
 from mlbench.tables.render import comma
+from mlbench.tables.render.html import html
 from mlbench.tables.render.latex import escape, latex
 from mlbench.tables.render.markdown import markdown
 from mlbench.tables.spec import checked
-from mlbench.tables.table import Block, Table, View
+from mlbench.tables.table import Block, Table, View, best, fill
 
 HOSTILE = "50% of $x_1 & {y} # ~^\\ | a–b"
 SPEC = {
@@ -74,6 +78,16 @@ def test_markdown_has_ours_above_theirs(made_table):
     assert text.count(f"4 of 6 cells compared: {stand}, 0 not run.") == 1  # below the block that has run
 
 
+def test_the_last_bit_makes_no_best(made_table):
+    block = made_table.views[0].blocks[0]
+    cells = {
+        place: replace(cell, ours=Average({(0, None): 90 / 152 + 1e-16 * (place[0] == "one")}))
+        for place, cell in block.cells.items()
+    }
+    assert 90 / 152 + 1e-16 != 90 / 152
+    assert best(replace(block, cells=cells), made_table.spec) == set(cells)
+
+
 def test_every_line_of_a_grid_has_as_many_cells(made_table):
     grids = re.findall(r"(?:^\|.*\n)+", markdown(made_table), re.MULTILINE)
     assert len(grids) == 3
@@ -89,6 +103,64 @@ def test_latex_is_balanced(made_table):
     columns = re.search(r"begin\{tabular\}\{(\w+)\}", text)[1]
     assert len(lines) == 1 + 2 * 3 * 2
     assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {len(columns)}
+
+
+def rows_of(text):
+    """The lines of a LaTeX table, cell by cell."""
+    lines = [line.removesuffix(r" \\") for line in text.splitlines() if line.endswith(r"\\")]
+    return [re.split(r" ?(?<!\\)& ?", line) for line in lines]
+
+
+def test_latex_bolds_the_best_and_leaves_empty_what_is_empty(made_table):
+    rows = rows_of(latex(made_table))
+    _, _, one, paper, _, _, three, nothing, *_, yelp, _ = rows
+    assert one[:2] == ["one", "ours"] and one[2] == r"\textbf{0.201 $\pm$ 0.001} $=$"
+    assert one[3] == r"\textbf{0.301 $\pm$ 0.001} $=$" and "textbf" not in "".join(three)
+    assert paper[:3] == ["", "paper", r"0.200 ($\pm$ 0.020)"]
+    assert nothing == ["", "paper", "", "", ""]  # of `three`
+    assert yelp[2:4] == ["", ""]
+    comments = [line for line in latex(made_table).splitlines() if line.startswith("% yelp")]
+    assert len(comments) == 6 and all(line.endswith(": not run: data") for line in comments)
+
+
+@pytest.fixture(scope="module")
+def own_table(tmp_path_factory) -> Table:
+    """A table of one's own, of which one case has not been run."""
+    outputs = tmp_path_factory.mktemp("own")
+    spec = made_up_spec()
+    cases = made_up_cases(spec, outputs)
+    for case in cases[1:]:
+        for run in case.runs:
+            finish(case, run)
+    return fill("own", spec, cases)
+
+
+def test_a_table_of_ones_own_says_nothing_of_a_paper(own_table, tmp_path):
+    texts = [latex(own_table), markdown(own_table), comma.cells(own_table), comma.wide(own_table)]
+    for text in texts:
+        for word in ("paper", "published", "verdict", "not compared", "theirs", "·", "cdot", "agrees"):
+            assert word not in text, word
+    page = html(own_table, tmp_path)
+    shown = page[page.index("<header>") : page.index('<script type="application/json"')]
+    for word in ("paper", "theirs", "·", 'class="mark"', "Theirs"):
+        assert word not in shown, word
+    assert "not in the paper" not in page and '"published":false' in page
+
+
+def test_latex_of_ones_own_table(own_table):
+    head, _, bl, tc, ant, *_ = rows_of(latex(own_table))
+    assert head == ["method", "hamming loss", "f1 macro", "rank"]
+    assert bl == ["bl", "", "", ""]
+    assert sum("textbf" in cell for row in (tc, ant) for cell in row) == 2
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_few_data_sets_are_warned_of(count, own_table, tmp_path):
+    values = {str(n): {"bl": 0.1, "tc": 0.2, "ant": 0.3 + n / 100} for n in range(count)}
+    view = replace(own_table.views[0], comparisons=[compare("f1_macro", "high", values)])
+    table = replace(own_table, views=[view])
+    for text in (markdown(table), html(table, tmp_path)):
+        assert ("Fewer than 5 data sets" in text) == (count < 5)
 
 
 @pytest.mark.parametrize("sign", [*'&%$#_{}~^\\<>|"–±−τ漢', "a\nb"])

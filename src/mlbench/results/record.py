@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mlbench.results.shape import check
+
 LIBRARIES = ("torch", "lightning", "hydra-core", "torchmetrics", "numpy", "scipy", "scikit-learn")
 
 
@@ -46,6 +48,7 @@ class Record:
     @classmethod
     def read(cls, path: Path) -> "Record":
         content = json.loads(path.read_text())
+        check(content)
         for metrics in content["metrics"].values():  # JSON has no NaN
             metrics.update({name: math.nan for name, value in metrics.items() if value is None})
         for name, values in content["per_label"].items():

@@ -1,6 +1,8 @@
 """Runs on disk: one folder each, claimed while it works, finished once its record is there."""
 
 import contextlib
+import functools
+import itertools
 import json
 import shutil
 import sys
@@ -63,9 +65,41 @@ def finished(run: Path) -> Record | None:
         return Record.read(path)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a foreign file, or half of one
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path} is not a record ({reason}); remove it to run again") from error
+    except (ValueError, RecursionError) as error:  # a foreign file, or half of one
+        raise UserError(f"{path} is not a record ({error}); running it again sets it aside") from error
+
+
+def whole(run: Path) -> bool:
+    """Whether the run has a record that can be read."""
+    path = run / "record.json"
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return _readable(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.cache
+def _readable(path: Path, *_: int) -> bool:
+    """Of a file as it stood at that time: whoever waits for runs asks again and again."""
+    try:
+        return finished(path.parent) is not None
+    except UserError:
+        return False
+
+
+def taken_up(run: Path) -> Record | None:
+    """The run's record, if there is a whole one. What is none keeps its content under another name, so that
+    the run can be made again."""
+    try:
+        return finished(run)
+    except UserError as error:
+        names = (run / f"record.broken-{number}.json" for number in itertools.count(1))
+        aside = next(path for path in names if not path.exists())
+        (run / "record.json").rename(aside)
+        said = str(error).rpartition("; ")[0]
+        print(f"mlbench: {said}; it is now {aside.name}, and the run is made again", file=sys.stderr)
+        return None
 
 
 def begin(run: Path, config: dict[str, Any]) -> None:
@@ -102,9 +136,10 @@ def fail(run: Path, error: BaseException) -> None:
 def failure(run: Path) -> dict[str, str]:
     """What `fail` noted; empty where nothing failed."""
     try:
-        return json.loads((run / "failed.json").read_text())
-    except (OSError, ValueError):
+        content = json.loads((run / "failed.json").read_text())
+    except (OSError, ValueError, RecursionError):
         return {}
+    return {name: str(words) for name, words in content.items()} if isinstance(content, dict) else {}
 
 
 def claimed(run: Path) -> bool:

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from omegaconf import OmegaConf
 from pydantic import BeforeValidator, Field, model_validator
 
-from mlbench.compose import choices, config_dir
+from mlbench.compose import choices, config_dir, content
 from mlbench.config import Strict, validated
 from mlbench.errors import UserError, did_you_mean
 
@@ -62,9 +61,9 @@ def read(name: str, own: Mapping[str, str]) -> Search:
             if file
             else f"sweep={name}: no such sweep; there are: {', '.join(known)}{did_you_mean(name, known)}"
         )
-    content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    said = content(path)
     try:
-        validated(Search, content, "")
+        validated(Search, said, "")
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    return validated(Search, content | dict(own), "")
+    return validated(Search, said | dict(own), "")

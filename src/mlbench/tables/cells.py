@@ -53,11 +53,15 @@ def cell(
     published_seeds: int | None,
     scale: float,
     not_run: str,
+    own: bool = False,
 ) -> Cell:
-    """`values` are ours by seed and fold, `not_run` says why there are none."""
+    """`values` are ours by seed and fold, `not_run` says why there are none; of an `own` table no paper has
+    numbers."""
     ours = average({place: value * scale for place, value in values.items()})
     if ours is None:
         verdict, reason = "not run", UNDEFINED if values else not_run
+    elif own:
+        verdict, reason = "not compared", ""
     elif why := _incomparable(theirs):
         verdict, reason = "not compared", why
     else:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -13,6 +14,9 @@ from mlbench.errors import UserError
 from mlbench.names import one_name
 from mlbench.tables import spec as specs
 from mlbench.words import quoted
+
+if TYPE_CHECKING:
+    from mlbench.tables.plan import Case
 
 USAGE = f"""{spelled("reproduce")} table=PAPER/NUMBER   runs what the table lacks and renders it
   dry_run=true           lists its runs with their state and the time they will take; runs nothing
@@ -45,7 +49,10 @@ def run(arguments: list[str]) -> int:
     given, settings, launcher = read(arguments)
     tables = [name.strip() for name in given["table"].split(",")]
     read_specs = {name: specs.read(name) for name in tables}  # all of them before the first runs
-    return max(table(name, spec, given, settings, launcher) for name, spec in read_specs.items())
+    planned = {name: cases(name, spec, given, settings) for name, spec in read_specs.items()}
+    return max(
+        table(name, spec, planned[name], given, settings, launcher) for name, spec in read_specs.items()
+    )
 
 
 def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
@@ -72,15 +79,40 @@ def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
     return given, [*quoted(settings), "train.progress=false"], launcher  # one bar for all
 
 
-def table(
-    name: str, spec: specs.Spec, given: dict[str, str], settings: list[str], launcher: list[str]
-) -> int:
-    """One table; the exit status."""
+def folders(settings: list[str]) -> tuple[Path, Path]:
+    """Of outputs, of the cache."""
     paths = OmegaConf.load(config_dir() / "config.yaml").paths
     said = [word for word in settings if word.startswith("paths.")]
     for override in OverridesParser.create().parse_overrides(said):
         paths[override.key_or_group.removeprefix("paths.")] = override.value()
-    outputs, cache = Path(paths.outputs).expanduser(), Path(paths.cache).expanduser()
+    return Path(paths.outputs).expanduser(), Path(paths.cache).expanduser()
+
+
+def cases(name: str, spec: specs.Spec, given: dict[str, str], settings: list[str]) -> "list[Case]":
+    """A table's plan, none for one that only counts. Nothing that it names is unknown then."""
+    if isinstance(spec, specs.Statistics):
+        return []
+    from mlbench.tables import measured, plan  # imports torch
+
+    outputs, _ = folders(settings)
+    plan.part(given.get("only", ""), spec)
+    try:
+        measured.check({metric: known.ours for metric, known in spec.metrics.items()})
+        return plan.plan(spec, outputs, settings, int(given.get("seeds", spec.seeds)))
+    except UserError as error:
+        raise UserError(f"table={name}: {error}") from None
+
+
+def table(
+    name: str,
+    spec: specs.Spec,
+    cases: "list[Case]",
+    given: dict[str, str],
+    settings: list[str],
+    launcher: list[str],
+) -> int:
+    """One table; the exit status."""
+    outputs, cache = folders(settings)
     folder = outputs / "tables" / one_name("table", short(name).replace("/", "-"))
     if isinstance(spec, specs.Statistics):
         from mlbench.tables.render.write import write_counted
@@ -93,7 +125,6 @@ def table(
     from mlbench.tables.table import fill
 
     chosen = plan.part(given.get("only", ""), spec)
-    cases = plan.plan(spec, outputs, settings, int(given.get("seeds", spec.seeds)))
     if given["dry_run"] == "true":
         print("\n".join(progress.described([case for case in cases if chosen(case)])))
         return 0

@@ -9,6 +9,7 @@ from mlbench.evaluation.metric import Better
 from mlbench.tables.ranks import alike, mean_ranks
 
 LEVEL = 0.05
+FEW = 5  # below so many data sets the tests say little
 
 
 @dataclass(frozen=True)

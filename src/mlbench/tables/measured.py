@@ -1,8 +1,9 @@
 """What a table can show of a record: its metrics under a selection rule, and facts of the run itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from mlbench.errors import UserError
 from mlbench.evaluation.metric import Better
 from mlbench.evaluation.suite import definition as definition_of_metric
 from mlbench.evaluation.suite import find, stem_of
@@ -38,6 +39,15 @@ def definition(name: str) -> str:
         return " ".join((FACTS[name].of.__doc__ or "").split())
     stem = stem_of(name)
     return definition_of_metric(stem) if stem else ""
+
+
+def check(metrics: Mapping[str, str]) -> None:
+    """`metrics` are ours by the names of the published; UserError for one that there is not."""
+    for name, ours in metrics.items():
+        try:
+            better(ours)
+        except UserError as error:
+            raise UserError(f"metrics.{name}.ours={ours}: {error}") from None
 
 
 def better(name: str) -> Better:

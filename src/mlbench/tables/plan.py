@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mlbench.compose import config_dir, configure
 from mlbench.config import Config, fingerprint, options, science, target
-from mlbench.errors import UserError
+from mlbench.errors import DoesNotFit, UserError
 from mlbench.results import store
 from mlbench.results.record import write_json
 from mlbench.results.repeats import Place
@@ -38,7 +38,7 @@ class Run:
 
     @property
     def state(self) -> State:
-        if (self.folder / "record.json").is_file():
+        if store.whole(self.folder):
             return "finished"
         return "failed" if (self.folder / "failed.json").is_file() else "missing"
 
@@ -69,7 +69,10 @@ class Case:
 
 
 def plan(spec: Results, outputs: Path, settings: list[str], seeds: int | None = None) -> list[Case]:
-    """The cases of a table; `settings` are overrides that say how to run, not what: paths."""
+    """The cases of a table; `settings` are overrides that say how to run, not what: paths.
+
+    UserError where a data set, an override or a value is none that run.py knows.
+    """
     composed = Composed(outputs / "tables" / "plans.json")
     identities: dict[str, dict] = {}  # of a data set, once for all its methods
     cases = [
@@ -81,8 +84,9 @@ def plan(spec: Results, outputs: Path, settings: list[str], seeds: int | None = 
 
 
 def runs_of(cases: list[Case]) -> list[Run]:
-    """Seed by seed within a case: two processes then seldom wait for the same teachers."""
-    return [run for case in cases for run in case.runs]
+    """Each once, though cases that differ in what their method does not take have the same ones. Seed by seed
+    within a case: two processes then seldom wait for the same teachers."""
+    return list({run.key: run for case in cases for run in case.runs}.values())
 
 
 def _case(
@@ -99,6 +103,11 @@ def _case(
     overrides = quoted([*spec.said(where), *settings])
     try:
         config = composed(overrides)
+    except DoesNotFit as error:  # in this place of the grid
+        return Case(*where, runs=(), not_run=str(error))
+    except UserError as error:
+        raise UserError(f"{' '.join(filter(None, where))}: {error}") from None
+    try:
         dataset = target(config.dataset)(**options(config.dataset))
         named = json.dumps(config.dataset, sort_keys=True, default=str)
         if named not in identities:

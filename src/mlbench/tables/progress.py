@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from mlbench.errors import UserError
 from mlbench.results import store
-from mlbench.tables.plan import Case, Run
+from mlbench.tables.plan import Case, Run, runs_of
 
 SIGNS = {"finished": "✓", "failed": "✗", "missing": "·"}
 
@@ -17,13 +17,23 @@ def described(cases: list[Case]) -> Iterator[str]:
     for case in cases:
         state = "".join(SIGNS[run.state] for run in case.runs) or f"not run: {case.not_run}"
         yield f"{name(case):{width}}  {state}"
+        yield from (f"{'':{width}}  {reason}" for reason in unreadable(case))
         reasons = dict.fromkeys(run.reason for run in case.runs if run.state == "failed")
         yield from (f"{'':{width}}  failed: {reason}" for reason in reasons)
-    runs = [run for case in cases for run in case.runs]
+    runs = runs_of(cases)
     counts = {state: sum(run.state == state for run in runs) for state in SIGNS}
     yield f"{len(runs)} runs: " + ", ".join(f"{number} {state}" for state, number in counts.items())
     if left := counts["failed"] + counts["missing"]:
         yield f"{left} to do, one after the other: {remaining(cases)}"
+
+
+def unreadable(case: Case) -> Iterator[str]:
+    """Why what looks like a record of a run is none."""
+    for run in case.runs:
+        try:
+            store.finished(run.folder)
+        except UserError as error:
+            yield str(error)
 
 
 def name(case: Case) -> str:
@@ -39,9 +49,10 @@ def remaining(cases: list[Case]) -> str:
     everything = [second for each in took.values() for second in each]
     if not everything:
         return "unknown before the first run is done"
-    total = 0.0
+    total, seen = 0.0, set()
     for case in cases:
-        left = sum(run.state != "finished" for run in case.runs)
+        left = sum(run.state != "finished" and run.key not in seen for run in case.runs)
+        seen |= {run.key for run in case.runs}
         like = took[case.where] or by_method[case.method] or everything
         total += left * statistics.fmean(like)
     return f"about {timedelta(seconds=round(total))} (h:mm:ss), by the runs that are done"

@@ -9,10 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from omegaconf import OmegaConf
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from mlbench.compose import choices, config_dir
+from mlbench.compose import choices, config_dir, content
 from mlbench.config import Strict
 from mlbench.errors import UserError, did_you_mean
 from mlbench.tables.published import statistics
@@ -33,6 +32,8 @@ class Value(Strict):
 def _values(given: Any, axis: str) -> Any:
     """A list of names stands for choices of the group: [scene] is {scene: [dataset=scene]}."""
     if isinstance(given, list):
+        if wrong := [name for name in given if not isinstance(name, str)]:
+            raise ValueError(f"{wrong[0]}: a list names choices of {axis}; write [one, another]")
         given = {name: [f"{axis}={name}"] for name in given}
     if not isinstance(given, dict):
         return given
@@ -166,25 +167,28 @@ def names() -> list[str]:
     return sorted(found, key=lambda name: (name.partition("/")[0], len(name), name))
 
 
-@cache
 def read(name: str) -> Spec:
     """The table of that name, or in a file of one's own; UserError where there is none or it is wrong."""
-    own = name.endswith(".yaml")
-    path = Path(name) if own else folder() / f"{name}.yaml"
-    if own and not path.is_file():
+    if not name.endswith(".yaml"):
+        return _shipped(name)
+    if not Path(name).is_file():
         raise UserError(f"table={name}: there is no such file")
-    if not own and name not in names():
+    return checked(content(Path(name)), name)
+
+
+@cache
+def _shipped(name: str) -> Spec:
+    if name not in names():
         raise UserError(
             f"table={name}: no such table; there are: {', '.join(names())}{did_you_mean(name, names())}"
         )
-    content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    return checked(content, name)
+    return checked(content(folder() / f"{name}.yaml"), name)
 
 
-def checked(content: Mapping[str, Any], name: str) -> Spec:
-    model = Statistics if "datasets" in content else Results
+def checked(said: Mapping[str, Any], name: str) -> Spec:
+    model = Statistics if "datasets" in said else Results
     try:
-        return model.model_validate(content)
+        return model.model_validate(said)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

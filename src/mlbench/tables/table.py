@@ -14,7 +14,7 @@ from mlbench.results.record import Record
 from mlbench.tables.cells import Cell, cell
 from mlbench.tables.comparison import Comparison, compare, order_agreement
 from mlbench.tables.measured import better, values
-from mlbench.tables.plan import Case
+from mlbench.tables.plan import Case, runs_of
 from mlbench.tables.published import Published, published
 from mlbench.tables.ranks import half_up, mean_ranks, ranks
 from mlbench.tables.spec import GRID, Axis, Results
@@ -133,6 +133,7 @@ def _view(
                 published_seeds=spec.published_seeds,
                 scale=spec.scale,
                 not_run=_why_not(case),
+                own=not spec.published,
             )
     by = spec.layout.blocks
     blocks = [_block(dict(zip(by, names)), spec, cells) for names in itertools.product(*map(spec.names, by))]
@@ -267,7 +268,8 @@ def _comparisons(spec: Results, cells: dict[tuple, Cell]) -> Iterable[Comparison
 def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dict[str, str]:
     """What a reader must know before any number. Taken from the records alone."""
     found = list(records.values())
-    planned = sum(len(case.runs) or spec.seeds * (spec.folds or 1) for case in cases)
+    never = sum(not case.runs for case in cases) * spec.seeds * (spec.folds or 1)
+    planned = len(runs_of(cases)) + never
     if not found:
         return {"runs": f"0 of {planned}"}
 
@@ -282,8 +284,8 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
     )
     seeds = sorted({record.seed for record in found})
     machines = (
-        f"{record.machine['processor']}, {record.machine['cores']} cores, {record.machine['gpu'] or 'no GPU'}"
-        for record in found
+        f"{known.get('processor')}, {known.get('cores')} cores, {known.get('gpu') or 'no GPU'}"
+        for known in (record.machine for record in found)
     )
     return {
         "split": all_of(record.choices["split"] for record in found),
@@ -293,7 +295,10 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         **({"folds": str(spec.folds)} if spec.folds else {}),
         "runs": f"{len(found)} of {planned}",
         "data": ", ".join(dict.fromkeys(f"{r.data['name']} {checksum(r)}" for r in found)),
-        "versions": all_of(f"mlbench {r.versions['mlbench']}, torch {r.versions['torch']}" for r in found),
+        "versions": all_of(
+            ", ".join(f"{name} {record.versions.get(name, 'unknown')}" for name in ("mlbench", "torch"))
+            for record in found
+        ),
         "code": all_of((record.revision or "unknown")[:12] for record in found),
         "dates": " to ".join(dict.fromkeys((days[0], days[-1]))),
         "machine": all_of(machines),

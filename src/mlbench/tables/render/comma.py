@@ -13,7 +13,8 @@ def cells(table: Table) -> str:
     """Long: every cell of every view with all that is known of it."""
     head = ["view", "dataset", "setting", "method", "metric", "ours_mean", "ours_std"]
     head += ["ours_std_over", "ours_seeds", "ours_runs"]
-    head += ["published_mean", "published_std", "published_std_doubtful", "difference", "verdict", "reason"]
+    paper = ["published_mean", "published_std", "published_std_doubtful", "difference", "verdict"]
+    head += [*(paper if table.spec.published else []), "reason"]
     rows = []
     for view in table.views:
         for cell in view.cells():
@@ -25,20 +26,26 @@ def cells(table: Table) -> str:
                     if ours
                     else [None, None, None, 0, 0]
                 )
-                + ([theirs.mean, theirs.std, theirs.doubtful_std] if theirs else [None, None, None])
-                + [cell.difference, cell.verdict, cell.reason]
+                + (
+                    [
+                        *([theirs.mean, theirs.std, theirs.doubtful_std] if theirs else [None, None, None]),
+                        *(cell.difference, cell.verdict),
+                    ]
+                    if table.spec.published
+                    else []
+                )
+                + [cell.reason]
             )
     return _written(head, rows)
 
 
 def wide(table: Table) -> str:
-    """Wide: the main view as it is printed, ours and theirs side by side."""
+    """Wide: the main view as it is printed, ours and, where there are, theirs side by side."""
     view, layout = table.views[0], table.spec.layout
     columns = view.blocks[0].columns
     head = [" ".join(layout.blocks) or "block", layout.rows]
-    head += [
-        f"{column}_{what}" for column in columns for what in ("ours", "ours_std", "published", "verdict")
-    ]
+    paper = ["published", "verdict"] if table.spec.published else []
+    head += [f"{column}_{what}" for column in columns for what in ("ours", "ours_std", *paper)]
     rows = []
     for block in view.blocks:
         for name in block.rows:
@@ -46,7 +53,7 @@ def wide(table: Table) -> str:
             for cell in block.row(name):
                 ours = cell.ours
                 numbers += [ours.mean, ours.std] if ours else [None, None]
-                numbers += [cell.theirs.mean if cell.theirs else None, cell.verdict]
+                numbers += [cell.theirs.mean if cell.theirs else None, cell.verdict] if paper else []
             rows.append([block.name, name, *numbers])
     return _written(head, rows)
 

@@ -30,6 +30,7 @@ def evidence(table: Table, outputs: Path) -> dict[str, Any]:
     labels, differing = per_label(table)
     return {
         "decimals": table.spec.decimals,
+        "published": bool(table.spec.published),
         "rule": table.spec.rule,
         "cells": [_cell(view, cell, table, places) for view, cell in in_order(table)],
         "cases": [_case(case, table, outputs, pool) for case in table.cases.values()],

@@ -72,6 +72,11 @@ def _legend(spec: Results) -> str:
     items = "".join(
         f"<li>{_mark(verdict)} <span><b>{verdict}</b> {words}</span></li>" for verdict, words in said.items()
     )
+    spread = f"mean ± sample standard deviation {text.deviations(spec)}"
+    what = f"{spread}; bold: our best; n: fewer runs than planned"
+    click = "Click a column to sort by our mean, a cell to see its runs."
+    if not spec.published:
+        return f'<div class="legend"><p>{what}. {click}</p></div>'
     ours, spread = (f"{number:.{spec.decimals}f}" for number in (0.6271 * spec.scale, 0.0125 * spec.scale))
     sample = (
         f'<span class="cell" data-verdict="agrees"><span class="ours"><b>{ours}</b> '
@@ -80,9 +85,9 @@ def _legend(spec: Results) -> str:
     )
     return f"""<div class="legend"><div class="sample"><span>how to read a cell</span>{sample}</div>
 <ul>{items}</ul>
-<p>mean ± sample standard deviation {text.deviations(spec)}; bold: our best; n: fewer runs than planned;
+<p>{what};
 <s class="doubtful">±std</s> a printed deviation that cannot be right, which counts in no comparison.
-Click a column to sort by our mean, a cell to see its runs.</p></div>"""
+{click}</p></div>"""
 
 
 def _mark(verdict: str) -> str:
@@ -152,7 +157,7 @@ def _block(name: str, block: Block, view: View, table: Table, numbers: Iterator[
             _cell(cell, next(numbers), spec, bold=(row, column) in top)
             for column, cell in zip(block.columns, block.row(row))
         )
-        ranks = _ranks(block.ranks[row], block.printed_ranks.get(row)) if ranked else ""
+        ranks = _ranks(block.ranks[row], block.printed_ranks.get(row), spec) if ranked else ""
         rows.append(f'<tr data-place="{place}">{_head_of(layout.rows, row, spec)}{cells}{ranks}</tr>')
     columns = "".join(_column(column, block, spec) for column in block.columns)
     if ranked:
@@ -229,11 +234,11 @@ def _cell(cell: Cell, number: int, spec: Results, *, bold: bool) -> str:
             f'<span class="ours reason" title="{escape(cell.reason)}">not run: {escape(cell.reason)}</span>'
         )
     difference = "" if cell.difference is None else _signed(cell.difference, decimals)
-    theirs = f'{_theirs(cell)}<span class="difference">{difference}</span>' if spec.published else ""
+    paper = f'{_mark(cell.verdict)}{_theirs(cell)}<span class="difference">{difference}</span>'
     return (
         f'<td data-verdict="{cell.verdict}" data-value="{value}">'
-        f'<button type="button" class="cell" data-cell="{number}">{ours}{_mark(cell.verdict)}'
-        f"{theirs}</button></td>"
+        f'<button type="button" class="cell" data-cell="{number}">{ours}'
+        f"{paper if spec.published else ''}</button></td>"
     )
 
 
@@ -259,12 +264,10 @@ def _theirs(cell: Cell) -> str:
     return f'<span class="theirs">{mean}{spread}</span>'
 
 
-def _ranks(ours: float | None, theirs: float | None) -> str:
+def _ranks(ours: float | None, theirs: float | None, spec: Results) -> str:
     value = "" if ours is None else ours
-    return (
-        f'<td class="ranks" data-value="{value}"><span class="ours">{rank(ours)}</span>'
-        f'<span class="theirs">{rank(theirs)}</span></td>'
-    )
+    paper = f'<span class="theirs">{rank(theirs)}</span>' if spec.published else ""
+    return f'<td class="ranks" data-value="{value}"><span class="ours">{rank(ours)}</span>{paper}</td>'
 
 
 def _order(block: Block) -> str:
@@ -308,6 +311,7 @@ def _comparison(comparison: Comparison, table: Table) -> str:
     return f"""<section class="comparison"><h4>{named}</h4>
 <p>Friedman’s χ² = {_number(comparison.statistic, 2)}, {_p_is(comparison.p)};
 {len(comparison.mean_ranks)} methods on {len(comparison.datasets)} data sets <small>({datasets})</small></p>
+{f'<p class="warning">{escape(warning)}</p>' if (warning := text.few(comparison)) else ""}
 <div class="sides"><figure>{diagram}</figure>
 {_pairs(comparison, table)}</div></section>"""
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from mlbench.tables.cells import Cell
 from mlbench.tables.render import text
-from mlbench.tables.table import Block, Table, View
+from mlbench.tables.spec import Results
+from mlbench.tables.table import Block, Table, View, best
 
 MARKS = {
     "agrees": "$=$", "better": r"$\blacktriangle$", "worse": r"$\blacktriangledown$",
@@ -19,7 +20,8 @@ SPECIAL |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
 
 def latex(table: Table) -> str:
-    r"""Needs \usepackage{booktabs,amssymb}. Every view is a table of its own."""
+    r"""Needs \usepackage{booktabs,amssymb}. Every view is a table of its own; our best is bold, and what has
+    no number is empty: a comment says why."""
     return "\n\n".join("\n".join(_lines(view, table)) for view in table.views) + "\n"
 
 
@@ -32,7 +34,8 @@ def escape(said: str) -> str:
 def _lines(view: View, table: Table) -> Iterator[str]:
     spec = table.spec
     columns, ranked = view.blocks[0].columns, bool(view.blocks[0].ranks) and len(view.blocks[0].columns) > 1
-    width = 2 + len(columns) + ranked
+    paper = bool(spec.published)
+    width = 1 + paper + len(columns) + ranked
     caption = spec.title + (f": {view.title}" if view.title else "")
     said = ("split", "selection", "threshold", "seeds", "folds")
     about = "; ".join(f"{key}: {table.header[key]}" for key in said if key in table.header) or "Not run"
@@ -40,12 +43,16 @@ def _lines(view: View, table: Table) -> Iterator[str]:
         caption += f": {text.words(spec.names('metric')[0])}"
     yield "% \\usepackage{booktabs,amssymb}"
     yield f"% python scripts/reproduce.py table={table.name}"
+    for cell in view.cells():
+        if not cell.ours:
+            where = ", ".join(filter(None, (cell.dataset, cell.setting, cell.method, cell.metric)))
+            yield f"% {escape(f'{where}: not run: {cell.reason}')}"
     yield r"\begin{table}"
     yield r"\centering\small"
     yield rf"\caption{{{escape(caption)}. {escape(about)}.}}"
-    yield rf"\begin{{tabular}}{{ll{'r' * (width - 2)}}}"
+    yield rf"\begin{{tabular}}{{{'ll' if paper else 'l'}{'r' * (len(columns) + ranked)}}}"
     yield r"\toprule"
-    head = [spec.layout.rows, "", *columns, *(["rank"] if ranked else [])]
+    head = [spec.layout.rows, *([""] if paper else []), *columns, *(["rank"] if ranked else [])]
     yield f"{' & '.join(escape(text.words(name)) for name in head)} \\\\"
     for block in view.blocks:
         yield r"\midrule"
@@ -58,20 +65,27 @@ def _lines(view: View, table: Table) -> Iterator[str]:
 
 
 def _rows(block: Block, table: Table, ranked: bool) -> Iterator[str]:
+    spec, top = table.spec, best(block, table.spec)
     for name in block.rows:
-        cells = block.row(name)
-        mine = [_ours(cell, table.spec.decimals) for cell in cells]
-        yield _line([escape(name), "ours", *mine, *([text.rank(block.ranks[name])] if ranked else [])])
-        if table.spec.published:
-            paper = [text.theirs(cell.theirs) for cell in cells]
-            printed = [text.rank(block.printed_ranks.get(name))] if ranked else []
-            yield _line(["", "paper", *map(escape, [*paper, *printed])])
+        mine = [_ours(block.cells[name, column], (name, column) in top, spec) for column in block.columns]
+        ranks = [_rank(block.ranks[name])] if ranked else []
+        yield _line([escape(name), *(["ours"] if spec.published else []), *mine, *ranks])
+        if spec.published:
+            paper = [escape(text.theirs(cell.theirs, unknown="")) for cell in block.row(name)]
+            yield _line(["", "paper", *paper, *([_rank(block.printed_ranks.get(name))] if ranked else [])])
 
 
-def _ours(cell: Cell, decimals: int) -> str:
+def _ours(cell: Cell, top: bool, spec: Results) -> str:
     if not cell.ours:
-        return escape(text.missing(cell))
-    return f"{escape(text.ours(cell.ours, decimals) + text.missing_note(cell))} {MARKS[cell.verdict]}".strip()
+        return ""
+    number = escape(text.ours(cell.ours, spec.decimals))
+    number = rf"\textbf{{{number}}}" if top else number
+    mark = f" {MARKS[cell.verdict]}" if spec.published else ""
+    return f"{number}{escape(text.missing_note(cell))}{mark}"
+
+
+def _rank(value: float | None) -> str:
+    return "" if value is None else text.rank(value)
 
 
 def _line(cells: list[str]) -> str:

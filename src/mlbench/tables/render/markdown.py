@@ -122,6 +122,8 @@ def _comparison(comparison: Comparison, view: View, table: Table, level: str) ->
         f"pairs that differ: {', '.join(different) or 'none'}. "
         f"Wilcoxon after Holm: {', '.join(wilcoxon) or 'none'}."
     )
+    if warning := text.few(comparison):
+        yield from ["", f"**{warning}**"]
     file = diagram.file_name(table, view, comparison)
     yield from ["", f"![Mean ranks; a bar joins methods that Nemenyi's test does not tell apart]({file})"]
 

@@ -69,8 +69,8 @@ function compared(cell) {
     "dl",
     { class: "compared" },
     line("ours", number(cell.mean, data.decimals), cell.std !== null && number(cell.std, data.decimals), runs),
-    line("theirs", theirs?.mean ?? "–", theirs?.std, theirs?.note || (cell.verdict === "not compared" && cell.reason)),
-    line("difference", signed(cell.difference), null, cell.verdict),
+    data.published && line("theirs", theirs?.mean ?? "–", theirs?.std, theirs?.note || (cell.verdict === "not compared" && cell.reason)),
+    data.published && line("difference", signed(cell.difference), null, cell.verdict),
     line("metric", cell.measured, null, [better, cell.note].filter(Boolean).join("; ")),
   );
 }

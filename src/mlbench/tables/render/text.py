@@ -2,6 +2,7 @@
 
 from mlbench.results.repeats import Average
 from mlbench.tables.cells import Cell
+from mlbench.tables.comparison import FEW, Comparison
 from mlbench.tables.measured import better
 from mlbench.tables.published import Published
 from mlbench.tables.spec import Results
@@ -66,6 +67,16 @@ def deviations(spec: Results) -> str:
         return "over seeds"
     folds = f"{spec.folds} folds"
     return f"over the {folds}" if spec.seeds == 1 else f"over the seeds' means of {folds} each"
+
+
+def few(comparison: Comparison) -> str:
+    """What to think of a test over hardly any data sets; empty where there are enough."""
+    if len(comparison.datasets) >= FEW:
+        return ""
+    return (
+        f"Fewer than {FEW} data sets: Friedman's p is an approximation that is poor here, and that no "
+        "difference is found says little."
+    )
 
 
 def rank(value: float | None) -> str:

@@ -1,0 +1,88 @@
+"""What a record.json must look like, so that whatever reads records can rely on it."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Number = float | None  # None: undefined
+Count = Annotated[int, Field(ge=0)]
+
+
+def _moment(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("has no time zone")
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_moment)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Open(Strict):
+    model_config = ConfigDict(extra="allow")
+
+
+class Data(Open):
+    name: str
+    files: dict[str, str] = {}
+
+
+class Settings(Open):
+    split: dict[str, Any]
+    threshold: dict[str, Any]
+
+
+class Choices(Open):
+    __pydantic_extra__: dict[str, str]
+    dataset: str
+    method: str
+    split: str
+    threshold: str
+
+
+class Shape(Strict):
+    key: str
+    choices: Choices
+    seed: Count
+    rule: str
+    metrics: dict[str, dict[str, Number]]
+    per_label: dict[str, list[Number] | list[str]]
+    thresholds: dict[str, Any]
+    selected: dict[str, dict[str, Number]]
+    facts: dict[str, Number]
+    parts: dict[str, Count]
+    data: Data
+    config: Settings
+    seconds: dict[str, float]
+    peak_memory_bytes: Count
+    started: Moment
+    finished: Moment
+    versions: dict[str, str] = {}
+    machine: dict[str, Any] = {}
+    revision: str | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Shape":
+        if self.rule not in self.metrics:
+            raise ValueError(f"metrics has no {self.rule}, which is the rule to show")
+        columns = [values for name, values in self.per_label.items() if name != "label"]
+        if any(isinstance(value, str) for values in columns for value in values):
+            raise ValueError("per_label has words where numbers are")
+        if len({len(values) for values in self.per_label.values()}) > 1:
+            raise ValueError("per_label has columns of different lengths")
+        return self
+
+
+def check(content: Any) -> None:
+    """ValueError, in few words, for what is no record."""
+    try:
+        Shape.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: {message}" if where else message) from None
