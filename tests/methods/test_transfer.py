@@ -1,11 +1,15 @@
-"""ANT's transfer and integration against a reading of the method in plain loops, one instance at a time."""
+"""ANT's transfer, batched, against a plain reading of the method and against hops followed by hand."""
 
+import sys
+
+import pytest
 import torch
+import transfer_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbench.methods.amalgamation.label_sets import Expert, experts
-from mlbench.methods.amalgamation.transfer import integrate, mean, transfer
+from mlbench.methods.amalgamation.transfer import disagree, integrate, mean, transfer
 
 LABELS = "ABCDEF"
 
@@ -43,6 +47,39 @@ class Made:
         initial = self.initial if from_init else None
         return transfer(self.first, self.known_by, self.rerun, initial, fires, hand_on)
 
+    def plainly(self, row, fires, hand_on, from_init):
+        """Targets of a row, its transfers, its hops, and whether one of them revised a teacher once more."""
+        hops, again = 0, False
+
+        def rerun(teacher, start):
+            nonlocal hops, again
+            takers = takers_on_the_path()
+            hops, again = hops + 1, again or len(takers) > len(set(takers))
+            return self.rerun(teacher, torch.tensor([row]), torch.tensor([start], dtype=torch.double))[
+                0
+            ].tolist()
+
+        targets, transfers = transfer_reference.targets(
+            [own[row].tolist() for own in self.first],
+            self.sets,
+            LABELS,
+            rerun,
+            initial=[own[row].tolist() for own in self.initial] if from_init else None,
+            pairwise=fires == "pairwise",
+            hand_on=hand_on,
+        )
+        return targets, transfers, hops, again
+
+
+def takers_on_the_path():
+    """Who takes in the hops that the reference is in: it follows a hop within the one before."""
+    frame, takers = sys._getframe(2), []
+    while frame:
+        if frame.f_code.co_name == "run" and "taker" in frame.f_locals:
+            takers.append(frame.f_locals["taker"])
+        frame = frame.f_back
+    return takers
+
 
 anything = {
     "sets": label_sets(),
@@ -63,6 +100,45 @@ def test_a_label_whose_positive_caused_a_transfer_stays_positive(sets, fires, ha
         caused = positive == 1 if fires == "exactly_one" else positive > 0
         caused &= positive < len(known_by)
         assert (targets[caused, label] > 0).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(**anything)
+def test_batched_transfer_equals_one_instance_at_a_time(sets, fires, hand_on, from_init, seed):
+    """But where a teacher is revised once more on a path: the reference then counts a label as turned on that
+    was on before the second time, and the authors' code does not. There the next test counts.
+    """
+    made = Made(sets, seed)
+    done = made.transfer(fires, hand_on, from_init)
+    rows = [made.plainly(row, fires, hand_on, from_init) for row in range(made.rows)]
+    for row, (targets, _, _, again) in enumerate(rows):
+        assert again or done.targets[row].tolist() == pytest.approx(targets)
+        opinions = [{bool(made.first[e.teacher][row, e.column] > 0) for e in own} for own in made.known_by]
+        assert disagree(made.first, made.known_by)[row] == any(len(each) > 1 for each in opinions)
+    assert done.transfers == sum(transfers for _, transfers, _, _ in rows)
+    if not any(again for *_, again in rows):
+        assert done.hops == sum(hops for _, _, hops, _ in rows)
+
+
+@pytest.mark.parametrize(("hand_on", "handed"), [("revised", (2, 3, 2)), ("first_pass", (-1, -1, -1))])
+def test_a_tree_followed_by_hand(hand_on, handed):
+    """A goes from 0 to 1, who then says B and D; B goes to 0, who then says B and C; C goes to 1, who then
+    says everything, of which only C is new; D, due from before, goes to 0. A, B and C go back to nobody.
+    """
+    said = [[2, 2, -1, 2], [1, 3, 3, -1], [5, 5, 5, 5], [1, -1, -1, -2]]
+    vectors = [[2, 2, -1, 2], [2, 3, 3, 2], [5, 5, 5, 5], [2, 2, -1, 2]]
+    first = [torch.tensor([[1.0, -1.0, -1.0, -1.0]]), torch.tensor([[-1.0, -1.0, -1.0, -1.0]])]
+    asked = []
+
+    def rerun(teacher, rows, start):
+        asked.append((teacher, *start[0].tolist()))
+        return torch.tensor([said[len(asked) - 1]]).float()
+
+    done = transfer(first, experts(["ABCD", "ABCD"], "ABCD"), rerun, None, "exactly_one", hand_on)
+    b, c, d = handed
+    assert asked == [(1, 1, -1, -1, -1), (0, 1, b, -1, -1), (1, -1, -1, c, -1), (0, 1, -1, -1, d)]
+    assert done.targets.tolist() == [[max(column) for column in zip(*vectors)]]
+    assert (done.transfers, done.hops) == (1, 4)
 
 
 def test_the_worked_transfer():
