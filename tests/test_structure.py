@@ -25,9 +25,10 @@ MAY_KNOW = {
     "results": {"config", "errors", "names"},
     "data": {"errors", "names", "seeding"},
     "backbones": {"data"},
-    "config": {"errors"},
+    "trust": {"errors"},
+    "config": {"errors", "trust"},
     "compose": {"config", "errors"},
-    "methods": {"backbones", "config", "data", "errors"},
+    "methods": {"backbones", "config", "data", "errors", "trust"},
     "engine": {"assemble", "config", "data", "errors", "evaluation", "methods", "names", "seeding"},
 }
 FACES = {"mlbench.data.fetch"}  # a command of its own, which scripts/fetch.py starts

@@ -5,7 +5,6 @@ Every value is checked before any data is read: fixed groups against the models 
 """
 
 import hashlib
-import importlib
 import inspect
 import json
 import re
@@ -19,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mlbench.errors import UserError, did_you_mean
+from mlbench.trust import located, trust, unimportable
 
 # Parameters that the experiment supplies; a configuration never names them.
 SUPPLIED = frozenset(
@@ -89,6 +89,7 @@ class Config(Strict):
     seed: int = Field(ge=0, lt=2**32)
     engine: Literal["auto", "single"]
     force: bool
+    trust: list[str]
     paths: Paths
     choices: dict[str, str]
 
@@ -101,8 +102,10 @@ def check(composed: DictConfig, choices: dict[str, str]) -> Config:
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     for path, missing in _missing(tree):
         raise UserError(f"{path} is needed and not given: {path}={missing}")
-    tree = {key: _checked(value, key) for key, value in tree.items()}
-    return validated(Config, tree | {"choices": choices}, "")
+    tree = {key: checked(value, key) for key, value in tree.items()}
+    config = validated(Config, tree | {"choices": choices}, "")
+    trust(config.trust)
+    return config
 
 
 def science(config: Config, data: Node) -> Node:
@@ -167,43 +170,35 @@ def fingerprint(content: Node) -> str:
 
 def target(node: Node) -> Callable | None:
     """What a node's `_target_` names."""
-    return None if node["_target_"] is None else _located(node["_target_"])
+    return None if node["_target_"] is None else located(node["_target_"])
 
 
 def options(node: Node) -> Node:
     return {key: value for key, value in node.items() if key != "_target_"}
 
 
-def _checked(value: Any, path: str) -> Any:
+def checked(value: Any, path: str) -> Any:
     """Checks every node with a `_target_`, innermost first.
 
     A node inside another, such as a reader inside a data set, gets some of its arguments from there. An
     optimiser's further options, of which torch's next version may have more, are left to torch.
     """
     if isinstance(value, list):
-        return [_checked(item, f"{path}[{i}]") for i, item in enumerate(value)]
+        return [checked(item, f"{path}[{i}]") for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    value = {key: _checked(item, f"{path}.{key}") for key, item in value.items()}
+    value = {key: checked(item, f"{path}.{key}") for key, item in value.items()}
     if value.get("_target_") is None:
         return value
     given, inner = options(value), "." in path
     try:
+        located(value["_target_"])  # who names it counts, which the cache of models does not know
         model = _signature_model(value["_target_"], frozenset(given) if inner else None)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        hint = "; is its folder in PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
-        raise UserError(f"{path}._target_={value['_target_']}: cannot be imported: {error}{hint}") from error
-    checked = validated(model, given, path).model_dump(exclude_unset=inner, by_alias=True)
-    return {"_target_": value["_target_"]} | checked
-
-
-@cache
-def _located(path: str) -> Callable:
-    path, _, name = path.rpartition(".")
-    module = importlib.import_module(path)
-    if not hasattr(module, name):
-        raise ImportError(f"{path} has no {name}{did_you_mean(name, vars(module))}")
-    return getattr(module, name)
+        reason = unimportable(value["_target_"], error)
+        raise UserError(f"{path}._target_={value['_target_']}: {reason}") from error
+    valid = validated(model, given, path).model_dump(exclude_unset=inner, by_alias=True)
+    return {"_target_": value["_target_"]} | valid
 
 
 @cache
@@ -212,7 +207,7 @@ def _signature_model(path: str, given: frozenset[str] | None) -> type[BaseModel]
 
     With `given`, arguments that are not among them may come from elsewhere.
     """
-    function = _located(path)
+    function = located(path)
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
     fields, open_ended = {}, False
     for name, parameter in inspect.signature(function).parameters.items():

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlbench.config import Node, options, target
+from mlbench.config import Node, checked, options, target
 from mlbench.data.task import Modality, Task
 from mlbench.errors import UserError
 from mlbench.methods.base import Loss, Method
+from mlbench.trust import foreign, is_named, within
 
 
 def build_method(method: Node, backbone: Node, loss: Node, task: Task) -> Method:
@@ -56,21 +58,40 @@ class WithPositives(nn.Module):
 
 def packed(method: Method, nodes: dict[str, Node], task: Task) -> dict[str, Any]:
     """All that it takes to have this trained method again, in plain types and tensors."""
+    nodes = json.loads(json.dumps(nodes, default=str))  # a path is a word
     return {"config": nodes, "task": asdict(task), "state": method.state_dict()}
 
 
 def unpacked(path: Path) -> tuple[Method, Task]:
-    """A trained method from the `model.pt` of a run, and the task it learned."""
+    """A trained method from the `model.pt` of a run, and the task it learned.
+
+    Anybody may have made the file: see mlbench.trust for what it may name.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         described = content["task"]
         modalities = tuple(Modality(**modality) for modality in described["modalities"])
         task = Task(**described | {"modalities": modalities})
-        method = build_method(**content["config"], task=task)
-        method.load_state_dict(content["state"])
+        with foreign():
+            nodes = {role: checked(content["config"][role], role) for role in ("method", "backbone", "loss")}
+            for role, node in nodes.items():
+                if not fits(role, target(node)):
+                    raise UserError(f"it names {node['_target_']} for its {role}, which is none")
+            method = build_method(**nodes, task=task)
+            method.load_state_dict(content["state"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; a run leaves its trained method in model.pt") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     except Exception as error:  # whatever a foreign or broken file makes of itself
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path} is not the model.pt of a run ({reason})") from error
     return method.eval(), task
+
+
+def fits(role: str, found: Any) -> bool:
+    """Whether this may stand there: a method is one, a backbone or a loss one of ours or the person's own."""
+    if role == "method":
+        return inspect.isclass(found) and issubclass(found, Method)
+    place = {"backbone": "mlbench.backbones", "loss": "mlbench.losses"}[role]
+    return callable(found) and (is_named(found) or within(found.__module__ or "", (place,)))

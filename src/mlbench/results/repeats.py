@@ -14,7 +14,7 @@ from mlbench.results.record import Record
 Place = tuple[int, int | None]  # seed and fold; None where the split has no folds
 
 GROUPS = ("dataset", "method", "loss", "backbone", "split", "threshold")  # whose choices define a result
-NOT_SCIENCE = ("seed", "engine", "force", "paths", "logger", "choices")  # of a configuration
+NOT_SCIENCE = ("seed", "engine", "force", "trust", "paths", "logger", "choices")  # of a configuration
 OURS = "mlbench.methods."
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, ValidationInfo
 
-from mlbench.config import target
 from mlbench.errors import did_you_mean
+from mlbench.trust import imported, located, unimportable
 
 BASES: dict[str, tuple[str, dict[str, Any]]] = {
     # Of 100 steps, scikit-learn's default, too few arrive on features that are not scaled.
@@ -25,11 +25,10 @@ def classifier(base: str) -> type:
             f"there are {', '.join(BASES)}, and any classifier of scikit-learn by its dotted path"
             f"{did_you_mean(base, BASES)}"
         )
-    path, _ = BASES.get(base, (base, {}))
     try:
-        found = target({"_target_": path})
+        found = imported(BASES[base][0]) if base in BASES else located(base)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ValueError(f"cannot be imported: {error}") from error
+        raise ValueError(unimportable(base, error)) from error
     if not (
         inspect.isclass(found) and all(hasattr(found, name) for name in ("fit", "predict", "get_params"))
     ):

@@ -1,6 +1,5 @@
-"""What the methods over scikit-learn's estimators share: one fit in place of training, a pickle as state."""
+"""What the methods over scikit-learn's estimators share: one fit in place of training, bytes as state."""
 
-import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from mlbench.data.task import Task
 from mlbench.data.vectors import Batch, SparseRows, Vectors
 from mlbench.errors import UserError
 from mlbench.methods.base import Method, Parts, Stage
+from mlbench.methods.classical import kept
 from mlbench.methods.classical.bases import BASES, Base, Options, build, draw_seed
 
 Matrix = np.ndarray | sparse.csr_matrix  # (N, d) float64
@@ -25,9 +25,8 @@ class Fitted(Method):
 
     Both see only the labels that vary in the training part: any other keeps the one value it has there.
 
-    The state holds the learner as a pickle in a tensor of bytes. Loading a pickle can run any code: load the
-    model.pt of such a method only if you trust where it comes from. scikit-learn promises no more than that
-    the version that wrote a pickle reads it.
+    The state holds the learner in a tensor of bytes, which `kept` makes of it. scikit-learn promises no more
+    than that the version that wrote it reads it.
     """
 
     train_options = frozenset()
@@ -82,10 +81,10 @@ class Fitted(Method):
         return self.learned["facts"]
 
     def get_extra_state(self) -> Tensor:
-        return torch.frombuffer(bytearray(pickle.dumps(self.learned)), dtype=torch.uint8)
+        return torch.frombuffer(bytearray(kept.packed(self.learned)), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        self.learned = pickle.loads(state.cpu().numpy().tobytes())
+        self.learned = kept.unpacked(state.cpu().numpy().tobytes())
 
 
 def matrix(features: Tensor | SparseRows) -> Matrix:

@@ -20,7 +20,13 @@ from mlbench.tables.table import Table, View, Where
 
 POINTS = 60  # of a learning curve
 HOW = ("paths.", "train.progress")  # overrides that say where and how, not what
-NOT_SHOWN = ("seed", "force", "paths", "choices")  # of a configuration: said elsewhere, or of one machine
+NOT_SHOWN = (
+    "seed",
+    "force",
+    "trust",
+    "paths",
+    "choices",
+)  # of a configuration: said elsewhere, or of one machine
 
 
 def evidence(table: Table, outputs: Path) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""A fitted learner as bytes, and back. Nothing in the bytes is called but constructors of known types.
+
+skops knows those of scikit-learn's estimators. It leaves out trees, whose compiled code follows indices as
+they come: here they are looked at first. Others are taken from a module that the person named.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from mlbench.errors import UserError
+from mlbench.trust import imported, is_named, named, within
+
+KNOWN = (
+    "sklearn.tree._tree.Tree",  # of every tree and forest
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+)
+AGAIN = "run again with force=true"
+
+
+def packed(learned: Any) -> bytes:
+    """Its arrays and plain values in an archive, compressed: of a forest it is mostly words."""
+    from skops.io import dumps
+
+    try:
+        return dumps(learned, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+    except Exception as error:  # whatever an estimator that was written elsewhere makes of it
+        raise UserError(f"what it learned cannot be kept in a file: {error}") from error
+
+
+def unpacked(content: bytes) -> Any:
+    from skops.io import get_untrusted_types, loads
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    if not zipfile.is_zipfile(BytesIO(content)):
+        raise UserError(f"it holds a pickle, as mlbench wrote them once, which could run anything: {AGAIN}")
+    try:
+        try:
+            learned = loads(content, trusted=KNOWN)
+        except UntrustedTypesFoundException:
+            own = [name for name in get_untrusted_types(data=content) if name not in KNOWN]
+            check_named(own)
+            learned = loads(content, trusted=[*KNOWN, *own])
+        for tree, width in trees_in(learned):
+            check_tree(tree, width)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged or foreign archive fails in as many ways as it has bytes
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"what it learned cannot be read ({reason}): {AGAIN}") from error
+    return learned
+
+
+def check_named(types: list[str]) -> None:
+    """Each lies in a module that the person named; only that is imported to see whether it does."""
+    for path in types:
+        module = path.rpartition(".")[0]
+        if not (within(module, tuple(named)) and is_named(imported(path))):
+            raise UserError(f"it holds a {path}; if you trust whoever made it, say so: trust=[{module}]")
+
+
+def trees_in(
+    part: Any, width: int | None = None, seen: set | None = None
+) -> Iterator[tuple[Any, int | None]]:
+    """Every tree below, with the number of columns that the estimator which is asked sees to.
+
+    A chain, and what asks an estimator a label, leave that to each of theirs.
+    """
+    from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+    from sklearn.tree._tree import Tree
+
+    seen = set() if seen is None else seen
+    if (id(part), width) in seen:
+        return
+    seen.add((id(part), width))
+    if isinstance(part, Tree):
+        yield part, width
+        return
+    if isinstance(part, dict):
+        parts = part.values()
+    elif isinstance(part, list | tuple):
+        parts = part
+    elif isinstance(part, np.ndarray):
+        parts = part.flat if part.dtype == object else ()
+    else:
+        parts = vars(part).values() if hasattr(part, "__dict__") else ()
+        own = getattr(part, "n_features_in_", None)
+        if own is not None and not isinstance(part, ClassifierChain | MultiOutputClassifier):
+            width = own if width is None else min(own, width)
+    for each in parts:
+        yield from trees_in(each, width, seen)
+
+
+def check_tree(tree: Any, width: int | None) -> None:
+    """Every way from the root ends at a leaf of the tree, and looks at columns that there are."""
+    whole = tree.node_count and width is not None
+    if whole:
+        inner = np.flatnonzero(tree.children_left != -1)
+        children = np.stack([tree.children_left[inner], tree.children_right[inner]])
+        columns = tree.feature[inner]
+        whole = (children > inner).all() and (children < tree.node_count).all()
+        whole = whole and (columns >= 0).all() and (columns < width).all()
+    if not whole:
+        raise UserError(f"one of its trees leads nowhere: {AGAIN}")
