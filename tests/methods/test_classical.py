@@ -24,7 +24,7 @@ from mlbench.compose import configure
 from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import Vectors, sparse_rows
 from mlbench.errors import UserError
-from mlbench.methods.build import build_method, unpacked
+from mlbench.methods.build import build_method, packed, unpacked
 from mlbench.methods.classical import bases, rakel
 
 NAMES = ("br", "cc", "ecc", "rakel")
@@ -327,3 +327,41 @@ def test_a_whole_run_and_the_model_it_leaves(tmp_path):
     data = Vectors.from_instances(instances, saved["ids"])
     assert len(task.labels) == 10
     assert np.array_equal(predicted(method, data).numpy(), saved["last"])
+
+
+WIDELY = [
+    *(("br", {"base": base}) for base in ("logistic", "svm", "sklearn.svm.SVC")),
+    ("br", FOREST),
+    ("cc", FOREST),
+    ("ecc", {"base": "svm"}),
+    ("rakel", FOREST),
+    ("br", {"base": "sklearn.ensemble.GradientBoostingClassifier", "options": {"n_estimators": 3}}),
+    ("br", {"base": "sklearn.neural_network.MLPClassifier", "options": {"max_iter": 3}}),
+    ("br", {"base": "sklearn.neighbors.KNeighborsClassifier"}),
+    ("br", {"base": "sklearn.linear_model.SGDClassifier"}),
+]
+
+
+@pytest.mark.parametrize("sparsely", [False, True], ids=["dense", "sparse"])
+@pytest.mark.parametrize(("name", "changes"), WIDELY, ids=lambda given: str(given))
+def test_what_is_loaded_scores_as_what_was_saved(name, changes, sparsely, tmp_path):
+    """To the last bit, on features of any size, with hundreds of columns."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 300)).astype(np.float32) * 10.0 ** rng.integers(-3, 3, 300)
+    x[rng.random(x.shape) < 0.7] = 0
+    y = torch.from_numpy((x[:, :3] > np.median(x[:, :3], axis=0)).astype(np.float32))
+    x = x.astype(np.float32)
+    held = sparse_rows(sparse.csr_matrix(x)) if sparsely else torch.from_numpy(x)
+    data = Vectors(held, y, torch.arange(90))
+    config = configure([f"method={name}"])
+    nodes = {"method": config.method | changes, "backbone": config.backbone, "loss": config.loss}
+    method = build_method(**nodes, task=task_for(data))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        method.solve(data)
+    torch.save(packed(method, nodes, task_for(data)), tmp_path / "model.pt")
+    again, _ = unpacked(tmp_path / "model.pt")
+    torch.save(packed(again, nodes, task_for(data)), tmp_path / "again.pt")
+    third, _ = unpacked(tmp_path / "again.pt")
+    for other in (again, third):
+        assert torch.equal(predicted(other, data), predicted(method, data))

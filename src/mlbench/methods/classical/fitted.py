@@ -36,6 +36,7 @@ class Fitted(Method):
         self.base = base
         self.options = options
         self.learned: dict[str, Any] = {"learner": None, "sparse": False, "facts": {}}
+        self.kept: Tensor | None = None  # the learner in bytes, once somebody asked or it came so
         self.register_buffer("shares", torch.zeros(len(task.labels)))
 
     def fit(self, x: Matrix, y: np.ndarray, labels: np.ndarray) -> Any:
@@ -61,6 +62,7 @@ class Fitted(Method):
             with in_a_sentence(self.base, x), convergence() as facts:
                 learner = self.fit(x, y[:, labels], labels)
         self.learned = {"learner": learner, "sparse": sparse.issparse(x), "facts": dict(facts)}
+        self.kept = None
 
     @property
     def varying(self) -> np.ndarray:
@@ -81,10 +83,13 @@ class Fitted(Method):
         return self.learned["facts"]
 
     def get_extra_state(self) -> Tensor:
-        return torch.frombuffer(bytearray(kept.packed(self.learned)), dtype=torch.uint8)
+        if self.kept is None:
+            self.kept = torch.frombuffer(bytearray(kept.packed(self.learned)), dtype=torch.uint8)
+        return self.kept
 
     def set_extra_state(self, state: Tensor) -> None:
         self.learned = kept.unpacked(state.cpu().numpy().tobytes())
+        self.kept = state
 
 
 def matrix(features: Tensor | SparseRows) -> Matrix:
