@@ -144,3 +144,24 @@ class Logits(ERM):
 
     def scores(self, batch: Batch) -> Tensor:
         return self.logits(batch)
+
+
+class OneTooMany(ERM):
+    """Its scores have a column too many."""
+
+    def scores(self, batch: Batch) -> Tensor:
+        return F.pad(super().scores(batch), (0, 1))
+
+
+class Summed(ERM):
+    """It gives one number a row."""
+
+    def scores(self, batch: Batch) -> Tensor:
+        return super().scores(batch).mean(1)
+
+
+class Listed(ERM):
+    """Its scores are no tensor."""
+
+    def scores(self, batch: Batch) -> list:
+        return super().scores(batch).tolist()

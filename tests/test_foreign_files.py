@@ -8,9 +8,11 @@ import sys
 import zipfile
 
 import numpy as np
+import optuna
 import pytest
 import scipy.io
 import torch
+from optuna.distributions import CategoricalDistribution
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.tree._tree import Tree
@@ -27,6 +29,7 @@ from mlbench.methods.build import unpacked
 from mlbench.methods.classical import kept
 from mlbench.results import store
 from mlbench.search import spec as search
+from mlbench.search.study import Study
 from mlbench.tables import spec as table
 
 
@@ -300,3 +303,18 @@ def test_a_stage_that_others_share(called, tmp_path, capsys):
     experiment.run(configure([*overrides, "force=true"]))
     assert capsys.readouterr().err.count("is damaged") == 2
     assert all(read(path) for path in stages)
+
+
+def test_a_trial_of_a_search_that_names_something_else(called, tmp_path):
+    """The names and values of its trials become overrides of runs."""
+    searched = search.Search.model_validate({"space": {"loss.alpha": {"low": 0.1, "high": 0.9}}, "trials": 1})
+    words = ["loss=focal", "split.validation=0.4", "selection.rule=best", f"paths.outputs={tmp_path}"]
+    study = Study("alpha", searched, words, [])
+    study.folder.mkdir(parents=True)
+    stored = optuna.create_study(storage=f"sqlite:///{study.folder / 'trials.db'}", study_name="search")
+    space = {"method._target_": CategoricalDistribution(["payload.Ours"])}
+    params = {"method._target_": "payload.Ours"}
+    running = optuna.trial.TrialState.RUNNING
+    stored.add_trial(optuna.trial.create_trial(state=running, params=params, distributions=space))
+    with pytest.raises(UserError, match=r"trials\.db holds trials of another search"):
+        study.run()

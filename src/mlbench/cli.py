@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mlbench.compose import chosen_names, config_dir, explain
-from mlbench.errors import UserError
+from mlbench.errors import UserError, trace
 from mlbench.words import quoted
 
 if TYPE_CHECKING:
@@ -43,8 +42,11 @@ def main() -> None:
         complain(explain(error, asked(sys.argv[1:])))
         sys.exit(2)
     for error in errors:
-        if not expected(error) or debugging():
+        if debugging():
             raise error
+        if not expected(error):
+            print(trace(error), end="", file=sys.stderr)
+            sys.exit(1)
         complain(sentence(error))
     failed = sum(close_sweep(folder) for folder in sweeps)
     sys.exit(2 if errors or failed else 0)
@@ -61,7 +63,7 @@ def job(composed: DictConfig) -> None:
             errors.append(error)
             return
         if not expected(error):
-            traceback.print_exc()
+            print(trace(error), end="", file=sys.stderr)
         line = {"failed": sentence(error)}
     else:
         if settings.mode == RunMode.RUN:

@@ -1,7 +1,12 @@
 """What goes wrong on a person's side, said in one sentence, and the nearest right name."""
 
 import difflib
+import os
+import re
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 LONGEST = 2000  # characters that anybody reads
 NAME = 100  # a longer one is not mistyped, and would take long to compare
@@ -38,3 +43,24 @@ def one_line(text: str) -> str:
 def shortened(text: str) -> str:
     """Its beginning and its end where it is too long to be read."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST * 3 // 4]} … {text[-LONGEST // 5 :]}"
+
+
+def trace(error: BaseException) -> str:
+    """How it came about. Where a person's own code stands in it, that alone; MLBENCH_DEBUG=1 shows the rest.
+
+    Read from the text, in which what happened in another process is, too.
+    """
+    text = "".join(traceback.format_exception(error))
+    entries = list(re.finditer(r'^  File "(.*?)", line .*\n(?:    .*\n)*', text, re.MULTILINE))
+    own = [entry[0] for entry in entries if not of_a_library(entry[1])]
+    if not own or os.environ.get("MLBENCH_DEBUG") == "1":
+        return text
+    said = "mlbench: in your own code, of whose trace MLBENCH_DEBUG=1 shows the rest:"
+    return "".join([f"{said}\n", *own, text[entries[-1].end() :].rstrip(), "\n"])
+
+
+def of_a_library(file: str) -> bool:
+    """Python's own, an installed one, or this."""
+    folders = [sysconfig.get_path("stdlib"), str(Path(__file__).parent)]
+    inside = any(file.startswith(f"{folder}{os.sep}") for folder in folders)
+    return inside or file.startswith("<") or bool({"site-packages", "dist-packages"} & {*Path(file).parts})

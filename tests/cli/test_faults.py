@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mlbench.compose import choices
+from mlbench.methods.prior import Prior
 
 # What is given, and what the one line must hold.
 FAULTS = [
@@ -177,15 +178,52 @@ def test_the_trace_is_there_for_those_who_ask(given, environment, folder, comman
     assert "Traceback (most recent call last)" in done.err
 
 
-def test_a_fault_of_ours_shows_its_trace(command, folder):
-    (folder / "mine.py").write_text(
-        "from mlbench.methods.erm import ERM\n"
-        "class Mine(ERM):\n"
-        "    def loss(self, batch):\n"
-        "        return batch.y\n"
+MINE = """
+from mlbench.methods.erm import ERM
+class Mine(ERM):
+    def loss(self, batch):
+        return wrong(batch)
+def wrong(batch):
+    return batch.y
+"""
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"]], ids=["one", "sweep"])
+def test_a_fault_in_ones_own_code_shows_that_code(sweep, command, folder):
+    (folder / "mine.py").write_text(MINE)
+    run = [*sweep, "method._target_=mine.Mine", "train.epochs=1", "engine=single"]
+    done = command(*run, PYTHONPATH=os.fspath(folder))
+    assert done.status == (2 if sweep else 1)
+    lines = done.err.splitlines()
+    assert lines[0].startswith("mlbench: in your own code") and "MLBENCH_DEBUG=1" in lines[0]
+    assert 'mine.py", line 5, in loss' in lines[1] and "return wrong(batch)" in lines[2]
+    assert "return batch.y" in done.err and "has no attribute 'y'" in done.err
+    assert "lightning" not in done.err
+    failed = next(folder.glob("outputs/multidigits/mine/*/failed.json")).read_text()
+    assert "has no attribute 'y'" in failed and "lightning" in failed
+    if not sweep:
+        assert lines[-1].endswith("has no attribute 'y'")
+        whole = command(*run, PYTHONPATH=os.fspath(folder), MLBENCH_DEBUG="1").err
+        assert "lightning" in whole and "in wrong" in whole
+
+
+def test_a_fault_of_ours_shows_its_trace(at_once, monkeypatch):
+    monkeypatch.setattr(Prior, "facts", lambda self: 1 // 0)
+    monkeypatch.setattr("mlbench.errors.of_a_library", lambda file: True)  # these tests are not
+    done = at_once("method=prior")
+    assert done.status == 1 and done.err.startswith("Traceback")
+    assert "experiment.py" in done.err and done.err.rstrip().endswith(
+        "ZeroDivisionError: integer division or modulo by zero"
     )
-    done = command("method._target_=mine.Mine", "train.epochs=1", PYTHONPATH=os.fspath(folder))
-    assert done.status == 1
-    assert "in loss" in done.err and done.err.rstrip().endswith("has no attribute 'y'")
-    (failed,) = folder.glob("outputs/multidigits/mine/*/failed.json")
-    assert "has no attribute 'y'" in failed.read_text()
+
+
+def test_a_library_that_ones_own_module_lacks_is_named(at_once, folder, monkeypatch):
+    (folder / "needy.py").write_text("import no_such_library.part\n")
+    monkeypatch.syspath_prepend(folder)
+    done = at_once("method._target_=needy.Mine")
+    said = "method._target_=needy.Mine: it imports no_such_library, which is not installed here"
+    assert (done.status, done.err) == (2, f"mlbench: {said}\n")
+    done = at_once("method._target_=needles.Mine")
+    assert done.status == 2 and "is its folder in PYTHONPATH?" in done.err
+    done = at_once("method=br", "method.base=needy.Mine")
+    assert done.status == 2 and "it imports no_such_library" in done.err

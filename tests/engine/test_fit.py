@@ -1,10 +1,12 @@
 """One stage: what a hand-written loop would do, whole or in pieces; and the epoch a selection rule keeps."""
 
+import contextlib
 import itertools
 import multiprocessing
 import signal
 
 import lightning
+import numpy as np
 import pytest
 import torch
 from torch.multiprocessing import start_processes
@@ -311,3 +313,52 @@ def test_an_epoch_of_an_earlier_stage_is_never_kept(problem):
     second = problem.fit(poor, problem.vectors(100), [watch], name="second", **still)
     assert second.kept["best"]["epoch"] == 1 and second.kept["best"]["value"] == 0.0
     assert_same(second.kept["best"]["state"], second.last)
+
+
+class Wider(ERM):
+    """As if its author had changed it."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.head = torch.nn.Linear(8, 4)
+
+
+class Frozen(ERM):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.head.requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "left", "said"),
+    [
+        (Wider, "pt", r"train\.pt does not fit Wider any more \(size mismatch for head\.bias: .*\): "),
+        (Wider, "ckpt", r"train\.ckpt does not fit Wider any more \(size mismatch for head\.bias: .*\): "),
+        (Frozen, "ckpt", "the checkpoint of stage train does not fit Frozen any more"),
+    ],
+)
+def test_what_an_interrupt_left_of_another_architecture_is_refused(kind, left, said, problem, tmp_path):
+    def report(history):
+        if left == "ckpt":
+            raise KeyboardInterrupt
+
+    changes = {"epochs": 2, "batch_size": 4, "checkpoint_seconds": 0, "report": report}
+    data = problem.vectors(226)
+    with contextlib.suppress(KeyboardInterrupt):
+        problem.fit(problem.erm(), data, **changes)
+    assert (tmp_path / f"train.{left}").exists()
+    with pytest.raises(UserError, match=said + ".*run again with force=true"):
+        problem.fit(problem.erm(kind=kind), data, **changes)
+
+
+def test_a_state_that_no_file_can_hold_is_refused_when_it_is_written(problem, tmp_path):
+    class Keeps(ERM):
+        def get_extra_state(self):
+            return {"seen": np.zeros(3)}
+
+        def set_extra_state(self, state):
+            pass
+
+    with pytest.raises(UserError, match=r"train\.pt is to hold tensors and plain types alone, and .* numpy"):
+        problem.fit(problem.erm(kind=Keeps), problem.vectors(20), epochs=1)
+    assert not list(tmp_path.rglob("train.pt*"))

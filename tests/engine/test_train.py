@@ -171,3 +171,20 @@ def test_a_method_that_takes_more_of_conf_train_than_it_says_is_refused(experime
     refused = r"train_options leaves out .*accumulate.* its stage teacher takes"
     with pytest.raises(UserError, match=refused):
         experiment("method._target_=outside.TwoStages")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("OneTooMany", r"OneTooMany\.scores gave something of shape \(\d+, 4\) for \d+ instances and 3 "),
+        (
+            "Summed",
+            r"Summed\.scores gave something of shape \(\d+,\) for .* it is to give a tensor of shape \(",
+        ),
+        ("Listed", r"Listed\.scores gave something of type list for "),
+    ],
+)
+@pytest.mark.parametrize("looks", [[], ["split.validation=0.1", "selection.rule=best"]], ids=["", "best"])
+def test_scores_of_another_shape_are_refused(kind, said, looks, experiment):
+    with pytest.raises(UserError, match=said):
+        experiment(f"method._target_=outside.{kind}", *looks)

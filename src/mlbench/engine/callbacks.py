@@ -23,6 +23,7 @@ from mlbench.data.vectors import Vectors
 from mlbench.engine.lit import Lit
 from mlbench.engine.ranks import any_of, of_all, orphaned
 from mlbench.engine.score import score_part
+from mlbench.errors import UserError
 from mlbench.evaluation.suite import METRICS
 from mlbench.evaluation.thresholds import Threshold, evaluate_under
 from mlbench.methods.base import Method
@@ -204,6 +205,12 @@ def write(path: Path, content: Any) -> None:
     try:
         with temporary.open("wb") as file:
             torch.save(content, file)
+            foreign = torch.serialization.get_unsafe_globals_in_checkpoint(temporary)
+            if foreign:
+                raise UserError(
+                    f"{path} is to hold tensors and plain types alone, and what was trained has a "
+                    f"{foreign[0]} in its state; make a tensor of it, or a list"
+                )
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

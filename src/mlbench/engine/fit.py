@@ -80,10 +80,24 @@ def fit(job: Job) -> Outcome:
             _train(job)
             result = read(job.done)
     outcome = Outcome(**result)
-    job.stage.module.load_state_dict(outcome.last)
+    take(job.stage, outcome.last, job.done)
     seed_everything(derive(job.seed, "after"))  # what follows draws the same, trained just now or not
     job.report(outcome.history)
     return outcome
+
+
+def take(stage: Stage, state: dict[str, torch.Tensor], path: Path) -> None:
+    """The state of an earlier process, if the stage's module is still what it was."""
+    try:
+        stage.module.load_state_dict(state)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
+        again = "remove it to train it again" if stage.shared else "run again with force=true"
+        raise UserError(
+            f"{path} does not fit {type(stage.module).__name__} any more ({reason}): {again}"
+        ) from error
 
 
 def _train(job: Job) -> None:
@@ -115,7 +129,7 @@ def _descend(stage: Stage, plan: Plan, callbacks: list[Callback]) -> None:
     save = callbacks[1]
     state = read(save.path)
     if state:
-        stage.module.load_state_dict(state.pop("module"))
+        take(stage, state.pop("module"), save.path)
     for watch in save.watches:  # the stage before may have kept an epoch of its own
         watch.kept = state["kept"][watch.rule] if state else {}
     lit = Lit(stage, plan, state)

@@ -90,7 +90,13 @@ class Lit(LightningModule):
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         optimizer, scheduler = build_optimizer(self.plan.optimizer, self.plan.scheduler, parameters)
         if self.state:
-            optimizer.load_state_dict(copy.deepcopy(self.state["optimizer"]))
+            try:
+                optimizer.load_state_dict(copy.deepcopy(self.state["optimizer"]))
+            except ValueError as error:
+                raise UserError(
+                    f"the checkpoint of stage {self.plan.stage} does not fit {type(self.module).__name__} "
+                    f"any more ({error}): run again with force=true"
+                ) from error
             if scheduler:
                 scheduler.load_state_dict(self.state["scheduler"])
         return {"optimizer": optimizer} | ({"lr_scheduler": scheduler} if scheduler else {})

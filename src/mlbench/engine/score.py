@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mlbench.config import Train
 from mlbench.data.vectors import Batch, Vectors
+from mlbench.errors import UserError
 from mlbench.methods.base import Method
 
 ROWS = 1024  # scored at once; fixed, so that a row's scores never depend on the machine
@@ -17,10 +18,24 @@ def score_rows(method: Method, data: Vectors, rows: Tensor) -> Tensor:
     """Scores of some rows, (len(rows), L), with the method in evaluation mode and left as it was."""
     training = method.training
     method.eval()
-    scores = [method.scores(unlabelled(data.batch(index))) for index in rows.split(ROWS)]
-    method.train(training)
     labels = data.targets.shape[1]
+    scores = [
+        of_shape((len(index), labels), method.scores(unlabelled(data.batch(index))), method)
+        for index in rows.split(ROWS)
+    ]
+    method.train(training)
     return torch.cat(scores).float() if scores else torch.zeros(0, labels, device=rows.device)
+
+
+def of_shape(shape: tuple[int, int], scores: Tensor, method: Method) -> Tensor:
+    """The scores, if they are one for each row and label."""
+    if isinstance(scores, Tensor) and scores.shape == shape:
+        return scores
+    given = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"type {type(scores).__name__}"
+    raise UserError(
+        f"{type(method).__name__}.scores gave something of {given} for {shape[0]} instances and {shape[1]} "
+        f"labels; it is to give a tensor of shape {shape}"
+    )
 
 
 def unlabelled(batch: Batch) -> Batch:

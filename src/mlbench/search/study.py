@@ -67,6 +67,9 @@ class Study:
             direction="maximize" if self.better == "high" else "minimize",
             load_if_exists=True,
         )
+        for trial in study.get_trials(deepcopy=False):
+            if trial.distributions != self.space:  # a trial's names and values become overrides
+                raise UserError(f"{self.folder / 'trials.db'} holds trials of another search; remove it")
         while True:
             trials = study.get_trials(deepcopy=False)
             # A batch is drawn whole before any of it is told, so that it is the same after a stop.

@@ -4,7 +4,6 @@ import contextlib
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from hydra import compose, initialize_config_dir
@@ -20,6 +19,7 @@ from mlbench.cli import expected, sentence
 from mlbench.compose import chosen_names, config_dir
 from mlbench.config import but_for_numbers
 from mlbench.engine.many import REPLICAS, together
+from mlbench.errors import trace
 from mlbench.results import store
 from mlbench.tables.plan import Run
 from mlbench.tables.processes import side_by_side
@@ -123,7 +123,7 @@ def _guarded(run: Callable) -> None:
 def _tell(error: Exception) -> None:
     """A failure stays with its run, whose folder says why; an unexpected one shows its trace, too."""
     if not expected(error):
-        traceback.print_exception(error)
+        print(trace(error), end="", file=sys.stderr)
     print(f"mlbench: {sentence(error)}", file=sys.stderr)
 
 

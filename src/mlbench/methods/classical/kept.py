@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from mlbench.errors import UserError
 from mlbench.trust import imported, is_named, named, within
@@ -20,6 +21,7 @@ KNOWN = (
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "scipy.sparse._csr.csr_matrix",  # of estimators that keep their rows
 )
 AGAIN = "run again with force=true"
 
@@ -35,6 +37,7 @@ def packed(learned: Any) -> bytes:
 
 
 def unpacked(content: bytes) -> Any:
+    from sklearn.tree._tree import Tree
     from skops.io import get_untrusted_types, loads
     from skops.io.exceptions import UntrustedTypesFoundException
 
@@ -47,8 +50,11 @@ def unpacked(content: bytes) -> Any:
             own = [name for name in get_untrusted_types(data=content) if name not in KNOWN]
             check_named(own)
             learned = loads(content, trusted=[*KNOWN, *own])
-        for tree, width in trees_in(learned):
-            check_tree(tree, width)
+        for part, width in parts_of(learned):
+            if isinstance(part, Tree):
+                check_tree(part, width)
+            elif sparse.issparse(part):
+                part.check_format(full_check=True)
     except UserError:
         raise
     except Exception as error:  # a damaged or foreign archive fails in as many ways as it has bytes
@@ -65,23 +71,20 @@ def check_named(types: list[str]) -> None:
             raise UserError(f"it holds a {path}; if you trust whoever made it, say so: trust=[{module}]")
 
 
-def trees_in(
+def parts_of(
     part: Any, width: int | None = None, seen: set | None = None
 ) -> Iterator[tuple[Any, int | None]]:
-    """Every tree below, with the number of columns that the estimator which is asked sees to.
+    """All that is below, with the number of columns that the estimator which is asked sees to.
 
     A chain, and what asks an estimator a label, leave that to each of theirs.
     """
     from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
-    from sklearn.tree._tree import Tree
 
     seen = set() if seen is None else seen
     if (id(part), width) in seen:
         return
     seen.add((id(part), width))
-    if isinstance(part, Tree):
-        yield part, width
-        return
+    yield part, width
     if isinstance(part, dict):
         parts = part.values()
     elif isinstance(part, list | tuple):
@@ -94,7 +97,7 @@ def trees_in(
         if own is not None and not isinstance(part, ClassifierChain | MultiOutputClassifier):
             width = own if width is None else min(own, width)
     for each in parts:
-        yield from trees_in(each, width, seen)
+        yield from parts_of(each, width, seen)
 
 
 def check_tree(tree: Any, width: int | None) -> None:
