@@ -25,6 +25,7 @@ from mlbench.engine.callbacks import (
     write,
 )
 from mlbench.engine.lit import Lit, Plan
+from mlbench.errors import UserError
 from mlbench.methods.base import Stage
 from mlbench.seeding import derive, seed_everything
 
