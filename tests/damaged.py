@@ -55,7 +55,7 @@ def members(damaged: bytes, random: Random) -> bytes:
     with zipfile.ZipFile(file, "w") as whole:
         for part in damaged.split(BETWEEN):
             name, _, content = part.partition(b"\n")
-            entry = zipfile.ZipInfo(name.decode("latin-1").replace("\0", ".") or "nameless")
+            entry = zipfile.ZipInfo(name[:1000].decode("latin-1").replace("\0", ".") or "nameless")
             whole.writestr(entry, content, compression)
     return file.getvalue()
 
