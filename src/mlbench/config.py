@@ -113,17 +113,16 @@ def science(config: Config, data: Node) -> Node:
     content = taken(config.model_dump())
     return {
         "data": data,
-        "method": by_content(defining(content["method"])),
-        "split": defining(content["split"]),
+        "method": by_content(content["method"]),
         "train": {name: value for name, value in content["train"].items() if name in TRAINING},
-    } | {name: content[name] for name in ("backbone", "loss", "threshold", "selection", "seed")}
+    } | {name: content[name] for name in ("backbone", "loss", "split", "threshold", "selection", "seed")}
 
 
 def taken(content: Node) -> Node:
     """A configuration without what its method does not take: `loss=focal` says nothing of `method=br`.
 
     A method takes a backbone and a loss where its signature names them, and of conf/train what it says in
-    `train_options`.
+    `train_options`. Of its own options and the split's, some may rule out others.
     """
     method = target(content["method"])
     asked = inspect.signature(method).parameters if callable(method) else ()
@@ -132,7 +131,8 @@ def taken(content: Node) -> Node:
     train = {name: value for name, value in content["train"].items() if name in options}
     unseen = [*without, *(["train"] if train.keys() <= MACHINE else [])]
     choices = {name: NOT_TAKEN if name in unseen else choice for name, choice in content["choices"].items()}
-    return content | dict.fromkeys(without) | {"train": train, "choices": choices}
+    own = {group: defining(content[group]) for group in ("method", "split")}
+    return content | own | dict.fromkeys(without) | {"train": train, "choices": choices}
 
 
 def defining(node: Node) -> Node:

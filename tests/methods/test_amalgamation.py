@@ -224,6 +224,8 @@ def test_brought_teachers_leave_all_rows_for_training_to_the_student(split, part
     record, _, _ = amalgamate("method=ant", brought[0], *split)
     assert record.parts == parts
     assert record.facts["instances"] == parts["train"]
+    assert [*record.config["method"]["teachers"]] == ["from"] and "overlap" not in record.config["method"]
+    assert not {"student", "teachers", "aside", "disjoint"} & {*record.config["split"]}
 
 
 @pytest.mark.parametrize("method", METHODS)

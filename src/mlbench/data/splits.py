@@ -216,7 +216,7 @@ class Amalgamation:
     @staticmethod
     def defining(options: dict[str, Any]) -> dict[str, Any]:
         """With teachers that are brought along, nothing is asked of a pool."""
-        pool = ("student", "teachers", "aside", "disjoint") if options["brought"] else ()
+        pool = ("student", "teachers", "aside", "disjoint") if options.get("brought") else ()
         return {name: value for name, value in options.items() if name not in pool}
 
     @property
