@@ -67,25 +67,25 @@ def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as file:
         shape, by_columns, dtype = HEADERS[npy.read_magic(file)](file)
         length = member.file_size - file.tell()
-        if dtype.kind not in KINDS:
+        if dtype.kind not in KINDS or not dtype.itemsize:
             raise ValueError(f"{name!r} holds {dtype}, neither numbers nor words")
         if math.prod(shape) * dtype.itemsize != length or min(shape, default=0) < 0:
             raise ValueError(f"{name!r} is said to be {shape} of {dtype}, but has {length:,} bytes")
-        content = filled(file, length)
-    if dtype.kind == "U" and (content.view(f"{dtype.str[0]}u4") > LAST_SIGN).any():
+        found = np.empty(shape, dtype, order="F" if by_columns else "C")
+        fill(file, found.reshape(-1, order="A").view(np.uint8))
+    if dtype.kind == "U" and (found.reshape(-1).view(f"{dtype.str[0]}u4") > LAST_SIGN).any():
         raise ValueError(f"{name!r} holds what is no text")
-    return np.ndarray(shape, dtype, buffer=content, order="F" if by_columns else "C")
+    return found
 
 
-def filled(file: BinaryIO, length: int) -> np.ndarray:
-    """The rest of a file, which checks itself at its end, as so many bytes."""
-    content, place = np.empty(length, dtype=np.uint8), 0
+def fill(file: BinaryIO, content: np.ndarray) -> None:
+    """With the rest of a file, which checks itself at its end."""
+    place = 0
     while chunk := file.read(1 << 20):
         content[place : place + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
         place += len(chunk)
-    if place != length:
-        raise ValueError(f"{length - place:,} bytes are missing at its end")
-    return content
+    if place != len(content):
+        raise ValueError(f"{len(content) - place:,} bytes are missing at its end")
 
 
 def matrix_in(path: Path, found: dict[str, np.ndarray], name: str) -> np.ndarray | sparse.csr_matrix:
