@@ -15,6 +15,7 @@ import torch
 from optuna.distributions import CategoricalDistribution
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree._tree import Tree
 from yaml import YAMLError
 
@@ -204,6 +205,17 @@ def test_a_learner_of_a_type_that_nobody_named(theirs, forgotten):
         kept.unpacked(content)
     mlbench.trust.trust(["theirs"])
     assert isinstance(kept.unpacked(content)["learner"], Sure)
+
+
+def test_a_type_of_scikit_learns_that_skops_does_not_know(forgotten):
+    """A search tree, whose compiled code follows indices: opened by whoever named its module."""
+    x = np.random.default_rng(0).random((60, 3))
+    model = KNeighborsClassifier().fit(x, x[:, 0] > 0.5)
+    content = kept.packed(model)
+    with pytest.raises(UserError, match=r"holds a .*KDTree; .* trust=\[sklearn\.neighbors\._kd_tree\]$"):
+        kept.unpacked(content)
+    configure(["method=br", "method.base=sklearn.neighbors.KNeighborsClassifier"])
+    assert np.array_equal(kept.unpacked(content).predict_proba(x), model.predict_proba(x))
 
 
 def test_a_learner_of_a_type_that_only_stands_in_a_named_module(called, theirs, forgotten):

@@ -21,7 +21,7 @@ from mlbench.experiment import run
 from mlbench.methods.amalgamation.aka import most_certain
 from mlbench.methods.amalgamation.cfl import mean_discrepancy
 from mlbench.methods.amalgamation.label_sets import Expert, appearance, draw
-from mlbench.methods.build import packed
+from mlbench.methods.build import packed, unpacked
 from mlbench.methods.ofcc import OFCC
 
 METHODS = ("ant", "bl", "tc", "cfl", "fka", "aka")
@@ -181,6 +181,17 @@ def test_teachers_from_files_count_by_label_name(method, teachers, tmp_path):
         else:
             outcomes.append(stage.data.targets[:, :6])
     torch.testing.assert_close(*outcomes)
+
+
+def test_a_student_of_brought_teachers_is_kept_in_a_file_too(teachers, tmp_path):
+    paths = saved(teachers, tmp_path, ("a", "b"))
+    config = configure(["method=ant", f"method.teachers.from=[{paths[0]},{paths[1]}]"])
+    student = assemble(config).method(small_task(6))
+    nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
+    write(tmp_path / "student.pt", packed(student, nodes, small_task(6)))
+    again, task = unpacked(tmp_path / "student.pt")
+    batch = small_data(6).batch(torch.arange(40))
+    assert task == small_task(6) and torch.equal(again.scores(batch), student.scores(batch))
 
 
 def test_a_teacher_of_another_kind_serves_who_looks_at_outputs_only(tmp_path):

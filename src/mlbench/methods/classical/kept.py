@@ -21,6 +21,7 @@ KNOWN = (
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
     "scipy.sparse._csr.csr_matrix",  # of estimators that keep their rows
 )
 AGAIN = "run again with force=true"
@@ -65,10 +66,12 @@ def unpacked(content: bytes) -> Any:
 
 def check_named(types: list[str]) -> None:
     """Each lies in a module that the person named; only that is imported to see whether it does."""
-    for path in types:
-        module = path.rpartition(".")[0]
-        if not (within(module, tuple(named)) and is_named(imported(path))):
-            raise UserError(f"it holds a {path}; if you trust whoever made it, say so: trust=[{module}]")
+    unknown = [path for path in types if not (within(path, tuple(named)) and is_named(imported(path)))]
+    if unknown:
+        modules = sorted({path.rpartition(".")[0] for path in unknown})
+        raise UserError(
+            f"it holds a {unknown[0]}; if you trust whoever made it, say so: trust=[{','.join(modules)}]"
+        )
 
 
 def parts_of(
