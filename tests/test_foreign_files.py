@@ -79,9 +79,12 @@ class Calls:
 
 
 @pytest.fixture
-def forgotten(monkeypatch):
+def forgotten():
     """What other tests of this process named does not count."""
-    monkeypatch.setattr(mlbench.trust, "named", set())
+    kept_aside = set(mlbench.trust.named)
+    mlbench.trust.named.clear()
+    yield
+    mlbench.trust.named.update(kept_aside)
 
 
 @pytest.fixture(scope="module")
@@ -183,14 +186,14 @@ def payload(called, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("choice", ["method._target_=theirs.Mine", "method.base=theirs.Sure"])
-def test_what_is_ones_own_is_opened_once_it_is_named(choice, tmp_path, theirs, monkeypatch):
+def test_what_is_ones_own_is_opened_once_it_is_named(choice, tmp_path, theirs, forgotten):
     """By the command's configuration itself, as the run that makes the file does, or by trust=..."""
     method = ["method=br"] if "base" in choice else []
     overrides = [*method, choice, f"paths.outputs={tmp_path}", f"paths.cache={tmp_path}", "train.epochs=1"]
     _, record = experiment.run(configure(overrides))
     model = record.with_name("model.pt")
     unpacked(model)
-    monkeypatch.setattr(mlbench.trust, "named", set())
+    mlbench.trust.named.clear()
     with pytest.raises(UserError, match=r"names theirs\.\w+, .* say so: trust=\[theirs\]"):
         unpacked(model)
     configure(["trust=[theirs]"])
