@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from omegaconf import DictConfig
 
 from mlbench.compose import chosen_names, config_dir, explain
 from mlbench.errors import UserError, trace
+from mlbench.results import repeats
 from mlbench.words import quoted
 
 if TYPE_CHECKING:
@@ -136,7 +138,9 @@ def shown(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def finished(record: "Record", path: Path) -> dict[str, Any]:
-    return {"record": str(path), "rule": record.rule, "metrics": record.metrics[record.rule]}
+    place, folds, result = repeats.place(record), repeats.folds(record), repeats.result(record)
+    about = {"rule": record.rule, "result": result, "place": place, "folds": folds}
+    return {"record": str(path), "metrics": record.metrics[record.rule]} | about
 
 
 def summary(line: dict[str, Any]) -> str:
@@ -149,15 +153,41 @@ def summary(line: dict[str, Any]) -> str:
 
 
 def close_sweep(folder: Path) -> int:
-    """Lists what failed; the number of failures."""
+    """Says the mean of every result of several runs, lists what failed; the number of failures."""
     lines = [
         json.loads(path.read_text()) for path in sorted(folder.glob("*.json"), key=lambda p: int(p.stem))
     ]
     failed = [line for line in lines if "failed" in line]
+    for line in means([line for line in lines if "failed" not in line]):
+        print(line)
     print(f"{len(lines) - len(failed)} of {len(lines)} runs finished")
     for line in failed:
         complain(summary(line))
     return len(failed)
+
+
+def means(lines: list[dict[str, Any]]) -> Iterator[str]:
+    """A line a result: what its runs have in common, and the shown metrics over all of them."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        results.setdefault(line["result"], []).append(line)
+    for of in results.values():
+        runs = {tuple(line["place"]): line["metrics"] for line in of}
+        if len(runs) > 1:
+            folds = of[0]["folds"]
+            found = {
+                name: repeats.average({place: metrics.get(name) for place, metrics in runs.items()})
+                for name in shown(of[0]["metrics"])
+            }
+            known = {name: average for name, average in found.items() if average}
+            words = [word for word in of[0]["overrides"] if not word.startswith(("seed=", "split.fold="))]
+            over = next((f", ± over {average.over}" for average in known.values() if folds), "")
+            metrics = [f"{name}={average.mean:.4f}{_spread(average.std)}" for name, average in known.items()]
+            yield " ".join([*words, f"mean of {repeats.counted(runs, folds)}{over}:", *metrics])
+
+
+def _spread(std: float | None) -> str:
+    return "" if std is None else f"±{std:.4f}"
 
 
 def debugging() -> bool:

@@ -1,6 +1,7 @@
 """`-m`: every run of a grid, whatever becomes of the others; the same sweep again does only what is left."""
 
 import json
+import statistics
 import subprocess
 import sys
 
@@ -30,7 +31,7 @@ def test_a_grid_goes_on_past_failures_and_resumes(at_once, folder):
         assert "in loss" in content["traceback"]
 
     lines = first.out.splitlines()
-    assert len(lines) == 5 and lines[-1] == "2 of 4 runs finished"
+    assert len(lines) == 6 and lines[-1] == "2 of 4 runs finished" and "mean of 2 seeds: " in lines[-2]
     for seed in (0, 1):
         named = [line for line in lines if f"seed={seed}" in line and "f1_macro=" in line]
         assert len(named) == 1 and "method._target_=mlbench.methods.erm.ERM" in named[0]
@@ -52,6 +53,27 @@ def test_a_grid_goes_on_past_failures_and_resumes(at_once, folder):
     assert third.out.splitlines()[-1] == "4 of 4 runs finished"
     assert len(records(outputs)) == 4 and not failures(outputs)
     assert before.items() <= written(records(outputs)).items()
+
+
+def test_it_ends_with_the_mean_of_every_result(at_once, folder):
+    """Over the folds of a seed, then over the seeds; a result of one run has no such line."""
+    kfold = ["split=kfold", "split.folds=3", "split.fold=0,1,2", "seed=0,1"]
+    done = at_once("-m", "method=prior", *kfold, "threshold=fixed,cardinality")
+    assert (done.status, done.err) == (0, "")
+    found = {}
+    for path in records(folder / "outputs"):
+        record = json.loads(path.read_text())
+        by_seed = found.setdefault(record["choices"]["threshold"], {}).setdefault(record["seed"], [])
+        by_seed.append(record["metrics"]["last"]["f1_example"])
+    *lines, last = done.out.splitlines()[12:]
+    assert len(lines) == 2 and last == "12 of 12 runs finished"
+    for line, threshold in zip(lines, ("fixed", "cardinality")):
+        words, _, metrics = line.partition(" mean of 2 seeds × 3 folds, ± over seeds: ")
+        assert words == f"method=prior split=kfold split.folds=3 threshold={threshold}"
+        means = [statistics.fmean(values) for values in found[threshold].values()]
+        assert f"f1_example={statistics.fmean(means):.4f}±{statistics.stdev(means):.4f}" in metrics.split()
+    one = at_once("-m", "method=prior", "threshold=fixed,cardinality")
+    assert len(one.out.splitlines()) == 3 and "mean of" not in one.out
 
 
 def test_values_of_a_wrong_type_fail_alone(at_once, folder):
@@ -76,7 +98,8 @@ def test_a_fault_of_ours_shows_its_trace_and_the_sweep_goes_on(at_once, folder):
         "-m", "method._target_=outside.Fails,outside.Needs,mlbench.methods.erm.ERM", "train.epochs=1"
     )
     assert done.status == 2 and len(records(folder / "outputs")) == 1
-    assert done.err.count("Traceback") == 1 and "ZeroDivisionError" in done.err
+    assert done.err.count("in your own code") == 1 and "tests/outside.py" in done.err
+    assert "ZeroDivisionError" in done.err
     assert done.out.splitlines()[-1] == "1 of 3 runs finished"
 
 
@@ -91,7 +114,7 @@ def test_joblib_runs_the_grid_in_processes(environment, folder):
     assert done.returncode == 2
     assert len(records(folder / "outputs")) == len(failures(folder / "outputs")) == 2
     lines = done.stdout.splitlines()
-    assert len(lines) == 5 and lines[-1] == "2 of 4 runs finished"
+    assert len(lines) == 6 and lines[-1] == "2 of 4 runs finished" and "mean of 2 seeds: " in lines[-2]
     closing = done.stderr.splitlines()
     assert len(closing) == 2 and all("outside.Needs" in line and "wanted" in line for line in closing)
 

@@ -1,5 +1,6 @@
 """Runs that differ in seed and fold only: one result, its mean, its deviation and what that is over."""
 
+import itertools
 import math
 import statistics
 from dataclasses import replace
@@ -60,14 +61,16 @@ def test_a_whole_grid_has_the_mean_of_all(seeds, folds, data):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ((1, None, 1), "1 seed"),
-        ((3, None, 3), "3 seeds"),
-        ((1, 10, 10), "1 seed × 10 folds"),
-        ((3, 10, 27), "3 seeds × 10 folds, 27 of 30 runs"),
+        ((1, [None], None), "1 seed"),
+        ((3, [None], None), "3 seeds"),
+        ((1, range(10), 10), "1 seed × 10 folds"),
+        ((3, range(9), 10), "3 seeds × 10 folds, 27 of 30 runs"),
+        ((2, range(5), None), "2 seeds × 5 folds"),  # of a split that does not say how many there are
     ],
 )
 def test_how_many_is_said(given, said):
-    assert repeats.counted(*given) == said
+    seeds, there, folds = given
+    assert repeats.counted([*itertools.product(range(seeds), there)], folds) == said
 
 
 # Which runs are one result

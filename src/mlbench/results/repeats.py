@@ -3,7 +3,7 @@
 import contextlib
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -60,13 +60,20 @@ def average(values: Mapping[Place, float | None]) -> Average | None:
     return Average(dict(sorted(defined.items()))) if defined else None
 
 
-def counted(seeds: int, folds: int | None, runs: int) -> str:
+def grid(places: Collection[Place], folds: int | None) -> tuple[int, int | None]:
+    """How many seeds there are, and how many folds each should have: `folds`, where the split says so."""
+    there = {fold for _, fold in places} - {None}
+    return len({seed for seed, _ in places}), max(folds or 0, len(there)) or None
+
+
+def counted(places: Collection[Place], folds: int | None) -> str:
     """3 seeds; 3 seeds × 10 folds; 3 seeds × 10 folds, 27 of 30 runs"""
+    seeds, folds = grid(places, folds)
     said = f"{seeds} seed{'s' if seeds != 1 else ''}"
     if folds is None:
         return said
     planned = seeds * folds
-    missing = f", {runs} of {planned} runs" if runs < planned else ""
+    missing = f", {len(places)} of {planned} runs" if len(places) < planned else ""
     return f"{said} × {folds} fold{'s' if folds != 1 else ''}{missing}"
 
 

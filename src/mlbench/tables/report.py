@@ -142,15 +142,13 @@ def summary(records: list[Record], metrics: list[str]) -> dict[str, Any]:
     A run that is there twice, as one is that was made again under a newer key, counts once: its last.
     """
     runs = {repeats.place(record): record for record in sorted(records, key=lambda each: each.finished)}
-    seeds = {seed for seed, _ in runs}
-    there = len({fold for _, fold in runs} - {None})
-    folds = max(repeats.folds(records[0]) or 0, there) or None
+    seeds, folds = repeats.grid(runs, repeats.folds(records[0]))
     return {
-        "count": repeats.counted(len(seeds), folds, len(runs)),
-        "seeds": len(seeds),
+        "count": repeats.counted(runs, folds),
+        "seeds": seeds,
         "folds": folds,
         "runs": len(runs),
-        "planned": len(seeds) * (folds or 1),
+        "planned": seeds * (folds or 1),
         "seconds": _significant(fmean(sum(record.seconds.values()) for record in runs.values())),
         "results": [_result(runs, name) for name in metrics],
     }
