@@ -27,7 +27,7 @@ class Open(Strict):
 
 
 class Data(Open):
-    name: str
+    name: str | None  # None: a file of one's own, which goes by its own name
     files: dict[str, str] = {}
 
 
