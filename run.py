@@ -1,6 +1,6 @@
 """The front door: `python run.py method=erm dataset=scene seed=3`; `--help` lists the choices."""
 
-from mlbench.cli import main
+from mlbench.commands import begin
 
 if __name__ == "__main__":
-    main()
+    begin("run")

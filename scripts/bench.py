@@ -1,7 +1,5 @@
 """Times mlbench beside what one would use instead: python scripts/bench.py suite=step. See --help."""
 
-import sys
+from mlbench.commands import begin
 
-from mlbench.bench.command import main
-
-sys.exit(main())
+begin("bench")

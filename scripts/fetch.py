@@ -1,7 +1,5 @@
 """Lists the data sets and where each stands, or gets some: python scripts/fetch.py dataset=scene,yeast."""
 
-import sys
+from mlbench.commands import begin
 
-from mlbench.data.fetch import main
-
-sys.exit(main())
+begin("fetch")

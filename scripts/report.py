@@ -1,7 +1,5 @@
 """All finished runs as one page: python scripts/report.py paths.outputs=outputs. See --help."""
 
-import sys
+from mlbench.commands import begin
 
-from mlbench.tables.report import main
-
-sys.exit(main())
+begin("report")

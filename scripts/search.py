@@ -1,7 +1,5 @@
 """Searches for hyper-parameters on validation data: scripts/search.py sweep=sigmoid_f1. See --help."""
 
-import sys
+from mlbench.commands import begin
 
-from mlbench.search.command import main
-
-sys.exit(main())
+begin("search")

@@ -138,6 +138,19 @@ def signalled_at_rename(number: int, suffix: str, when: str, which: int = signal
     Path.replace = replaced
 
 
+def signalled_at_call(name: str, which: int) -> None:
+    """Gets a signal when it first calls a function, named with its module, before the function begins."""
+    module, _, attribute = name.rpartition(".")
+    function, left = getattr(importlib.import_module(module), attribute), [which]
+
+    def called(*given: Any, **named: Any) -> Any:
+        if left:
+            os.kill(os.getpid(), left.pop())
+        return function(*given, **named)
+
+    setattr(importlib.import_module(module), attribute, called)
+
+
 def at_step(number: int, act: Callable[[], Any]) -> None:
     """Does something after the n-th step of Adam's in this process."""
     from torch.optim import Adam

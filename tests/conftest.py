@@ -89,7 +89,15 @@ def on_a_terminal(start):
 
 
 @pytest.fixture
-def at_once(folder, environment, monkeypatch, capfd):
+def sigterm():
+    """What SIGTERM does to this process is afterwards what it was before."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def at_once(folder, environment, monkeypatch, capfd, sigterm):
     """As `command`, in this process: quicker, for what needs no process of its own."""
     from mlbench import cli
 

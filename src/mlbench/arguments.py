@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mlbench.errors import UserError, did_you_mean
+from mlbench.errors import UserError, did_you_mean, hear_sigterm
 
 
 def answered(run: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
     """The exit status: 0, 2 where there is something for a person to mend, 130 after an interrupt."""
+    hear_sigterm()
     try:
         return run(sys.argv[1:] if arguments is None else arguments) or 0
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mlbench.compose import chosen_names, config_dir, explain
-from mlbench.errors import UserError, trace
+from mlbench.errors import INTERRUPTED, UserError, hear_sigterm, trace, writing
 from mlbench.results import repeats
 from mlbench.words import quoted
 
@@ -33,15 +33,16 @@ def main() -> None:
     """Exit status 0: done; 2: something for a person to mend, said in one line; 130: interrupted."""
     sys.argv[1:] = quoted(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here as they are instead of being printed by Hydra
+    hear_sigterm()
     try:
         job()
     except KeyboardInterrupt:
-        complain("interrupted; the same command goes on from the last checkpoint")
+        print(INTERRUPTED, file=sys.stderr)
         sys.exit(130)
     except Exception as error:  # of composing: the job keeps its own
         if debugging():
             raise
-        complain(explain(error, asked(sys.argv[1:])))
+        complain(sentence(error) if isinstance(error, OSError) else explain(error, asked(sys.argv[1:])))
         sys.exit(2)
     for error in errors:
         if debugging():
@@ -75,7 +76,9 @@ def job(composed: DictConfig) -> None:
     line["overrides"] = list(settings.overrides.task)
     folder = Path(settings.sweep.dir)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{settings.job.num}.json").write_text(json.dumps(line))
+    note = folder / f"{settings.job.num}.json"
+    with writing(note):
+        note.write_text(json.dumps(line))
     print(summary(line), flush=True)
 
 

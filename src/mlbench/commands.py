@@ -3,8 +3,9 @@
 import importlib
 import re
 import sys
+from typing import NoReturn
 
-from mlbench.errors import did_you_mean
+from mlbench.errors import INTERRUPTED, did_you_mean, hear_sigterm
 
 COMMANDS = {
     "run": "mlbench.cli",
@@ -26,4 +27,15 @@ def main() -> None:
         near = did_you_mean(first, COMMANDS)
         print(f"mlbench: {first}: no such command; there are {', '.join(COMMANDS)}{near}", file=sys.stderr)
         sys.exit(2)
-    sys.exit(importlib.import_module(COMMANDS[first]).main())
+    begin(first)
+
+
+def begin(command: str) -> NoReturn:
+    """What takes seconds to import may be interrupted, too."""
+    hear_sigterm()
+    try:
+        program = importlib.import_module(COMMANDS[command])
+    except KeyboardInterrupt:
+        print(INTERRUPTED, file=sys.stderr)
+        sys.exit(130)
+    sys.exit(program.main())

@@ -1,11 +1,14 @@
 """What goes wrong on a person's side, said in one sentence, and the nearest right name."""
 
+import contextlib
 import difflib
 import os
 import re
+import signal
 import sysconfig
+import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 LONGEST = 2000  # characters that anybody reads
@@ -64,3 +67,23 @@ def of_a_library(file: str) -> bool:
     folders = [sysconfig.get_path("stdlib"), str(Path(__file__).parent)]
     inside = any(file.startswith(f"{folder}{os.sep}") for folder in folders)
     return inside or file.startswith("<") or bool({"site-packages", "dist-packages"} & {*Path(file).parts})
+
+
+INTERRUPTED = "mlbench: interrupted; the same command goes on from the last checkpoint"
+
+
+def hear_sigterm() -> None:
+    """From now on SIGTERM is what Ctrl-C is, a KeyboardInterrupt, unless somebody has another use for it."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A full disk does not say which file it had no room for; this says it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise

@@ -2,7 +2,9 @@
 
 import functools
 import json
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +14,11 @@ from commands import (
     limit_files,
     records,
     result,
+    signalled_at_call,
     signalled_at_rename,
     signalled_at_step,
 )
+from mlbench import commands
 
 INTERRUPTED = "mlbench: interrupted; the same command goes on from the last checkpoint\n"
 
@@ -89,6 +93,7 @@ def test_killed_at_many_moments(references, environment, command, folder):
     (record,) = records(folder / "outputs")
     assert result(record) == references(ERM, environment)
     assert not record.with_name("failed.json").exists()
+    assert not list(folder.rglob("*.tmp*"))  # of those that were killed
 
 
 def test_killed_from_outside(references, environment, start, folder, tmp_path):
@@ -134,18 +139,48 @@ def test_several_stages(moments, references, environment, command, folder):
         functools.partial(signalled_at_step, 70, signal.SIGTERM),
         functools.partial(signalled_at_step, 70, signal.SIGINT, signal.SIGINT),  # no patience
         functools.partial(signalled_at_rename, 1, "scores.npz", "before", signal.SIGINT),
+        functools.partial(signalled_at_rename, 1, "scores.npz", "before", signal.SIGTERM),
+        functools.partial(signalled_at_call, "mlbench.config.check", signal.SIGTERM),
+        functools.partial(signalled_at_rename, 1, "record.json", "before", signal.SIGTERM),
     ],
-    ids=["ctrl-c", "sigterm", "ctrl-c twice", "while scoring"],
+    ids=["ctrl-c", "sigterm", "ctrl-c twice", "scoring", "scoring, sigterm", "composing", "recording"],
 )
 def test_ctrl_c_says_how_to_go_on(moment, references, environment, command, folder):
     stopped = command(*ERM, "train.checkpoint_seconds=1000", first=moment)
     assert (stopped.status, stopped.out, stopped.err) == (130, "", INTERRUPTED)
-    (run,) = folder.glob("outputs/multidigits/erm/*")
-    assert not (run / "failed.json").exists() and not (run / "record.json").exists()
-    assert not list(run.rglob("*.tmp"))
+    assert not list(folder.rglob("failed.json")) and not records(folder / "outputs")
+    assert not list(folder.rglob("*.tmp"))
     done = command(*ERM)
     assert (done.status, done.err) == (0, "")
-    assert result(run / "record.json") == references(ERM, environment)
+    (record,) = records(folder / "outputs")
+    assert result(record) == references(ERM, environment)
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("file", [".pt", "scores.npz", "model.pt", "record.json"])
+def test_a_method_in_closed_form_is_interrupted_anywhere(file, which, at_once, folder, monkeypatch):
+    replace = Path.replace
+
+    def interrupted(path, target):
+        if str(target).endswith(file):
+            signal.raise_signal(which)
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", interrupted)
+        stopped = at_once("method=br")
+    assert (stopped.status, stopped.out, stopped.err) == (130, "", INTERRUPTED)
+    assert not list(folder.rglob("*.tmp")) and not list(folder.rglob("failed.json"))
+    assert not records(folder / "outputs")
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("sigterm")
+def test_imports_are_interrupted_too(which, monkeypatch, capsys):
+    monkeypatch.setattr(commands.importlib, "import_module", lambda name: signal.raise_signal(which))
+    with pytest.raises(SystemExit) as left:
+        commands.begin("run")
+    assert (left.value.code, capsys.readouterr().err) == (130, INTERRUPTED)
 
 
 def test_ctrl_c_in_the_last_chunk_of_a_stage_is_heard(references, environment, command, folder):
@@ -179,6 +214,15 @@ def test_ctrl_c_ends_runs_that_are_trained_as_one(command, folder):
     assert len(records(folder / "outputs")) == 3 and not list(folder.rglob("*.ckpt"))
 
 
+def test_runs_that_were_begun_as_one_may_end_each_alone(command, at_once, folder):
+    sweep = ["-m", "seed=0,1,2", "train.epochs=3"]
+    command(*sweep, first=functools.partial(signalled_at_step, 10, signal.SIGINT))
+    assert len(list(folder.rglob("*.ckpt"))) == 1
+    for seed in range(3):
+        assert at_once(f"seed={seed}", "train.epochs=3").status == 0
+    assert len(records(folder / "outputs")) == 3 and not list(folder.rglob("*.ckpt"))
+
+
 @pytest.mark.parametrize("kept", [0, 0.999])
 def test_a_damaged_checkpoint_costs_its_stage_and_no_more(kept, references, environment, command, folder):
     command(*TWO_STAGES, first=functools.partial(signalled_at_rename, 2, "1-student.ckpt", "after"))
@@ -209,10 +253,10 @@ def test_half_a_record_is_none(command, folder):
 @pytest.mark.parametrize(
     "arguments, size, full",
     [
-        (ERM, 500, "paths.outputs"),  # the configuration does not fit
+        (ERM, 500, "config.yaml"),
         (ERM, 30000, "0-train.ckpt"),
         ([*ERM, "train.checkpoint_seconds=1000"], 30000, "0-train.pt"),
-        (["method=prior"], 5000, "paths.outputs"),  # the scores do not
+        (["method=prior"], 5000, "scores.npz"),
     ],
 )
 def test_a_full_disk(arguments, size, full, references, environment, command, folder):
@@ -226,6 +270,18 @@ def test_a_full_disk(arguments, size, full, references, environment, command, fo
     assert command(*arguments).status == 0
     (record,) = records(folder / "outputs")
     assert result(record) == references(arguments, environment)
+
+
+@pytest.mark.parametrize("size, files", [(500, ["config.yaml"] * 2), (50, ["0.json"])])
+def test_a_full_disk_in_a_sweep(size, files, command, folder):
+    """Runs whose files do not fit, each with the path of its own; then what the sweep itself writes."""
+    done = command("-m", "method=prior", "seed=0,1", first=functools.partial(limit_files, size))
+    assert done.status == 2
+    lines = done.err.splitlines()
+    assert len(lines) == len(files)
+    for seed, (line, file) in enumerate(zip(lines, files)):
+        path = rf"outputs/(multidigits/prior/\w+|sweeps/[^/]+)/{re.escape(file)}"
+        assert re.fullmatch(rf"mlbench: (method=prior seed={seed}  failed: )?{path}: File too large", line)
 
 
 def test_outputs_that_cannot_be_written(command, folder):

@@ -373,6 +373,7 @@ def test_killed_it_goes_on_from_its_checkpoint(moment, three, undisturbed):
     for job, whole in zip(asked, undisturbed, strict=True):
         assert job.done.exists()
         equal(engine.fit(job), whole)
+    assert checkpoints(asked) == [] and not list(asked[0].path.parents[1].rglob("*.tmp"))
 
 
 def test_a_stack_of_others_begins_anew(three, undisturbed):
@@ -384,6 +385,15 @@ def test_a_stack_of_others_begins_anew(three, undisturbed):
         equal(engine.fit(job), fresh)
     assert len(checkpoints(three("killed"))) == 1
     equal(trained(three("killed"))[0], undisturbed[0])
+
+
+def test_nothing_is_left_of_a_stack_whose_members_went_other_ways(three):
+    killed(three("killed"), MOMENTS["before a checkpoint"])
+    first, *others = three("killed")
+    many.fit_together(others)
+    assert len(checkpoints([first])) == 1
+    engine.fit(first)
+    assert checkpoints([first]) == [] and not list(first.path.parents[1].rglob("*.tmp"))
 
 
 def test_one_that_was_begun_alone_joins(three):

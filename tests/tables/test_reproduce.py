@@ -104,6 +104,20 @@ def test_one_bar_for_all_runs_on_a_terminal(on_a_terminal, folder):
     assert " · epoch" not in text  # a run has no bar of its own here
 
 
+def told_often():
+    from mlbench.engine import progress
+
+    progress.SECONDS = 0
+
+
+def test_off_a_terminal_it_says_now_and_then_how_far_it_is(reproduce):
+    """The table says it, its runs do not."""
+    done = reproduce("only=setting=few method=linear", "seeds=1", first=told_often)
+    lines = done.err.splitlines()
+    assert done.status == 0 and any(re.fullmatch(r"0/1  time left unknown", line) for line in lines)
+    assert not any("epoch" in line for line in lines)
+
+
 def test_run_again_it_runs_nothing(reproduce, copied):
     times = {path: path.stat().st_mtime_ns for path in records(copied)}
     done = reproduce()

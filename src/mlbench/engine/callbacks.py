@@ -21,6 +21,7 @@ from lightning import Callback, Trainer
 
 from mlbench.data.vectors import Vectors
 from mlbench.engine.lit import Lit
+from mlbench.engine.progress import Lines
 from mlbench.engine.ranks import any_of, of_all, orphaned
 from mlbench.engine.score import score_part
 from mlbench.errors import UserError
@@ -161,31 +162,39 @@ class Save(Callback):
 
 
 class Progress(Callback):
-    """One bar: epoch, loss, time left. Only on a terminal."""
+    """Epoch, loss, time left: one bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, label: str):
         self.label = label
-        self.bar = None
+        self.bar = self.lines = None
 
     def on_train_start(self, trainer: Trainer, lit: Lit) -> None:
-        if not (trainer.is_global_zero and sys.stderr.isatty()):
+        if not trainer.is_global_zero:
+            return
+        self.chunks = lit.portions.chunks
+        if not sys.stderr.isatty():
+            self.lines = Lines(self.label, lit.plan.epochs, self._done(lit))
             return
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
-        self.chunks = lit.portions.chunks
         self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
         self.task = self.bar.add_task(self.label, total=lit.plan.epochs * self.chunks)
         self.bar.start()
 
     def on_train_batch_end(self, trainer: Trainer, lit: Lit, *_: Any) -> None:
+        if self.lines and self.lines.due:
+            self.lines.tell(lit.epoch + 1, self._done(lit), lit.history[-1]["loss"] if lit.history else None)
         if self.bar:
             loss = f"{lit.history[-1]['loss']:.4f}" if lit.history else "-"
             epoch = min(lit.epoch + 1, lit.plan.epochs)
             text = f"{self.label} · epoch {epoch}/{lit.plan.epochs} · loss {loss}"
             self.bar.update(self.task, completed=lit.epoch * self.chunks + lit.chunk, description=text)
+
+    def _done(self, lit: Lit) -> float:
+        return (lit.epoch + lit.chunk / self.chunks) / lit.plan.epochs
 
     def on_train_end(self, trainer: Trainer, lit: Lit) -> None:
         self._close()

@@ -75,6 +75,7 @@ class Job:
 def fit(job: Job) -> Outcome:
     """Trains the stage's module in place, leaves `<path>.pt`; goes on from `<path>.ckpt` if there is one."""
     with job.lock:
+        clear(job)
         result = read(job.done)
         if result is None:
             seed_everything(job.seed)
@@ -101,6 +102,19 @@ def take(stage: Stage, state: dict[str, torch.Tensor], path: Path) -> None:
         ) from error
 
 
+def clear(job: Job) -> None:
+    """Removes what a process that was killed had not written to the end. Who calls holds the job's lock."""
+    for name in ("{}.*.tmp", "{}-together-*.tmp"):
+        for left in job.path.parent.glob(name.format(job.path.name)):
+            left.unlink(missing_ok=True)
+
+
+def forget_stacks(job: Job) -> None:
+    """Removes checkpoints of stacks that it was to be trained in, once it is done."""
+    for left in job.path.parent.glob(f"{job.path.name}-together-*.ckpt"):
+        left.unlink(missing_ok=True)
+
+
 def _train(job: Job) -> None:
     stage, plan, done = job.stage, job.plan, job.done
     if stage.solve:
@@ -115,6 +129,7 @@ def _train(job: Job) -> None:
     _descend(stage, plan, [select, save, *bar])
     if done.exists():
         checkpoint.unlink(missing_ok=True)
+        forget_stacks(job)
     if save.asked_to_stop or not done.exists():
         raise KeyboardInterrupt
 

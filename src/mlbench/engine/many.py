@@ -27,8 +27,9 @@ from mlbench.data.shared import Shared
 from mlbench.data.vectors import order
 from mlbench.engine import threads
 from mlbench.engine.callbacks import catch_signals, read, restore_signals, write
-from mlbench.engine.fit import Job, fit
+from mlbench.engine.fit import Job, clear, fit, forget_stacks
 from mlbench.engine.lit import STEPS, in_one_pass
+from mlbench.engine.progress import Lines
 from mlbench.engine.score import device_of
 from mlbench.engine.stack import BrokenAlone, CannotStack, Stack
 from mlbench.engine.train import Result, Running
@@ -100,6 +101,8 @@ def fit_together(jobs: Sequence[Job]) -> None:
             missing = [job for job in free if not job.done.exists()]
             if missing and checkpoint_of(free).exists():
                 missing = free  # a process that ended while it wrote what they leave
+            elif free and not missing:
+                checkpoint_of(free).unlink(missing_ok=True)  # one that ended before it removed it
             if len(missing) > 1:
                 try:
                     _train(missing)
@@ -121,6 +124,7 @@ def _acquired(held: ExitStack, job: Job) -> bool:
         held.enter_context(job.lock.acquire(timeout=0))
     except Timeout:
         return False
+    clear(job)
     return True
 
 
@@ -208,6 +212,7 @@ class Fit:
                 watch.data = watch.data.to(device)
         threads.use(self.plan.train, self.jobs[0].stage.module, self.plan.batch_size, len(self.jobs))
         batches = self._batches(0)
+        self.batches = len(batches)  # an epoch
         self.stack.choose([self.data.batch(rows) for rows in dict.fromkeys((batches[0], batches[-1]))])
         parameters = [
             {"params": [*leaves.values()]} | in_one_pass(group[0].plan.optimizer)
@@ -228,6 +233,7 @@ class Fit:
         handlers = catch_signals(self._stop)
         try:
             self._restore()
+            self.lines = Lines(f"{self.jobs[0].label} ×{len(self.jobs)}", self.plan.epochs, self._done)
             while self.epoch < self.plan.epochs and not all(self.broken):
                 self._train_epoch()
             self._save()  # what is written next is all or nothing
@@ -266,6 +272,8 @@ class Fit:
                 losses.append(loss.detach())
             self.total += torch.stack(losses).sum(0, dtype=torch.float64)
             self.step += len(losses)
+            if self.plan.train.progress and self.lines.due:
+                self.lines.tell(self.epoch + 1, self._done, self._loss())
             if self.asked_to_stop or time.monotonic() - self.saved > self.plan.train.checkpoint_seconds:
                 self._save()
             if self.asked_to_stop:
@@ -274,6 +282,16 @@ class Fit:
         self.epoch, self.step = self.epoch + 1, 0
         self.total.zero_()
         self._note(means)
+
+    @property
+    def _done(self) -> float:
+        """The share of all epochs."""
+        return (self.epoch + self.step / self.batches) / self.plan.epochs
+
+    def _loss(self) -> float | None:
+        """The mean over its replicas, as it was in the last epoch."""
+        last = [own[-1]["loss"] for own in self.history if own]
+        return sum(last) / len(last) if last else None
 
     def _note(self, means: list[float]) -> None:
         """The epoch's row of each replica's history, as the LightningModule writes it."""
@@ -310,6 +328,9 @@ class Fit:
                 write(job.done, result | {"seconds": (time.monotonic() - self.started) / len(self.jobs)})
                 job.done.with_suffix(".ckpt").unlink(missing_ok=True)  # it was begun alone
         self.checkpoint.unlink(missing_ok=True)
+        for job in self.jobs:
+            if job.done.exists():
+                forget_stacks(job)
 
     def _save(self) -> None:
         state = {

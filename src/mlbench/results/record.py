@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mlbench.errors import writing
 from mlbench.results.shape import check
 
 LIBRARIES = ("torch", "lightning", "hydra-core", "torchmetrics", "numpy", "scipy", "scikit-learn")
@@ -60,7 +61,7 @@ def write_json(path: Path, content: Any) -> None:
     """Whole or not at all. Undefined numbers are written as null."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w") as file:
+        with writing(path), temporary.open("w") as file:
             json.dump(_plain(content), file, indent=1)
             file.flush()
             os.fsync(file.fileno())

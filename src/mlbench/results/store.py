@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from mlbench.errors import UserError
+from mlbench.errors import UserError, writing
 from mlbench.names import one_name
 from mlbench.results import repeats
 from mlbench.results.record import Record, write_json
@@ -53,6 +53,8 @@ def claim(run: Path, wait: bool = True) -> Iterator[None]:
             f"cannot write to {run} ({error.strerror}); choose another folder with paths.outputs=..."
         ) from error
     try:
+        for left in (*run.glob("*.tmp"), *run.glob("stages/*.tmp")):  # by a process that was killed
+            left.unlink(missing_ok=True)
         yield
     finally:
         lock.release()
@@ -103,15 +105,20 @@ def taken_up(run: Path) -> Record | None:
 
 
 def begin(run: Path, config: dict[str, Any]) -> None:
-    OmegaConf.save(OmegaConf.create(config), run / "config.yaml")
+    path = run / "config.yaml"
+    with writing(path):
+        OmegaConf.save(OmegaConf.create(config), path)
 
 
 def finish(run: Path, record: Record, history: dict[str, list[dict[str, float]]]) -> None:
     """The history of every stage, a JSON line an epoch; the record, and with it the run, last."""
     rows = [json.dumps({"stage": stage} | row) for stage, epochs in history.items() for row in epochs]
-    (run / "history.jsonl").write_text("".join(f"{row}\n" for row in rows))
+    with writing(run / "history.jsonl"):
+        (run / "history.jsonl").write_text("".join(f"{row}\n" for row in rows))
     record.write(run / "record.json")
     (run / "failed.json").unlink(missing_ok=True)
+    for left in run.glob("stages/*.ckpt"):  # of a stack that this run was once to be trained in
+        left.unlink(missing_ok=True)
 
 
 def clear(run: Path) -> None:

@@ -18,6 +18,7 @@ from mlbench.cli import execute as run_composed
 from mlbench.cli import expected, sentence
 from mlbench.compose import chosen_names, config_dir
 from mlbench.config import but_for_numbers
+from mlbench.engine import progress
 from mlbench.engine.many import REPLICAS, together
 from mlbench.errors import trace
 from mlbench.results import store
@@ -152,7 +153,8 @@ def _watch(runs: Sequence[Run], over: threading.Event) -> None:
 
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     columns = [MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()]
-    left, done = list(runs), 0
+    left, done, begun = list(runs), 0, time.monotonic()
+    told = begun
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=len(runs))
         while True:
@@ -166,6 +168,11 @@ def _watch(runs: Sequence[Run], over: threading.Event) -> None:
                 bar.update(task, completed=done, description=name[:60])
                 if bar.disable:
                     print(f"{done}/{len(runs)}  {name}", file=sys.stderr, flush=True)
+                    told = time.monotonic()
+            if bar.disable and time.monotonic() - told >= progress.SECONDS:
+                told = time.monotonic()
+                after = progress.remaining(told - begun, done, len(left))
+                print(f"{done}/{len(runs)}  {after}", file=sys.stderr, flush=True)
             if last_look:
                 return
             over.wait(SECONDS_BETWEEN_LOOKS)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlbench.engine import threads
-from mlbench.errors import UserError
+from mlbench.errors import UserError, hear_sigterm
 from mlbench.tables.plan import Run
 
 Work = Callable[[list[Run], int], None]  # does the runs; of that many workers it is this one
@@ -52,6 +52,7 @@ def size(dataset: dict[str, Any]) -> int:
 def _worker(work: Work, runs: list[Run], environment: dict[str, str], number: int) -> None:
     os.environ.update(environment)  # the fork server may be older than what was set since
     os.setsid()  # Ctrl-C goes to the parent alone, which passes it on: twice would mean without saving
+    hear_sigterm()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         work(runs, number)
