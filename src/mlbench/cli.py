@@ -42,7 +42,11 @@ def main() -> None:
     except Exception as error:  # of composing: the job keeps its own
         if debugging():
             raise
-        complain(sentence(error) if isinstance(error, OSError) else explain(error, asked(sys.argv[1:])))
+        if isinstance(error, OSError):  # of what Hydra writes into a sweep's folder it does not say the name
+            error.filename = error.filename or str(sweeps[-1] if sweeps else Path.cwd())
+            complain(sentence(error))
+        else:
+            complain(explain(error, asked(sys.argv[1:])))
         sys.exit(2)
     for error in errors:
         if debugging():

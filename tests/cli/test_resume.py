@@ -272,15 +272,15 @@ def test_a_full_disk(arguments, size, full, references, environment, command, fo
     assert result(record) == references(arguments, environment)
 
 
-@pytest.mark.parametrize("size, files", [(500, ["config.yaml"] * 2), (50, ["0.json"])])
+@pytest.mark.parametrize("size, files", [(20000, ["/scores.npz"] * 2), (50, [""])])
 def test_a_full_disk_in_a_sweep(size, files, command, folder):
-    """Runs whose files do not fit, each with the path of its own; then what the sweep itself writes."""
+    """Runs whose files do not fit, each with the path of its own; or all that the sweep itself writes."""
     done = command("-m", "method=prior", "seed=0,1", first=functools.partial(limit_files, size))
     assert done.status == 2
     lines = done.err.splitlines()
     assert len(lines) == len(files)
     for seed, (line, file) in enumerate(zip(lines, files)):
-        path = rf"outputs/(multidigits/prior/\w+|sweeps/[^/]+)/{re.escape(file)}"
+        path = rf"outputs/(multidigits/prior/\w+|sweeps/[^/]+){re.escape(file)}"
         assert re.fullmatch(rf"mlbench: (method=prior seed={seed}  failed: )?{path}: File too large", line)
 
 
