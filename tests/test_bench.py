@@ -63,7 +63,7 @@ def test_the_first_step_is_the_last(command, folder):
             "epoch: no such key; there are suite, page, paths.outputs, repeats, epochs",
         ),
         (["suite=step", "epochs=0"], "epochs=0: a whole number, 1 or more"),
-        (["step"], "step: write key=value"),
+        (["step"], "step: write suite=step"),
         (["suite=start", "commands=hlp"], "commands=hlp: choose import, help, first_step"),
     ],
 )

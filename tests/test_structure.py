@@ -26,8 +26,10 @@ MAY_KNOW = {
     "data": {"errors", "names", "seeding"},
     "backbones": {"data"},
     "trust": {"errors"},
-    "config": {"errors", "trust"},
-    "compose": {"config", "errors"},
+    "signatures": set(),
+    "spelling": {"errors"},
+    "config": {"errors", "signatures", "spelling", "trust"},
+    "compose": {"config", "errors", "spelling"},
     "methods": {"backbones", "config", "data", "errors", "trust"},
     "engine": {"assemble", "config", "data", "errors", "evaluation", "methods", "names", "seeding"},
 }

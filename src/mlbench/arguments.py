@@ -2,17 +2,23 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from mlbench import __version__
 from mlbench.errors import UserError, did_you_mean, hear_sigterm
+from mlbench.spelling import foreign
 
 
 def answered(run: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
     """The exit status: 0, 2 where there is something for a person to mend, 130 after an interrupt."""
     hear_sigterm()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "--version" in arguments:
+        print(f"mlbench {__version__}")
+        return 0
     try:
-        return run(sys.argv[1:] if arguments is None else arguments) or 0
+        return run(arguments) or 0
     except KeyboardInterrupt:
         print("mlbench: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
@@ -34,13 +40,23 @@ def spelled(command: str) -> str:
     return f"python {script}" if (checkout / script).is_file() else f"mlbench {command}"
 
 
-def pairs(arguments: Iterable[str]) -> dict[str, str]:
-    given = {}
-    for argument in arguments:
+def pairs(arguments: Sequence[str], first: str = "", keys: Iterable[str] = ()) -> dict[str, str]:
+    """The words by their keys. `first` is the key that a word without one is likely to belong to."""
+    given: dict[str, str] = {}
+    for place, argument in enumerate(arguments):
         key, sign, value = argument.partition("=")
+        if argument.startswith("-"):
+            raise UserError(
+                foreign(argument, list(arguments[place + 1 :]), keys or [first], ("--help", "--version"))
+            )
+        if not sign and argument in keys:
+            raise UserError(f"{argument}: a value is missing; write {argument}=...")
+        if not sign and first:
+            raise UserError(f"{argument}: write {first}={argument}; --help lists the keys")
         if not sign:
             raise UserError(f"{argument}: write key=value; --help lists the keys")
-        given[key] = value
+        if given.setdefault(key, value) != value:
+            raise UserError(f"{key}={given[key]} and {argument}: {key} is given twice; leave one out")
     return given
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from mlbench.config import Config, Node, options, target
+from mlbench.config import Config, options, target
 from mlbench.data.task import Task
 from mlbench.engine.lit import build_optimizer
 from mlbench.errors import DoesNotFit, UserError
-from mlbench.evaluation.suite import find
 from mlbench.evaluation.thresholds import Threshold
 from mlbench.methods.base import Method
 from mlbench.methods.build import build_loss, build_method
+from mlbench.premises import build, check_premises, check_validation
 from mlbench.results.tracking import Tracker
 
 
@@ -32,33 +32,27 @@ class Pieces:
 
 
 def assemble(config: Config) -> Pieces:
+    dataset, split = check_premises(config)
     pieces = Pieces(
-        dataset=build(config.dataset),
-        split=build(config.split),
+        dataset=dataset,
+        split=split,
         method=functools.partial(build_method, config.method, config.backbone, config.loss),
         threshold=functools.partial(build, config.threshold),
         tracker=build(config.logger),
     )
     check_data(config, pieces)
-    check_selection(config, pieces)
+    threshold = pieces.threshold()  # refuses options that cannot be
+    check_validation(config, dataset, split, threshold.part if threshold.fitted else None)
     check_training(config)
     return pieces
 
 
-def build(node: Node, **supplied: Any) -> Any:
-    return target(node)(**supplied, **options(node))
-
-
 def check_data(config: Config, pieces: Pieces) -> None:
-    """The data set offers what the split and the method ask for."""
+    """The data set and the split offer what the method asks for."""
     if not (inspect.isclass(target(config.method)) and issubclass(target(config.method), Method)):
         raise UserError(f"method._target_={config.method['_target_']}: no mlbench.methods.base.Method")
     dataset, requires = pieces.dataset, target(config.method).requires
     method, modalities = config.choices["method"], max(len(dataset.modality_names), 1)
-    if config.choices["split"] == "official" and not dataset.official:
-        raise DoesNotFit(
-            f"split=official: {dataset.name} has no split of its own; split=holdout or split=kfold makes one"
-        )
     if dataset.kind not in requires.kinds:
         raise DoesNotFit(
             f"method={method} works on {' or '.join(sorted(requires.kinds))} data, dataset={dataset.name} is "
@@ -82,21 +76,6 @@ def check_data(config: Config, pieces: Pieces) -> None:
             f"method={method} needs a part {missing[0]}; split={config.choices['split']} makes none, "
             "split=amalgamation does"
         )
-
-
-def check_selection(config: Config, pieces: Pieces) -> None:
-    try:
-        find(config.selection.metric)
-    except UserError as error:
-        raise UserError(f"selection.metric={config.selection.metric}: {error}") from None
-    threshold = pieces.threshold()  # refuses options that cannot be
-    official = pieces.dataset.parts if config.choices["split"] == "official" else ()
-    if "validation" in (*pieces.split.parts, *official):
-        return
-    if config.selection.rule == "best":
-        raise UserError("selection.rule=best needs a validation part: add split.validation=0.1")
-    if threshold.fitted and threshold.part == "validation":
-        raise UserError("threshold.fit_on=validation needs a validation part: add split.validation=0.1")
 
 
 def tell_untaken(config: Config) -> None:
@@ -132,12 +111,5 @@ def check_loss(config: Config, task: Task) -> None:
 def check_training(config: Config) -> None:
     train = config.train
     build_optimizer(train.optimizer, train.scheduler, [torch.nn.Parameter(torch.zeros(1))])
-    if train.batch_size % train.devices:
-        raise UserError(
-            f"train.batch_size={train.batch_size} cannot be shared equally by train.devices={train.devices}; "
-            "choose a multiple"
-        )
     if train.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("train.accelerator=gpu: torch sees no GPU here; use train.accelerator=cpu")
-    if train.precision == "16-mixed" and train.gradient_clip:
-        raise UserError("train.gradient_clip does not go with train.precision=16-mixed; bf16-mixed does")

@@ -14,9 +14,11 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from mlbench.compose import chosen_names, config_dir, explain
+from mlbench import __version__
+from mlbench.compose import config_dir, explain, names, settled
 from mlbench.errors import INTERRUPTED, UserError, hear_sigterm, trace, writing
 from mlbench.results import repeats
+from mlbench.spelling import arranged
 from mlbench.words import quoted
 
 if TYPE_CHECKING:
@@ -34,7 +36,11 @@ def main() -> None:
     sys.argv[1:] = quoted(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here as they are instead of being printed by Hydra
     hear_sigterm()
+    if "--version" in sys.argv[1:]:
+        print(f"mlbench {__version__}")
+        sys.exit(0)
     try:
+        sys.argv[1:] = arranged(sys.argv[1:], names)
         job()
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
@@ -46,7 +52,7 @@ def main() -> None:
             error.filename = error.filename or str(sweeps[-1] if sweeps else Path.cwd())
             complain(sentence(error))
         else:
-            complain(explain(error, asked(sys.argv[1:])))
+            complain(str(error) if isinstance(error, UserError) else explain(error, asked(sys.argv[1:])))
         sys.exit(2)
     for error in errors:
         if debugging():
@@ -64,7 +70,7 @@ def job(composed: DictConfig) -> None:
     """The only job, or one of a sweep, which notes a failure and goes on."""
     settings = HydraConfig.get()
     try:
-        record, path = execute(composed, chosen_names(settings.runtime.choices, composed))
+        record, path = execute(composed, settings.runtime.choices)
     except Exception as error:
         if settings.mode == RunMode.RUN:
             errors.append(error)
@@ -108,11 +114,13 @@ def asked(arguments: list[str]) -> list[str]:
     return [word for word in rest if "=" in word and not word.startswith("-")] + own
 
 
-def execute(composed: DictConfig, chosen: dict[str, str]) -> "tuple[Record, Path]":
-    from mlbench.config import check
+def execute(composed: DictConfig, chosen: dict[str, str | None]) -> "tuple[Record, Path]":
+    from mlbench.premises import check_premises
+
+    check_premises(settled(composed, chosen, importing=False))
     from mlbench.sweep import run  # imports torch
 
-    return run(check(composed, chosen))
+    return run(settled(composed, chosen))
 
 
 def show(record: "Record", path: Path) -> None:

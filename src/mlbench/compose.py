@@ -14,9 +14,20 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mlbench.config import Config, check, unknown_key
+from mlbench.config import Config, Paths, Selection, Train, check, unknown_key
 from mlbench.errors import UserError, did_you_mean
+from mlbench.spelling import meaning, unreadable
 
+MODELS = {"train": Train, "selection": Selection, "paths": Paths}
+READERS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".arff": "mulan",
+    ".npz": "npz",
+    ".mat": "matlab",
+    ".svm": "libsvm",
+    ".libsvm": "libsvm",
+}
 GROUPS = ("dataset", "method", "backbone", "loss", "split", "threshold", "train", "logger")
 
 
@@ -44,7 +55,28 @@ def configure(overrides: list[str]) -> Config:
         composed, chosen = _composed(overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(explain(error, overrides)) from error
-    return check(composed, chosen_names(chosen, composed))
+    return settled(composed, chosen)
+
+
+def settled(composed: DictConfig, chosen: dict[str, str | None], importing: bool = True) -> Config:
+    """The configuration, every value checked; what has keys of its own is given by them, or by its choice."""
+    for group in groups():
+        key = group.replace("/", ".")
+        name = OmegaConf.select(composed, key, throw_on_resolution_failure=False)
+        if isinstance(name, str) and name in choices(group):
+            raise UserError(f"{key}={name}: write {group}={name}")
+        if isinstance(name, str):
+            raise UserError(_unknown_choice(group, name, choices(group)))
+    for key, model in MODELS.items():
+        if not isinstance(value := composed[key], DictConfig):
+            fields = ", ".join(f"{key}.{field}" for field in model.model_fields)
+            raise UserError(f"{key}={value}: it has keys of its own; write one of {fields}")
+    return check(composed, chosen_names(chosen, composed), importing)
+
+
+def names() -> list[str]:
+    """Every group, and every key there is where nothing is chosen but the defaults."""
+    return [*groups(), *_paths(_composed([])[0])]
 
 
 def chosen_names(chosen: dict[str, str | None], composed: DictConfig) -> dict[str, str]:
@@ -77,29 +109,44 @@ def content(path: Path) -> dict[str, Any]:
 def explain(error: Exception, overrides: list[str]) -> str:
     """One line for an error of Hydra's: what was given, what is valid, the nearest name."""
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read; write key=value, a list as 'key=[a,b]'"
+        return f"{error.override}: {unreadable(error.override)}"
     message = str(error) or str(error.__cause__ or type(error).__name__)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return _unknown_choice(group, name, error.options or choices(group))
     parsed = OverridesParser.create().parse_overrides(overrides)
     if message.startswith("Config group override must be"):
-        names = [o.key_or_group for o in parsed if o.value() is None]
-        group = next(name for name in names if name in GROUPS or "/" in name)
-        return _unknown_choice(group, "null", choices(group))
+        single = [o for o in parsed if o.key_or_group in groups() and not o.is_sweep_override()]
+        wrong = next(o for o in single if not isinstance(o.value(), str | list))
+        given = "null" if wrong.value() is None else wrong.get_value_element_as_str()
+        return _unknown_choice(wrong.key_or_group, given, choices(wrong.key_or_group))
     if wrong := re.search(r"Could not (?:override|delete(?: from config\.)?) '([^']+)'", message):
         return _unknown_override(wrong[1], parsed)
     if wrong := re.search(r"Could not append to config. An item is already at '([^']+)'", message):
         return f"{wrong[1]} exists already: leave out the '+'"
     if wrong := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", message):
-        return f"{wrong[1]}={wrong[2]}: -m runs each of them; one list is written '{wrong[1]}=[{wrong[2]}]'"
+        return _ambiguous(wrong[1], wrong[2])
     cause = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
     return " ".join(line.strip() for line in [message.splitlines()[0], cause] if line.strip())
 
 
+def _ambiguous(key: str, value: str) -> str:
+    several = f"{key}={value}: -m runs each of them; one list is written '{key}=[{value}]'"
+    if re.fullmatch(r"\d+,\d+", value) and isinstance(OmegaConf.select(_composed([])[0], key), float):
+        return f"{several}, a decimal with a point: {key}={value.replace(',', '.')}"
+    return several
+
+
 def _unknown_choice(group: str, name: str, valid: Iterable[str]) -> str:
     valid = sorted(valid)
-    return f"{group}={name}: no such {group}; there are: {', '.join(valid)}{did_you_mean(name, valid)}"
+    said = f"{group}={name}: no such {group}; there are: {', '.join(valid)}"
+    if group == "dataset" and (reader := READERS.get(Path(name).suffix)):
+        return f"{said}; a file of your own is dataset={reader} dataset.path={name}"
+    if group == "hydra/launcher" and re.search("submitit|slurm", name):
+        return f"{said}, with pip install 'multilabel-bench[slurm]' submitit_slurm"
+    if group == "threshold" and re.fullmatch(r"[\d.]+", name):
+        return f"{said}; one cut for all is threshold.value={name}"
+    return f"{said}{did_you_mean(name, valid)}"
 
 
 def _unknown_override(key: str, parsed: list[Override]) -> str:
@@ -119,13 +166,31 @@ def _unknown_override(key: str, parsed: list[Override]) -> str:
         tree, _ = _composed(chosen)
     except (HydraException, OmegaConfBaseException, ValueError):
         tree, _ = _composed([])
+    near = _near(key, tree)
     *parents, _ = key.split(".")
-    elsewhere = [path for path in _paths(tree) if path.endswith(f".{key}")]
     for depth, parent in enumerate(parents):
         if not isinstance(tree, DictConfig) or parent not in tree:
-            return unknown_key(".".join(parents[: depth + 1]), _names(tree))
+            return unknown_key(".".join(parents[: depth + 1]), _names(tree), near)
         tree = tree[parent]
-    return unknown_key(key, _names(tree), elsewhere)
+    return unknown_key(key, _names(tree), near)
+
+
+def _near(key: str, tree: DictConfig) -> str:
+    """Where there is such a key: in another choice of its group, elsewhere, or under another name."""
+    if others := _choices_with(key):
+        return f"; {' and '.join(others)} {'have' if len(others) > 1 else 'has'} it"
+    found, group = meaning(key, [*groups(), *_paths(tree)]), key.partition(".")[0]
+    return f"; did you mean {found}?" if found and (group not in tree or found.startswith(group)) else ""
+
+
+def _choices_with(key: str) -> list[str]:
+    """Other choices of a key's group that have it, some of them."""
+    group, _, name = key.partition(".")
+    having = []
+    for choice in choices(group) if group in GROUPS and "." not in name else []:
+        if name in OmegaConf.load(config_dir() / group / f"{choice}.yaml"):
+            having.append(f"{group}={choice}")
+    return having[:3]
 
 
 def _paths(tree: object, path: str = "") -> Iterator[str]:

@@ -1,7 +1,8 @@
 """From a composed configuration to a checked one, and from that to the key of a run.
 
 Every value is checked before any data is read: fixed groups against the models below, a node with a
-`_target_` against the signature of what it names. Nothing here imports torch by itself.
+`_target_` against the signature of what it names. Nothing here imports torch, unless a target of a
+person's own does, or a name that is not there.
 """
 
 import hashlib
@@ -11,19 +12,16 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mlbench.errors import UserError, did_you_mean
+from mlbench.signatures import light, parameters
+from mlbench.spelling import VALUES
 from mlbench.trust import located, trust, unimportable
-
-# Parameters that the experiment supplies; a configuration never names them.
-SUPPLIED = frozenset(
-    {"self", "task", "backbone", "loss", "params", "optimizer", "logits", "targets", "positives", "instances"}
-)
 
 Node = dict[str, Any]  # a `_target_` and its options
 
@@ -53,6 +51,23 @@ class Train(Strict):
     threads: Annotated[int, Field(ge=1)] | Literal["auto"] | None
     checkpoint_seconds: float = Field(ge=0)
     progress: bool
+
+
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Rates(Open):
+    """Options that mean the same in every optimiser or schedule that has them."""
+
+    lr: NotNegative | None = None
+    weight_decay: NotNegative = 0.0
+    momentum: NotNegative = 0.0
+    nesterov: bool = False
+    amsgrad: bool = False
+    eta_min: NotNegative = 0.0
+    T_0: Positive = 1
+    T_mult: Positive = 1
 
 
 MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"})
@@ -94,15 +109,21 @@ class Config(Strict):
     choices: dict[str, str]
 
 
-def check(composed: DictConfig, choices: dict[str, str]) -> Config:
-    """The typed, resolved configuration, with every option of every `_target_` filled in and checked."""
+def check(composed: DictConfig, choices: dict[str, str], importing: bool = True) -> Config:
+    """The typed, resolved configuration, with every option of every `_target_` filled in and checked.
+
+    Without `importing` what would take torch is left out.
+    """
     try:
         tree = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     for path, missing in _missing(tree):
         raise UserError(f"{path} is needed and not given: {path}={missing}")
-    tree = {key: checked(value, key) for key, value in tree.items()}
+    validated(Config, tree | {"choices": choices}, "")
+    tree = checked(tree, importing=False)
+    if importing:
+        tree = checked(tree)
     config = validated(Config, tree | {"choices": choices}, "")
     trust(config.trust)
     return config
@@ -177,22 +198,28 @@ def options(node: Node) -> Node:
     return {key: value for key, value in node.items() if key != "_target_"}
 
 
-def checked(value: Any, path: str) -> Any:
+def checked(value: Any, path: str = "", importing: bool = True) -> Any:
     """Checks every node with a `_target_`, innermost first.
 
     A node inside another, such as a reader inside a data set, gets some of its arguments from there. An
-    optimiser's further options, of which torch's next version may have more, are left to torch.
+    optimiser's further options, of which torch's next version may have more, are left to torch. Without
+    `importing` a node is left out whose target's import may import torch.
     """
     if isinstance(value, list):
-        return [checked(item, f"{path}[{i}]") for i, item in enumerate(value)]
+        return [checked(item, f"{path}[{i}]", importing) for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    value = {key: checked(item, f"{path}.{key}") for key, item in value.items()}
+    value = {key: checked(item, f"{path}.{key}".lstrip("."), importing) for key, item in value.items()}
     if value.get("_target_") is None:
         return value
     given, inner = options(value), "." in path
+    if path.endswith(("optimizer", "scheduler")):
+        validated(Rates, given, path)
+    if not importing and not light(value["_target_"]):
+        return value
     try:
-        located(value["_target_"])  # who names it counts, which the cache of models does not know
+        if importing:
+            located(value["_target_"])  # who names it counts, which the cache of models does not know
         model = _signature_model(value["_target_"], frozenset(given) if inner else None)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         reason = unimportable(value["_target_"], error)
@@ -207,18 +234,17 @@ def _signature_model(path: str, given: frozenset[str] | None) -> type[BaseModel]
 
     With `given`, arguments that are not among them may come from elsewhere.
     """
-    function = located(path)
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
     fields, open_ended = {}, False
-    for name, parameter in inspect.signature(function).parameters.items():
+    for parameter in parameters(path, located):
+        name, hint = parameter.name, parameter.annotation
         if parameter.kind is parameter.VAR_KEYWORD:
             open_ended = True
-        elif parameter.kind is parameter.VAR_POSITIONAL or name in SUPPLIED:
+        elif parameter.kind is parameter.VAR_POSITIONAL:
             continue
         elif parameter.default is not parameter.empty:
-            fields[name] = (hints.get(name, Any), parameter.default)
+            fields[name] = (hint, parameter.default)
         elif given is None or name in given:
-            fields[name] = (hints.get(name, Any), ...)
+            fields[name] = (hint, ...)
     return create_model(path.rpartition(".")[2], __base__=Open if open_ended else Strict, **fields)
 
 
@@ -238,9 +264,21 @@ def _sentence(error: dict, model: type[BaseModel], path: str) -> str:
     if error["type"] == "missing":
         return f"{key} is needed and not given"
     message = error["msg"].removeprefix("Input ").removeprefix("Value error, ").partition(" for <")[0]
-    given = _shown(error["input"])
-    near = did_you_mean(given, re.findall("'(.*?)'", message)) if error["type"] == "literal_error" else ""
-    return f"{_shown_key(key, model)}={given}: {message}{near}"
+    key, given = _shown_key(key, model), _shown(error["input"])
+    return f"{key}={given}: {message}{_instead(error, key, given)}"
+
+
+def _instead(error: dict, key: str, given: str) -> str:
+    """What to write, where that can be told from what was given."""
+    if error["type"] == "literal_error":
+        valid = re.findall("'(.*?)'", error["msg"])
+        meant = VALUES.get(given.lower())
+        return f"; write {meant}" if meant in valid else did_you_mean(given, valid)
+    if error["type"] == "list_type" and not isinstance(error["input"], dict):
+        return f": '{key}=[{given}]'"
+    if error["type"] in ("int_type", "float_type") and isinstance(error["input"], list):
+        return f"; -m {key}={','.join(map(str, error['input']))} runs each of them"
+    return ""
 
 
 def _fields(model: Any, location: list[str]) -> Sequence[str]:
@@ -265,11 +303,11 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def unknown_key(key: str, valid: list[str], elsewhere: Sequence[str] = ()) -> str:
-    """The sentence for a key that does not exist, with the keys that do; `elsewhere` it exists in full."""
+def unknown_key(key: str, valid: list[str], near: str = "") -> str:
+    """The sentence for a key that does not exist, with the keys that do, and what is near."""
     parent, _, name = key.rpartition(".")
     known = ", ".join(sorted(valid)) or "none"
-    near = f"; did you mean {elsewhere[0]}?" if elsewhere else did_you_mean(name, valid)
+    near = near or did_you_mean(name, valid)
     return f"{key}: no such key; {parent or 'the top level'} has: {known}{near}"
 
 

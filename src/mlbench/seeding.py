@@ -4,7 +4,6 @@ import random
 import zlib
 
 import numpy as np
-import torch
 
 
 def derive(seed: int, *words: str | int) -> int:
@@ -15,6 +14,8 @@ def derive(seed: int, *words: str | int) -> int:
 
 def seed_everything(seed: int) -> None:
     """The global generators of Python, numpy and torch (all devices)."""
+    import torch  # late: a split needs seeds, and is checked before torch is there
+
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 (libraries that draw from it must repeat as well)
     torch.manual_seed(seed)

@@ -18,10 +18,10 @@ FAULTS = [
     (["method.lrr=1"], ["method.lrr", "no such key"]),
     (["train.optimizer.lrr=3"], ["train.optimizer.lrr", "lr, weight_decay", "did you mean lr?"]),
     (["train/optimizer=sgd", "train.optimizer.momentm=3"], ["momentm", "nesterov", "did you mean momentum?"]),
-    (["trian.epochs=3"], ["trian", "did you mean train?"]),
+    (["trian.epochs=3"], ["trian", "did you mean train.epochs?"]),
     (["epochs=3"], ["epochs", "did you mean train.epochs?"]),
     (["lr=0.1"], ["lr", "did you mean train.optimizer.lr?"]),
-    (["hydra.launcher.n_jobz=3"], ["hydra.launcher.n_jobz", "Hydra"]),
+    (["-m", "hydra.launcher.n_jobz=3"], ["hydra.launcher.n_jobz", "Hydra"]),
     (["+seed=3"], ["seed", "exists"]),
     (["dataset=scene", "dataset.files.train.sha=3"], ["dataset.files.train.sha", "did you mean sha256?"]),
     # choices
@@ -81,7 +81,7 @@ FAULTS = [
     (["dataset=csv", "dataset.path=nope.csv", "dataset.labels=[y]"], ["dataset.path=nope.csv", "no file"]),
     # what cannot be read
     (["foo"], ["foo", "key=value"]),
-    (["a=[1"], ["a=[1", "key=value"]),
+    (["a=[1"], ["a=[1", "a bracket is open", "[a,b]"]),
 ]
 
 

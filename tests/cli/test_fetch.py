@@ -113,8 +113,11 @@ def test_one_that_fails_does_not_keep_the_others(conf, capsys):
     ("argument", "words"),
     [
         ("dataset=smal", "dataset=smal: there is no such data set; did you mean small?"),
-        ("datset=small", "datset=small: give dataset=NAME or nothing; did you mean dataset?"),
-        ("small", "small: give dataset=NAME"),
+        (
+            "datset=small",
+            "datset: no such key; there are dataset, format, paths.cache; did you mean dataset?",
+        ),
+        ("small", "small: write dataset=small"),
         ("dataset=mine", "dataset=mine reads a file of your own"),
         ("format=md", "format=md: choose markdown"),
         ("dataset=rare", "get it from its authors; put it into"),

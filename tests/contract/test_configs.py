@@ -6,9 +6,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from mlbench.compose import GROUPS, config_dir, configure
-from mlbench.config import SUPPLIED, Config, Paths, Selection, Train, target
+from mlbench.config import Config, Paths, Selection, Train, target
 from mlbench.data.datasets import reader_named
 from mlbench.search import spec as searches
+from mlbench.signatures import SUPPLIED
 from mlbench.tables import spec
 
 NESTED = ("train/optimizer", "train/scheduler")

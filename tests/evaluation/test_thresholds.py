@@ -115,8 +115,6 @@ def test_what_cannot_be_fitted():
         Cardinality(fit_on="validation").fit(scores[:0], targets[:0])
     with pytest.raises(UserError, match="NaN"):
         FrequencyPerLabel(fit_on="training").fit(scores.fill_(torch.nan), targets)
-    with pytest.raises(UserError, match=r"threshold\.value is '0,5'"):
-        Fixed("0,5")
     with pytest.raises(AssertionError, match="fit the threshold first"):
         Cardinality(fit_on="training").label_sets(scores)
 

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import SparseRows, Vectors, sparse_rows
+from mlbench.errors import UserError
 from mlbench.methods.classical import mlknn, nearest
 from mlbench.methods.classical.mlknn import MLkNN
 from mlbench.methods.classical.nearest import Rows
@@ -151,14 +152,14 @@ def test_only_a_few_sparse_rows_are_dense_at_once(monkeypatch):
     assert not len(method.rows.dense)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4])
-def test_with_fewer_rows_than_neighbours_all_others_are(rows):
-    features, targets = np.eye(5, dtype=np.float32), np.ones((5, 1), np.uint8)
-    targets[0] = 0
-    method = solved(features[:rows], targets[:rows], k=10)
-    assert len(method.posteriors) == rows
-    expected = scores_by_loops(features[:rows], targets[:rows], features, 10, 1.0)
-    torch.testing.assert_close(scores_for(method, features), torch.from_numpy(expected).float())
+@pytest.mark.parametrize("rows", [1, 2, 4, 10])
+def test_more_neighbours_than_there_are_other_rows_are_refused(rows):
+    features, targets = np.eye(11, dtype=np.float32), np.ones((11, 1), np.uint8)
+    mlknn_for(features, targets, k=10)
+    with pytest.raises(
+        UserError, match=rf"method\.k=10: each of the {rows} training rows has {rows - 1} others"
+    ):
+        mlknn_for(features[:rows], targets[:rows], k=10)
 
 
 @pytest.mark.parametrize("sparsely", [False, True])

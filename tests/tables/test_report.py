@@ -105,7 +105,7 @@ def test_a_record_that_cannot_be_read_is_named_and_left_out(put_record, tmp_path
             ["paths.output=x"],
             "paths.output: no such key; there is paths.outputs; did you mean paths.outputs?",
         ),
-        (["scene"], "scene: write key=value; --help lists the keys"),
+        (["scene"], "scene: write paths.outputs=scene; --help lists the keys"),
     ],
 )
 def test_what_a_person_must_mend_is_one_line_and_status_2(arguments, words, tmp_path, capsys):

@@ -376,7 +376,7 @@ WRONG = {
     "table=small.yaml only=metod=ant": "the axes are dataset, setting, method",
     "table=small.yaml only=method=ant": "the table has no method ant; it has prior, linear, hidden",
     "table=small.yaml render=true": "none of its runs is here",
-    "table=small.yaml dry": "write key=value",
+    "table=small.yaml dry": "dry: write table=dry",
 }
 
 

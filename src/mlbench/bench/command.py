@@ -33,7 +33,7 @@ def run(arguments: list[str]) -> None:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(usage())
         return
-    given = pairs(arguments)
+    given = pairs(arguments, "suite", ("suite", "page", "paths.outputs"))
     outputs = Path(given.pop("paths.outputs", "outputs")).expanduser()
     shown_on = given.pop("page", None)
     if shown_on and not given:  # of what was measured before

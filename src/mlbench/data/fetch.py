@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
-from mlbench.arguments import answered, spelled
+from mlbench.arguments import answered, check_keys, pairs, spelled
 from mlbench.compose import config_dir
 from mlbench.data.datasets import file_described
 from mlbench.data.sources import File, find, obtain, places
@@ -24,6 +24,7 @@ USAGE = f"""{spelled("fetch")}       lists the data sets and where each stands
   format=markdown     what conf/dataset says of each, as the README shows it
   paths.cache=FOLDER  where downloads go, as in {spelled("run")}"""
 
+KEYS = ("dataset", "format", "paths.cache")
 COLUMNS = ("data set", "N", "d", "L", "labels/row", "sets", "train/test", "state")
 NUMBERS = ("instances", "features", "labels", "cardinality", "label_sets")
 BY_HAND = "by hand"
@@ -71,14 +72,13 @@ def run(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(USAGE)
         return 0
-    given = {}
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key not in ("dataset", "format", "paths.cache") or not value:
-            raise UserError(f"{argument}: give dataset=NAME or nothing{did_you_mean(key, ['dataset'])}")
-        if key == "format" and value != "markdown":
-            raise UserError(f"{argument}: choose markdown, or leave it out")
-        given[key] = value
+    given = pairs(arguments, KEYS[0], KEYS)
+    check_keys(given, KEYS)
+    for key, value in given.items():
+        if not value:
+            raise UserError(f"{key}=: a value is missing; write {key}=..., or leave the word out")
+    if given.get("format", "markdown") != "markdown":
+        raise UserError(f"format={given['format']}: choose markdown, or leave it out")
     settings = OmegaConf.load(config_dir() / "config.yaml")
     cache = Path(given.get("paths.cache") or settings.paths.cache).expanduser()
     entries = dict(described())
@@ -88,7 +88,7 @@ def run(arguments: list[str]) -> int:
     if "dataset" not in given:
         show(list(entries.values()), cache)
         return 0
-    names = [name.strip() for name in given["dataset"].strip("[]").split(",")]
+    names = [name.strip() for name in given["dataset"].strip("[]").split(",") if name.strip()]
     for name in names:
         if name not in entries:
             raise UserError(f"dataset={name}: there is no such data set{did_you_mean(name, entries)}")

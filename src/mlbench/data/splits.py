@@ -175,6 +175,10 @@ class KFold:
         return ("train", "validation", "test") if self.validation else ("train", "test")
 
     def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+        if self.folds > len(targets):
+            raise UserError(
+                f"split.folds={self.folds}: of {len(targets)} rows there are {len(targets)} folds at most"
+            )
         rows = np.arange(len(targets))
         sizes = [len(part) for part in np.array_split(rows, self.folds)]
         folds = cut(rows, sizes, targets, generator(seed, "test"), self.stratified)

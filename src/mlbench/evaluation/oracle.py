@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from mlbench.errors import UserError
 from mlbench.evaluation.metric import promoted
 from mlbench.evaluation.suite import METRICS, evaluate, find
-from mlbench.evaluation.thresholds import check_fittable, strictly_above
+from mlbench.evaluation.thresholds import Cut, check_fittable, strictly_above
 
 OF_LABEL_SETS = [name for name, metric in METRICS.items() if metric.needs == "label_sets"]
 
@@ -44,12 +44,7 @@ class Oracle:
     suffix: ClassVar[str] = "_oracle"
     part: ClassVar[str] = "test"
 
-    def __init__(self, cuts: list[float]):
-        if not cuts:
-            raise UserError("threshold.cuts is empty; it lists the cuts to choose from")
-        for cut in cuts:
-            if not 0 <= cut <= 1:
-                raise UserError(f"threshold.cuts has {cut}; scores are probabilities, cuts lie in 0 to 1")
+    def __init__(self, cuts: Annotated[list[Cut], Field(min_length=1)]):
         self.cuts_to_try = list(cuts)
         self.best: dict[str, tuple[float | None, float]] | None = None
         self.seen: tuple[Tensor, Tensor] | None = None  # where those are the best

@@ -14,9 +14,10 @@ interface serves every rule:
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Annotated, Any, ClassVar, Literal, Protocol, get_args
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from mlbench.errors import UserError, did_you_mean
@@ -24,6 +25,7 @@ from mlbench.evaluation.metric import promoted
 from mlbench.evaluation.suite import evaluate
 
 FitOn = Literal["training", "validation"]
+Cut = Annotated[float, Field(ge=0, le=1)]  # scores are probabilities
 
 
 class Threshold(Protocol):
@@ -140,9 +142,7 @@ class Fixed:
     fitted: ClassVar[bool] = False
     suffix: ClassVar[str] = ""
 
-    def __init__(self, value: float):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"threshold.value is {value!r}; it is a number, the cut for every label")
+    def __init__(self, value: Cut):
         self.value = float(value)
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:

@@ -1,8 +1,9 @@
 """A threshold rule that looks at one instance at a time: its k best labels."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from mlbench.errors import UserError
@@ -21,9 +22,7 @@ class TopK:
     fitted: ClassVar[bool] = False
     suffix: ClassVar[str] = ""
 
-    def __init__(self, k: int):
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise UserError(f"threshold.k is {k!r}; it is a number of labels, 1 or more")
+    def __init__(self, k: Annotated[int, Field(ge=1)]):
         self.k = k
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
@@ -33,7 +32,7 @@ class TopK:
         scores = promoted(scores)
         instances, labels = scores.shape
         if self.k > labels:
-            raise UserError(f"threshold.k is {self.k}, more than the {labels} labels there are")
+            raise UserError(f"threshold.k={self.k}: there are {labels} labels; choose as many or fewer")
         cuts = cuts_for_counts(scores, torch.full((instances,), self.k, device=scores.device))
         return scores > cuts.unsqueeze(1)
 

@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> int:
 
 def asked(arguments: list[str]) -> tuple[str, specs.Search, list[str], list[str]]:
     """The search and its name; what every run is told; what Hydra is told of the launcher."""
-    given = pairs(arguments)
+    given = pairs(arguments, "sweep", ("sweep", *OWN))
     if not (name := given.pop("sweep", None)):
         raise UserError(f"sweep=... is needed; there are: {', '.join(choices('sweep'))}")
     own = {key: given.pop(key) for key in OWN if key in given}

@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
 def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
     """Our own keys; what `run.py` is told of how to run; what Hydra is told of the launcher."""
     given, settings, launcher = {}, [], []
-    for key, value in pairs(arguments).items():
+    for key, value in pairs(arguments, "table", (*KEYS, *PASSED)).items():
         if key.startswith(("hydra.", "hydra/")):
             launcher.append(f"{key}={value}")
         elif key in PASSED or key.startswith("logger."):

@@ -37,7 +37,7 @@ def run(arguments: list[str]) -> None:
     if {"-h", "--help"} & set(arguments):
         print(USAGE)
         return
-    given = pairs(arguments)
+    given = pairs(arguments, KEYS[0], KEYS)
     check_keys(given, KEYS)
     outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
     records = found(outputs)

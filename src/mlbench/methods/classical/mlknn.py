@@ -11,12 +11,13 @@ from torch import Tensor
 
 from mlbench.data.task import Task
 from mlbench.data.vectors import Batch, Vectors
+from mlbench.errors import UserError
 from mlbench.methods.base import Method, Parts, Stage
 from mlbench.methods.classical.nearest import CELLS, Rows, take_sizes
 
 
 class MLkNN(Method):
-    """`k` neighbours, or all others where the training part has fewer; `s` is added to every count.
+    """`k` neighbours, of which the training part has to have as many; `s` is added to every count.
 
     The state is the training part and a table of posteriors.
     """
@@ -25,6 +26,11 @@ class MLkNN(Method):
 
     def __init__(self, task: Task, k: Annotated[int, Field(ge=1)], s: Annotated[float, Field(gt=0)]):
         super().__init__()
+        if k >= task.instances:
+            raise UserError(
+                f"method.k={k}: each of the {task.instances} training rows has {task.instances - 1} others; "
+                "choose as many or fewer"
+            )
         self.k = k
         self.s = s
         self.rows = Rows(task.features)
@@ -38,7 +44,7 @@ class MLkNN(Method):
     def solve(self, data: Vectors) -> None:
         self.rows.hold(data.features)
         self.targets = data.targets.to(torch.uint8)
-        k = min(self.k, len(data) - 1)
+        k = self.k
         carrying = torch.zeros(k + 1, self.targets.shape[1], dtype=torch.float64, device=data.device)
         lacking = torch.zeros_like(carrying)
         for index in torch.arange(len(data), device=data.device).split(max(1, CELLS // self.rows.width)):

@@ -1,0 +1,65 @@
+"""What cannot go together, as far as it can be told without torch and without data."""
+
+import ast
+from typing import Any
+
+from mlbench.config import Config, Node, options, target
+from mlbench.errors import DoesNotFit, UserError, did_you_mean
+from mlbench.signatures import source_of
+
+
+def build(node: Node, **supplied: Any) -> Any:
+    return target(node)(**supplied, **options(node))
+
+
+def check_premises(config: Config) -> tuple[Any, Any]:
+    """The data set and the split, which fit together."""
+    dataset, split = build(config.dataset), build(config.split)
+    if config.choices["split"] == "official" and not dataset.official:
+        raise DoesNotFit(
+            f"split=official: {dataset.name} has no split of its own; split=holdout or split=kfold makes one"
+        )
+    check_metric(config.selection.metric)
+    check_validation(config, dataset, split, config.threshold.get("fit_on"))
+    check_batches(config)
+    return dataset, split
+
+
+def check_metric(name: str) -> None:
+    known = metric_names()
+    if name not in known:
+        near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        raise UserError(f"selection.metric={name}: no such metric{near}")
+
+
+def metric_names() -> list[str]:
+    """The functions that are made metrics, in the order of their files, from the source."""
+    return [
+        name
+        for module in ("label_sets", "ranking", "curves")
+        for name, statement in source_of(f"mlbench.evaluation.{module}").statements.items()
+        if isinstance(statement, ast.FunctionDef)
+        and any(ast.unparse(each).partition("(")[0].endswith("metric") for each in statement.decorator_list)
+    ]
+
+
+def check_validation(config: Config, dataset: Any, split: Any, fit_on: str | None) -> None:
+    """Where something looks at a validation part, there is one."""
+    official = dataset.parts if config.choices["split"] == "official" else ()
+    if "validation" in (*split.parts, *official):
+        return
+    if config.selection.rule == "best":
+        raise UserError("selection.rule=best needs a validation part: add split.validation=0.1")
+    if fit_on == "validation":
+        raise UserError("threshold.fit_on=validation needs a validation part: add split.validation=0.1")
+
+
+def check_batches(config: Config) -> None:
+    train = config.train
+    if train.batch_size % train.devices:
+        raise UserError(
+            f"train.batch_size={train.batch_size} cannot be shared equally by train.devices={train.devices}; "
+            "choose a multiple"
+        )
+    if train.precision == "16-mixed" and train.gradient_clip:
+        raise UserError("train.gradient_clip does not go with train.precision=16-mixed; bf16-mixed does")
