@@ -48,7 +48,7 @@ def main() -> None:
     except Exception as error:  # of composing: the job keeps its own
         if debugging():
             raise
-        if isinstance(error, OSError):  # of what Hydra writes into a sweep's folder it does not say the name
+        if getattr(error, "errno", None):  # Hydra does not name what it writes into a sweep's folder
             error.filename = error.filename or str(sweeps[-1] if sweeps else Path.cwd())
             complain(sentence(error))
         else:

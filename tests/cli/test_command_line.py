@@ -22,7 +22,7 @@ def test_help_lists_every_choice_and_loads_no_torch(environment, folder):
     )
     assert done.returncode == 0
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "mlbench.cli" in loaded and "hydra" in loaded
+    assert "mlbench.compose" in loaded and "hydra" in loaded
     assert not {"torch", "lightning", "numpy", "pandas", "sklearn"} & loaded
     listed = dict(re.findall(r"^([\w/]+): (.*)$", done.stdout, re.MULTILINE))
     folders = {path.parent.relative_to(config_dir()).as_posix() for path in config_dir().rglob("*/*.yaml")}

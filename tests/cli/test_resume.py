@@ -272,7 +272,7 @@ def test_a_full_disk(arguments, size, full, references, environment, command, fo
     assert result(record) == references(arguments, environment)
 
 
-@pytest.mark.parametrize("size, files", [(20000, ["/scores.npz"] * 2), (50, [""])])
+@pytest.mark.parametrize("size, files", [(20000, ["/scores.npz"] * 2), (500, [""])])
 def test_a_full_disk_in_a_sweep(size, files, command, folder):
     """Runs whose files do not fit, each with the path of its own; or all that the sweep itself writes."""
     done = command("-m", "method=prior", "seed=0,1", first=functools.partial(limit_files, size))
