@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# What a change most likely breaks; the command line, processes, pages and real data are left to `make test`.
+QUICK := tests/test_structure.py tests/test_config.py tests/backbones tests/evaluation tests/losses tests/results
+
 .PHONY: run test quick lint format lock clean
 
 run: $(VENV)/.installed
@@ -11,6 +14,9 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+quick: $(VENV)/.installed lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(QUICK)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
