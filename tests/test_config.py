@@ -31,6 +31,7 @@ OTHERS = {  # where not any other value will do
     "method._target_": "outside.Needs",  # which is asked what it takes
     "split._target_": "mlbench.data.splits.KFold",
     "dataset.scaling": "zscore",
+    "dataset.folder": "elsewhere",
     "dataset.kind": "image",
     "dataset.reader": "outside.read",
     "dataset.modalities": {"colour": [0, 293]},

@@ -15,8 +15,9 @@ The reading taken, where these leave a choice:
 - The hops of a tree run depth first: a hop, then at once the hops that it triggers, by label in the task's
   order, then by expert in the teachers' order. Rule (a) forbids what has run earlier in this order, so the
   order matters, and the rules name none.
-- A taker turned a label positive if its first pass was negative and its re-run is positive. A revision
-  earlier on the path is not compared with, since by rule (b) no re-run starts from it.
+- A taker turned a label positive if it last said no on the path to the hop, in its first pass or in an
+  earlier revision, and its re-run says yes: what the authors' code compares with. Rule (b) says from where
+  a re-run starts, not what it is compared with.
 - The label handed over counts among the turned ones, so that a third expert of it is a taker in turn.
 - A turned label goes to all its other experts, those that were positive already included: only the initial
   transfers are limited to experts that disagree. This holds for `pairwise` too.
@@ -81,18 +82,18 @@ def targets(
         known = [[output[label] for output in outputs if label in output] for label in labels]
         vectors.append([combined(logits) for logits in known])
 
-    def run(hop: Hop, outputs: Outputs, ran: set[Hop]) -> None:
-        """`outputs` are everyone's on the path to this hop; `ran` are the hops of this tree so far."""
+    def run(hop: Hop, before: Outputs, ran: set[Hop]) -> None:
+        """`before` are everyone's outputs on the path to this hop; `ran` are the hops of this tree so far."""
         ran.add(hop)
         giver, taker, label = hop
-        giving = outputs if hand_on == "revised" else first_pass  # rule (d)
+        giving = before if hand_on == "revised" else first_pass  # rule (d)
         began = start[taker] | {label: giving[giver][label]}  # rule (b)
         ended = rerun(taker, [began[name] for name in label_sets[taker]])
         revised = dict(zip(label_sets[taker], ended, strict=True))
-        outputs = [*outputs[:taker], revised, *outputs[taker + 1 :]]
+        outputs = [*before[:taker], revised, *before[taker + 1 :]]
         integrate(outputs)  # rule (c)
         for turned in labels:
-            if turned not in revised or not first_pass[taker][turned] <= 0 < revised[turned]:
+            if turned not in revised or not before[taker][turned] <= 0 < revised[turned]:
                 continue
             for expert, known in enumerate(label_sets):
                 if expert == taker or turned not in known:

@@ -99,7 +99,7 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
     for place, paths in enumerate(alike.values()):
         first = records[paths[0]]
         choices = {name: first.choices.get(name, NOT_TAKEN) for name in repeats.GROUPS}
-        groups.append(choices | {"dataset": first.data.get("name", choices["dataset"]), "rule": first.rule})
+        groups.append(choices | {"dataset": first.data.get("name") or choices["dataset"], "rule": first.rule})
         paths.sort(key=lambda path: [-1 if n is None else n for n in repeats.place(records[path])])
         runs += [_run(path, records[path], place, metrics) for path in paths]
     sciences = [json.loads(text) for text in alike]
