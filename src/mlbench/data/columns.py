@@ -51,15 +51,18 @@ class Table:
     place: Callable[[int], str]
 
 
-def dropped(path: Path, attributes: Sequence[Attribute], drop: Sequence[str | int]) -> set[int]:
-    """The columns named in `drop`, by name or by zero-based number."""
-    names = [attribute.name for attribute in attributes]
+def matching(names: Sequence[str], wanted: str | int) -> list[int]:
+    """The columns of that name; or the one of that zero-based number, where no column's name is a number."""
+    if isinstance(wanted, int) and not any(name.isdecimal() for name in names):
+        return [wanted] if 0 <= wanted < len(names) else []
+    return [column for column, name in enumerate(names) if name == str(wanted)]
+
+
+def dropped(path: Path, names: Sequence[str], drop: Sequence[str | int]) -> set[int]:
+    """The columns that `drop` names or counts."""
     columns = set()
     for wanted in [drop] if isinstance(drop, str | int) else drop:
-        if isinstance(wanted, str):
-            found = [column for column, name in enumerate(names) if name == wanted]
-        else:
-            found = [wanted] if 0 <= wanted < len(names) else []
+        found = matching(names, wanted)
         if not found:
             near = did_you_mean(str(wanted), names)
             raise UserError(f"{path} has no attribute {wanted!r} to drop, of {len(names)}{near}")
@@ -75,7 +78,7 @@ def instances(
         raise UserError(f"missing={missing} is none of {', '.join(MISSING)}{did_you_mean(missing, MISSING)}")
     if sparse.issparse(table.cells):
         table = replace(table, cells=table.cells.tocsc())
-    left_out = dropped(table.path, table.attributes, drop)
+    left_out = dropped(table.path, [attribute.name for attribute in table.attributes], drop)
     refuse_text(table.path, table.attributes, labels, left_out)
     declared = sorted({*range(len(table.attributes))}.difference(labels))
     kept = [column for column in declared if column not in left_out and not is_row_id(table, column)]
@@ -124,12 +127,17 @@ def refuse_text(
 def truth(value: str) -> int | None:
     """0 or 1 for a word or a number that means one of them."""
     word = value.strip().lower()
-    if word not in TRUTHS:
-        try:
-            return {0.0: 0, 1.0: 1}.get(float(word))
-        except ValueError:
-            return None
-    return TRUTHS[word]
+    if word in TRUTHS:
+        return TRUTHS[word]
+    return {0.0: 0, 1.0: 1}.get(float(word)) if is_number(word) else None
+
+
+def is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def truths(attribute: Attribute) -> list[int] | None:

@@ -56,6 +56,15 @@ def check_options(dataset: str, path: str, names: list[str]) -> None:
             raise UserError(f"data set {dataset}: {path} needs to know dataset.{parameter.name}=...")
 
 
+def check_one_of(path: str, given: Mapping[str, Any]) -> None:
+    """Whether exactly one is said of options of which a reader needs one: what its labels are, say."""
+    one_of = getattr(reader_named(path), "one_of", {})
+    said = [f"dataset.{option}" for option in one_of if given.get(option) not in (None, (), [])]
+    if one_of and len(said) != 1:
+        which = " or ".join(f"dataset.{option}={what}" for option, what in one_of.items())
+        raise UserError(f"{' and '.join(said) or 'the labels'}: say one of them, {which}")
+
+
 def parts_in(dataset: str, roles: Mapping[str, Any]) -> list[str]:
     """The roles that hold instances, in the order of their rows."""
     parts = [role for role in PARTS if role in roles]
@@ -278,6 +287,12 @@ class Files:
         raise UserError(f"data set {self.name}: {wrong}; correct dataset.modalities, or leave them out")
 
     def _verify(self, instances: Instances, official: dict[str, np.ndarray]) -> None:
+        if not instances.targets.any():
+            named = ", ".join(instances.labels[:3])
+            raise UserError(
+                f"data set {self.name}: no row has any label, of {len(instances.labels)} "
+                f"({named or 'none'}): there is nothing to learn; name the columns or the file that have them"
+            )
         found = statistics(instances) | {role: len(rows) for role, rows in official.items()}
         for name, expected in self.statistics.items():
             if name not in found:
@@ -315,6 +330,7 @@ class OwnFiles(Files):
         if path is None:
             choice = reader.split(".")[-2:][0]
             raise UserError(f"dataset={choice} reads a file of your own: say which with dataset.path=...")
+        check_one_of(reader, options)
         self.paths = {"train" if test else "all": own_file(path, "path")}
         if test:
             self.paths["test"] = own_file(test, "test")

@@ -76,7 +76,7 @@ def content(path: Path) -> bytes:
             raise UserError(f"{path} cannot be read: {error.strerror}") from error
         raise UserError(f"{path} is truncated or damaged ({reason(error)}): fetch it again") from error
     if not data:
-        raise UserError(f"{path} is empty: fetch it again")
+        raise UserError(f"{path} is empty: put a whole file in its place")
     return data.removeprefix(codecs.BOM_UTF8)
 
 

@@ -51,7 +51,7 @@ def read(
     data = content(path)
     head = header(path, data)
     chosen = labels(head)
-    left_out = columns.dropped(path, head.attributes, drop)
+    left_out = columns.dropped(path, [attribute.name for attribute in head.attributes], drop)
     columns.refuse_text(path, head.attributes, chosen, left_out)
     # What is dropped may hold anything: it is read as text.
     read_as = [

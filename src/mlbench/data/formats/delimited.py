@@ -1,0 +1,99 @@
+"""The rows of a text file of separated values, whichever program, encoding and separator it comes from."""
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from pathlib import Path
+
+from mlbench.data.files import content, encoding
+from mlbench.errors import UserError
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+SHOWN = ",\t;|"
+TAB = ("tab", "\\t")  # as a person writes it
+UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+# First bytes of what is given in a table's place.
+NO_TEXT = {
+    b"PK\x03\x04": "a zip archive, as .xlsx and .ods are",
+    b"\xd0\xcf\x11\xe0": "a workbook of Excel's (.xls)",
+    b"PAR1": "a Parquet file",
+}
+
+
+def rows_in(path: Path, separator: str | None) -> tuple[list[list[str]], list[int]]:
+    """The cells of each row as text, the header first, and the line on which each row ends.
+
+    Rows without any value are left out, as are empty cells beyond the header's last.
+    """
+    text = text_of(path)
+    said = re.match(r'"?sep=(.)"?\r?\n', text)  # Excel's own first line
+    separator = "\t" if separator in TAB else separator or (said[1] if said else shown_separator(path, text))
+    if len(separator) != 1:
+        raise UserError(f"dataset.separator={separator} is not one character; a tab is dataset.separator=tab")
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
+    )
+    rows, lines = [], []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row) and not (said and reader.line_num == 1):
+                rows.append(row)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}") from error
+    if len(rows) < 2:
+        raise UserError(f"{path} has {'a header line and no rows' if rows else 'no header line and no rows'}")
+    width = len(rows[0])
+    rows = [row[:width] if not any(map(str.strip, row[width:])) else row for row in rows]
+    for row, line in zip(rows, lines):
+        if len(row) != width:
+            raise UserError(
+                f"{path}, line {line}: {len(row)} values for {width} columns{why(rows, separator)}"
+            )
+    return rows, lines
+
+
+def why(rows: list[list[str]], separator: str) -> str:
+    """What may have made rows longer or shorter than their header."""
+    header, *others = map(len, rows)
+    if set(others) == {header + 1}:
+        return ", as where row names have no heading: R's write.csv gives them one, write.table does not"
+    return f" separated by {separator!r}"
+
+
+def text_of(path: Path) -> str:
+    data = content(path)
+    for magic, what in NO_TEXT.items():
+        if data.startswith(magic):
+            raise UserError(f"{path} is {what}, no text: save the sheet as CSV (UTF-8), and give that file")
+    try:
+        text = data.decode("utf-16" if data.startswith(UTF_16) else encoding(data))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} begins as UTF-16 and goes on as something else: save it as UTF-8") from error
+    if "\0" in text:
+        raise UserError(
+            f"{path} holds zero bytes: it is no text, or UTF-16 without its mark: save it as UTF-8"
+        )
+    return text
+
+
+def shown_separator(path: Path, text: str) -> str:
+    """What parts header and first row alike; of several the suffix's own, else the most frequent."""
+    usual = next((SEPARATORS[s.lower()] for s in reversed(path.suffixes) if s.lower() in SEPARATORS), ",")
+    lines = (line for line in io.StringIO(text, newline=None) if line.strip())
+    first = list(itertools.islice(lines, 2))
+    counts = {mark: [cells_in(line, mark) for line in first] for mark in SHOWN}
+    alike = [mark for mark, found in counts.items() if found and max(found) == min(found) > 1]
+    if usual in alike or not first:
+        return usual
+    # Where lines differ in length, as a broken one does, the header decides.
+    return max(alike or [usual, *SHOWN], key=lambda mark: counts[mark][0])
+
+
+def cells_in(line: str, separator: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=separator, skipinitialspace=True), []))
+    except csv.Error:  # a field too long, as a wide line is where nothing parts it
+        return 1

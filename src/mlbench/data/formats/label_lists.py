@@ -1,0 +1,59 @@
+"""Labels as one column of lists: `a;b`, `a|b`, `a,b` or `["a", "b"]`."""
+
+import ast
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mlbench.data.files import refuse_more_than_room
+from mlbench.errors import UserError, did_you_mean
+
+RARE = "leave out the labels of few rows, or separate them as dataset.label_separator says"
+
+
+def label_lists(
+    path: Path, texts: Sequence[str], lines: Sequence[int], separator: str | None
+) -> list[list[str]]:
+    bare = [text.strip() for text in texts if not text.strip().startswith("[")]
+    if separator is None:
+        shown = [mark for mark in ";|," if any(mark in text for text in bare)]
+        if len(shown) > 1:
+            raise UserError(
+                f"{path}: its label lists hold {' and '.join(shown)}: say with dataset.label_separator which "
+                f"of them stands between labels"
+            )
+        separator = shown[0] if shown else ";"
+    return [label_list(f"{path}, line {line}", text.strip(), separator) for text, line in zip(texts, lines)]
+
+
+def label_list(place: str, text: str, separator: str) -> list[str]:
+    if text == "?":
+        raise UserError(f"{place}: the labels are missing: remove the row, or leave empty what has none")
+    if not text.startswith("["):
+        return [label.strip() for label in text.split(separator) if label.strip()]
+    try:
+        found = ast.literal_eval(text)
+        if not isinstance(found, list):
+            raise ValueError
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise UserError(f'{place}: {text[:40]!r} is no list of labels such as ["a", "b"]') from error
+    return [str(label).strip() for label in found]
+
+
+def label_sets(
+    path: Path, lists: Sequence[Sequence[str]], names: Iterable[str] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    occurring = {label for row in lists for label in row}
+    names = sorted(occurring) if names is None else [str(name) for name in names]
+    if strange := sorted(occurring.difference(names)):
+        raise UserError(
+            f"{path} has the label {strange[0]!r}, not among names{did_you_mean(strange[0], names)}"
+        )
+    places = {name: place for place, name in enumerate(names)}
+    what = f"{len(lists):,} rows of {len(names):,} labels"
+    refuse_more_than_room(path, path.stat().st_size, len(lists) * len(names), what, RARE)
+    targets = np.zeros((len(lists), len(names)), dtype=np.uint8)
+    for row, row_labels in enumerate(lists):
+        targets[row, [places[label] for label in row_labels]] = 1
+    return targets, tuple(names)
