@@ -201,7 +201,7 @@ SAMPLES = {
     "mulan sparse": Sample("set.arff", SPARSE_ARFF, of_mulan, beside=("set.xml", STORM[1])),
     "csv": Sample("set.csv", TABLE, of_csv(labels=["rain", "storm"])),
     "csv packed": Sample("set.csv.xz", TABLE, of_csv(labels=["rain", "storm"]), compressed),
-    "csv lists": Sample("set.csv", LISTS, of_csv(labels="tags")),
+    "csv lists": Sample("set.csv", LISTS, of_csv(label_list="tags")),
     "libsvm": Sample("set.txt", LINES, libsvm.read),
     "libsvm sized": Sample("set.txt", SIZED_LINES, libsvm.read),
     "libsvm packed": Sample("set.txt", LINES, libsvm.read, compressed),

@@ -79,3 +79,51 @@ def test_teachers_and_the_commands_beside_run_take_such_paths(own, at_once, fold
     assert reproduce(["table=my [table].yaml", "paths.outputs=o, [it's]"]) == 0
     assert capfd.readouterr().out == "o, [it's]/tables/my [table]\n"
     assert len(records(folder / "o, [it's]")) == 1
+
+
+SIMPLE = "day,humidity,rain,storm,tags\n" + "".join(
+    f"{'mtwtfss'[row % 7]},{row / 7},{row % 2},{row % 3 // 2},{'ab'[row % 2]};c\n" for row in range(20)
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "labels"),
+    [
+        ("dataset.labels=rain", ["rain"]),
+        ("dataset.labels=[2,3]", ["rain", "storm"]),
+        ("dataset.labels=[2,storm]", ["rain", "storm"]),
+        ("dataset.label_list=tags", ["a", "b", "c"]),
+    ],
+)
+def test_labels_are_what_was_said(given, labels, own, at_once, folder):
+    drop = [] if "tags" in given else ["dataset.drop=tags"]
+    done = at_once(*QUICK, f"dataset.path={own('a.csv', SIMPLE)}", given, *drop)
+    assert (done.status, done.err) == (0, "")
+    (record,) = records(folder / "outputs")
+    content = json.loads(record.read_text())
+    assert content["per_label"]["label"] == labels
+    assert content["metrics"]["last"]["subset_accuracy"] < 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["dataset.labels=tags"], "'tags' holds 'a;c', and a label is 0 or 1: a column that lists labels is"),
+        (["dataset.labels=[0,1]"], "line 2: label 'day' is 'm'; a label is 0 or 1, or NO or YES"),
+        (
+            ["dataset.labels=[2,7]"],
+            "no column 7, which dataset.labels names; its 5 columns are counted from 0",
+        ),
+        (["dataset.labels=[rain,rain]"], "dataset.labels names the column 'rain'"),
+        (["dataset.labels=[]"], "the labels are not given: say one of dataset.labels=[one,another]"),
+        (["dataset.labels=rain,storm"], "one list is written 'dataset.labels=[rain,storm]'"),
+        (["dataset.label_list=rain"], "it is a label, dataset.labels=[rain]"),
+        (["dataset.labels=[rain]", "dataset.separator=#"], "no column 'rain', which dataset.labels names"),
+        (["dataset.labels=[rain]", "dataset.separator=##"], "dataset.separator=## is not one character"),
+    ],
+)
+def test_labels_that_cannot_be_meant_are_answered_in_one_line(given, said, own, at_once):
+    done = at_once(*QUICK, f"dataset.path={own('a.csv', SIMPLE)}", *given)
+    assert (done.status, done.out) == (2, "")
+    (line,) = done.err.splitlines()
+    assert said in line

@@ -159,7 +159,7 @@ def write_matlab(path: Path) -> Path:
 
 ONE_FILE = {
     "csv": (write_csv, "my.csv", ["dataset.labels=[green,red]", "train.epochs=2"], 8),
-    "csv of lists": (write_lists, "lists.csv", ["dataset.labels=colours", "dataset.separator=';'"], 6),
+    "csv of lists": (write_lists, "lists.csv", ["dataset.label_list=colours"], 6),
     "mulan": (write_mulan, "colours.arff", [], 8),
     "meka": (write_meka, "colours.arff", ["dataset.scaling=minmax"], 8),
     "libsvm": (write_libsvm, "my.txt", [], 6),

@@ -298,9 +298,14 @@ def test_an_own_file_is_known_by_its_content(tmp_path):
     ("arguments", "words"),
     [
         ({}, "dataset=csv reads a file of your own: say which with dataset.path=..."),
-        ({"path": "gone.csv"}, "dataset.path=gone.csv: there is no file"),
-        ({"path": "."}, "dataset.path=. is a folder"),
-        ({"path": "my.csv"}, "needs to know dataset.labels=..."),
+        ({"path": "gone.csv", "labels": ["y"]}, "dataset.path=gone.csv: there is no file"),
+        ({"path": ".", "labels": ["y"]}, "dataset.path=. is a folder"),
+        ({"path": "my.csv"}, "the labels are not given: say one of dataset.labels=[one,another]"),
+        ({"path": "gone.csv", "labels": []}, "the labels are not given"),
+        (
+            {"path": "my.csv", "labels": ["y"], "label_list": "x"},
+            "dataset.labels and dataset.label_list: say",
+        ),
         ({"path": "my.csv", "labels": ["y"], "test": "gone.csv"}, "dataset.test=gone.csv: there is no file"),
         ({"path": "my.csv", "labels": ["y"], "lables": ["y"]}, "has no option lables"),
     ],
@@ -311,6 +316,21 @@ def test_a_wrong_own_file_is_one_sentence(tmp_path, monkeypatch, arguments, word
     with pytest.raises(UserError) as error:
         OwnFiles(reader="mlbench.data.formats.csv.read", **arguments)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [
+        ("x,rain,storm\n1,0,0\n2,0,0\n", {"labels": ["rain", "storm"]}),
+        ("x,tags\n1,\n2,\n", {"label_list": "tags"}),
+    ],
+)
+def test_a_file_without_any_label_is_refused(tmp_path, content, labels):
+    write(tmp_path / "my.csv", content)
+    reader = "mlbench.data.formats.csv.read"
+    dataset = OwnFiles(reader=reader, path=str(tmp_path / "my.csv"), **labels)
+    with pytest.raises(UserError, match=r"data set my: no row has any label, of [02] .*nothing to learn"):
+        dataset.load(tmp_path / "cache")
 
 
 def test_a_truncated_own_file_is_refused_before_it_is_read(tmp_path):

@@ -57,12 +57,12 @@ def check_options(dataset: str, path: str, names: list[str]) -> None:
 
 
 def check_one_of(path: str, given: Mapping[str, Any]) -> None:
-    """Whether exactly one is said of options of which a reader needs one: what its labels are, say."""
+    """Whether exactly one is given of the options of which a reader needs one, as what the labels are."""
     one_of = getattr(reader_named(path), "one_of", {})
-    said = [f"dataset.{option}" for option in one_of if given.get(option) not in (None, (), [])]
+    said = [f"dataset.{option}" for option in one_of if given.get(option) not in (None, [])]
     if one_of and len(said) != 1:
         which = " or ".join(f"dataset.{option}={what}" for option, what in one_of.items())
-        raise UserError(f"{' and '.join(said) or 'the labels'}: say one of them, {which}")
+        raise UserError(f"{' and '.join(said) or 'the labels are not given'}: say one of {which}")
 
 
 def parts_in(dataset: str, roles: Mapping[str, Any]) -> list[str]:
@@ -197,6 +197,7 @@ class Files:
         self.companions = [role for role in files if role not in PARTS]
         self.reader, self.options = reader, options
         check_options(name, reader, [*options, *self.companions])
+        check_one_of(reader, options)
         self.modalities = ranges(name, modalities or {})
         self.statistics = statistics or {}
         self.folder, self.where = one_name("dataset.folder", folder or name), where

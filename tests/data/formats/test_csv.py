@@ -279,8 +279,6 @@ def test_a_column_of_zeros_and_ones_named_alone_is_a_label(tmp_path):
     [
         (PLAIN, {"labels": ["tall", "wide", "tall"]}, "dataset.labels names the column 'tall' of"),
         (PLAIN, {"labels": ["tall", 1]}, "twice"),
-        (PLAIN, {"labels": []}, "say which are its labels, by one of: dataset.labels=[one,another]"),
-        (PLAIN, {"labels": ["tall"], "label_list": "wide"}, "or dataset.label_list=tags"),
         (PLAIN, {"labels": ["tall"], "names": ["a"]}, "dataset.names is for a column that lists labels"),
         (PLAIN, {"labels": ["tall"], "drop": ["tall"]}, "'tall' is a label, which cannot be dropped"),
         (PLAIN, {"labels": ["tall"], "decimal": ";"}, "dataset.decimal=;: choose . or ,"),

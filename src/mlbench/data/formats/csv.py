@@ -40,7 +40,7 @@ def read(
     index of pandas and R, is left out, as is a column with neither a name nor a value.
     """
     path = Path(path)
-    refuse_options(path, labels, label_list, decimal, label_separator, names)
+    refuse_options(label_list, decimal, label_separator, names)
     rows, lines = rows_in(path, separator)
     header, lines = [name.strip() for name in rows[0]], lines[1:]
     texts = [[cell.strip() for cell in column] for column in zip(*rows[1:])]
@@ -113,16 +113,8 @@ def near(header: Sequence[str], label: str | int) -> str:
 
 
 def refuse_options(
-    path: Path,
-    labels: Sequence[str | int] | str | int,
-    label_list: str | int | None,
-    decimal: str,
-    label_separator: str | None,
-    names: Sequence[str] | None,
+    label_list: str | int | None, decimal: str, label_separator: str | None, names: Sequence[str] | None
 ) -> None:
-    if (label_list is None) == (labels in ((), [])):
-        said = " or ".join(f"dataset.{option}={what}" for option, what in read.one_of.items())
-        raise UserError(f"{path}: say which are its labels, by one of: {said}")
     if label_list is None and (names, label_separator) != (None, None):
         option = "label_separator" if names is None else "names"
         raise UserError(f"dataset.{option} is for a column that lists labels, dataset.label_list=...")
