@@ -21,7 +21,7 @@ DECIMALS = (".", ",")
 
 def read(
     path: Path,
-    labels: Sequence[str | int] | str | int = (),
+    labels: Sequence[str | int] | str | int | None = None,
     label_list: str | int | None = None,
     separator: str | None = None,
     decimal: str = ".",
@@ -44,11 +44,12 @@ def read(
     rows, lines = rows_in(path, separator)
     header, lines = [name.strip() for name in rows[0]], lines[1:]
     texts = [[cell.strip() for cell in column] for column in zip(*rows[1:])]
-    wanted = [label_list] if label_list is not None else [labels] if isinstance(labels, str | int) else labels
+    said = label_list if label_list is not None else labels
+    wanted = [said] if isinstance(said, str | int) else said or []
     chosen = label_columns(path, header, wanted, "labels" if label_list is None else "label_list")
     nameless = {c for c, name in enumerate(header) if not name and not any(texts[c])}
-    nameless |= {0} if header[0] in INDEX_NAMES else set()
-    left_out = columns.dropped(path, header, drop) | nameless.difference(chosen)
+    nameless = (nameless | {0} if header[0] in INDEX_NAMES else nameless).difference(chosen)
+    left_out = columns.dropped(path, header, drop) | nameless
     if lost := left_out.intersection(chosen):
         raise UserError(f"{path}: {header[min(lost)]!r} is a label, which cannot be dropped")
     targets = None
@@ -64,7 +65,7 @@ def read(
     refuse_twins(path, header, kept)
     table = table_of(path, [header[c] for c in kept], [texts[c] for c in kept], lines, decimal)
     found = columns.instances(table, [kept.index(column) for column in chosen], missing)
-    found = replace(found, attributes=len(header) - len(wanted) - len(nameless.difference(chosen)))
+    found = replace(found, attributes=len(header) - len(wanted) - len(nameless))
     return found if targets is None else replace(found, targets=targets, labels=label_names)
 
 
