@@ -117,11 +117,12 @@ def test_the_answer_says_what_to_write(words, at_once, folder):
 
 
 def test_no_answer_waits_for_torch(folder, environment):
-    """All of them in one process, which in the end has not imported it."""
+    """A third of them in one process, which in the end has not imported it."""
+    some = [words.split() for words in ANSWERS][::3]
     program = (
         "import sys\n"
         "from mlbench import cli\n"
-        f"for words in {[words.split() for words in ANSWERS]!r}:\n"
+        f"for words in {some!r}:\n"
         "    sys.argv[1:] = words\n"
         "    cli.errors.clear()\n"
         "    try:\n"
@@ -132,7 +133,7 @@ def test_no_answer_waits_for_torch(folder, environment):
     python = [sys.executable, "-c", program]
     done = subprocess.run(python, cwd=folder, env=environment, capture_output=True, text=True)
     lines = done.stdout.splitlines()
-    assert len(lines) == len(ANSWERS)
+    assert len(lines) == len(some)
     assert [line for line in lines if not line.startswith("2 False")] == []
 
 

@@ -92,7 +92,7 @@ def test_one_bar_and_one_table_on_a_terminal(on_a_terminal, folder):
 
 
 @pytest.mark.parametrize("arguments", [["--cfg", "job"], ["--info", "config"]])
-def test_hydras_own_flags_work(arguments, at_once, folder):
-    done = at_once(*arguments)
+def test_hydras_own_flags_work(arguments, command, folder):
+    done = command(*arguments)
     assert (done.status, done.err) == (0, "") and "checkpoint_seconds" in done.out
     assert not list(folder.iterdir())

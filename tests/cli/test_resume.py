@@ -35,6 +35,7 @@ ERM = [
     "selection.rule=best",
     "threshold=per_label",
 ]
+SELDOM = [word.replace("checkpoint_seconds=0", "checkpoint_seconds=1000") for word in ERM]
 # The first stage: 2 epochs of 144 batches. The second: 3 of 48, a chunk each.
 TWO_STAGES = [
     "method._target_=outside.TwoStages",
@@ -140,13 +141,13 @@ def test_several_stages(moments, references, environment, command, folder):
         functools.partial(signalled_at_step, 70, signal.SIGINT, signal.SIGINT),  # no patience
         functools.partial(signalled_at_rename, 1, "scores.npz", "before", signal.SIGINT),
         functools.partial(signalled_at_rename, 1, "scores.npz", "before", signal.SIGTERM),
-        functools.partial(signalled_at_call, "mlbench.config.check", signal.SIGTERM),
+        functools.partial(signalled_at_call, "mlbench.config.validated", signal.SIGTERM),
         functools.partial(signalled_at_rename, 1, "record.json", "before", signal.SIGTERM),
     ],
     ids=["ctrl-c", "sigterm", "ctrl-c twice", "scoring", "scoring, sigterm", "composing", "recording"],
 )
 def test_ctrl_c_says_how_to_go_on(moment, references, environment, command, folder):
-    stopped = command(*ERM, "train.checkpoint_seconds=1000", first=moment)
+    stopped = command(*SELDOM, first=moment)
     assert (stopped.status, stopped.out, stopped.err) == (130, "", INTERRUPTED)
     assert not list(folder.rglob("failed.json")) and not records(folder / "outputs")
     assert not list(folder.rglob("*.tmp"))
@@ -240,14 +241,17 @@ def test_a_damaged_checkpoint_costs_its_stage_and_no_more(kept, references, envi
     assert result(record) == references(TWO_STAGES, environment)
 
 
-def test_half_a_record_is_none(command, folder):
+def test_half_a_record_is_set_aside_and_the_run_made_again(command, folder):
     command("method=prior")
     (record,) = records(folder / "outputs")
-    content = record.read_text()
+    whole, content = result(record), record.read_text()
     record.write_text(content[: len(content) // 2])
     done = command("method=prior")
-    assert (done.status, done.out, len(done.err.splitlines())) == (2, "", 1)
-    assert "record.json is not a record" in done.err and "remove it" in done.err
+    assert (done.status, len(done.err.splitlines())) == (0, 1)
+    assert "record.json is not a record" in done.err and "record.broken-1.json" in done.err
+    assert result(record) == whole
+    (aside,) = record.parent.glob("record.broken-*.json")
+    assert aside.read_text() == content[: len(content) // 2]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +259,7 @@ def test_half_a_record_is_none(command, folder):
     [
         (ERM, 500, "config.yaml"),
         (ERM, 30000, "0-train.ckpt"),
-        ([*ERM, "train.checkpoint_seconds=1000"], 30000, "0-train.pt"),
+        (SELDOM, 30000, "0-train.pt"),
         (["method=prior"], 5000, "scores.npz"),
     ],
 )

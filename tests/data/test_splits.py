@@ -230,7 +230,7 @@ def test_disjoint_teachers_divide_the_pool_equally():
             lambda: holdout(test=0.01)(label_matrix(50), None, 0),
             "of 50 rows none is left for the part `test`",
         ),
-        (lambda: kfold(folds=10, fold=9)(label_matrix(5), None, 0), "the part `test`"),
+        (lambda: kfold(folds=10, fold=9)(label_matrix(5), None, 0), "of 5 rows there are 5 folds at most"),
         (lambda: holdout(validation=0.01)(label_matrix(50), None, 0), "the part `validation`"),
         (lambda: amalgamation(teachers=9, disjoint=True)(label_matrix(30), None, 0), "`teacher_0_aside`"),
     ],

@@ -415,7 +415,7 @@ def test_a_run_with_top_k(threshold_run):
         scores, targets = torch.from_numpy(archive["last"]), torch.from_numpy(archive["targets"])
     two = scores >= scores.sort(dim=1, descending=True).values[:, 1:2]
     assert record.metrics["last"] == pytest.approx(evaluate(scores, two, targets), nan_ok=True)
-    with pytest.raises(UserError, match=r"threshold\.k is 4, more than the 3 labels there are"):
+    with pytest.raises(UserError, match=r"threshold\.k=4: there are 3 labels; choose as many or fewer"):
         threshold_run("threshold=top_k", "threshold.k=4")
 
 
