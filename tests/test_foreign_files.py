@@ -290,7 +290,7 @@ def test_files_of_data(called, tmp_path):
 def test_label_lists_are_never_evaluated(called, tmp_path):
     (tmp_path / "words.csv").write_text(f"a,tags\n1,\"[__import__('os').mkdir('{called}')]\"\n2,[]\n")
     with pytest.raises(UserError, match="is no list of labels"):
-        csv.read(tmp_path / "words.csv", labels="tags")
+        csv.read(tmp_path / "words.csv", label_list="tags")
 
 
 @pytest.mark.parametrize("read", [table.read, lambda name: search.read(name, {})], ids=["table", "sweep"])

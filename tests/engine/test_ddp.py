@@ -128,7 +128,8 @@ def test_whatever_befalls_its_processes_it_ends_as_undisturbed(data, command, st
 
     (folder / "spared").touch()
     whole = command(*data, *DROPOUT, "paths.outputs=whole")
-    assert (whole.status, whole.err) == (0, "") and not alive(folder)
+    assert (whole.status, whole.err) == (0, ""), whole.err
+    assert not alive(folder)
     threads = [path.read_text() for path in folder.glob("*.rank")]
     assert len(threads) == 2 and all("python" in names and "gloo" not in names for names in threads)
     (folder / "spared").unlink()

@@ -132,7 +132,7 @@ def test_three_sources_have_three_views():
 
 def test_movie_posters_list_their_genres_twice():
     path = real_file("movieposters", "whole.csv")
-    listed = csv.read(path, "Genre", drop=["Id"])
+    listed = csv.read(path, label_list="Genre", drop=["Id"])
     columns = csv.read(path, list(listed.labels), drop=["Id", "Genre"])
     assert len(listed) == 7254 and len(listed.labels) == 25 and columns.labels == listed.labels
     first, last = listed.feature_names[0], listed.feature_names[-1]
