@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# Training on two devices: as many processes as there are cores, which have the machine to themselves.
+ALONE := tests/engine/test_ddp.py
+
 # What a change most likely breaks; the command line, processes, pages and real data are left to `make test`.
 QUICK := tests/test_structure.py tests/test_config.py tests/backbones tests/evaluation tests/losses tests/results
 
@@ -13,7 +16,8 @@ run: $(VENV)/.installed
 	$(BIN)/python run.py
 
 test: $(VENV)/.installed lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --ignore=$(ALONE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ALONE)
 
 quick: $(VENV)/.installed lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(QUICK)
