@@ -1,4 +1,4 @@
-# make run: the default experiment on a fresh machine.  make test: lint and all tests.  make quick: those of a minute.
+# make run: the default experiment on a fresh machine.  make test: lint and all tests.  make quick: those that a change most likely breaks.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
