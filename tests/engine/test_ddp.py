@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import commands
 from commands import Done, records, result, signalled_at_step, until
@@ -91,6 +92,7 @@ DROPOUT = [
     "train.epochs=40",
     "train.batch_size=10",
     "train.checkpoint_seconds=0",
+    "train.accelerator=cpu",
     "train.devices=2",
 ]
 
@@ -103,9 +105,14 @@ def alive(folder):
 
 @pytest.fixture
 def forked(monkeypatch):
-    """Commands and their ranks fork from this process, which has imported what DDP takes ten seconds to."""
+    """Commands and their ranks fork from this process, which has imported what DDP takes ten seconds to.
+
+    A CUDA build of torch refuses to fork from a process that has counted its GPUs, as tests before this one
+    have. No GPU is used here, so nothing of one is inherited.
+    """
     import torch._dynamo  # noqa: F401
 
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)
     monkeypatch.setattr(commands, "forks", multiprocessing.get_context("fork"))
     monkeypatch.setattr(ranks, "START", "fork")
 
