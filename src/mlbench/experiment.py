@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,14 @@ def run(config: Config) -> tuple[Record, Path]:
     if isinstance(ended, Exception):
         raise ended
     return ended
+
+
+def run_all(configs: Sequence[Config], wait: bool = True) -> list[tuple[Record, Path] | Exception]:
+    """Runs experiments, their fits stacked where they can be: each one's record and path, or what stopped it.
+
+    A run whose folder another process holds ends as store.Busy; with `wait` the first one's is waited for.
+    """
+    return together([running(config, wait and not number) for number, config in enumerate(configs)])
 
 
 def running(config: Config, wait: bool = True) -> Running[tuple[Record, Path]]:

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from mlbench import experiment
 from mlbench.compose import configure
 from mlbench.config import Config, but_for_numbers
-from mlbench.engine.many import REPLICAS, together
+from mlbench.engine.many import REPLICAS
 from mlbench.errors import UserError
 from mlbench.results.record import Record
 from mlbench.results.store import Busy
@@ -51,7 +51,7 @@ def run(config: Config) -> tuple[Record, Path]:
         groups[but_for_numbers(config)] = [other for other in group if other not in taken]
         if len(taken) == 1:
             return experiment.run(config)
-        results = together([experiment.running(each, wait=each is config) for each in taken])
+        results = experiment.run_all(taken)
         ended.update((each.model_dump_json(), result) for each, result in zip(taken, results))
     result = ended.pop(name)
     if isinstance(result, Busy):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import commands
 from commands import Done, records, result, signalled_at_step, until
@@ -110,7 +109,7 @@ def forked(monkeypatch):
     A CUDA build of torch refuses to fork from a process that has counted its GPUs, as tests before this one
     have. No GPU is used here, so nothing of one is inherited.
     """
-    import torch._dynamo  # noqa: F401
+    import torch._dynamo
 
     monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)
     monkeypatch.setattr(commands, "forks", multiprocessing.get_context("fork"))

@@ -19,7 +19,7 @@ from mlbench.cli import expected, sentence
 from mlbench.compose import chosen_names, config_dir
 from mlbench.config import but_for_numbers
 from mlbench.engine import progress
-from mlbench.engine.many import REPLICAS, together
+from mlbench.engine.many import REPLICAS
 from mlbench.errors import trace
 from mlbench.results import store
 from mlbench.tables.plan import Run
@@ -87,7 +87,7 @@ def _apart(free: list[list[Run]], waiting: list[list[Run]]) -> list[Run]:
 
 def _together(runs: list[Run]) -> list[Run]:
     """Those that another process turned out to hold."""
-    ended = together([experiment.running(run.config, wait=False) for run in runs]) if runs else []
+    ended = experiment.run_all([run.config for run in runs], wait=False)
     for error in ended:
         if isinstance(error, Exception) and not isinstance(error, store.Busy):
             _tell(error)
