@@ -17,13 +17,14 @@ MODULES = {
 # What each part may know of the others. Parts that are not listed stand above all of these.
 MAY_KNOW = {
     "errors": set(),
+    "files": set(),
     "words": set(),
     "seeding": set(),
     "losses": set(),
     "evaluation": {"errors"},
     "names": {"errors"},
-    "results": {"config", "errors", "names"},
-    "data": {"errors", "names", "seeding"},
+    "results": {"config", "errors", "files", "names"},
+    "data": {"errors", "files", "names", "seeding"},
     "backbones": {"data"},
     "trust": {"errors"},
     "signatures": set(),
@@ -31,7 +32,7 @@ MAY_KNOW = {
     "config": {"errors", "signatures", "spelling", "trust"},
     "compose": {"config", "errors", "spelling"},
     "methods": {"backbones", "config", "data", "errors", "trust"},
-    "engine": {"assemble", "config", "data", "errors", "evaluation", "methods", "names", "seeding"},
+    "engine": {"assemble", "config", "data", "errors", "evaluation", "files", "methods", "names", "seeding"},
 }
 FACES = {"mlbench.data.fetch"}  # a command of its own, which scripts/fetch.py starts
 

@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 
 from mlbench import __version__
 from mlbench.compose import config_dir, explain, names, settled
-from mlbench.errors import INTERRUPTED, UserError, hear_sigterm, trace, writing
+from mlbench.errors import INTERRUPTED, UserError, hear_sigterm, trace
+from mlbench.files import write
 from mlbench.results import repeats
 from mlbench.spelling import arranged
 from mlbench.words import quoted
@@ -84,11 +85,7 @@ def job(composed: DictConfig) -> None:
             return
         line = finished(record, path)
     line["overrides"] = list(settings.overrides.task)
-    folder = Path(settings.sweep.dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    note = folder / f"{settings.job.num}.json"
-    with writing(note):
-        note.write_text(json.dumps(line))
+    write(Path(settings.sweep.dir) / f"{settings.job.num}.json", json.dumps(line))
     print(summary(line), flush=True)
 
 

@@ -1,6 +1,5 @@
 """What goes wrong on a person's side, said in one sentence, and the nearest right name."""
 
-import contextlib
 import difflib
 import os
 import re
@@ -8,7 +7,7 @@ import signal
 import sysconfig
 import threading
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST = 2000  # characters that anybody reads
@@ -77,13 +76,3 @@ def hear_sigterm() -> None:
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """A full disk does not say which file it had no room for; this says it."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise

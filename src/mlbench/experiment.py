@@ -1,7 +1,6 @@
 """The spine: data → method → stages → scores → metrics → record. Reads top to bottom."""
 
 import dataclasses
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +24,10 @@ from mlbench.engine.callbacks import write
 from mlbench.engine.many import together
 from mlbench.engine.score import score
 from mlbench.engine.train import Running, train
-from mlbench.errors import UserError, writing
+from mlbench.errors import UserError
 from mlbench.evaluation.suite import find, per_label
 from mlbench.evaluation.thresholds import Threshold, evaluate_under
+from mlbench.files import whole
 from mlbench.methods.base import Method
 from mlbench.methods.build import packed
 from mlbench.results import store
@@ -199,14 +199,9 @@ def measure(
 
 def save_scores(path: Path, measured: dict[str, Measured], test: Vectors) -> None:
     """Scores by selection rule, with the rows' numbers in the data set and their true labels."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     scores = {rule: result.scores.numpy() for rule, result in measured.items()}
-    try:
-        with writing(path), temporary.open("wb") as file:
-            np.savez(file, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **scores)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as file:
+        np.savez(file, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **scores)
 
 
 def save_model(path: Path, method: Method, config: Config, task: Task) -> None:

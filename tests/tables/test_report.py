@@ -120,7 +120,7 @@ def test_a_page_that_cannot_be_written_is_one_line(put_record, tmp_path, capsys)
     (tmp_path / "report.html").mkdir()
     assert main([f"paths.outputs={tmp_path}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"mlbench: cannot write {tmp_path}/report.html (")
+    assert line.startswith(f"mlbench: {tmp_path}/report.html: ")
     assert not list(tmp_path.glob("*.tmp"))
 
 

@@ -144,6 +144,7 @@ def test_killed_at_twenty_moments_it_ends_as_undisturbed(reproduce, undisturbed,
         left.append(reproduce(first=moment).status)
     assert reproduce().status == 0
     assert left.count(-signal.SIGKILL) >= 15  # a moment may find nothing left to write
+    assert not list(folder.rglob("*.tmp"))
     assert rendered(folder / "outputs") == rendered(undisturbed(environment))
 
 

@@ -17,6 +17,7 @@ from mlbench.bench.start import start
 from mlbench.bench.step import step
 from mlbench.bench.timing import Row
 from mlbench.errors import UserError, did_you_mean
+from mlbench.files import write
 from mlbench.results.record import machine, revision, versions, write_json
 
 Suite = Callable[..., Iterator[Row]]
@@ -53,8 +54,8 @@ def run(arguments: list[str]) -> None:
 
 
 def write_page(path: Path, outputs: Path) -> None:
-    path.write_text(page(outputs / "bench", {name: inspect.getdoc(suite) for name, suite in SUITES.items()}))
-    print(path)
+    about = {name: inspect.getdoc(suite) for name, suite in SUITES.items()}
+    print(write(path, page(outputs / "bench", about)))
 
 
 def usage() -> str:
@@ -100,7 +101,6 @@ def report(suite: Suite, settings: dict[str, Any], path: Path) -> None:
         if row.notes:
             print("  " + ", ".join(map(note, row.notes, row.notes.values())))
         sys.stdout.flush()
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = {"suite": name, "settings": settings, "when": datetime.now(UTC).isoformat(timespec="seconds")}
     write_json(
         path, about | {"machine": machine(), "versions": versions(), "revision": revision(), "rows": rows}

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from scipy import sparse
 from mlbench.data import arrays
 from mlbench.data.formats import npz
 from mlbench.data.instances import Instances
+from mlbench.files import whole
 
 FORMAT = "mlbench instances 1"  # raise the number when readers change what they return
 
@@ -20,8 +19,8 @@ FORMAT = "mlbench instances 1"  # raise the number when readers change what they
 def cached(path: Path, build: Callable[[], Instances]) -> Instances:
     """What `path` holds if it is whole and ours, else what `build` returns, which is then kept there.
 
-    A file appears under its name only when it is complete, so that processes may do this at once. A disk
-    that is full or read-only costs the next run its time, and this one nothing.
+    Processes may do this at once. A disk that is full or read-only costs the next run its time, and this one
+    nothing.
     """
     path = Path(path)
     kept = load(path)
@@ -58,7 +57,7 @@ def load(path: Path) -> Instances | None:
 
 
 def save(path: Path, instances: Instances) -> None:
-    """Written beside its place, made durable, then renamed. Not compressed: reading it must cost nothing."""
+    """Not compressed: reading it must cost nothing."""
     features = instances.features
     is_sparse = sparse.issparse(features)
     about = {
@@ -78,13 +77,5 @@ def save(path: Path, instances: Instances) -> None:
         parts |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
     else:
         parts["features"] = features
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("xb") as file:
-            np.savez(file, **parts)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole(path) as file:
+        np.savez(file, **parts)

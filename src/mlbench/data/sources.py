@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlbench.data.download import SUFFIXES, Progress, download, raw_checksum
 from mlbench.errors import DataMissing, UserError
+from mlbench.files import write
 
 VARIABLE = "MLBENCH_DATA"
 OFFLINE = ("multidigits",)  # data sets that are made on the spot
@@ -85,10 +86,7 @@ def checksum(path: Path, cache: Path | None = None) -> str | None:
         return None
     if note:
         with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
-            note.parent.mkdir(parents=True, exist_ok=True)
-            half = note.with_name(f"{note.name}.{os.getpid()}")
-            half.write_text(json.dumps({"file": key, "sha256": found}))
-            half.replace(note)
+            write(note, json.dumps({"file": key, "sha256": found}))
     return found
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import multiprocessing
-import os
 import random
 import signal
 import sys
@@ -27,6 +26,7 @@ from mlbench.engine.score import score_part
 from mlbench.errors import UserError
 from mlbench.evaluation.suite import METRICS
 from mlbench.evaluation.thresholds import Threshold, evaluate_under
+from mlbench.files import whole
 from mlbench.methods.base import Method
 from mlbench.seeding import derive, seed_everything
 
@@ -209,27 +209,20 @@ class Progress(Callback):
 
 
 def write(path: Path, content: Any) -> None:
-    """Whole or not at all: a temporary name, then a rename."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
+    """Tensors and plain types, as `read` reads them."""
+    with whole(path) as file:
+        try:
             torch.save(content, file)
-            foreign = torch.serialization.get_unsafe_globals_in_checkpoint(temporary)
-            if foreign:
-                raise UserError(
-                    f"{path} is to hold tensors and plain types alone, and what was trained has a "
-                    f"{foreign[0]} in its state; make a tensor of it, or a list"
-                )
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        reason = error if isinstance(error, OSError) else error.__context__  # torch hides a full disk
-        if not isinstance(reason, OSError):
+        except RuntimeError as error:
+            if isinstance(full := error.__context__, OSError):
+                raise OSError(full.errno, full.strerror) from error
             raise
-        raise OSError(reason.errno, reason.strerror, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(file.name)
+        if foreign:
+            raise UserError(
+                f"{path} is to hold tensors and plain types alone, and what was trained has a "
+                f"{foreign[0]} in its state; make a tensor of it, or a list"
+            )
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mlbench.errors import writing
+from mlbench.files import write
 from mlbench.results.shape import check
 
 LIBRARIES = ("torch", "lightning", "hydra-core", "torchmetrics", "numpy", "scipy", "scikit-learn")
@@ -58,16 +58,8 @@ class Record:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Whole or not at all. Undefined numbers are written as null."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with writing(path), temporary.open("w") as file:
-            json.dump(_plain(content), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Undefined numbers are written as null."""
+    write(path, json.dumps(_plain(content), indent=1), durable=True)
 
 
 def versions() -> dict[str, str]:

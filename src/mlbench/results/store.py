@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from mlbench.errors import UserError, writing
+from mlbench.errors import UserError
+from mlbench.files import write
 from mlbench.names import one_name
 from mlbench.results import repeats
 from mlbench.results.record import Record, write_json
@@ -105,16 +106,13 @@ def taken_up(run: Path) -> Record | None:
 
 
 def begin(run: Path, config: dict[str, Any]) -> None:
-    path = run / "config.yaml"
-    with writing(path):
-        OmegaConf.save(OmegaConf.create(config), path)
+    write(run / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
 
 
 def finish(run: Path, record: Record, history: dict[str, list[dict[str, float]]]) -> None:
     """The history of every stage, a JSON line an epoch; the record, and with it the run, last."""
     rows = [json.dumps({"stage": stage} | row) for stage, epochs in history.items() for row in epochs]
-    with writing(run / "history.jsonl"):
-        (run / "history.jsonl").write_text("".join(f"{row}\n" for row in rows))
+    write(run / "history.jsonl", "".join(f"{row}\n" for row in rows))
     record.write(run / "record.json")
     (run / "failed.json").unlink(missing_ok=True)
     for left in run.glob("stages/*.ckpt"):  # of a stack that this run was once to be trained in

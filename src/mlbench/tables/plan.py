@@ -174,7 +174,6 @@ class Composed:
 
     def save(self) -> None:
         if self.fresh:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             write_json(self.path, {"stamp": self.stamp, "configurations": self.known})
 
 

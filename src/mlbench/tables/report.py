@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from mlbench.arguments import answered, check_keys, pairs, spelled
 from mlbench.config import NOT_TAKEN
 from mlbench.errors import UserError
+from mlbench.files import write
 from mlbench.results import repeats, store
 from mlbench.results.record import Record
 from mlbench.tables.heat import comma, grids
@@ -44,9 +44,9 @@ def run(arguments: list[str]) -> None:
     if not records:
         raise UserError(f"{outputs}: no finished runs; {spelled('run')} makes one")
     drawn = content(records)
-    print(write(report(drawn), outputs / "report.html"))
+    print(write(outputs / "report.html", report(drawn)))
     if drawn["grids"]:
-        print(write(comma(drawn), outputs / HEAT))
+        print(write(outputs / HEAT, comma(drawn)))
     else:
         (outputs / HEAT).unlink(missing_ok=True)  # of runs that are no longer there
 
@@ -63,18 +63,6 @@ def found(outputs: Path) -> dict[str, Record]:
         if record is not None:  # it may have gone meanwhile
             records[path.relative_to(outputs).as_posix()] = record
     return records
-
-
-def write(content: str, path: Path) -> Path:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def report(content: dict[str, Any]) -> str:

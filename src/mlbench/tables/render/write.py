@@ -1,8 +1,8 @@
-"""Writes a table in every format; each file whole or not at all, and only from what records say."""
+"""Writes a table in every format, and only from what records say."""
 
-import os
 from pathlib import Path
 
+from mlbench import files
 from mlbench.tables.render import comma, diagram
 from mlbench.tables.render.html import html
 from mlbench.tables.render.latex import latex
@@ -38,12 +38,6 @@ def write_counted(name: str, spec: Statistics, folder: Path, cache: Path) -> Pat
 
 
 def written(folder: Path, contents: dict[str, str]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        temporary = folder / f"{name}.{os.getpid()}.tmp"
-        try:
-            temporary.write_text(content)
-            temporary.replace(folder / name)
-        finally:
-            temporary.unlink(missing_ok=True)
+        files.write(folder / name, content)
     return folder
