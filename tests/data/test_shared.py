@@ -23,6 +23,7 @@ def parts_of(sizes, width, seed, thin):
             features=sparse_rows(whole[rows]) if thin else torch.from_numpy(whole[rows].toarray()),
             targets=torch.rand(len(rows), 3),
             ids=torch.from_numpy(rows),
+            extra={"views": torch.rand(len(rows), 2, 3), "kind": torch.randint(9, (len(rows),))},
         )
         for rows in chosen
     ]
@@ -30,7 +31,11 @@ def parts_of(sizes, width, seed, thin):
 
 def everything(parts, shared):
     rows = torch.arange(sum(map(len, parts))).unsqueeze(0)
-    return [part.squeeze(0) for part in shared.batch(rows)]
+    return tensors(shared.batch(rows).map(lambda part: part.squeeze(0)))
+
+
+def tensors(batch):
+    return [batch.x, batch.targets, batch.ids, *batch.extra.values()]
 
 
 @pytest.mark.parametrize("thin", [True, False])
@@ -38,7 +43,8 @@ def everything(parts, shared):
 def test_a_row_that_several_hold_is_there_once(thin, sizes, width, seed):
     parts = parts_of(sizes, width, seed, thin)
     shared = Shared.of(parts)
-    expected = [torch.cat(rows) for rows in zip(*(part.batch(torch.arange(len(part))) for part in parts))]
+    batches = [tensors(part.batch(torch.arange(len(part)))) for part in parts]
+    expected = [torch.cat(rows) for rows in zip(*batches)]
     assert all(map(torch.equal, everything(parts, shared), expected))
     assert shared.features.shape == (len(torch.cat([part.ids for part in parts]).unique()), width)
 
@@ -52,7 +58,7 @@ def test_rows_that_differ_by_replica_are_each_ones_own(thin):
     parts[1] = replace(parts[1], features=stretched)
     shared = Shared.of(parts)
     assert shared.features.shape == (24, 5)
-    x, _, ids = everything(parts, shared)
+    x, _, ids, *_ = everything(parts, shared)
     assert torch.equal(x, torch.cat([part.batch(torch.arange(8)).x for part in parts]))
     assert torch.equal(ids, torch.cat([part.ids for part in parts]))
 
@@ -60,9 +66,11 @@ def test_rows_that_differ_by_replica_are_each_ones_own(thin):
 def test_a_batch_has_the_replicas_first():
     parts = parts_of([6, 6], 4, 1, thin=False)
     rows = torch.tensor([[5, 0, 2], [6, 11, 8]])
-    x, targets, ids = Shared.of(parts).batch(rows)
+    x, targets, ids, extra = Shared.of(parts).batch(rows)
     assert x.shape == (2, 3, 4) and targets.shape == (2, 3, 3)
     assert torch.equal(x[1], parts[1].features[[0, 5, 2]]) and torch.equal(ids[0], parts[0].ids[[5, 0, 2]])
+    assert extra["kind"].shape == (2, 3) and extra["views"].shape == (2, 3, 2, 3)
+    assert torch.equal(extra["views"][1], parts[1].extra["views"][[0, 5, 2]])
 
 
 def test_sparse_rows_one_below_the_other():

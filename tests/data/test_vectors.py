@@ -1,5 +1,7 @@
 """On-device data: the same rows as the matrices they came from, dense or sparse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -38,15 +40,16 @@ def test_sparse_and_dense_batches_are_the_same(rows, width, density, seed):
     assert isinstance(thin.features, SparseRows) and isinstance(thick.features, torch.Tensor)
     assert len(thin) == len(thick) == len(chosen)
     index = torch.from_numpy(rng.integers(0, len(chosen), 7))  # rows may repeat
-    for one, other in zip(thin.batch(index), thick.batch(index)):
+    for one, other in zip(thin.batch(index)[:3], thick.batch(index)[:3]):
         assert torch.equal(one, other) and one.dtype == other.dtype
-    x, targets, ids = thin.batch(index)
+    x, targets, ids, extra = thin.batch(index)
+    assert extra == {}
     assert ids.tolist() == chosen[index].tolist()
     assert np.array_equal(x.numpy(), instances.features.toarray()[ids])
     assert np.array_equal(targets.numpy(), instances.targets[ids])
     # A GPU reads to the length of the fullest row of all, a CPU to that of the batch.
     assert torch.equal(thin.features.read(index, thin.features.longest), x)
-    for one, other in zip(thin.rows(index).batch(torch.arange(7)), (x, targets, ids)):
+    for one, other in zip(thin.rows(index).batch(torch.arange(7))[:3], (x, targets, ids)):
         assert torch.equal(one, other)
 
 
@@ -69,6 +72,28 @@ def test_types_shapes_and_subsets(thin):
     empty = vectors.rows(torch.tensor([], dtype=torch.int64))
     assert len(empty) == 0 and empty.batch(torch.tensor([], dtype=torch.int64)).x.shape == (0, 9)
     assert vectors.to("cpu").device.type == "cpu" and vectors.to("meta").device.type == "meta"
+
+
+@pytest.mark.parametrize("thin", [True, False])
+def test_what_a_stage_brings_along_goes_where_its_rows_go(thin):
+    instances = random_instances(20, 4, 0.5)
+    plain = Vectors.from_instances(instances if thin else made_dense(instances), np.arange(20))
+    extra = {"distribution": torch.rand(20, 3), "views": torch.rand(20, 2, 5), "chosen": torch.arange(20)}
+    vectors = replace(plain, extra=extra)
+    index = torch.tensor([7, 0, 7])
+    for found in (
+        vectors.batch(index).extra,
+        vectors.rows(index).extra,
+        vectors.rows(index).batch(torch.arange(3)).extra,
+    ):
+        assert found.keys() == extra.keys()
+        assert all(torch.equal(found[name], held[index]) for name, held in extra.items())
+    assert {held.device.type for held in vectors.to("meta").extra.values()} == {"meta"}
+    halved = vectors.batch(index).map(lambda held: held[:1])
+    assert halved.ids.tolist() == [7] and halved.extra["views"].shape == (1, 2, 5)
+    longer = replace(plain, extra=extra | {"chosen": torch.rand(20)})
+    assert vectors.described == vectors.to("meta").described
+    assert len({str(data.described) for data in (plain, vectors, longer, vectors.rows(index))}) == 4
 
 
 def test_the_data_set_keeps_its_own_memory():

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from operator import itemgetter
 from types import SimpleNamespace
 
 import pytest
@@ -35,9 +36,9 @@ def chained(seed=1, features=6, labels=3, **options):
 def batches_of(problem, replicas, *sizes, labels=3):
     """Stacked batches, (R, B, ...) each, every replica with rows of its own."""
     data = [problem.vectors(max(sizes), seed=number) for number in range(replicas)]
-    stacked = [torch.stack(parts) for parts in zip(*[(d.features, d.targets, d.ids) for d in data])]
-    stacked[1] = stacked[1][..., :labels]
-    return [Batch(*[part[:, :size] for part in stacked]) for size in sizes]
+    x, targets, ids = map(torch.stack, zip(*[(d.features, d.targets, d.ids) for d in data]))
+    stacked = Batch(x, targets[..., :labels], ids, {"noise": torch.randn(*ids.shape, labels)})
+    return [stacked.map(lambda part, size=size: part[:, :size]) for size in sizes]
 
 
 def assert_each_is_alone(modules, stack, batch):
@@ -45,7 +46,7 @@ def assert_each_is_alone(modules, stack, batch):
     losses = stack.losses(batch)
     losses.sum().backward()
     for number, module in enumerate(copy.deepcopy(modules)):
-        loss = module.loss(Batch(*[part[number] for part in batch]))
+        loss = module.loss(batch.map(itemgetter(number)))
         loss.backward()
         torch.testing.assert_close(losses[number], loss)
         for name, parameter in module.named_parameters():
@@ -64,6 +65,22 @@ def test_each_replica_has_its_own_loss_and_gradient(kind, groups, problem):
     stack.choose(batches)
     assert (stack.losses == stack._directly) == (kind == "chain")
     assert_each_is_alone(given, stack, batches[1])
+
+
+class Told(ERM):
+    """Learns from what its stage brings along, too."""
+
+    def loss(self, batch):
+        return super().loss(batch) + F.mse_loss(self.logits(batch), batch.extra["noise"])
+
+
+def test_each_replica_learns_from_what_was_brought_along_for_it(problem):
+    modules = [problem.erm(kind=Told, seed=seed) for seed in range(3)]
+    stack, batches = Stack([modules]), batches_of(problem, 3, 7, 5)
+    stack.choose(batches)
+    assert_each_is_alone(modules, stack, batches[1])
+    other = batches[1]._replace(extra={"noise": batches[1].extra["noise"].flip(0)})
+    assert not torch.allclose(stack.losses(other), stack.losses(batches[1]))
 
 
 @pytest.mark.parametrize("make", [chained, None], ids=["chain", "perceptron"])
@@ -121,7 +138,7 @@ def test_frozen_parameters_and_buffers_are_each_ones_own(problem):
     batches = batches_of(problem, 2, 4)
     stack.choose(batches)
     assert set(stack.leaves[0]) == {"head.weight", "head.bias"}
-    losses = [module.loss(Batch(*[part[n] for part in batches[0]])) for n, module in enumerate(modules)]
+    losses = [module.loss(batches[0].map(itemgetter(n))) for n, module in enumerate(modules)]
     torch.testing.assert_close(stack.losses(batches[0]), torch.stack(losses))
 
 

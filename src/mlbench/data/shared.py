@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlbench.data.vectors import Batch, Features, SparseRows, Vectors, joined, taken
+from mlbench.data.vectors import Batch, Features, SparseRows, Vectors, joined, mapped, taken
 
 
 @dataclass(frozen=True)
@@ -19,22 +19,29 @@ class Shared:
     places: Tensor  # (N,) int64: which row of `features` each one's are
     targets: Tensor  # (N, L)
     ids: Tensor  # (N,)
+    extra: dict[str, Tensor]  # (N, ...), of the same names in all
 
     @classmethod
     def of(cls, parts: Sequence[Vectors]) -> "Shared":
         features, places = once(parts) or as_often(parts)
         targets, ids = torch.cat([part.targets for part in parts]), torch.cat([part.ids for part in parts])
-        return cls(features, places, targets, ids)
+        extra = {name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra}
+        return cls(features, places, targets, ids, extra)
 
     def to(self, device: torch.device | str) -> "Shared":
-        return Shared(*[part.to(device) for part in (self.features, self.places, self.targets, self.ids)])
+        held = [part.to(device) for part in (self.features, self.places, self.targets, self.ids)]
+        return Shared(*held, mapped(lambda part: part.to(device), self.extra))
 
     def batch(self, rows: Tensor) -> Batch:
         """Of row numbers (R, B); what the batch has is (R, B, ...)."""
         flat = rows.flatten()
-        x = self.features.index_select(0, self.places.index_select(0, flat))
-        parts = x, self.targets.index_select(0, flat), self.ids.index_select(0, flat)
-        return Batch(*[part.unflatten(0, rows.shape) for part in parts])
+
+        def some(held: Tensor) -> Tensor:
+            return held.index_select(0, flat)
+
+        x = self.features.index_select(0, some(self.places))
+        batch = Batch(x, some(self.targets), some(self.ids), mapped(some, self.extra))
+        return batch.map(lambda part: part.unflatten(0, rows.shape))
 
 
 def as_often(parts: Sequence[Vectors]) -> tuple[Features, Tensor]:

@@ -1,9 +1,9 @@
 """Vector data in memory, on the device it was moved to; batches are index selections, no DataLoader."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,9 +22,20 @@ def order(count: int, seed: int, epoch: int, shuffle: bool = True) -> Tensor:
 
 
 class Batch(NamedTuple):
+    """Some rows; in a stack of replicas every tensor has a dimension R before B."""
+
     x: Tensor  # (B, d) float32
     targets: Tensor  # (B, L) float32
     ids: Tensor  # (B,) int64, row numbers in the data set
+    extra: dict[str, Tensor] = {}  # noqa: RUF012 (B, ...) what a stage brings along, by name; never written to
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with `function` of each of its tensors."""
+        return Batch(*map(function, self[:3]), mapped(function, self.extra))
+
+
+def mapped(function: Callable[[Tensor], Tensor], named: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: function(tensor) for name, tensor in named.items()}
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,7 @@ class Vectors:
     features: Features  # (N, d) float32
     targets: Tensor  # (N, L) float32
     ids: Tensor  # (N,) int64, row numbers in the data set
+    extra: dict[str, Tensor] = field(default_factory=dict)  # (N, ...) what a stage brings along, by name
 
     @classmethod
     def from_instances(cls, instances: Instances, rows: np.ndarray) -> "Vectors":
@@ -142,17 +154,32 @@ class Vectors:
     def device(self) -> torch.device:
         return self.ids.device
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """Kind and shape of all it holds, in plain types: equal for data that may be stacked."""
+        shapes = mapped(lambda tensor: [str(tensor.dtype), *tensor.shape], self.extra)
+        x = [type(self.features).__name__, *self.features.shape]
+        return {"x": x, "targets": [*self.targets.shape], "extra": shapes}
+
     def to(self, device: torch.device | str) -> "Vectors":
-        return Vectors(self.features.to(device), self.targets.to(device), self.ids.to(device))
+        def moved(held: Any) -> Any:
+            return held.to(device)
+
+        return Vectors(*map(moved, self._held), mapped(moved, self.extra))
 
     def rows(self, index: Tensor) -> "Vectors":
         """The rows `index` as data of their own."""
-        return Vectors(taken(self.features, index), self.targets[index], self.ids[index])
+        features, extra = taken(self.features, index), mapped(lambda held: held[index], self.extra)
+        return Vectors(features, self.targets[index], self.ids[index], extra)
 
     def batch(self, index: Tensor) -> Batch:
         """The rows `index`, a tensor on the same device."""
-        return Batch(
-            self.features.index_select(0, index),
-            self.targets.index_select(0, index),
-            self.ids.index_select(0, index),
-        )
+
+        def some(held: Any) -> Tensor:
+            return held.index_select(0, index)
+
+        return Batch(*map(some, self._held), mapped(some, self.extra))
+
+    @property
+    def _held(self) -> tuple[Features, Tensor, Tensor]:
+        return self.features, self.targets, self.ids

@@ -150,12 +150,11 @@ def kind_of(job: Job) -> str:
     stage, plan, train = job.stage, job.plan, job.train
     module = stage.module
     state = {name: [*tensor.shape] for name, tensor in module.state_dict().items()}
-    features = stage.data.features
     described = {
         "module": f"{type(module).__module__}.{type(module).__qualname__}",
         "state": state,
         "functions": functions_of(module),
-        "data": [type(features).__name__, *features.shape, *stage.data.targets.shape],
+        "data": stage.data.described,
         "plan": [plan.epochs, plan.batch_size, plan.optimizer["_target_"], plan.scheduler],
         "optimizer": {key: value for key, value in options(plan.optimizer).items() if not _number(value)},
         "train": train.model_dump(exclude={*MACHINE, "optimizer", "scheduler", "epochs", "batch_size"}),

@@ -11,6 +11,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -124,9 +125,9 @@ class Stack:
 
     def _alone(self, batch: Batch) -> tuple[Tensor, Gradients]:
         losses, gradients = [], {name: [] for name in self.leaves[0]}
-        for module, *parts in zip(self.modules, *batch):
+        for number, module in enumerate(self.modules):
             try:
-                loss = module.loss(Batch(*parts))
+                loss = module.loss(batch.map(itemgetter(number)))
             except Exception as error:
                 raise BrokenAlone from error
             own = dict(module.named_parameters())
@@ -163,11 +164,11 @@ class Stack:
             return functional_call(self.template, self._named(self.parameters), (batch,))
 
     def _by_vmap(self, batch: Batch) -> Tensor:
-        def one(parameters: dict[str, Tensor], hyper: Hyper, *batch: Tensor) -> Tensor:
+        def one(parameters: dict[str, Tensor], hyper: Hyper, batch: Batch) -> Tensor:
             with replaced(self.template.module, hyper):
-                return functional_call(self.template, self._named(parameters), (Batch(*batch),))
+                return functional_call(self.template, self._named(parameters), (batch,))
 
-        return vmap(one, randomness="error")(self.parameters, self.hyper, *batch)
+        return vmap(one, randomness="error")(self.parameters, self.hyper, batch)
 
     def _named(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         return {f"module.{name}": tensor for name, tensor in parameters.items()}

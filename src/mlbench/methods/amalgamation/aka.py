@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from mlbench.data.task import Task
 from mlbench.data.vectors import Batch, Vectors
 from mlbench.methods.amalgamation.label_sets import Expert
-from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, blocks, unrolled
+from mlbench.methods.amalgamation.teachers import (
+    Amalgamation,
+    Settings,
+    Share,
+    blocks,
+    by_teacher,
+    told,
+    unrolled,
+)
 from mlbench.methods.base import Backbone, Stage
 
 
@@ -27,8 +35,9 @@ class AKA(Amalgamation):
     def learn(self, data: Vectors) -> Iterator[Stage]:
         passes = [unrolled(teacher, data) for teacher in self.teachers]
         chosen, targets = most_certain([own.final for own in passes], self.experts)
-        known = torch.cat([targets, chosen.float(), *[own.hidden[-1] for own in passes]], dim=1)
-        yield Stage("specialists", self.specialists, replace(data, targets=known), selects=False)
+        known = {"chosen": chosen} | by_teacher(own.hidden[-1] for own in passes)
+        knowing = replace(data, targets=targets, extra=known)
+        yield Stage("specialists", self.specialists, knowing, selects=False)
         with torch.no_grad():
             self.specialists.to(data.device)
             taught = torch.cat([self.specialists.logits(data.batch(rows).x) for rows in blocks(data)])
@@ -62,7 +71,7 @@ class Specialists(nn.Module):
     def __init__(self, task: Task, hidden: int, teacher_widths: Sequence[int]):
         super().__init__()
         labels, gates = len(task.labels), 4 * hidden
-        self.hidden, self.teacher_widths = hidden, list(teacher_widths)
+        self.hidden = hidden
 
         def drawn(*shape: int, fan_in: int) -> Tensor:
             return torch.empty(shape).uniform_(-(fan_in**-0.5), fan_in**-0.5)
@@ -101,9 +110,9 @@ class Specialists(nn.Module):
     def loss(self, batch: Batch) -> Tensor:
         """Each specialist's cross-entropy and its distance to its expert's feature, summed over them."""
         labels = len(self.bias_out)
-        targets, chosen, *features = batch.targets.split([labels, labels, *self.teacher_widths], dim=1)
+        features, chosen = told(batch, len(self.bridges)), batch.extra["chosen"]
         logits, hidden = self.unroll(batch.x)
-        loss = labels * F.binary_cross_entropy_with_logits(logits, targets)
+        loss = labels * F.binary_cross_entropy_with_logits(logits, batch.targets)
         by_label = hidden.movedim(1, 0)
         for teacher, (feature, bridge, bias) in enumerate(zip(features, self.bridges, self.bridge_biases)):
             apart = by_label @ bridge + bias - feature  # (L, B, width of the teacher)

@@ -15,7 +15,15 @@ from torch import Tensor, nn
 
 from mlbench.data.task import Task
 from mlbench.data.vectors import Batch, Vectors
-from mlbench.methods.amalgamation.teachers import Amalgamation, Positive, Settings, Share, unrolled
+from mlbench.methods.amalgamation.teachers import (
+    Amalgamation,
+    Positive,
+    Settings,
+    Share,
+    by_teacher,
+    told,
+    unrolled,
+)
 from mlbench.methods.amalgamation.transfer import mean
 from mlbench.methods.base import Backbone, Stage
 
@@ -42,29 +50,28 @@ class CFL(Amalgamation):
         self.reconstruction_weight = reconstruction_weight
         self.register_buffer("sigmas", torch.tensor(sigmas), persistent=False)
         own = self.student.hidden
-        self.widths = [teacher.chain.hidden for teacher in self.teachers]
+        widths = [teacher.chain.hidden for teacher in self.teachers]
         common = max(least_width, own // narrowing)
         self.student_entry = nn.Sequential(nn.Linear(own, common), nn.ReLU())
-        self.entries = nn.ModuleList(nn.Sequential(nn.Linear(w, common), nn.ReLU()) for w in self.widths)
+        self.entries = nn.ModuleList(nn.Sequential(nn.Linear(w, common), nn.ReLU()) for w in widths)
         self.extractor = nn.Sequential(nn.Linear(common, common), nn.ReLU(), nn.Linear(common, common))
-        self.decoders = nn.ModuleList(nn.Linear(common, width) for width in self.widths)
+        self.decoders = nn.ModuleList(nn.Linear(common, width) for width in widths)
 
     def learn(self, data: Vectors) -> Iterator[Stage]:
         passes = [unrolled(teacher, data) for teacher in self.teachers]
         targets = mean([own.final for own in passes], self.experts).sigmoid()
-        yield self.student_stage(data, targets, *[own.hidden[-1] for own in passes])
+        yield self.student_stage(data, targets, **by_teacher(own.hidden[-1] for own in passes))
 
     def loss(self, batch: Batch) -> Tensor:
-        targets, *features = batch.targets.split([len(self.task.labels), *self.widths], dim=1)
         unrolled = self.student.unroll(batch.x)
         mine = self.extractor(self.student_entry(unrolled.hidden[-1]))
         discrepancy = reconstruction = 0.0
-        for feature, entry, decoder in zip(features, self.entries, self.decoders):
+        for feature, entry, decoder in zip(told(batch, len(self.entries)), self.entries, self.decoders):
             theirs = self.extractor(entry(feature))
             discrepancy = discrepancy + mean_discrepancy(mine, theirs, self.sigmas)
             reconstruction = reconstruction + F.mse_loss(decoder(theirs), feature)
         return (
-            self.student.loss_of(unrolled, targets)
+            self.student.loss_of(unrolled, batch.targets)
             + self.discrepancy_weight * discrepancy
             + self.reconstruction_weight * reconstruction
         )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mlbench.data.task import Task
 from mlbench.data.vectors import Batch, Vectors
-from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, unrolled
+from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, by_teacher, told, unrolled
 from mlbench.methods.amalgamation.transfer import mean
 from mlbench.methods.base import Backbone, Stage
 
@@ -26,16 +26,16 @@ class FKA(Amalgamation):
     def learn(self, data: Vectors) -> Iterator[Stage]:
         passes = [unrolled(teacher, data) for teacher in self.teachers]
         targets = mean([own.final for own in passes], self.experts).sigmoid()
-        yield self.student_stage(data, targets, *[own.steps.transpose(0, 1) for own in passes])
+        steps = [own.steps.transpose(0, 1).contiguous() for own in passes]  # (N, K, L_t)
+        yield self.student_stage(data, targets, **by_teacher(steps))
 
     def loss(self, batch: Batch) -> Tensor:
-        labels = [len(teacher.task.labels) for teacher in self.teachers]
-        targets, *steps = batch.targets.split([len(self.task.labels), *[n * n for n in labels]], dim=1)
         unrolled = self.student.unroll(batch.x)
-        loss = self.student.loss_of(unrolled, targets)
-        for teacher, adaptor, theirs, count in zip(self.teachers, self.adaptors, steps, labels):
+        loss = self.student.loss_of(unrolled, batch.targets)
+        steps = told(batch, len(self.teachers))
+        for teacher, adaptor, theirs in zip(self.teachers, self.adaptors, steps):
             # A teacher takes as many steps as it has labels: the student's first ones are held against them.
-            weights = teacher.chain.weights
+            weights, count = teacher.chain.weights, len(teacher.task.labels)
             hybrid = F.linear(adaptor(unrolled.hidden[:count]), weights.out, weights.bias_out)
-            loss = loss + F.mse_loss(hybrid, theirs.unflatten(1, (count, count)).transpose(0, 1))
+            loss = loss + F.mse_loss(hybrid, theirs.movedim(-2, 0))
         return loss

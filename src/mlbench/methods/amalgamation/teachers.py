@@ -5,7 +5,7 @@ methods ask for the very same stages and share them by key. The student never se
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -135,10 +135,9 @@ class Amalgamation(Method):
         """The student's stages. `data.targets` is not for its eyes."""
         raise NotImplementedError(f"{type(self).__name__} teaches its student nothing")
 
-    def student_stage(self, data: Vectors, *knowledge: Tensor) -> Stage:
-        """The stage that trains this module on what the teachers know of each instance, side by side."""
-        flat = [known.reshape(len(data), -1) for known in knowledge]
-        return Stage("student", self, replace(data, targets=torch.cat(flat, dim=1)))
+    def student_stage(self, data: Vectors, targets: Tensor, **extra: Tensor) -> Stage:
+        """The stage that trains this module on the teachers' `targets`, (N, L), and what else they say."""
+        return Stage("student", self, replace(data, targets=targets, extra=extra))
 
     def column_orders(self) -> dict[str, list[int]]:
         """The order in which the authors' scoring takes the outputs, to compare with their tables."""
@@ -181,6 +180,16 @@ def _bring(task: Task, backbone: Backbone, settings: Settings, overlap: float) -
         method.task = learned
         teachers.append(method)
     return teachers
+
+
+def by_teacher(known: Iterable[Tensor]) -> dict[str, Tensor]:
+    """What each teacher says of the instances, under the name it has in a batch."""
+    return {f"teacher_{number}": own for number, own in enumerate(known)}
+
+
+def told(batch: Batch, teachers: int) -> list[Tensor]:
+    """What `by_teacher` named, in the teachers' order."""
+    return [batch.extra[f"teacher_{number}"] for number in range(teachers)]
 
 
 @torch.no_grad()
