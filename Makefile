@@ -10,7 +10,7 @@ ALONE := tests/engine/test_ddp.py
 # What a change most likely breaks; the command line, processes, pages and real data are left to `make test`.
 QUICK := tests/test_structure.py tests/test_config.py tests/backbones tests/evaluation tests/losses tests/results
 
-.PHONY: run test quick lint format lock clean
+.PHONY: run test quick lint types format lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run.py
@@ -25,6 +25,9 @@ quick: $(VENV)/.installed lint
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
