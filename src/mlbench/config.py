@@ -1,22 +1,23 @@
-"""From a composed configuration to a checked one, and from that to the key of a run.
+"""Checks a composed configuration, and makes the key of a run from a checked one.
 
 Every value is checked before any data is read: fixed groups against the models below, a node with a
-`_target_` against the signature of what it names. Nothing here imports torch, unless a target of a
-person's own does, or a name that is not there.
+`_target_` against the signature of that target. The check imports torch only where a target of a person's
+own does, or where a target does not exist.
 """
 
 import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
 
 from mlbench.errors import UserError, did_you_mean
 from mlbench.signatures import light, parameters
@@ -24,6 +25,7 @@ from mlbench.spelling import VALUES
 from mlbench.trust import located, trust, unimportable
 
 Node = dict[str, Any]  # a `_target_` and its options
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -44,7 +46,7 @@ class Train(Strict):
     gradient_clip: float | None = Field(gt=0)
     accumulate: int = Field(ge=1)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
-    # How, not what: these do not enter the key.
+    # The rest, MACHINE below, says how a run trains, not what it learns, and is no part of its key.
     accelerator: Literal["cpu", "gpu", "auto"]
     devices: int = Field(ge=1)
     strategy: Literal["auto", "ddp_spawn", "ddp_spawn_find_unused_parameters_true"]
@@ -58,7 +60,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class Rates(Open):
-    """Options that mean the same in every optimiser or schedule that has them."""
+    """Bounds of options that mean the same in every optimiser or schedule that takes them."""
 
     lr: NotNegative | None = None
     weight_decay: NotNegative = 0.0
@@ -72,7 +74,7 @@ class Rates(Open):
 
 MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"})
 TRAINING = frozenset(Train.model_fields) - MACHINE
-NOT_TAKEN = "–"  # in the place of a choice
+NOT_TAKEN = "–"  # stands for the choice of a group that the method does not take
 
 
 class Selection(Strict):
@@ -90,7 +92,7 @@ class Paths(Strict):
 
 
 class Config(Strict):
-    """A checked configuration. `choices` names what was chosen in each group, for people and folders."""
+    """A checked configuration. `choices` maps each group to its choice's name, for people and folders."""
 
     dataset: Node
     method: Node
@@ -112,10 +114,10 @@ class Config(Strict):
 def check(composed: DictConfig, choices: dict[str, str], importing: bool = True) -> Config:
     """The typed, resolved configuration, with every option of every `_target_` filled in and checked.
 
-    Without `importing` what would take torch is left out.
+    Without `importing`, targets whose signatures need torch are left unchecked.
     """
     try:
-        tree = OmegaConf.to_container(composed, resolve=True)
+        tree: Any = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     for path, missing in _missing(tree):
@@ -130,7 +132,7 @@ def check(composed: DictConfig, choices: dict[str, str], importing: bool = True)
 
 
 def science(config: Config, data: Node) -> Node:
-    """All that defines what a run measures; `data` is the data set's identity, checksum included."""
+    """All that the key of a run is made of; `data` is the data set's identity, checksum included."""
     content = taken(config.model_dump())
     return {
         "data": data,
@@ -140,10 +142,10 @@ def science(config: Config, data: Node) -> Node:
 
 
 def taken(content: Node) -> Node:
-    """A configuration without what its method does not take: `loss=focal` says nothing of `method=br`.
+    """A configuration without what its method does not take: `loss=focal` changes nothing of `method=br`.
 
-    A method takes a backbone and a loss where its signature names them, and of conf/train what it says in
-    `train_options`. Of its own options and the split's, some may rule out others.
+    A method takes a backbone and a loss if its signature names them, and those keys of conf/train that its
+    `train_options` names.
     """
     method = target(content["method"])
     asked = inspect.signature(method).parameters if callable(method) else ()
@@ -157,12 +159,13 @@ def taken(content: Node) -> Node:
 
 
 def defining(node: Node) -> Node:
-    """A node without the options that, beside its others, change nothing, if its target knows of any."""
+    """A node without options that its other options make meaningless, by the target's own `defining`."""
     return getattr(target(node), "defining", lambda given: given)(node)
 
 
 def by_content(value: Any) -> Any:
-    """The same, a file named by what is in it: it may lie elsewhere tomorrow, or hold something else."""
+    """`value` with every path to a file replaced by the file's hash: a moved file keeps the key of a run,
+    changed content changes it."""
     if isinstance(value, dict):
         return {key: by_content(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -173,7 +176,7 @@ def by_content(value: Any) -> Any:
 
 
 def but_for_numbers(config: Config) -> str:
-    """Equal for runs that differ in seed and in numbers with a fraction only: candidates to train as one."""
+    """Hash with the seed and every float masked: runs with equal hashes may be trained as one stack."""
 
     def masked(value: Any) -> Any:
         if isinstance(value, dict):
@@ -184,13 +187,13 @@ def but_for_numbers(config: Config) -> str:
 
 
 def fingerprint(content: Node) -> str:
-    """Sixteen hexadecimal digits that change when anything in `content` does."""
+    """The first sixteen hexadecimal digits of a hash of `content`."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def target(node: Node) -> Callable | None:
-    """What a node's `_target_` names."""
+def target(node: Node) -> Any:
+    """The class or function that a node's `_target_` names; None where that is null."""
     return None if node["_target_"] is None else located(node["_target_"])
 
 
@@ -199,11 +202,10 @@ def options(node: Node) -> Node:
 
 
 def checked(value: Any, path: str = "", importing: bool = True) -> Any:
-    """Checks every node with a `_target_`, innermost first.
+    """`value` with the options of every node that has a `_target_` checked, innermost first.
 
-    A node inside another, such as a reader inside a data set, gets some of its arguments from there. An
-    optimiser's further options, of which torch's next version may have more, are left to torch. Without
-    `importing` a node is left out whose target's import may import torch.
+    A node inside another (a data set's reader) may lack arguments: the outer node's target supplies them.
+    Without `importing`, nodes whose targets may import torch are left unchecked.
     """
     if isinstance(value, list):
         return [checked(item, f"{path}[{i}]", importing) for i, item in enumerate(value)]
@@ -219,7 +221,7 @@ def checked(value: Any, path: str = "", importing: bool = True) -> Any:
         return value
     try:
         if importing:
-            located(value["_target_"])  # who names it counts, which the cache of models does not know
+            located(value["_target_"])  # checks trust each time; `_signature_model` is cached
         model = _signature_model(value["_target_"], frozenset(given) if inner else None)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         reason = unimportable(value["_target_"], error)
@@ -230,9 +232,9 @@ def checked(value: Any, path: str = "", importing: bool = True) -> Any:
 
 @cache
 def _signature_model(path: str, given: frozenset[str] | None) -> type[BaseModel]:
-    """A model with one field a parameter, so that options are checked as a call would take them.
+    """A model with a field for each parameter, so that options are checked as a call would take them.
 
-    With `given`, arguments that are not among them may come from elsewhere.
+    With `given`, a parameter without a default is required only if `given` names it.
     """
     fields, open_ended = {}, False
     for parameter in parameters(path, located):
@@ -248,15 +250,15 @@ def _signature_model(path: str, given: frozenset[str] | None) -> type[BaseModel]
     return create_model(path.rpartition(".")[2], __base__=Open if open_ended else Strict, **fields)
 
 
-def validated(model: type[BaseModel], given: Node, path: str) -> BaseModel:
+def validated(model: type[Model], given: Node, path: str) -> Model:
     try:
         return model.model_validate(given)
     except ValidationError as error:
         raise UserError(_sentence(error.errors()[0], model, path)) from None
 
 
-def _sentence(error: dict, model: type[BaseModel], path: str) -> str:
-    """One line from the first of pydantic's complaints: the key, what was given, what is valid."""
+def _sentence(error: ErrorDetails, model: type[BaseModel], path: str) -> str:
+    """One line for one of pydantic's errors: the key, what was given, what is valid."""
     location = [str(part) for part in error["loc"]]
     key = ".".join([path, *location]).lstrip(".")
     if error["type"] == "extra_forbidden":
@@ -268,8 +270,8 @@ def _sentence(error: dict, model: type[BaseModel], path: str) -> str:
     return f"{key}={given}: {message}{_instead(error, key, given)}"
 
 
-def _instead(error: dict, key: str, given: str) -> str:
-    """What to write, where that can be told from what was given."""
+def _instead(error: ErrorDetails, key: str, given: str) -> str:
+    """What to write instead of `given`, where the error shows what was meant; else nothing."""
     if error["type"] == "literal_error":
         valid = re.findall("'(.*?)'", error["msg"])
         meant = VALUES.get(given.lower())
@@ -282,7 +284,7 @@ def _instead(error: dict, key: str, given: str) -> str:
 
 
 def _fields(model: Any, location: list[str]) -> Sequence[str]:
-    """The fields of what lies at a place within a model; of a dict every value is the same model."""
+    """The fields of the model at `location` within a model; in a dict, all values are of one model."""
     for part in location:
         model = model.model_fields[part].annotation if hasattr(model, "model_fields") else get_args(model)[1]
         model = get_args(model)[0] if get_origin(model) is Annotated else model
@@ -304,7 +306,7 @@ def _shown(value: Any) -> str:
 
 
 def unknown_key(key: str, valid: list[str], near: str = "") -> str:
-    """The sentence for a key that does not exist, with the keys that do, and what is near."""
+    """The sentence for a key that does not exist: the keys that do, and `near` or the nearest of them."""
     parent, _, name = key.rpartition(".")
     known = ", ".join(sorted(valid)) or "none"
     near = near or did_you_mean(name, valid)
@@ -312,7 +314,7 @@ def unknown_key(key: str, valid: list[str], near: str = "") -> str:
 
 
 def _missing(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Paths of the values marked `???`, with a hint at what to write there."""
+    """The path of each value marked `???`, with an example of what to write there."""
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield from _missing(value, f"{path}.{key}".lstrip("."))

@@ -1,4 +1,4 @@
-"""What goes wrong on a person's side, said in one sentence, and the nearest right name."""
+"""Errors that a person can mend, said in one sentence with the nearest valid name; traces; SIGTERM."""
 
 import difflib
 import os
@@ -10,8 +10,8 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-LONGEST = 2000  # characters that anybody reads
-NAME = 100  # a longer one is not mistyped, and would take long to compare
+LONGEST = 2000  # characters of a message; longer ones are shortened
+LONGEST_NAME = 100  # longer words are no mistyped names, and difflib would take seconds to compare them
 
 
 class UserError(Exception):
@@ -31,38 +31,40 @@ class DataMissing(UserError):
 
 def did_you_mean(given: str, valid: Iterable[str]) -> str:
     """'; did you mean X?' when a valid name is near what was given, else nothing."""
-    names = {name.lower(): name for name in valid if len(name) <= NAME} if len(given) <= NAME else {}
+    if len(given) > LONGEST_NAME:
+        return ""
+    names = {name.lower(): name for name in valid if len(name) <= LONGEST_NAME}
     near = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.5)
     return f"; did you mean {names[near[0]]}?" if near else ""
 
 
 def one_line(text: str) -> str:
-    """What a file or a library says may hold ends of lines, what a terminal obeys, or megabytes."""
+    """`text` without line ends and control characters, and shortened: files and libraries say anything."""
     text = shortened(" ".join(text.splitlines()))
     return shortened("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text))
 
 
 def shortened(text: str) -> str:
-    """Its beginning and its end where it is too long to be read."""
+    """The beginning and the end of a text of more than LONGEST characters."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST * 3 // 4]} … {text[-LONGEST // 5 :]}"
 
 
 def trace(error: BaseException) -> str:
-    """How it came about. Where a person's own code stands in it, that alone; MLBENCH_DEBUG=1 shows the rest.
+    """The stack trace of an error: the entries of a person's own code alone if there are any, else all.
 
-    Read from the text, in which what happened in another process is, too.
+    MLBENCH_DEBUG=1 shows all. The entries are found in the text, since another process sends only text.
     """
     text = "".join(traceback.format_exception(error))
     entries = list(re.finditer(r'^  File "(.*?)", line .*\n(?:    .*\n)*', text, re.MULTILINE))
-    own = [entry[0] for entry in entries if not of_a_library(entry[1])]
-    if not own or os.environ.get("MLBENCH_DEBUG") == "1":
+    personal = [entry[0] for entry in entries if not of_a_library(entry[1])]
+    if not personal or os.environ.get("MLBENCH_DEBUG") == "1":
         return text
-    said = "mlbench: in your own code, of whose trace MLBENCH_DEBUG=1 shows the rest:"
-    return "".join([f"{said}\n", *own, text[entries[-1].end() :].rstrip(), "\n"])
+    heading = "mlbench: in your own code, of whose trace MLBENCH_DEBUG=1 shows the rest:"
+    return "".join([f"{heading}\n", *personal, text[entries[-1].end() :].rstrip(), "\n"])
 
 
 def of_a_library(file: str) -> bool:
-    """Python's own, an installed one, or this."""
+    """Whether a source file belongs to Python, to an installed package or to mlbench."""
     folders = [sysconfig.get_path("stdlib"), str(Path(__file__).parent)]
     inside = any(file.startswith(f"{folder}{os.sep}") for folder in folders)
     return inside or file.startswith("<") or bool({"site-packages", "dist-packages"} & {*Path(file).parts})
@@ -72,7 +74,7 @@ INTERRUPTED = "mlbench: interrupted; the same command goes on from the last chec
 
 
 def hear_sigterm() -> None:
-    """From now on SIGTERM is what Ctrl-C is, a KeyboardInterrupt, unless somebody has another use for it."""
+    """Makes SIGTERM raise KeyboardInterrupt, as Ctrl-C does, unless another handler is set already."""
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,8 +1,8 @@
-"""What a `_target_` takes: the names of its parameters, their types and their defaults.
+"""The parameters of a `_target_`: their names, types and defaults.
 
-The modules of methods, backbones, losses and threshold rules import torch, which takes seconds, and a wrong
-value is answered before. So they are not imported for it: of their source nothing is evaluated but what the
-signature says, and the statements that define the names in it. All other targets are imported.
+Methods, backbones, losses and threshold rules import torch, which takes seconds, but a wrong value is to be
+answered at once. So the modules of WITH_TORCH are not imported: of their source, only the signature and the
+statements that define the names in the signature are evaluated. All other targets are imported.
 """
 
 import ast
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
-# Parameters that the experiment supplies; a configuration never names them.
+# Parameters that the program supplies; a configuration never names them.
 SUPPLIED = frozenset(
     {"self", "task", "backbone", "loss", "params", "optimizer", "logits", "targets", "positives", "instances"}
 )
@@ -22,8 +22,8 @@ WITH_TORCH = ("mlbench.backbones.", "mlbench.evaluation.", "mlbench.losses.", "m
 
 
 def parameters(path: str, located: Callable[[str], Any]) -> list[inspect.Parameter]:
-    """Those that a configuration may name; `located` imports what a dotted path names."""
-    function = read(path) or located(path)
+    """The parameters that a configuration may name; `located` imports what a dotted path names."""
+    function = sketched(path) or located(path)
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
     return [
         parameter.replace(annotation=hints.get(name, Any))
@@ -34,12 +34,12 @@ def parameters(path: str, located: Callable[[str], Any]) -> list[inspect.Paramet
 
 def light(path: str) -> bool:
     """Whether a target's parameters are known without torch."""
-    return path.startswith("mlbench.") and not (path.startswith(WITH_TORCH) and read(path) is None)
+    return path.startswith("mlbench.") and not (path.startswith(WITH_TORCH) and sketched(path) is None)
 
 
 @cache
-def read(path: str) -> Callable | None:
-    """A function that takes what the target takes, from its source; None where it has to be imported."""
+def sketched(path: str) -> Callable | None:
+    """An empty function with the target's parameters, made from source; None where source does not do."""
     module, _, name = path.rpartition(".")
     if not module.startswith(WITH_TORCH) or not importlib.util.find_spec(module):
         return None
@@ -48,48 +48,51 @@ def read(path: str) -> Callable | None:
     if isinstance(statement, ast.ClassDef):
         constructor = next((each for each in statement.body if getattr(each, "name", "") == "__init__"), None)
         if constructor is None:
-            return read(source.path(statement.bases[0])) if statement.bases else None
+            return sketched(source.path(statement.bases[0])) if statement.bases else None
         statement = constructor
     return source.sketch(statement) if isinstance(statement, ast.FunctionDef) else None
 
 
 class Source:
-    """A module's statements by the names they define, and the values of those that were asked for."""
+    """A module's statements by the names they define, and the values of the names that were asked for."""
 
     def __init__(self, module: str):
-        text = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+        text = Path(spec.origin).read_text(encoding="utf-8")
         self.module = module
         self.statements = {name: each for each in ast.parse(text).body for name in defined(each)}
         self.values: dict[str, Any] = {"__name__": module}
         self.begun: set[str] = set()
 
     def sketch(self, function: ast.FunctionDef) -> Callable:
-        """The function with the parameters that a configuration may name, and without its body."""
+        """The function without its body and without the parameters in SUPPLIED."""
         function.args.args = [each for each in function.args.args if each.arg not in SUPPLIED]
         function.returns, function.decorator_list, function.body = None, [], [ast.Pass()]
         self.run(function)
         return self.values.pop(function.name)
 
     def value(self, name: str) -> Any:
-        """What a name stands for once its statement has run; of an import, this name alone is imported."""
+        """The value of a name once its statement has run; of an import, this name alone is imported."""
         statement = self.statements[name]
-        if name in self.begun:  # by itself: a function that calls itself
+        if name in self.begun:  # a function that calls itself asks for its own name while it is run
             return self.values.get(name)
         self.begun.add(name)
         if not isinstance(statement, ast.Import | ast.ImportFrom):
             self.run(statement)
             return self.values[name]
         (alias,) = (each for each in statement.names if bound(each) == name)
-        if isinstance(statement, ast.ImportFrom) and f"{statement.module}.".startswith(WITH_TORCH):
-            self.values[name] = source_of(statement.module).value(alias.name)
-        elif isinstance(statement, ast.ImportFrom):
-            self.values[name] = getattr(importlib.import_module(statement.module), alias.name)
-        else:
+        if isinstance(statement, ast.Import):
             self.run(ast.Import([alias]))
+        elif f"{statement.module}.".startswith(WITH_TORCH):
+            self.values[name] = source_of(statement.module or "").value(alias.name)
+        else:
+            self.values[name] = getattr(importlib.import_module(statement.module or ""), alias.name)
         return self.values[name]
 
     def run(self, statement: ast.stmt) -> None:
-        """Gives a value to every name in a statement, then executes it."""
+        """Gives a value to every name in a statement, then executes the statement."""
         for each in ast.walk(statement):
             if isinstance(each, ast.Name) and each.id in self.statements:
                 self.value(each.id)
@@ -119,8 +122,8 @@ def defined(statement: ast.stmt) -> Iterator[str]:
             yield statement.name
         case ast.Assign():
             yield from (each.id for each in statement.targets if isinstance(each, ast.Name))
-        case ast.AnnAssign(target=ast.Name()):
-            yield statement.target.id
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            yield name
 
 
 def bound(alias: ast.alias) -> str:

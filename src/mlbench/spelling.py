@@ -1,66 +1,52 @@
-"""The words of a command line as a person types them, before Hydra reads them."""
+"""Checks the words of a command line before Hydra parses them, and says what to write for a wrong one."""
 
 import re
 from collections.abc import Callable, Iterable
 
 from mlbench.errors import UserError, did_you_mean
 
-# What other programs, and people, call a key or an option of ours.
-ELSEWHERE = {
-    "learning_rate": "train.optimizer.lr",
-    "wd": "train.optimizer.weight_decay",
-    "optimizer": "train/optimizer",
-    "optimiser": "train/optimizer",
-    "optim": "train/optimizer",
-    "scheduler": "train/scheduler",
-    "lr_scheduler": "train/scheduler",
-    "max_epochs": "train.epochs",
-    "num_epochs": "train.epochs",
-    "n_epochs": "train.epochs",
-    "bs": "train.batch_size",
-    "batch": "train.batch_size",
-    "batchsize": "train.batch_size",
-    "device": "train.accelerator",
-    "gpu": "train.accelerator",
-    "gpus": "train.devices",
-    "model": "method",
-    "data": "dataset",
-    "datasets": "dataset",
-    "net": "backbone",
-    "criterion": "loss",
-    "random_seed": "seed",
-    "random_state": "seed",
-    "seeds": "seed",
-    "metric": "selection.metric",
-    "out": "paths.outputs",
-    "output": "paths.outputs",
-    "output_dir": "paths.outputs",
-    "outdir": "paths.outputs",
-    "save_dir": "paths.outputs",
-    "help": "--help",
-    "help_all": "--help",
-    "list": "--help",
-    "sweep": "-m",
-    "folds": "split.folds",
-    "fold": "split.fold",
-    "labels": "dataset.labels",
-    "label": "dataset.labels",
-    "path": "dataset.path",
-    "file": "dataset.path",
-}
-VALUES = {  # the same, of what a key may be
-    "cuda": "gpu",
-    "16": "16-mixed",
-    "fp16": "16-mixed",
-    "float16": "16-mixed",
-    "bf16": "bf16-mixed",
-    "bfloat16": "bf16-mixed",
-    "32": "32-true",
-    "fp32": "32-true",
-    "float32": "32-true",
-    "ddp": "ddp_spawn",
-}
-# Hydra's options that mean something here, and what follows: nothing, one of these words, or any word (None).
+
+def _by_synonym(synonyms: dict[str, str]) -> dict[str, str]:
+    return {synonym: name for name, words in synonyms.items() for synonym in words.split()}
+
+
+# Our keys and options by the names that other programs, and people, give them.
+KEYS = _by_synonym(
+    {
+        "train.optimizer.lr": "learning_rate",
+        "train.optimizer.weight_decay": "wd",
+        "train/optimizer": "optimizer optimiser optim",
+        "train/scheduler": "scheduler lr_scheduler",
+        "train.epochs": "max_epochs num_epochs n_epochs",
+        "train.batch_size": "bs batch batchsize",
+        "train.accelerator": "device gpu",
+        "train.devices": "gpus",
+        "method": "model",
+        "dataset": "data datasets",
+        "backbone": "net",
+        "loss": "criterion",
+        "seed": "random_seed random_state seeds",
+        "selection.metric": "metric",
+        "paths.outputs": "out output output_dir outdir save_dir",
+        "split.folds": "folds",
+        "split.fold": "fold",
+        "dataset.labels": "labels label",
+        "dataset.path": "path file",
+        "--help": "help help_all list",
+        "-m": "sweep",
+    }
+)
+# Values of our keys, likewise.
+VALUES = _by_synonym(
+    {
+        "gpu": "cuda",
+        "16-mixed": "16 fp16 float16",
+        "bf16-mixed": "bf16 bfloat16",
+        "32-true": "32 fp32 float32",
+        "ddp_spawn": "ddp",
+    }
+)
+# Hydra's options that mean something here. Behind one stands nothing, one of these words, or any (None).
 OPTIONS = {
     **dict.fromkeys(("--help", "-h", "--version", "--hydra-help", "--resolve"), ()),
     **dict.fromkeys(("--multirun", "-m", "--run", "-r", "--shell-completion", "-sc"), ()),
@@ -74,9 +60,9 @@ NAMED = ("--help", "-m", "--cfg job", "--config-dir FOLDER", "--version")
 
 
 def arranged(words: Iterable[str], names: Callable[[], list[str]]) -> list[str]:
-    """Options first, then overrides: Hydra takes them in no other order. None of them is foreign.
+    """The words in the only order that Hydra takes: options, then overrides. A wrong word is a UserError.
 
-    `names` gives the keys and groups there are; asked for only where something is wrong.
+    `names` gives the keys and groups there are; it takes a while, so only a wrong word has it called.
     """
     options, overrides = [], []
     left = [word for word in words if word.strip()]
@@ -106,24 +92,24 @@ def arranged(words: Iterable[str], names: Callable[[], list[str]]) -> list[str]:
 
 
 def check_overrides(overrides: list[str], names: Callable[[], list[str]], sweeping: bool) -> None:
-    """What Hydra would take in silence, or refuse without saying what to write."""
-    said: dict[str, str] = {}
-    for place, word in enumerate(overrides):
+    """Refuses what Hydra would take in silence, or refuse without saying what to write."""
+    given: dict[str, str] = {}
+    for index, word in enumerate(overrides):
         key, sign, value = word.partition("=")
         if not sign and not word.startswith("~"):
-            raise UserError(f"{word}: {unassigned(word, overrides[place + 1 : place + 3], names)}")
+            raise UserError(f"{word}: {unassigned(word, overrides[index + 1 : index + 3], names)}")
         if not key:
             raise UserError(f"{word}: a key is missing before the sign; write key=value")
         if sign and not value.strip():
             raise UserError(f"{word}: a value is missing; write {key}=..., or leave the word out")
         if key.startswith(("hydra/launcher", "hydra.launcher")) and not sweeping:
             raise UserError(f"{word}: a launcher is for the runs of a sweep; add -m")
-        if said.setdefault(key, word) != word:
-            raise UserError(f"{said[key]} and {word}: {key} is given twice; leave one out")
+        if given.setdefault(key, word) != word:
+            raise UserError(f"{given[key]} and {word}: {key} is given twice; leave one out")
 
 
 def unassigned(word: str, following: list[str], names: Callable[[], list[str]]) -> str:
-    """What to write for a word without a sign."""
+    """What to write instead of a word without `=`; the words after it may hold its value."""
     if match := re.fullmatch(r"([\w./]+)[:：＝](.+)", word):
         return f"write {match[1]}={match[2]}"
     if following and following[0].startswith("="):
@@ -139,7 +125,7 @@ def unassigned(word: str, following: list[str], names: Callable[[], list[str]]) 
 
 
 def unreadable(word: str) -> str:
-    """What is wrong with a word that cannot be parsed."""
+    """What is wrong with a word that Hydra cannot parse."""
     key, _, value = word.partition("=")
     several = re.fullmatch(r"([\w./@]+=[^\s,;，；\[{(]+)[\s,;，；]+([\w./@]+=.+)", word)
     if several:
@@ -158,7 +144,7 @@ def unreadable(word: str) -> str:
 
 
 def foreign(word: str, following: list[str], known: Iterable[str], options: Iterable[str] = NAMED) -> str:
-    """What to write for an option that is not ours: most are another program's --key value."""
+    """The sentence for an unknown option; most are written as other programs take keys, --key value."""
     known = list(known)
     name, sign, value = word.partition("=")
     plain = name.lstrip("-").replace("-", "_")
@@ -174,11 +160,11 @@ def foreign(word: str, following: list[str], known: Iterable[str], options: Iter
 
 
 def meaning(name: str, known: Iterable[str]) -> str | None:
-    """The key that a person may mean: itself, one that ends in it, or what else it is called."""
+    """The key that `name` may stand for: itself, one that ends in it, or one that it is a synonym of."""
     known = list(known)
     last = name.rpartition(".")[2].lower()
     candidates = [
         *(key for key in known if key == name),
         *(key for key in known if key.rpartition(".")[2].rpartition("/")[2] == last),
     ]
-    return next(iter(candidates), ELSEWHERE.get(last))
+    return next(iter(candidates), KEYS.get(last))

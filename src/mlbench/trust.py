@@ -1,8 +1,8 @@
-"""From a dotted name to what it names, and whose names are followed.
+"""Imports what a dotted name names, if whoever wrote the name is trusted to.
 
-A person's configuration is a program of theirs and names whatever it likes. A file of a trained method may
-come from anybody. What it names is imported, and called, only if it is ours or one of the few others listed
-here, or lies in a module that the configuration of this very command names.
+A person's configuration is a program of theirs: it may name anything. The file of a trained method may come
+from anybody: a name in such a file is imported, and called, only if it lies in a package of OPEN or in a
+module that the configuration of this very command names.
 """
 
 import importlib
@@ -15,16 +15,16 @@ from typing import Any
 
 from mlbench.errors import UserError, did_you_mean
 
-# What any file may name: what trained methods are built of, the bases of the classical ones, and optimisers.
+# Packages that any file may name: they hold methods, networks, losses, classical base learners, optimisers.
 OPEN = ("mlbench.methods", "mlbench.backbones", "mlbench.losses", "sklearn", "torch.optim")
 
-named: set[str] = set()  # what this command's configurations name, and the modules it lies in
+named: set[str] = set()  # the names in this command's configurations, and the modules of these names
 _foreign = ContextVar("_foreign", default=False)
 
 
 @contextmanager
 def foreign() -> Iterator[None]:
-    """Within it, names come from a file that anybody may have made."""
+    """While this is open, `located` treats names as written by a stranger."""
     outside = _foreign.set(True)
     try:
         yield
@@ -33,41 +33,41 @@ def foreign() -> Iterator[None]:
 
 
 def trust(modules: Iterable[str]) -> None:
-    """The person says that these are theirs."""
+    """Allows names in these modules, or these names, to be followed wherever they are written."""
     named.update(modules)
 
 
 def located(path: str) -> Any:
-    """What a dotted name names, if whoever names it may."""
+    """The object that a dotted name names; UserError where a stranger's file may not name it."""
+    module = path.rpartition(".")[0]
     if not _foreign.get():
         if not within(path, ("mlbench",)):
-            trust((path, path.rpartition(".")[0]))
+            trust((path, module))
         return imported(path)
-    if within(path, (*OPEN, *named)):
-        found = imported(path)
-        # A module also has what it imported from elsewhere.
-        if path in named or within(getattr(found, "__module__", ""), (*OPEN, *named)):
-            return found
-    raise UserError(
-        f"it names {path}, which is none of mlbench's; if that is yours, say so: "
-        f"trust=[{path.rpartition('.')[0]}]"
-    )
+    allowed = (*OPEN, *named)
+    if within(path, allowed):
+        value = imported(path)
+        # The object's own module counts, too: an allowed module also has what it imported from elsewhere.
+        if path in named or within(getattr(value, "__module__", ""), allowed):
+            return value
+    advice = f"if that is yours, say so: trust=[{module}]"
+    raise UserError(f"it names {path}, which is none of mlbench's; {advice}")
 
 
-def is_named(found: Any) -> bool:
-    """Whether a class or a function is defined in a module that the person named."""
-    defined = inspect.isclass(found) or inspect.isroutine(found)
-    return defined and within(found.__module__ or "", tuple(named))
+def is_named(value: Any) -> bool:
+    """Whether `value` is a class or a function that is defined in a module that the person named."""
+    defined = inspect.isclass(value) or inspect.isroutine(value)
+    return defined and within(value.__module__ or "", tuple(named))
 
 
 def within(path: str, packages: tuple[str, ...]) -> bool:
-    """Whether a dotted name is one of these, or below one."""
+    """Whether a dotted name is one of these packages or lies in one."""
     return path in packages or path.startswith(tuple(f"{package}." for package in packages))
 
 
 @cache
 def imported(path: str) -> Any:
-    """What a dotted name names, whoever names it."""
+    """The object that a dotted name names, whoever wrote the name."""
     path, _, name = path.rpartition(".")
     module = importlib.import_module(path)
     if not hasattr(module, name):
@@ -76,7 +76,7 @@ def imported(path: str) -> Any:
 
 
 def unimportable(path: str, error: Exception) -> str:
-    """Why what a dotted name names cannot be had: the module itself is missing, or one that it imports."""
+    """Why importing `path` failed: its own module is missing, or one that this module imports."""
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return f"cannot be imported: {error}"
     if within(path, (error.name,)):

@@ -1,8 +1,7 @@
-"""The words of a command line that name what is a person's own, quoted for Hydra.
+"""Quotes paths and column names in the words of a command line, so that Hydra takes them as text.
 
-Hydra reads a value by a grammar of its own, to which `~`, `#`, brackets, a letter with an accent or a name
-made of digits is a fault or something other than text. Paths, and what stands in the header of a table, are
-text: they are taken as the shell passes them.
+To Hydra's grammar of values, `~`, `#`, a bracket, a letter with an accent or a name made of digits is an
+error or something other than text.
 """
 
 import re
@@ -19,16 +18,16 @@ TEXTS = (
 LISTS = ("method.teachers.from", "dataset.labels", "dataset.label_list", "dataset.names", "dataset.drop")
 
 PLAIN = re.compile(r"(\.{0,2}/)*(?!(null|true|false|inf|nan)$)[A-Z_][A-Z0-9_./-]*", re.IGNORECASE | re.ASCII)
-# Interpolations, functions and what has its quotes already are written by those who know Hydra's grammar.
+# Values left as they are: whoever writes an interpolation, a function or quotes knows Hydra's grammar.
 HYDRAS = re.compile(r"""null|.*\$\{.*|(choice|glob|shuffle|sort|str|tag)\(.*\)|'.*'|".*\"""", re.DOTALL)
 PART = re.compile(r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,]*?)\s*(?:,|$)""", re.DOTALL)
 
 
 def quoted(words: Sequence[str]) -> list[str]:
-    """The words as Hydra must be given them.
+    """The words with paths and names quoted for Hydra.
 
-    Under -m a comma stands between values, unless it is within quotes or in the name of a file that is there;
-    elsewhere it is a part of the path.
+    Under -m a comma separates values, unless it is within quotes or in the name of an existing file; without
+    -m a comma is a part of the path.
     """
     sweeps = any(word == "-m" or word.startswith("--multi") for word in words)
     return [_word(word, sweeps) for word in words]
@@ -46,7 +45,7 @@ def _word(word: str, sweeps: bool) -> str:
 
 
 def _lists(value: str, sweeps: bool) -> str:
-    """One list, several for a sweep, or names without brackets."""
+    """The value of a key of LISTS: a list, several lists in a sweep, or names without brackets."""
     if not (value.startswith("[") and value.endswith("]")):
         return ",".join(map(_item, _parts(value)))
     lists = re.split(r"\]\s*,\s*\[", value[1:-1]) if sweeps else [value[1:-1]]
@@ -54,18 +53,18 @@ def _lists(value: str, sweeps: bool) -> str:
 
 
 def _parts(value: str) -> list[str]:
-    """What stands between commas that are not within quotes."""
+    """The pieces of `value` between commas that are not within quotes."""
     parts = PART.findall(value)
-    return parts if parts[-1] else parts[:-1]  # at the end there is nothing left
+    return parts if parts[-1] else parts[:-1]  # the pattern also matches the empty end
 
 
 def _item(text: str) -> str:
-    """A whole number in a list counts columns."""
+    """An item of a list: a whole number stays one, since it is the number of a column."""
     return text if re.fullmatch(r"0|[1-9]\d*", text) else _text(text)
 
 
 def _text(text: str) -> str:
-    """`~` is the person's home here, as the folder of a sweep is made by Hydra, to which it is a letter."""
+    """`text` quoted where Hydra needs it. `~` becomes the home folder: Hydra makes a folder named `~`."""
     text = str(Path(text).expanduser()) if text.startswith("~/") else text
     if not text or PLAIN.fullmatch(text) or HYDRAS.fullmatch(text):
         return text

@@ -150,10 +150,10 @@ TARGETS = sorted(
 
 @pytest.mark.parametrize("path", TARGETS)
 def test_a_signature_read_from_the_source_is_that_of_the_import(path, monkeypatch):
-    read = signatures.parameters(path, located=None)
-    monkeypatch.setattr(signatures, "read", lambda path: None)
-    found = signatures.parameters(path, lambda path: target({"_target_": path}))
-    assert [described(each) for each in read] == [described(each) for each in found]
+    from_source = signatures.parameters(path, located=None)
+    monkeypatch.setattr(signatures, "sketched", lambda path: None)
+    imported = signatures.parameters(path, lambda path: target({"_target_": path}))
+    assert [described(each) for each in from_source] == [described(each) for each in imported]
 
 
 def described(parameter: inspect.Parameter) -> str:
