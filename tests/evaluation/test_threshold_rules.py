@@ -64,10 +64,10 @@ def test_f1_averaging_is_a_loop_over_instances(case):
     rule.fit(scores, targets)
     best = [loop_best_score(s.tolist(), t.tolist()) for s, t in zip(scores, targets) if t.any()]
     if not best:
-        assert rule.found == scores.max() and not rule.label_sets(scores).any()
+        assert rule.fitted_cuts == scores.max() and not rule.label_sets(scores).any()
         return
     mean = torch.tensor(best, dtype=torch.float64).mean().float().item()
-    assert rule.found < mean and rule.found == pytest.approx(mean, abs=1e-6)
+    assert rule.fitted_cuts < mean and rule.fitted_cuts == pytest.approx(mean, abs=1e-6)
     assert torch.equal(rule.label_sets(others), others >= mean)
 
 
@@ -79,7 +79,7 @@ def test_f1_averaging_predicts_the_candidate_itself():
         assert rule.label_sets(scores).sum() == predicted
     # best cuts 0.75 and 0.25, and an instance without labels, which has none
     rule.fit(torch.cat([scores] * 3), torch.tensor([[1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]))
-    assert rule.found < 0.5 and rule.found == pytest.approx(0.5)
+    assert rule.fitted_cuts < 0.5 and rule.fitted_cuts == pytest.approx(0.5)
 
 
 @settings(max_examples=150, deadline=None)
@@ -92,13 +92,13 @@ def test_f1_per_label_is_a_loop_over_labels(case):
     for label in range(scores.shape[1]):
         column, relevant = scores[:, label].tolist(), targets[:, label].tolist()
         if not any(relevant):
-            assert rule.found[label] == max(column) and not found[:, label].any()
+            assert rule.fitted_cuts[label] == max(column) and not found[:, label].any()
             continue
         lowest = loop_best_score(column, relevant)
         assert found[:, label].tolist() == [score >= lowest for score in column]
         below = max((score for score in column if score < lowest), default=None)
         middle = lowest if below is None else (lowest + below) / 2
-        assert rule.found[label] == pytest.approx(middle, abs=1e-6)
+        assert rule.fitted_cuts[label] == pytest.approx(middle, abs=1e-6)
 
 
 def test_f1_per_label_as_scikit_learn_has_it():

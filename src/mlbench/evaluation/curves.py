@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mlbench.evaluation.metric import Better, check_shapes, mean_where, metric_of
+from mlbench.evaluation.metric import Better, Metric, check_shapes, mean_where, metric_of
 from mlbench.evaluation.order import Standing, area_under_roc, average_precision, summarise
 
 
@@ -42,20 +42,21 @@ def _label_summary(standing: Standing) -> dict[str, Tensor]:
 
 
 def _best_from_here(precision: Tensor, owner: Tensor) -> Tensor:
-    """For each entry the highest precision at its own or a later place of the same list."""
+    """The highest precision at the place of each entry or at a later place of the same list."""
     if len(precision) == 0:
         return precision
     precision = precision.flip(0)
-    # Steps of 2 from list to list put every later list above the one before: one running maximum serves all.
+    # Precisions are at most 1. An offset of 2 from list to list lifts each list above the one before it, so
+    # that one running maximum serves all lists.
     best = (precision - 2 * owner.flip(0)).cummax(0).indices
     return precision[best].flip(0)
 
 
-def label_metric(better: Better) -> Callable:
+def label_metric(better: Better) -> Callable[..., Metric]:
     return metric_of(rank_instances, family="curves", needs="scores", better=better)
 
 
-def pooled_metric(better: Better) -> Callable:
+def pooled_metric(better: Better) -> Callable[..., Metric]:
     return metric_of(rank_entries, family="curves", needs="scores", better=better)
 
 
@@ -145,7 +146,7 @@ class LabelCurves:
     """What the metrics need to know of each label."""
 
     instances: int
-    relevant: Tensor  # (L,) its positives
+    relevant: Tensor  # (L,) number of positives
     average_precision: Tensor  # (L,) 0 without positives, like the next two
     array_order: Tensor  # (L,) average precision with ties in array order
     interpolated: Tensor  # (L,)

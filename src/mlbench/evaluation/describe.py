@@ -1,9 +1,10 @@
 """Prints docs/metrics.md: every metric as its docstring defines it."""
 
-import inspect
 from types import ModuleType
 
 from mlbench.evaluation import curves, label_sets, ranking
+from mlbench.evaluation.metric import Metric
+from mlbench.evaluation.suite import paragraphs
 
 HEAD = """# Metrics
 
@@ -14,7 +15,7 @@ at test labels adds `_oracle` to the names. NaN, in a record null: the data leav
 `python -m mlbench.evaluation.describe` prints this page from the code.
 """
 COLUMNS = ("metric", "better", "definition", "conventions, and who shares them")
-BAR = "\\|"  # a bar in a cell
+BAR = "\\|"  # how Markdown writes a bar within a cell
 
 
 def page() -> str:
@@ -22,19 +23,15 @@ def page() -> str:
 
 
 def section(module: ModuleType) -> str:
-    """What all metrics of a module share, then a row for each."""
+    """The module's docstring, then a table with a row for each of its metrics."""
     title, *shared = paragraphs(module)
     rows = [COLUMNS, ("---",) * len(COLUMNS)]
     for name, member in vars(module).items():
-        if hasattr(member, "metric"):
-            definition, *conventions = paragraphs(member)
-            rows.append((f"`{name}`", member.metric.better, definition, " ".join(conventions)))
+        if isinstance(member, Metric):
+            definition, *conventions = paragraphs(member.reduce)
+            rows.append((f"`{name}`", member.better, definition, " ".join(conventions)))
     table = "\n".join(f"| {' | '.join(cell.replace('|', BAR) for cell in row)} |" for row in rows)
     return "\n\n".join([f"## {title.partition(':')[0].rstrip('.')}", *shared, table]) + "\n"
-
-
-def paragraphs(documented: object) -> list[str]:
-    return [" ".join(text.split()) for text in inspect.getdoc(documented).split("\n\n")]
 
 
 if __name__ == "__main__":

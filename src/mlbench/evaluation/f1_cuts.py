@@ -1,17 +1,17 @@
-"""Threshold rules that maximise F1 on the part they are fitted on: one cut for all labels, or one a label."""
+"""Threshold rules that maximise F1 on the part they are fitted on: one cut for all labels, or one each."""
 
 import torch
 from torch import Tensor
 
 from mlbench.evaluation.label_sets import ratio
-from mlbench.evaluation.thresholds import Fitted, cuts_below, just_under
+from mlbench.evaluation.thresholds import FittedCuts, cuts_below, just_under
 
 
 def best_counts(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """How many of the highest scores of each row, (C, M), make the best F1; and the scores, highest first.
+    """For each row of (C, M), how many of its highest scores give the best F1; and the scores, highest first.
 
-    Exact: every number that parts no equal scores is tried, and the smallest of those with the best F1 is
-    taken. 0 for a row without positives.
+    Every number that separates no equal scores is tried; of the best, the smallest is taken, and 0 for a row
+    without positives.
     """
     ordered, order = scores.sort(dim=1, descending=True)
     hits = targets.bool().gather(1, order).cumsum(1).double()
@@ -22,15 +22,14 @@ def best_counts(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return fewest.where(hits[:, -1] > 0, 0), ordered
 
 
-class F1Averaging(Fitted):
+class F1Averaging(FittedCuts):
     """One cut for every label: the mean over instances of the score that is the best cut for the instance.
 
     Threshold averaging of Decubber et al. 2018; sigmoidF1's Table 4. The best cut of an instance is the
     score for which the labels that score at least as high have the highest F1, the highest such score if
-    there are several. It is itself a score of a label that is to be predicted, and what is averaged; so the
-    cut lies just under the mean, and a score that equals the mean is predicted. Halfway to the next lower
-    score would be another mean, and undefined where all labels are predicted. (sigmoidF1's code never
-    predicts the candidate itself and takes the position that is best for the first instance for all.)
+    there are several. That score belongs to a label that is to be predicted, so the cut lies just under the
+    mean of these scores, and a score that equals the mean is predicted. (sigmoidF1's code never predicts the
+    candidate itself, and uses the position that is best for the first instance for all instances.)
 
     Instances without labels are left out: every cut is as good as every other for their F1. Where no
     instance has a label the cut is the highest score of all, so that none is predicted.
@@ -46,11 +45,11 @@ class F1Averaging(Fitted):
         return just_under(mean)
 
 
-class F1PerLabel(Fitted):
-    """One cut a label: where its F1 is highest on the part it is fitted on, the highest cut if several are.
+class F1PerLabel(FittedCuts):
+    """One cut a label: where the label's F1 is highest on the part fitted on, the highest of several cuts.
 
-    Equal scores cannot be separated; the place of the cut is as in `cuts_below`. A label that no instance
-    carries is cut at its highest score, and so not predicted there.
+    Equal scores cannot be separated; `cuts_below` says where between two scores a cut lies. A label that no
+    instance carries is cut at its highest score, and so never predicted there.
     """
 
     def find(self, scores: Tensor, targets: Tensor) -> Tensor:

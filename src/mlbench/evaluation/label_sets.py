@@ -1,12 +1,12 @@
-"""Metrics of label sets: what was predicted against what is true, with the scores forgotten.
+"""Metrics of label sets: predicted sets against true sets; scores do not count.
 
 Every function takes (predictions, targets), both (N, L), of any type, where non-zero means "carries the
-label", and returns a 0-d float64 tensor. There are no ties to break here. hits, predicted and relevant
-count the entries of ŷ ∧ y, of ŷ and of y: pooled (micro), per label (macro, weighted) or per instance
+label", and returns a 0-d float64 tensor. There are no ties to break. hits, predicted and relevant are the
+numbers of entries of ŷ ∧ y, of ŷ and of y: pooled (micro), per label (macro, weighted) or per instance
 (example).
 
-Unless a docstring says otherwise 0/0 counts 0, as in scikit-learn with zero_division=0: so does a label
-with no true and no predicted positive, and an instance whose true and predicted sets are both empty.
+Unless a docstring says otherwise, 0/0 counts 0, as in scikit-learn with zero_division=0: a label with no
+true and no predicted positive counts 0, and so does an instance whose true and predicted sets are both empty.
 Mulan counts 0/0 as 1 in F1, precision and recall.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mlbench.evaluation.metric import Better, check_shapes, mean_where, metric_of
+from mlbench.evaluation.metric import Better, Metric, check_shapes, mean_where, metric_of
 
 
 def count(predictions: Tensor, targets: Tensor) -> "Counts":
@@ -28,12 +28,12 @@ def count(predictions: Tensor, targets: Tensor) -> "Counts":
     return Counts(by_label, by_instance, pooled, predictions.numel())
 
 
-def label_set_metric(better: Better) -> Callable:
+def label_set_metric(better: Better) -> Callable[..., Metric]:
     return metric_of(count, family="label_sets", needs="label_sets", better=better)
 
 
 def ratio(above: Tensor, below: Tensor) -> Tensor:
-    """above / below, and 0 where that is 0/0."""
+    """above / below for counts, and 0 for 0/0."""
     return above / below.clamp(min=1)
 
 
@@ -70,7 +70,7 @@ def subset_loss(counts: "Counts") -> Tensor:
 
     scikit-learn's zero_one_loss; ANT's S-Loss.
     """
-    return 1 - subset_accuracy.metric.reduce(counts)
+    return 1 - subset_accuracy.reduce(counts)
 
 
 @label_set_metric("low")
@@ -89,7 +89,7 @@ def hamming_accuracy(counts: "Counts") -> Tensor:
 
     MulSupCon's, MPVAE's and C-GMVAE's HA; torchmetrics' accuracy, average="micro".
     """
-    return 1 - hamming_loss.metric.reduce(counts)
+    return 1 - hamming_loss.reduce(counts)
 
 
 @label_set_metric("high")
@@ -204,7 +204,7 @@ def f1_example_defined(counts: "Counts") -> Tensor:
 
 @dataclass(frozen=True)
 class Tally:
-    """Numbers of entries: predicted and relevant, predicted, relevant. Exact in float64 up to 2^53."""
+    """Numbers of entries in float64, exact up to 2^53; hits are both predicted and relevant."""
 
     hits: Tensor
     predicted: Tensor

@@ -1,8 +1,8 @@
-"""What a metric is: one number from outputs and targets, with a name and a direction.
+"""A metric: one number from outputs and targets, with a name and a direction.
 
-Metrics of a family share their heavy work: counting, or sorting. So a metric is written as a reduction of
-that shared form, and `metric_of` makes it callable on plain tensors too. `suite.evaluate` prepares the shared
-form once for all metrics of the family; a metric called alone prepares it for itself.
+The metrics of a family share their heavy work, counting or sorting. So a metric is written as a function of
+the counted or sorted form, and `metric_of` makes a Metric of that function, to be called with plain tensors.
+`suite.evaluate` prepares the shared form once for all metrics of a family.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,11 @@ Needs = Literal["label_sets", "scores"]
 
 
 def promoted(scores: Tensor) -> Tensor:
-    """Scores in a type that sorts everywhere and holds them exactly: float32 or float64."""
-    if scores.dtype in (torch.float32, torch.float64):
+    """Scores in float32 or float64, whichever holds them exactly: not every device sorts other types."""
+    if scores.dtype == torch.float64:
         return scores
-    return scores.to(
-        torch.float32 if scores.is_floating_point() or scores.dtype == torch.bool else torch.float64
-    )
+    exact = scores.is_floating_point() or scores.dtype == torch.bool
+    return scores.to(torch.float32 if exact else torch.float64)
 
 
 def check_shapes(outputs: Tensor, targets: Tensor) -> None:
@@ -32,35 +31,31 @@ def check_shapes(outputs: Tensor, targets: Tensor) -> None:
 
 
 def mean_where(values: Tensor, defined: Tensor) -> Tensor:
-    """Mean of the values that are defined; NaN when none is."""
+    """The mean of the values where `defined` is true; NaN where it is true nowhere."""
     return values.masked_fill(~defined, 0).sum() / defined.sum()
 
 
 def metric_of(
     prepare: Callable[[Tensor, Tensor], Any], family: Family, needs: Needs, better: Better
-) -> Callable[[Callable[[Any], Tensor]], Callable[[Tensor, Tensor], Tensor]]:
-    """Make a reduction of the prepared form a metric: a function (outputs, targets) -> 0-d float64 tensor."""
+) -> Callable[[Callable[[Any], Tensor]], "Metric"]:
+    """A decorator that makes a Metric of a function of the prepared form."""
 
-    def decorate(reduce: Callable[[Any], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-        def function(outputs: Tensor, targets: Tensor, /) -> Tensor:
-            return reduce(prepare(outputs, targets))
-
-        function.__name__ = function.__qualname__ = reduce.__name__
-        function.__module__ = reduce.__module__
-        function.__doc__ = reduce.__doc__
-        function.metric = Metric(reduce.__name__, better, family, needs, prepare, reduce)
-        return function
+    def decorate(reduce: Callable[[Any], Tensor]) -> Metric:
+        return Metric(reduce.__name__, better, family, needs, prepare, reduce)
 
     return decorate
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A row of the registry `suite.METRICS`."""
+    """Called with (outputs, targets), it gives a 0-d float64 tensor. `suite.METRICS` holds all of them."""
 
     name: str
     better: Better
     family: Family
     needs: Needs
-    prepare: Callable[[Tensor, Tensor], Any]  # the work its family shares
-    reduce: Callable[[Any], Tensor]  # from there to one number
+    prepare: Callable[[Tensor, Tensor], Any]  # the work that all metrics of the family share
+    reduce: Callable[[Any], Tensor]  # from the prepared form to one number; its docstring defines the metric
+
+    def __call__(self, outputs: Tensor, targets: Tensor, /) -> Tensor:
+        return self.reduce(self.prepare(outputs, targets))

@@ -1,9 +1,9 @@
-"""Lists of entries sorted by score, and where the relevant entries stand in them.
+"""Sorts lists of entries by score and finds the places of the relevant entries.
 
-Every metric of scores asks this of some lists: of an instance's labels (`ranking`), of a label's
-instances, or of all entries at once (`curves`). Sums over the irrelevant entries are never needed: how
-many entries stand above a relevant one, and how many of those are relevant, says it all. So after one
-sort the work is proportional to the number of relevant entries, which is small in multi-label data.
+Every metric of scores needs these places: among an instance's labels (`ranking`), among a label's instances,
+or among all entries (`curves`). No metric sums over irrelevant entries: for each relevant entry, the number
+of entries above it and the number of relevant ones among these are enough. So after one sort the work is
+proportional to the number of relevant entries, which is small in multi-label data.
 """
 
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from torch import Tensor
 
 from mlbench.evaluation.metric import promoted
 
-# Entries sorted at a time. A block holds about 50 bytes an entry: 200 MB.
+# Entries sorted at a time. Sorting takes about 50 bytes an entry: 200 MB a block.
 BLOCK = 1 << 22
 
 
 def summarise(
     scores: Tensor, targets: Tensor, summary: Callable[["Standing"], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """`summary` of every list, a row of `scores`; in blocks of rows, so that memory is bounded.
+    """`summary` of every row of `scores`, in blocks of rows, so that memory is bounded.
 
-    A single list is never cut: what is pooled over all entries takes memory in proportion to them.
+    A row is never cut: a list of all entries takes memory in proportion to their number.
     """
     step = max(1, BLOCK // scores.shape[1])
     parts = [summary(standing(s, t)) for s, t in zip(scores.split(step), targets.split(step))]
@@ -31,7 +31,7 @@ def summarise(
 
 
 def standing(scores: Tensor, targets: Tensor) -> "Standing":
-    """Sort each row, highest score first, equal scores in array order, and look up its relevant entries."""
+    """Sorts each row, highest score first, equal scores in array order, and finds its relevant entries."""
     lists, entries = scores.shape
     ordered, order = promoted(scores).contiguous().sort(dim=1, descending=True, stable=True)
     relevant = targets.bool().gather(1, order)
@@ -82,18 +82,18 @@ def area_under_roc(standing: "Standing") -> Tensor:
 
 @dataclass(frozen=True)
 class Standing:
-    """The relevant entries of some lists of equal length, list after list, best first. Ranks begin at 1.
+    """The M relevant entries of some lists of equal length, list after list, best first. Ranks begin at 1.
 
     The counts are exact: float64 holds whole numbers up to 2^53.
     """
 
     entries: int  # length of a list
-    relevant: Tensor  # (lists,) relevant entries in each
-    broken: Tensor  # (lists,) a NaN among the scores: what is summed over this list is NaN
-    owner: Tensor  # (M,) the list an entry is in; increasing
-    rank: Tensor  # (M,) its place, ties in array order
+    relevant: Tensor  # (lists,) number of relevant entries
+    broken: Tensor  # (lists,) whether a score is NaN, which makes every sum over the list NaN
+    owner: Tensor  # (M,) the number of the list that holds the entry; increasing
+    rank: Tensor  # (M,) the entry's place, ties in array order
     above: Tensor  # (M,) entries with a higher score
-    within: Tensor  # (M,) entries with a score at least as high, itself among them
+    within: Tensor  # (M,) entries with a score at least as high, the entry itself among them
     relevant_rank: Tensor  # (M,) the same three counts among the relevant entries of the list
     relevant_above: Tensor
     relevant_within: Tensor
@@ -116,6 +116,6 @@ class Standing:
         return self.total(values) / self.relevant.clamp(min=1)
 
     def _reduce(self, values: Tensor, how: str) -> Tensor:
-        # Segments, not scattered additions: the order of a sum, and so its last bit, never varies on a GPU.
+        # Scattered additions would sum in another order each time on a GPU; segments keep every last bit.
         reduced = torch.segment_reduce(values, how, lengths=self.relevant, initial=0, unsafe=True)
         return reduced.masked_fill_(self.broken, torch.nan)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlbench.evaluation.metric import Better, check_shapes, mean_where, metric_of
+from mlbench.evaluation.metric import Better, Metric, check_shapes, mean_where, metric_of
 from mlbench.evaluation.order import Standing, area_under_roc, average_precision, summarise
 
 DEPTHS = (1, 3, 5)  # of precision_at_k
@@ -24,7 +24,8 @@ def rank_labels(scores: Tensor, targets: Tensor) -> "Rankings":
 
 def _summary(standing: Standing) -> dict[str, Tensor]:
     irrelevant_within = standing.within - standing.relevant_within
-    # With ties there are several tops: the chance of an entry to be in it, were its group shuffled.
+    # Ties at rank k leave several possible tops. An entry counts with its chance to be in the top when the
+    # entries of its score are shuffled.
     tied = standing.within - standing.above
     in_top = [standing.total(((k - standing.above) / tied).clamp(0, 1)) for k in DEPTHS]
     return {
@@ -37,7 +38,7 @@ def _summary(standing: Standing) -> dict[str, Tensor]:
     }
 
 
-def ranking_metric(better: Better) -> Callable:
+def ranking_metric(better: Better) -> Callable[..., Metric]:
     return metric_of(rank_labels, family="ranking", needs="scores", better=better)
 
 
@@ -169,9 +170,9 @@ class Rankings:
     """What the metrics need to know of each instance."""
 
     labels: int
-    relevant: Tensor  # (N,) its labels
-    misordered: Tensor  # (N,) share of its pairs, ties included; NaN without a pair
-    depth: Tensor  # (N,) rank of its last relevant label; 0 without any
+    relevant: Tensor  # (N,) number of relevant labels
+    misordered: Tensor  # (N,) share of misordered pairs, ties included; NaN without a pair
+    depth: Tensor  # (N,) rank of the last relevant label; 0 without any
     in_top: Tensor  # (N, len(DEPTHS)) expected number of relevant labels among the top k
     average_precision: Tensor  # (N,) 0 without relevant labels
     area_under_roc: Tensor  # (N,) NaN without a pair

@@ -1,4 +1,4 @@
-"""All metrics of one set of outputs, and the registry that everything else asks about metrics."""
+"""The registry of all metrics, and their values for one set of outputs."""
 
 import inspect
 from collections.abc import Iterable
@@ -11,42 +11,46 @@ from mlbench.evaluation import curves, label_sets, ranking
 from mlbench.evaluation.label_sets import f1_per_label
 from mlbench.evaluation.metric import Metric
 
-# Every metric of the three modules, in the order of their files. A metric written there is registered here.
+# Every metric of the three modules, in the order of their files: writing a metric there registers it.
 METRICS: dict[str, Metric] = {
-    name: member.metric
+    name: member
     for module in (label_sets, ranking, curves)
     for name, member in vars(module).items()
-    if hasattr(member, "metric")
+    if isinstance(member, Metric)
 }
 
 
 def find(name: str) -> Metric:
-    """The metric of that name; UserError, with the nearest name, when there is none."""
+    """The metric of that name; UserError with the nearest name where there is none."""
     if name not in METRICS:
-        raise UserError(
-            f"unknown metric {name!r}{did_you_mean(name, METRICS) or ': known are ' + ', '.join(METRICS)}"
-        )
+        near = did_you_mean(name, METRICS) or f": known are {', '.join(METRICS)}"
+        raise UserError(f"unknown metric {name!r}{near}")
     return METRICS[name]
 
 
 def stem_of(name: str) -> str | None:
-    """The metric behind a name with a suffix, of a threshold rule or of a method: `f1_macro_oracle`."""
+    """The metric that a threshold rule or a method gave a suffix: f1_macro of `f1_macro_oracle`."""
     stems = [stem for stem in METRICS if name == stem or name.startswith(f"{stem}_")]
     return max(stems, key=len, default=None)
 
 
 def definition(name: str) -> str:
-    """What the metric of that name is, in a sentence; its conventions stand in docs/metrics.md."""
-    return " ".join(inspect.getdoc(METRICS[name].reduce).partition("\n\n")[0].split())
+    """The metric of that name in a sentence; docs/metrics.md adds its conventions."""
+    return paragraphs(METRICS[name].reduce)[0]
+
+
+def paragraphs(documented: object) -> list[str]:
+    """The paragraphs of a docstring, each on one line."""
+    return [" ".join(text.split()) for text in (inspect.getdoc(documented) or "").split("\n\n")]
 
 
 def evaluate(
     scores: Tensor | None, label_sets: Tensor | None, targets: Tensor, names: Iterable[str] | None = None
 ) -> dict[str, float]:
-    """All metrics, or those named, as plain floats; NaN where the data leave one undefined. All three (N, L).
+    """All metrics, or those named, of (N, L) tensors, as plain floats; NaN where a metric is undefined.
 
-    Counting and sorting are done once for all metrics that need them, and not at all if none does:
-    `scores` or `label_sets` may be None where no metric named needs them.
+    `scores` or `label_sets` may be None if no metric named needs them. Counting and sorting are done once
+    for all metrics that need them, and not at all if none does.
     """
     chosen = [find(name) for name in (METRICS if names is None else names)]
     outputs = {"scores": scores, "label_sets": label_sets}
@@ -64,14 +68,14 @@ def evaluate(
 
 
 def measure(name: str, scores: Tensor | None, label_sets: Tensor | None, targets: Tensor) -> float:
-    """One metric, at the cost of its own family: for model selection at every epoch."""
+    """One metric, at the cost of its own family alone: model selection asks at every epoch."""
     return evaluate(scores, label_sets, targets, [name])[name]
 
 
 def per_label(scores: Tensor, label_sets: Tensor, targets: Tensor) -> dict[str, list[float]]:
     """F1, average precision, area under the ROC curve and number of positives of each label.
 
-    F1 and average precision are 0, the area NaN, for a label without positives.
+    For a label without positives, F1 and average precision are 0 and the area is NaN.
     """
     by_label = curves.rank_instances(scores, targets)
     return {

@@ -1,16 +1,14 @@
-"""Rules that turn scores into label sets: what a rule is, what rules share, and the plain ones.
+"""Threshold rules, which turn scores into label sets: the interface, what the rules share, the plain rules.
 
-A label belongs to the set when its score lies strictly above the cut; M3LA's rules predict at it, too. One
-interface serves every rule:
+A label belongs to the set if its score lies strictly above the cut; M3LA's rules also predict a label at the
+cut. One interface serves three kinds of rules:
 
-- A cut for all labels, or one a label, fitted on the part named by `fit_on`: matching cardinality or
-  frequency, here, or maximising F1, in `f1_cuts`. `fit` finds the cuts.
-- A rule that looks at the very scores it cuts: M3LA's label cardinality, in `transductive`, or the best
-  labels of each instance, in `top_k`. `fit` keeps what it needs of the targets, or nothing; `label_sets`
-  and `cuts` work out the cuts from the scores they are given, and keep nothing for the next call.
-- `oracle`: one cut for each metric, the best of a list on the test part. Its `part` is "test", which no other
-  rule's is, `fit` sees test targets, and `suffix` is "_oracle". No one label set serves all its
-  metrics, so it has an `evaluate` of its own.
+- `fit` finds a cut for all labels, or one a label, on the part named by `fit_on`: by matching cardinality or
+  frequency (this module) or by maximising F1 (`f1_cuts`).
+- The cuts follow from the very scores that are cut: M3LA's label cardinality (`transductive`), the best
+  labels of each instance (`top_k`). `label_sets` and `cuts` find them anew at each call.
+- `oracle` finds one cut for each metric, the best of a list on the test part. No single label set serves all
+  metrics, so this rule has an `evaluate` of its own.
 """
 
 from collections.abc import Iterable
@@ -29,17 +27,21 @@ Cut = Annotated[float, Field(ge=0, le=1)]  # scores are probabilities
 
 
 class Threshold(Protocol):
-    fitted: bool  # it needs labelled scores, those of `part`, before it can cut
-    suffix: str  # what the names of metrics of its label sets end in: "" for all rules but oracle
+    fitted: ClassVar[bool] = False  # whether `fit` must see scores and targets of `part` before the rule cuts
+    suffix: ClassVar[str] = ""  # ends the names of metrics of the rule's label sets; only oracle has one
+    part: str = ""
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
-        """Look at (N, L) scores and targets; does nothing where `fitted` is false."""
+        """Takes (N, L) scores and targets; a rule that is not fitted ignores them."""
+        return None
 
     def label_sets(self, scores: Tensor) -> Tensor:
         """(N, L) booleans for (N, L) scores."""
+        ...
 
     def cuts(self, scores: Tensor) -> Any:
-        """For the record: the cut for these scores, or one a label; [] where each instance has its own."""
+        """The cut for these scores, or one a label, for the record; [] where each instance has its own."""
+        ...
 
 
 def evaluate_under(
@@ -49,18 +51,19 @@ def evaluate_under(
     names: Iterable[str] | None = None,
     columns: slice | list[int] = slice(None),
 ) -> dict[str, float]:
-    """All metrics, or those named, of scores as the rule cuts them; (N, L) both.
+    """All metrics, or those named, of (N, L) scores as the rule cuts them.
 
-    `columns` is an order in which scores and label sets, once cut, are held against the targets.
+    `columns` selects and orders the columns of scores and label sets for the comparison with the targets; the
+    rule cuts before that.
     """
-    own = getattr(rule, "evaluate", None)
-    if own is not None:
-        return own(scores[:, columns], targets, names)
+    evaluate_by_rule = getattr(rule, "evaluate", None)
+    if evaluate_by_rule is not None:
+        return evaluate_by_rule(scores[:, columns], targets, names)
     return evaluate(scores[:, columns], rule.label_sets(scores)[:, columns], targets, names)
 
 
 def strictly_above(scores: Tensor, cuts: float | list[float]) -> Tensor:
-    """(N, L) booleans. Compared in the type of the scores: float32(0.1) is not above 0.1."""
+    """(N, L) booleans. Cuts are rounded to the type of the scores: float32(0.1) is not above 0.1."""
     scores = promoted(scores)
     return scores > torch.tensor(cuts, dtype=scores.dtype, device=scores.device)
 
@@ -68,8 +71,8 @@ def strictly_above(scores: Tensor, cuts: float | list[float]) -> Tensor:
 def cuts_for_counts(scores: Tensor, counts: Tensor) -> Tensor:
     """One cut for each row of `scores` (C, M), so that the number above it is nearest to `counts` (C,).
 
-    Exact: the scores are sorted. Equal scores cannot be separated; where leaving a group of them out is
-    as near as taking it in, it is left out. The place of the cut is that of `cuts_below`.
+    Equal scores cannot be separated; a group of them is left out where that is as near as including it.
+    `cuts_below` says where between two scores a cut lies.
     """
     ordered = scores.sort(dim=1, descending=True).values
     pivot = ordered.gather(1, (counts - 1).clamp(min=0).unsqueeze(1))
@@ -78,11 +81,11 @@ def cuts_for_counts(scores: Tensor, counts: Tensor) -> Tensor:
 
 
 def cuts_below(ordered: Tensor, chosen: Tensor) -> Tensor:
-    """One cut for each row of `ordered` (C, M), highest first, with the first `chosen` (C,) above it.
+    """One cut for each row of `ordered` (C, M), highest first, with the first `chosen` (C,) scores above it.
 
-    Where that parts no equal scores. The cut is the middle between the lowest score above it and the
-    highest not above it; the highest score where none is to be above, the next number below the lowest
-    where all are.
+    `chosen` must separate no equal scores. The cut is the middle between the lowest score above it and the
+    highest score not above it. If no score is to be above, it is the highest score; if all are, the next
+    number below the lowest.
     """
     last = ordered.shape[1] - 1
     lowest_above = ordered.gather(1, (chosen - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
@@ -93,7 +96,7 @@ def cuts_below(ordered: Tensor, chosen: Tensor) -> Tensor:
 
 
 def cut_for_count(scores: Tensor, count: int) -> Tensor:
-    """What `cuts_for_counts` finds for one row (M,), without sorting it: with many labels it is long."""
+    """The cut of `cuts_for_counts` for one row (M,), found without sorting, since all entries are one row."""
     pivot = scores.kthvalue(len(scores) - max(count - 1, 0)).values
     above, below = scores > pivot, scores < pivot
     fewer, more = int(above.sum()), len(scores) - int(below.sum())
@@ -106,26 +109,25 @@ def cut_for_count(scores: Tensor, count: int) -> Tensor:
 
 
 def halfway(above: Tensor, below: Tensor) -> Tensor:
-    """Between two scores; between neighbouring numbers there is nothing, and the lower one is taken."""
+    """The middle of two scores; the lower score where no number lies between them."""
     middle = ((above.double() + below.double()) / 2).to(above.dtype)
     return torch.where(middle < above, middle, below)  # rounding may give the upper one
 
 
 def just_under(scores: Tensor) -> Tensor:
-    """The next smaller numbers of the same type: cuts that are strictly below these scores."""
+    """The next smaller numbers of the same type: cuts that lie strictly below these scores."""
     return torch.nextafter(scores, torch.full_like(scores, -torch.inf))
 
 
-def check_fit_on(fit_on: str) -> FitOn:
-    choices = get_args(FitOn)
+def check_fit_on(fit_on: str, of: Any = FitOn) -> None:
+    choices = get_args(of)
     if fit_on not in choices:
-        raise UserError(
-            f"threshold.fit_on is {fit_on!r}{did_you_mean(str(fit_on), choices)}; it is one of {choices}"
-        )
-    return fit_on
+        near = did_you_mean(str(fit_on), choices)
+        raise UserError(f"threshold.fit_on is {fit_on!r}{near}; it is one of {choices}")
 
 
 def check_fittable(scores: Tensor, targets: Tensor, part: str) -> Tensor:
+    """The scores in a type that sorts everywhere, once they are known to be there and to be numbers."""
     assert scores.ndim == 2 and scores.shape == targets.shape, (scores.shape, targets.shape)
     if scores.numel() == 0:
         raise UserError(f"the threshold is to be fitted on the {part} part, which has no instances")
@@ -136,17 +138,11 @@ def check_fittable(scores: Tensor, targets: Tensor, part: str) -> Tensor:
     return promoted(scores)
 
 
-class Fixed:
-    """One cut for every label, given."""
-
-    fitted: ClassVar[bool] = False
-    suffix: ClassVar[str] = ""
+class Fixed(Threshold):
+    """One given cut for every label."""
 
     def __init__(self, value: Cut):
         self.value = float(value)
-
-    def fit(self, scores: Tensor, targets: Tensor) -> None:
-        pass
 
     def label_sets(self, scores: Tensor) -> Tensor:
         return strictly_above(scores, self.value)
@@ -155,46 +151,44 @@ class Fixed:
         return self.value
 
 
-class Fitted:
-    """A rule whose cut for every label, or cuts, one a label, follow from labelled scores, by `find`."""
+class FittedCuts(Threshold):
+    """A rule whose one cut, or cut for each label, `find` derives from scores and targets of a part."""
 
     fitted: ClassVar[bool] = True
-    suffix: ClassVar[str] = ""
 
     def __init__(self, fit_on: FitOn):
-        self.part = check_fit_on(fit_on)
-        self.found: Tensor | None = None
+        check_fit_on(fit_on)
+        self.part = fit_on
+        self.fitted_cuts: Tensor | None = None
 
     def find(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """() or (L,) from scores that can be fitted on, and targets, (N, L) both."""
+        """One cut, (), or one a label, (L,), from checked scores and targets, both (N, L)."""
         raise NotImplementedError
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
-        self.found = self.find(check_fittable(scores, targets, self.part), targets)
+        self.fitted_cuts = self.find(check_fittable(scores, targets, self.part), targets)
 
     def label_sets(self, scores: Tensor) -> Tensor:
         return strictly_above(scores, self.cuts(scores))
 
     def cuts(self, scores: Tensor) -> float | list[float]:
-        assert self.found is not None, "fit the threshold first"
-        return self.found.tolist()
+        assert self.fitted_cuts is not None, "fit the threshold first"
+        return self.fitted_cuts.tolist()
 
 
-class Cardinality(Fitted):
-    """One cut for every label: where the mean number of labels predicted comes nearest to the true one.
-
-    On the part it is fitted on; ties and the place of the cut as in `cuts_for_counts`.
+class Cardinality(FittedCuts):
+    """One cut for every label: on the part fitted on, the mean number of labels predicted is nearest to the
+    true one. Ties and the place of the cut are those of `cuts_for_counts`.
     """
 
     def find(self, scores: Tensor, targets: Tensor) -> Tensor:
         return cut_for_count(scores.flatten(), int(targets.bool().sum()))
 
 
-class FrequencyPerLabel(Fitted):
-    """One cut a label: where the number of instances predicted to carry it is nearest to the true number.
-
-    On the part it is fitted on; ties and the place of the cut as in `cuts_for_counts`. A label that no
-    instance carries is cut at its highest score.
+class FrequencyPerLabel(FittedCuts):
+    """One cut a label: on the part fitted on, the number of instances predicted to carry the label is nearest
+    to the true one. Ties and the place of the cut are those of `cuts_for_counts`; a label that no instance
+    carries is cut at its highest score.
     """
 
     def find(self, scores: Tensor, targets: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""A threshold rule that looks at one instance at a time: its k best labels."""
+"""A threshold rule that predicts the k best labels of each instance."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -8,25 +8,19 @@ from torch import Tensor
 
 from mlbench.errors import UserError
 from mlbench.evaluation.metric import promoted
-from mlbench.evaluation.thresholds import cuts_for_counts
+from mlbench.evaluation.thresholds import Threshold, cuts_for_counts
 
 
-class TopK:
+class TopK(Threshold):
     """The k labels of each instance with the highest scores.
 
-    Labels that share a score are predicted together or not at all, so that the order of the columns is
-    without influence: as in `cuts_for_counts` their group is taken in where that comes nearer to k than
-    leaving it out. An instance whose best scores are all equal may so be left without a label.
+    Labels that share a score are predicted together or not at all, so that the order of the columns does not
+    matter. `cuts_for_counts` includes such a group if that comes nearer to k than leaving it out; so an
+    instance whose best scores are all equal may get no label.
     """
-
-    fitted: ClassVar[bool] = False
-    suffix: ClassVar[str] = ""
 
     def __init__(self, k: Annotated[int, Field(ge=1)]):
         self.k = k
-
-    def fit(self, scores: Tensor, targets: Tensor) -> None:
-        pass
 
     def label_sets(self, scores: Tensor) -> Tensor:
         scores = promoted(scores)

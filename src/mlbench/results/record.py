@@ -1,4 +1,4 @@
-"""The one file that says what a run was and what it measured."""
+"""record.json: the one file that says what a run was and what it measured."""
 
 import json
 import math
@@ -20,7 +20,7 @@ LIBRARIES = ("torch", "lightning", "hydra-core", "torchmetrics", "numpy", "scipy
 
 @dataclass(frozen=True)
 class Record:
-    """`metrics` maps a selection rule to its metrics on the test part; `rule` is the one to show."""
+    """`metrics` maps a selection rule to its metrics on the test part; tables show those of `rule`."""
 
     key: str
     choices: dict[str, str]
@@ -29,8 +29,8 @@ class Record:
     metrics: dict[str, dict[str, float]]
     per_label: dict[str, list]  # label names, and support, F1, AP, AUC under `rule`
     thresholds: dict[str, Any]  # rule -> the cut, one a label, or one a metric
-    selected: dict[str, dict[str, float]]  # rule -> epoch, and the value it was selected by
-    facts: dict[str, float]  # what the method has to say of its training
+    selected: dict[str, dict[str, float]]  # rule -> the epoch, and the value that selected the epoch
+    facts: dict[str, float]  # numbers that the method reports of its training
     parts: dict[str, int]  # instances in each part of the split
     data: dict[str, Any]  # name, checksum, statistics
     config: dict[str, Any]
@@ -43,7 +43,7 @@ class Record:
     revision: str | None = None
 
     def write(self, path: Path) -> None:
-        """Last of all, by rename: a record that exists is whole."""
+        """Written by rename, after everything else of the run: a record that exists is whole."""
         write_json(path, asdict(self))
 
     @classmethod
@@ -81,7 +81,7 @@ def machine() -> dict[str, Any]:
 
 
 def revision() -> str | None:
-    """The git commit of the code that ran, `+` when it had local changes; None outside a checkout."""
+    """The git commit of the running code, with `+` for local changes; None outside a checkout."""
     here = Path(__file__)
 
     def git(*arguments: str) -> str:
@@ -89,7 +89,7 @@ def revision() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", str(here))  # site-packages may lie in a checkout too
+        git("ls-files", "--error-unmatch", str(here))  # fails for an installed copy within another checkout
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".", ":/conf") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -97,9 +97,9 @@ def revision() -> str | None:
 
 def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage on Linux would give the largest of this process and of what started it
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024
+    status = Path("/proc/self/status")  # getrusage on Linux includes the process that started this one
+    if status.exists() and (size := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+        return int(size[1]) * 1024
     try:
         import resource
     except ImportError:  # Windows

@@ -1,4 +1,4 @@
-"""Runs that differ in seed and fold only are one result: the mean over a seed's folds, then over seeds."""
+"""Averages the runs of a result, which differ in seed and fold only: over a seed's folds, then over seeds."""
 
 import contextlib
 import math
@@ -13,24 +13,24 @@ from mlbench.results.record import Record
 
 Place = tuple[int, int | None]  # seed and fold; None where the split has no folds
 
-GROUPS = ("dataset", "method", "loss", "backbone", "split", "threshold")  # whose choices define a result
-NOT_SCIENCE = ("seed", "engine", "force", "trust", "paths", "logger", "choices")  # of a configuration
+GROUPS = ("dataset", "method", "loss", "backbone", "split", "threshold")  # the choices that define a result
+NOT_SCIENCE = ("seed", "engine", "force", "trust", "paths", "logger", "choices")  # keys that do not
 OURS = "mlbench.methods."
 
 
 @dataclass(frozen=True)
 class Average:
-    """A metric of the runs of one result, each by its seed and fold, as far as it is defined."""
+    """The defined values of a metric in the runs of one result, by seed and fold."""
 
     values: Mapping[Place, float]
 
     @cached_property
     def by_seed(self) -> dict[int, float]:
-        """Over the folds of each seed, as many as there are."""
-        found: dict[int, list[float]] = {}
+        """The mean over the folds of each seed."""
+        values: dict[int, list[float]] = {}
         for (seed, _), value in self.values.items():
-            found.setdefault(seed, []).append(value)
-        return {seed: statistics.fmean(values) for seed, values in found.items()}
+            values.setdefault(seed, []).append(value)
+        return {seed: statistics.fmean(each) for seed, each in values.items()}
 
     @property
     def mean(self) -> float:
@@ -38,43 +38,46 @@ class Average:
 
     @property
     def over(self) -> Literal["seeds", "folds"]:
-        """What the deviation is over: the folds where there is one seed, else the seeds' means over folds."""
+        """What `std` is taken over: the folds of a single seed, else the seeds' means over folds."""
         folds = {fold for _, fold in self.values} - {None}
         return "folds" if folds and len(self.by_seed) == 1 else "seeds"
 
     @property
     def count(self) -> int:
-        """Of the numbers that the deviation is over."""
-        return len(self.values) if self.over == "folds" else len(self.by_seed)
+        """How many numbers `std` is taken over."""
+        return len(self._spread)
 
     @property
     def std(self) -> float | None:
-        """Sample standard deviation, n - 1."""
-        numbers = self.values if self.over == "folds" else self.by_seed
-        return statistics.stdev(numbers.values()) if len(numbers) > 1 else None
+        """Sample standard deviation, n - 1; None for a single number."""
+        return statistics.stdev(self._spread.values()) if self.count > 1 else None
+
+    @property
+    def _spread(self) -> Mapping[Any, float]:
+        return self.values if self.over == "folds" else self.by_seed
 
 
 def average(values: Mapping[Place, float | None]) -> Average | None:
-    """Of those that are defined; None where none is."""
+    """The average of the defined values; None where none is defined."""
     defined = {place: value for place, value in values.items() if value is not None and math.isfinite(value)}
     return Average(dict(sorted(defined.items()))) if defined else None
 
 
 def grid(places: Collection[Place], folds: int | None) -> tuple[int, int | None]:
-    """How many seeds there are, and how many folds each should have: `folds`, where the split says so."""
-    there = {fold for _, fold in places} - {None}
-    return len({seed for seed, _ in places}), max(folds or 0, len(there)) or None
+    """The number of seeds, and the number of folds to a seed: at least `folds`, which the split gives."""
+    present = {fold for _, fold in places} - {None}
+    return len({seed for seed, _ in places}), max(folds or 0, len(present)) or None
 
 
 def counted(places: Collection[Place], folds: int | None) -> str:
     """3 seeds; 3 seeds × 10 folds; 3 seeds × 10 folds, 27 of 30 runs"""
     seeds, folds = grid(places, folds)
-    said = f"{seeds} seed{'s' if seeds != 1 else ''}"
+    text = f"{seeds} seed{'s' if seeds != 1 else ''}"
     if folds is None:
-        return said
+        return text
     planned = seeds * folds
     missing = f", {len(places)} of {planned} runs" if len(places) < planned else ""
-    return f"{said} × {folds} fold{'s' if folds != 1 else ''}{missing}"
+    return f"{text} × {folds} fold{'s' if folds != 1 else ''}{missing}"
 
 
 def fold(record: Record) -> int | None:
@@ -83,7 +86,7 @@ def fold(record: Record) -> int | None:
 
 
 def folds(record: Record) -> int | None:
-    """How many there are to a seed; None where the split has none."""
+    """The number of folds to a seed; None where the split has none."""
     number = _split(record).get("folds")
     return number if isinstance(number, int) and fold(record) is not None else None
 
@@ -93,26 +96,25 @@ def place(record: Record) -> Place:
 
 
 def result(record: Record) -> str:
-    """The same for all runs of one result, and for no others."""
+    """A hash that the runs of one result share with no other run."""
     return fingerprint(science(record))
 
 
 def science(record: Record) -> dict[str, Any]:
-    """What defines a run, but for its seed and fold: where and how it ran is left out."""
-    config = {name: value for name, value in record.config.items() if name not in NOT_SCIENCE}
-    if isinstance(config.get("train"), dict):
-        config["train"] = {name: value for name, value in config["train"].items() if name not in MACHINE}
-    if isinstance(config.get("split"), dict):
-        config["split"] = {name: value for name, value in config["split"].items() if name != "fold"}
+    """What defines a run, without its seed and fold, and without where and how it ran."""
+    config = _without(record.config, NOT_SCIENCE)
+    for group, left_out in (("train", MACHINE), ("split", ("fold",))):
+        if isinstance(config.get(group), dict):
+            config[group] = _without(config[group], left_out)
     names = [record.choices.get(name) for name in GROUPS]
     return {"config": config, "files": record.data.get("files"), "rule": record.rule, "choices": names}
 
 
 def current(record: Record) -> Record:
-    """Without what its method does not take, which older records name.
+    """The record without options that its method does not take, which older records hold.
 
-    Only methods of this package are asked: a record may come from anywhere, and nothing that it names is
-    imported.
+    Only methods of this package are asked what they take: a record may come from anywhere, so nothing else
+    that it names is imported.
     """
     config = record.config
     with contextlib.suppress(ImportError, AttributeError, KeyError, TypeError):
@@ -121,6 +123,10 @@ def current(record: Record) -> Record:
             without = [name for name, choice in config["choices"].items() if choice == NOT_TAKEN]
             return replace(record, config=config, choices=record.choices | dict.fromkeys(without, NOT_TAKEN))
     return record
+
+
+def _without(content: Node, names: Collection[str]) -> Node:
+    return {name: value for name, value in content.items() if name not in names}
 
 
 def _split(record: Record) -> Node:

@@ -1,4 +1,4 @@
-"""What a record.json must look like, so that whatever reads records can rely on it."""
+"""Checks the content of a record.json, so that tables and reports can rely on it."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ class Open(Strict):
 
 
 class Data(Open):
-    name: str | None  # None: a file of one's own, which goes by its own name
+    name: str | None  # None for a person's own file, which is named by its path
     files: dict[str, str] = {}
 
 
@@ -37,7 +37,7 @@ class Settings(Open):
 
 
 class Choices(Open):
-    __pydantic_extra__: dict[str, str]
+    __pydantic_extra__: dict[str, str]  # pyright: ignore[reportIncompatibleVariableOverride] as pydantic asks
     dataset: str
     method: str
     split: str
@@ -78,7 +78,7 @@ class Shape(Strict):
 
 
 def check(content: Any) -> None:
-    """ValueError, in few words, for what is no record."""
+    """Raises a ValueError that names the first thing wrong with a record."""
     try:
         Shape.model_validate(content)
     except ValidationError as error:

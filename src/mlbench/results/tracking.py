@@ -1,4 +1,4 @@
-"""Where a run is mirrored while it goes on. The record on disk is the truth; a tracker never stops a run."""
+"""Mirrors a run elsewhere while it goes on. The record on disk is the truth; a tracker never stops a run."""
 
 import contextlib
 import sys
@@ -8,40 +8,28 @@ from typing import Any, Literal, Protocol
 
 from mlbench.errors import UserError
 
-SECONDS_TO_START = 10  # a server that does not answer is given up
-SECONDS_TO_FINISH = 60  # what was not sent by then stays in the run's folder, for `wandb sync`
+SECONDS_TO_START = 10  # how long W&B may take to answer before the run goes on without it
+SECONDS_TO_FINISH = 60  # what W&B has not sent by then stays in the run's folder, for `wandb sync`
 
 
 class Tracker(Protocol):
     def start(self, key: str, name: str, config: dict[str, Any], folder: Path) -> None: ...
 
     def log(self, stage: str, history: Sequence[dict[str, float]]) -> None:
-        """The stage's whole history so far; rows seen before are skipped."""
+        """Takes the stage's whole history so far; rows logged before are skipped."""
 
     def finish(self, record: Path, metrics: dict[str, dict[str, float]]) -> None: ...
 
     def stop(self) -> None:
-        """The run ended without a record."""
+        """Called where the run ends without a record."""
 
 
-class Local:
-    """Nothing beyond the record."""
-
-    def start(self, key: str, name: str, config: dict[str, Any], folder: Path) -> None:
-        pass
-
-    def log(self, stage: str, history: Sequence[dict[str, float]]) -> None:
-        pass
-
-    def finish(self, record: Path, metrics: dict[str, dict[str, float]]) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
+class Local(Tracker):
+    """Mirrors nothing: the record is enough."""
 
 
-class WandB:
-    """Weights & Biases. The run's id is its key, so that a resumed run is the same run there."""
+class WandB(Tracker):
+    """Weights & Biases. The run's id there is its key, so that a resumed run is the same run there."""
 
     def __init__(
         self,
@@ -58,28 +46,29 @@ class WandB:
                 f"logger=wandb: wandb cannot be imported ({error}); pip install wandb, or logger=local"
             ) from error
         self.wandb = wandb
-        self.settings = {"project": project, "entity": entity, "group": group, "tags": tags, "mode": mode}
-        self.run = None
+        self.settings: dict[str, Any] = {"project": project, "entity": entity, "group": group, "tags": tags}
+        self.mode: Literal["offline", "online", "disabled"] = mode
+        self.run: Any = None  # a run of W&B's while it is mirrored
         self.logged: dict[str, int] = {}
 
     def start(self, key: str, name: str, config: dict[str, Any], folder: Path) -> None:
-        about = {"id": key, "name": name, "config": config, "dir": folder, "resume": "allow"}
-        bounds = {"init_timeout": SECONDS_TO_START, "finish_timeout": SECONDS_TO_FINISH}
+        about: dict[str, Any] = {"id": key, "name": name, "config": config, "dir": folder, "mode": self.mode}
+        bounds: dict[str, Any] = {"init_timeout": SECONDS_TO_START, "finish_timeout": SECONDS_TO_FINISH}
         try:
             self.wandb.setup(self.wandb.Settings(silent=True, console="off", **bounds))
-            self.run = self.wandb.init(**about, **self.settings, reinit="create_new")
+            self.run = self.wandb.init(**about, **self.settings, resume="allow", reinit="create_new")
         except Exception as error:  # whatever the network or the server does, the run goes on
-            if self.settings["mode"] != "online":
+            if self.mode != "online":
                 return self._lost(error)
             self._lost(error, "recording offline")
-            self.settings["mode"] = "offline"
+            self.mode = "offline"
             self.start(key, name, config, folder)
 
     def log(self, stage: str, history: Sequence[dict[str, float]]) -> None:
         first = sum(seen for other, seen in self.logged.items() if other != stage)
         for row in range(self.logged.get(stage, 0), len(history)):
             values = {f"{stage}/{name}": value for name, value in history[row].items()}
-            # Numbered, so that W&B leaves out those that it has from before a run was resumed.
+            # W&B skips the steps that it already has from before a run was resumed.
             self._try(lambda values=values, step=first + row: self.run.log(values, step=step))
         self.logged[stage] = len(history)
 
@@ -88,7 +77,7 @@ class WandB:
             for rule, values in metrics.items():
                 self.run.summary.update({f"test/{rule}/{name}": value for name, value in values.items()})
             artifact = self.wandb.Artifact(f"record-{self.run.id}", type="record")
-            artifact.add_file(str(record), policy="immutable")  # else copied into the home folder
+            artifact.add_file(str(record), policy="immutable")  # a mutable one is copied to the home folder
             self.run.log_artifact(artifact)
             self.run.finish()
 
@@ -102,14 +91,14 @@ class WandB:
             return
         try:
             action()
-        except Exception as error:  # see start
+        except Exception as error:  # the run goes on, as in `start`
             self._lost(error)
 
     def _lost(self, error: Exception, then: str = "the run goes on without it") -> None:
         print(f"mlbench: W&B gave up ({_first_line(error)}); {then}", file=sys.stderr)
         self.run = None
         with contextlib.suppress(Exception):
-            self.wandb.teardown()  # what is left of the run, whose id its service would keep
+            self.wandb.teardown()  # W&B's service would else keep the run's id, and refuse it next time
 
 
 def _first_line(error: Exception) -> str:
