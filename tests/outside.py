@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlbench.data.instances import Instances
+from mlbench.data.rows import Batch
 from mlbench.data.task import Task
-from mlbench.data.vectors import Batch
 from mlbench.methods.base import Backbone, Loss, Method, Parts, Stage
 from mlbench.methods.erm import ERM
 

@@ -10,13 +10,13 @@ from scipy import sparse
 from mlbench.assemble import Pieces, assemble
 from mlbench.compose import configure
 from mlbench.data.instances import Instances
+from mlbench.data.rows import Rows
 from mlbench.data.task import Modality, Task
-from mlbench.data.vectors import Vectors
 
 WIDTH = 6  # columns of a modality
 
 
-def make_problem(rows=16, labels=5, modalities=4, sparsely=False, seed=0) -> tuple[Task, Vectors]:
+def make_problem(rows=16, labels=5, modalities=4, sparsely=False, seed=0) -> tuple[Task, Rows]:
     """A task and its data; every label occurs, and so does its absence, as far as the rows suffice."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(rows, modalities * WIDTH)).astype(np.float32)
@@ -29,11 +29,11 @@ def make_problem(rows=16, labels=5, modalities=4, sparsely=False, seed=0) -> tup
         labels=tuple(f"label{number}" for number in range(labels)),
         feature_names=tuple(map(str, range(features.shape[1]))),
     )
-    data = Vectors.from_instances(instances, np.arange(rows))
+    data = Rows.from_instances(instances, np.arange(rows))
     return task_of(data, modalities), data
 
 
-def task_of(data: Vectors, modalities=4) -> Task:
+def task_of(data: Rows, modalities=4) -> Task:
     return Task(
         name="small",
         labels=tuple(f"label{number}" for number in range(data.targets.shape[1])),

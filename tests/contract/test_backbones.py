@@ -32,7 +32,7 @@ def gives(backbone, task):
 def test_it_gives_a_vector_an_instance(build, problem, rows, shape):
     task, data = problem(rows=rows, **shape)
     backbone = build(task)
-    out = backbone(data.features)
+    out = backbone(data.x)
     assert out.shape == (rows, gives(backbone, task)) and out.dtype == torch.float32
     assert out.isfinite().all()
 
@@ -40,8 +40,8 @@ def test_it_gives_a_vector_an_instance(build, problem, rows, shape):
 def test_an_instance_is_looked_at_by_itself(build, problem):
     task, data = problem()
     backbone = build(task)
-    together = backbone(data.features)
-    alone = torch.cat([backbone(row[None]) for row in data.features])
+    together = backbone(data.x)
+    alone = torch.cat([backbone(row[None]) for row in data.x])
     torch.testing.assert_close(alone, together)
     assert not torch.equal(together[0], together[1])
 
@@ -49,7 +49,7 @@ def test_an_instance_is_looked_at_by_itself(build, problem):
 def test_gradient_reaches_everything(build, problem):
     task, data = problem()
     backbone = build(task)
-    out = backbone(data.features)
+    out = backbone(data.x)
     if out.requires_grad:
         (out * torch.randn(out.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
     for name, parameter in backbone.named_parameters():
@@ -58,19 +58,19 @@ def test_gradient_reaches_everything(build, problem):
 
 def test_the_input_is_left_as_it_was(build, problem):
     task, data = problem()
-    before = data.features.clone()
+    before = data.x.clone()
     backbone = build(task).train()
-    backbone(data.features)
-    assert torch.equal(data.features, before)
+    backbone(data.x)
+    assert torch.equal(data.x, before)
 
 
 def test_its_weights_come_from_the_seed_and_its_state(build, problem):
     task, data = problem()
     first, again, other = build(task, 1), build(task, 1), build(task, 2)
-    out = first(data.features)
-    assert torch.equal(again(data.features), out)
+    out = first(data.x)
+    assert torch.equal(again(data.x), out)
     if list(first.parameters()):
-        assert not torch.equal(other(data.features), out)
+        assert not torch.equal(other(data.x), out)
     other.load_state_dict(first.state_dict())
-    assert torch.equal(other(data.features), out)
-    assert torch.equal(copy.deepcopy(first)(data.features), out)
+    assert torch.equal(other(data.x), out)
+    assert torch.equal(copy.deepcopy(first)(data.x), out)

@@ -8,8 +8,8 @@ import torch
 
 from mlbench.backbones.linear import Linear
 from mlbench.compose import configure
+from mlbench.data.rows import Batch
 from mlbench.data.task import Modality, Task
-from mlbench.data.vectors import Batch
 from mlbench.engine.stack import Stack
 from mlbench.errors import UserError
 from mlbench.methods.build import build_loss, build_method, packed, unpacked

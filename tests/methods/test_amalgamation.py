@@ -13,8 +13,8 @@ from mlbench.backbones.chain import Chain
 from mlbench.compose import configure
 from mlbench.config import fingerprint, science, target
 from mlbench.data.multidigits import MultiDigits
+from mlbench.data.rows import Rows
 from mlbench.data.task import Modality, Task
-from mlbench.data.vectors import Vectors
 from mlbench.engine.callbacks import write
 from mlbench.errors import UserError
 from mlbench.experiment import run
@@ -115,7 +115,7 @@ def small_task(labels, features=5):
 
 def small_data(labels, rows=40, features=5):
     targets = (torch.rand(rows, labels) < 0.4).float()
-    return Vectors(torch.randn(rows, features), targets, torch.arange(rows))
+    return Rows(torch.randn(rows, features), targets, torch.arange(rows))
 
 
 @torch.no_grad()
@@ -245,7 +245,7 @@ def test_every_method_takes_teachers_from_files(method, brought, amalgamate):
 
 def test_without_parts_of_its_own_a_share_of_the_rows_is_the_test_part(tmp_path, teachers, amalgamate):
     data, paths = small_data(6), saved(teachers, tmp_path, ("a", "b"))
-    own = {"features": data.features.numpy(), "targets": data.targets.numpy().astype(np.uint8)}
+    own = {"features": data.x.numpy(), "targets": data.targets.numpy().astype(np.uint8)}
     np.savez(tmp_path / "own.npz", **own, labels=np.array(small_task(6).labels))
     words = ["dataset=npz", f"dataset.path={tmp_path / 'own.npz'}", "train.batch_size=8"]
     record, _, _ = amalgamate("method=ant", f"method.teachers.from=[{paths[0]},{paths[1]}]", *words)

@@ -21,8 +21,9 @@ from sklearn.svm import LinearSVC
 from mlbench import experiment
 from mlbench.assemble import assemble
 from mlbench.compose import configure
+from mlbench.data.rows import Rows
+from mlbench.data.sparse import sparse_rows
 from mlbench.data.task import Modality, Task
-from mlbench.data.vectors import Vectors, sparse_rows
 from mlbench.errors import UserError
 from mlbench.methods.build import build_method, packed, unpacked
 from mlbench.methods.classical import bases, rakel
@@ -37,17 +38,17 @@ BASES = {
 }
 
 
-def labelled_data(rows=60, width=8, labels=4, seed=0, sparsely=False) -> Vectors:
+def labelled_data(rows=60, width=8, labels=4, seed=0, sparsely=False) -> Rows:
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 3, (rows, width)).astype(np.float32) * (rng.random((rows, width)) < 0.5)
     y = (x @ rng.normal(size=(width, labels)) + rng.normal(size=(rows, labels)) > 0.5).astype(np.float32)
     y[0], y[1] = 0, 1  # an instance without labels; every label varies
     held = sparse_rows(sparse.csr_matrix(x)) if sparsely else torch.from_numpy(x)
-    return Vectors(held, torch.from_numpy(y), torch.arange(rows))
+    return Rows(held, torch.from_numpy(y), torch.arange(rows))
 
 
 def task_for(data) -> Task:
-    labels, width = data.targets.shape[1], data.features.shape[1]
+    labels, width = data.targets.shape[1], data.x.shape[1]
     positives = tuple(data.targets.sum(0).int().tolist())
     return Task("t", tuple(map(str, range(labels))), (Modality("f", 0, width),), len(data), positives)
 
@@ -107,9 +108,9 @@ def chosen(base):
 def test_binary_relevance_is_scikit_learns(base):
     data, other = labelled_data(), labelled_data(seed=1)
     (seed,) = seeds_drawn(1)
-    x, y = data.features.double().numpy(), data.targets.numpy()
+    x, y = data.x.double().numpy(), data.targets.numpy()
     model = MultiOutputClassifier(by_hand(base, seed)).fit(x, y)
-    expected = columns_of(base, model, other.features.double().numpy()).astype(np.float32)
+    expected = columns_of(base, model, other.x.double().numpy()).astype(np.float32)
     assert np.array_equal(predicted(fitted(data, "br", **chosen(base)), other), expected)
 
 
@@ -119,8 +120,8 @@ def test_a_chain_is_scikit_learns(base, order):
     data, other = labelled_data(), labelled_data(seed=1)
     seed, second = seeds_drawn(2)
     model = ClassifierChain(by_hand(base, seed), order=order, random_state=second)
-    model.fit(data.features.double().numpy(), data.targets.numpy())
-    expected = columns_of(base, model, other.features.double().numpy()).astype(np.float32)
+    model.fit(data.x.double().numpy(), data.targets.numpy())
+    expected = columns_of(base, model, other.x.double().numpy()).astype(np.float32)
     assert np.array_equal(predicted(fitted(data, "cc", order=order, **chosen(base)), other), expected)
 
 
@@ -129,11 +130,11 @@ def test_an_ensemble_is_the_mean_of_chains_in_random_orders():
     seeds = seeds_drawn(6)
     models = [
         ClassifierChain(by_hand("logistic", own), order="random", random_state=drawn).fit(
-            data.features.double().numpy(), data.targets.numpy()
+            data.x.double().numpy(), data.targets.numpy()
         )
         for own, drawn in zip(seeds[::2], seeds[1::2])
     ]
-    expected = np.mean([model.predict_proba(other.features.double().numpy()) for model in models], axis=0)
+    expected = np.mean([model.predict_proba(other.x.double().numpy()) for model in models], axis=0)
     method = fitted(data, "ecc", chains=3)
     np.testing.assert_array_equal(predicted(method, other), expected.astype(np.float32))
     assert len({tuple(model.order_) for model in method.learned["learner"]}) > 1
@@ -141,12 +142,12 @@ def test_an_ensemble_is_the_mean_of_chains_in_random_orders():
 
 def votes_by_loops(data, other, labelsets):
     """Label powersets by hand: a class is a string of zeros and ones."""
-    x, y = data.features.double().numpy(), data.targets.int().numpy()
+    x, y = data.x.double().numpy(), data.targets.int().numpy()
     yes, votes = Counter(), Counter()
     for labelset in labelsets:
         classes = ["".join(str(row[label]) for label in labelset) for row in y]
         model = LogisticRegression(max_iter=1000).fit(x, classes)
-        for row, word in enumerate(model.predict(other.features.double().numpy())):
+        for row, word in enumerate(model.predict(other.x.double().numpy())):
             for place, label in enumerate(labelset):
                 yes[row, label] += word[place] == "1"
                 votes[row, label] += 1
@@ -203,7 +204,7 @@ def test_sparse_features_stay_sparse(name):
     """Dense, 20,000 rows of 200,000 columns would fill 32 GB."""
     rows = labelled_data(rows=20_000, width=2, labels=3)
     cells = np.ones(40_000), np.arange(40_000) * 4, np.arange(0, 40_001, 2)
-    data = replace(rows, features=sparse_rows(sparse.csr_matrix(cells, (20_000, 200_000))))
+    data = replace(rows, x=sparse_rows(sparse.csr_matrix(cells, (20_000, 200_000))))
     method = fitted(data, name, **QUICK)
     assert method.scores(data.batch(torch.arange(2))).shape == (2, 3)
 
@@ -309,7 +310,7 @@ def test_what_does_not_go_with_the_data_is_said_in_one_line():
         untrained(data, "cc", order=[0, 1, 2])
     with pytest.raises(UserError, match="it takes 2 or more"):
         untrained(data, "rakel", subsets=1)
-    below = replace(data, features=data.features - 1)
+    below = replace(data, x=data.x - 1)
     with pytest.raises(UserError, match="MultinomialNB: Negative values"):
         fitted(below, "br", base="sklearn.naive_bayes.MultinomialNB")
     with pytest.raises(UserError, match="GaussianNB takes no sparse features"):
@@ -324,7 +325,7 @@ def test_a_whole_run_and_the_model_it_leaves(tmp_path):
     method, task = unpacked(path.parent / "model.pt")
     saved = np.load(path.parent / "scores.npz")
     instances = assemble(config).dataset.load(config.paths.cache).instances
-    data = Vectors.from_instances(instances, saved["ids"])
+    data = Rows.from_instances(instances, saved["ids"])
     assert len(task.labels) == 10
     assert np.array_equal(predicted(method, data).numpy(), saved["last"])
 
@@ -352,7 +353,7 @@ def test_what_is_loaded_scores_as_what_was_saved(name, changes, sparsely, tmp_pa
     y = torch.from_numpy((x[:, :3] > np.median(x[:, :3], axis=0)).astype(np.float32))
     x = x.astype(np.float32)
     held = sparse_rows(sparse.csr_matrix(x)) if sparsely else torch.from_numpy(x)
-    data = Vectors(held, y, torch.arange(90))
+    data = Rows(held, y, torch.arange(90))
     config = configure([f"method={name}"])
     nodes = {"method": config.method | changes, "backbone": config.backbone, "loss": config.loss}
     method = build_method(**nodes, task=task_for(data))

@@ -8,12 +8,13 @@ import pytest
 import torch
 from scipy import sparse
 
+from mlbench.data.rows import Rows
+from mlbench.data.sparse import SparseRows, sparse_rows
 from mlbench.data.task import Modality, Task
-from mlbench.data.vectors import SparseRows, Vectors, sparse_rows
 from mlbench.errors import UserError
 from mlbench.methods.classical import mlknn, nearest
 from mlbench.methods.classical.mlknn import MLkNN
-from mlbench.methods.classical.nearest import Rows
+from mlbench.methods.classical.nearest import Held
 
 
 def distance(one, other) -> float:
@@ -74,7 +75,7 @@ def any_data(kind, seed):
 
 def vectors_of(features, targets, sparsely=False):
     held = sparse_rows(sparse.csr_matrix(features)) if sparsely else torch.from_numpy(features)
-    return Vectors(held, torch.from_numpy(targets).float(), torch.arange(len(targets)))
+    return Rows(held, torch.from_numpy(targets).float(), torch.arange(len(targets)))
 
 
 def mlknn_for(features, targets, k=3, s=1.0):
@@ -109,7 +110,7 @@ def test_it_is_the_papers(seed, sparsely):
 def test_neighbours_are_exact_however_few_are_looked_at_twice_and_at_once(kind, sparsely, monkeypatch):
     rng = np.random.default_rng(5)
     features = any_features(kind, rng, 70, 6)
-    rows = Rows(6)
+    rows = Held(6)
     rows.hold(vectors_of(features, np.zeros((70, 1)), sparsely).features)
     expected = [nearest_by_loops(x, features, 4, own) for own, x in enumerate(features)]
     monkeypatch.setattr(nearest, "SPARE", 1)
@@ -122,7 +123,7 @@ def test_features_that_float32_cannot_tell_apart_by_products():
     """All rows within 1e-3 of each other, at 1e4 from the origin in one direction and 1 in the rest."""
     rng = np.random.default_rng(0)
     features = np.array([1e4] + [1] * 7, np.float32) + rng.integers(0, 2, (60, 8)).astype(np.float32) / 1024
-    rows = Rows(8)
+    rows = Held(8)
     rows.hold(torch.from_numpy(features))
     rows.centre.zero_()
     rows.squares = (rows.dense**2).sum(1)
@@ -136,7 +137,7 @@ def test_the_order_of_addition_parts_no_rows_that_are_equally_far(sparsely):
     rng = np.random.default_rng(0)
     values = rng.random(30).astype(np.float32)
     features = np.stack([rng.permutation(values) for _ in range(60)])
-    rows = Rows(30)
+    rows = Held(30)
     rows.hold(vectors_of(features, np.zeros((60, 1)), sparsely).features)
     assert rows.nearest(torch.zeros(1, 30), 7).tolist() == [list(range(7))]
 
@@ -147,7 +148,7 @@ def test_only_a_few_sparse_rows_are_dense_at_once(monkeypatch):
     monkeypatch.setattr(SparseRows, "read", lambda *of: sizes.append(len(of[1])) or read(*of))
     features = sparse.random(300, 10_000, density=1e-3, format="csr", dtype=np.float32, rng=rng)
     method = mlknn_for(features, np.zeros((300, 2)))
-    method.solve(Vectors(sparse_rows(features), torch.zeros(300, 2), torch.arange(300)))
+    method.solve(Rows(sparse_rows(features), torch.zeros(300, 2), torch.arange(300)))
     assert max(sizes) == 2**17 // 10_000 and sum(sizes) == 300
     assert not len(method.rows.dense)
 

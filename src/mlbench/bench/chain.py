@@ -15,8 +15,8 @@ from mlbench.bench.timing import Row, timed
 from mlbench.compose import configure
 from mlbench.config import Config
 from mlbench.data.fetch import described, state
+from mlbench.data.rows import Rows
 from mlbench.data.splits import labelled_rows
-from mlbench.data.vectors import Vectors
 from mlbench.engine.fit import Job, fit
 from mlbench.experiment import describe
 from mlbench.methods.amalgamation.label_sets import experts
@@ -83,13 +83,13 @@ def compare_epochs(config: Config, part: str, epochs: int, repeats: int) -> Row:
     return Row(name, "literal", list(fast), list(slow), {"times_faster": sum(slow) / sum(fast)})
 
 
-def built(config: Config, seed: int = SEED) -> tuple[Method, dict[str, Vectors]]:
+def built(config: Config, seed: int = SEED) -> tuple[Method, dict[str, Rows]]:
     pieces = assemble(config)
     loaded = pieces.dataset.load(config.paths.cache)
     rows = pieces.split(loaded.instances.targets, loaded.official, seed)
     torch.manual_seed(seed)
     method = pieces.method(describe(loaded.instances, labelled_rows(pieces.split, rows), pieces.dataset))
-    return method, {part: Vectors.from_instances(loaded.instances, own) for part, own in rows.items()}
+    return method, {part: Rows.from_instances(loaded.instances, own) for part, own in rows.items()}
 
 
 def run(stage: Stage, config: Config) -> None:

@@ -14,8 +14,8 @@ from mlbench.bench.timing import Row, compare
 from mlbench.compose import configure
 from mlbench.data.fetch import described, state
 from mlbench.data.instances import Instances
+from mlbench.data.rows import Rows
 from mlbench.data.task import Modality, Task
-from mlbench.data.vectors import Vectors
 from mlbench.engine.fit import Job, fit
 from mlbench.seeding import derive
 
@@ -36,7 +36,7 @@ def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int) -> R
     pieces = assemble(config)
     loaded = pieces.dataset.load(config.paths.cache)
     rows = pieces.split(loaded.instances.targets, loaded.official, SEED)
-    train = Vectors.from_instances(loaded.instances, rows["train"])
+    train = Rows.from_instances(loaded.instances, rows["train"])
     torch.manual_seed(SEED)
     method = pieces.method(task_of(loaded.instances, train))
     plain = nn.Sequential(*(layer for layer in method.modules() if isinstance(layer, nn.Linear | nn.ReLU)))
@@ -52,7 +52,7 @@ def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int) -> R
 
     def by_hand() -> list[Tensor]:
         model = copy.deepcopy(plain)
-        train_by_hand(model, train.features, train.targets, batch_size, seeds)
+        train_by_hand(model, train.x, train.targets, batch_size, seeds)
         return list(model.parameters())
 
     steps = epochs * -(-len(train) // batch_size)
@@ -67,11 +67,11 @@ def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int) -> R
     return Row(row.name, row.against, row.ours, row.other, row.notes | {"steps": steps})
 
 
-def task_of(instances: Instances, train: Vectors) -> Task:
+def task_of(instances: Instances, train: Rows) -> Task:
     return Task(
         name="bench",
         labels=instances.labels,
-        modalities=(Modality("features", 0, train.features.shape[1]),),
+        modalities=(Modality("features", 0, train.x.shape[1]),),
         instances=len(train),
         positives=tuple(int(count) for count in train.targets.sum(0)),
     )

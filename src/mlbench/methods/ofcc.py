@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from mlbench.data.rows import Batch
 from mlbench.data.task import Task
-from mlbench.data.vectors import Batch
 from mlbench.methods.base import Backbone, Method, Requires
 
 

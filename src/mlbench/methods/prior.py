@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
-from mlbench.data.vectors import Batch, Vectors
 from mlbench.methods.base import Method, Parts, Stage
 
 
@@ -20,7 +20,7 @@ class Prior(Method):
     def stages(self, data: Parts) -> Iterator[Stage]:
         yield Stage("count", self, data["train"], solve=self.count)
 
-    def count(self, data: Vectors) -> None:
+    def count(self, data: Rows) -> None:
         self.shares.copy_(data.targets.mean(0))
 
     def scores(self, batch: Batch) -> Tensor:

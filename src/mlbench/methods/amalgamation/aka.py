@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
-from mlbench.data.vectors import Batch, Vectors
 from mlbench.methods.amalgamation.label_sets import Expert
 from mlbench.methods.amalgamation.teachers import (
     Amalgamation,
@@ -32,7 +32,7 @@ class AKA(Amalgamation):
         widths = [teacher.chain.hidden for teacher in self.teachers]
         self.specialists = Specialists(task, self.student.hidden, widths)
 
-    def learn(self, data: Vectors) -> Iterator[Stage]:
+    def learn(self, data: Rows) -> Iterator[Stage]:
         passes = [unrolled(teacher, data) for teacher in self.teachers]
         chosen, targets = most_certain([own.final for own in passes], self.experts)
         known = {"chosen": chosen} | by_teacher(own.hidden[-1] for own in passes)

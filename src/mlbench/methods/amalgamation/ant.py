@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
-from mlbench.data.vectors import Batch, Vectors
 from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, blocks, unrolled
 from mlbench.methods.amalgamation.transfer import Fires, HandOn, disagree, integrate
 from mlbench.methods.amalgamation.transfer import transfer as transferred
@@ -41,11 +41,11 @@ class ANT(Amalgamation):
         self.hand_on = hand_on
         self.counts: dict[str, float] = {}
 
-    def learn(self, data: Vectors) -> Iterator[Stage]:
+    def learn(self, data: Rows) -> Iterator[Stage]:
         yield self.student_stage(data, self.targets(data).sigmoid())
 
     @torch.no_grad()
-    def targets(self, data: Vectors) -> Tensor:
+    def targets(self, data: Rows) -> Tensor:
         """Logits of the student's targets, (N, L)."""
         first = [unrolled(teacher, data).final for teacher in self.teachers]
         initial = None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mlbench.config import TRAINING
-from mlbench.data.vectors import Batch, Vectors
+from mlbench.data.rows import Batch, Rows
 from mlbench.methods.amalgamation.teachers import Amalgamation
 from mlbench.methods.base import Stage
 
@@ -15,7 +15,7 @@ class BL(Amalgamation):
     has_student = False
     train_options = TRAINING - {"epochs", "batch_size", "optimizer"}  # which teachers have of their own
 
-    def learn(self, data: Vectors) -> Iterator[Stage]:
+    def learn(self, data: Rows) -> Iterator[Stage]:
         yield Stage("vote", self, data, solve=lambda data: None)
 
     def scores(self, batch: Batch) -> Tensor:

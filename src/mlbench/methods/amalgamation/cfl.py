@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
-from mlbench.data.vectors import Batch, Vectors
 from mlbench.methods.amalgamation.teachers import (
     Amalgamation,
     Positive,
@@ -57,7 +57,7 @@ class CFL(Amalgamation):
         self.extractor = nn.Sequential(nn.Linear(common, common), nn.ReLU(), nn.Linear(common, common))
         self.decoders = nn.ModuleList(nn.Linear(common, width) for width in widths)
 
-    def learn(self, data: Vectors) -> Iterator[Stage]:
+    def learn(self, data: Rows) -> Iterator[Stage]:
         passes = [unrolled(teacher, data) for teacher in self.teachers]
         targets = mean([own.final for own in passes], self.experts).sigmoid()
         yield self.student_stage(data, targets, **by_teacher(own.hidden[-1] for own in passes))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
-from mlbench.data.vectors import Batch, Vectors
 from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, by_teacher, told, unrolled
 from mlbench.methods.amalgamation.transfer import mean
 from mlbench.methods.base import Backbone, Stage
@@ -23,7 +23,7 @@ class FKA(Amalgamation):
             nn.Linear(self.student.hidden, teacher.chain.hidden) for teacher in self.teachers
         )
 
-    def learn(self, data: Vectors) -> Iterator[Stage]:
+    def learn(self, data: Rows) -> Iterator[Stage]:
         passes = [unrolled(teacher, data) for teacher in self.teachers]
         targets = mean([own.final for own in passes], self.experts).sigmoid()
         steps = [own.steps.transpose(0, 1).contiguous() for own in passes]  # (N, K, L_t)

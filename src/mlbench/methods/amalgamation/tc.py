@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from mlbench.data.vectors import Batch, Vectors
+from mlbench.data.rows import Batch, Rows
 from mlbench.methods.amalgamation.teachers import Amalgamation, logits
 from mlbench.methods.amalgamation.transfer import mean
 from mlbench.methods.base import Stage
 
 
 class TC(Amalgamation):
-    def learn(self, data: Vectors) -> Iterator[Stage]:
+    def learn(self, data: Rows) -> Iterator[Stage]:
         outputs = [logits(teacher, data) for teacher in self.teachers]
         yield self.student_stage(data, mean(outputs, self.experts).sigmoid())
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from mlbench.backbones.chain import Unrolled
 from mlbench.config import Node
+from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
-from mlbench.data.vectors import Batch, Vectors
 from mlbench.errors import UserError
 from mlbench.methods.amalgamation.label_sets import appearance, covered, draw, experts, named
 from mlbench.methods.base import Backbone, Method, Parts, Requires, Stage
@@ -131,11 +131,11 @@ class Amalgamation(Method):
             "chains": [teacher.chain.described for teacher in self.teachers],
         }
 
-    def learn(self, data: Vectors) -> Iterator[Stage]:
+    def learn(self, data: Rows) -> Iterator[Stage]:
         """The student's stages. `data.targets` is not for its eyes."""
         raise NotImplementedError(f"{type(self).__name__} teaches its student nothing")
 
-    def student_stage(self, data: Vectors, targets: Tensor, **extra: Tensor) -> Stage:
+    def student_stage(self, data: Rows, targets: Tensor, **extra: Tensor) -> Stage:
         """The stage that trains this module on the teachers' `targets`, (N, L), and what else they say."""
         return Stage("student", self, replace(data, targets=targets, extra=extra))
 
@@ -193,7 +193,7 @@ def told(batch: Batch, teachers: int) -> list[Tensor]:
 
 
 @torch.no_grad()
-def unrolled(teacher: Method, data: Vectors) -> Unrolled:
+def unrolled(teacher: Method, data: Rows) -> Unrolled:
     """What a chain makes of every instance at every step."""
     if not isinstance(teacher, OFCC):
         raise UserError(
@@ -206,7 +206,7 @@ def unrolled(teacher: Method, data: Vectors) -> Unrolled:
 
 
 @torch.no_grad()
-def logits(teacher: Method, data: Vectors) -> Tensor:
+def logits(teacher: Method, data: Rows) -> Tensor:
     """A teacher's logits, (N, L_t); of a foreign one from its probabilities."""
     if isinstance(teacher, OFCC):
         return unrolled(teacher, data).final
@@ -215,6 +215,6 @@ def logits(teacher: Method, data: Vectors) -> Tensor:
     return scores.logit().clamp(-LIMIT, LIMIT)
 
 
-def blocks(data: Vectors) -> tuple[Tensor, ...]:
+def blocks(data: Rows) -> tuple[Tensor, ...]:
     """All rows, a block at a time: a sparse data set is never dense as a whole."""
     return torch.arange(len(data), device=data.device).split(ROWS)

@@ -10,8 +10,9 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from mlbench.data.rows import Batch, Rows
+from mlbench.data.sparse import SparseRows
 from mlbench.data.task import Task
-from mlbench.data.vectors import Batch, SparseRows, Vectors
 from mlbench.errors import UserError
 from mlbench.methods.base import Method, Parts, Stage
 from mlbench.methods.classical import kept
@@ -53,8 +54,8 @@ class Fitted(Method):
     def stages(self, data: Parts) -> Iterator[Stage]:
         yield Stage("fit", self, data["train"], solve=self.solve)
 
-    def solve(self, data: Vectors) -> None:
-        x, y = matrix(data.features), data.targets.cpu().numpy().astype(np.int64)
+    def solve(self, data: Rows) -> None:
+        x, y = matrix(data.x), data.targets.cpu().numpy().astype(np.int64)
         self.shares.copy_(data.targets.mean(0))
         labels = self.varying
         learner, facts = None, {}
@@ -92,15 +93,9 @@ class Fitted(Method):
         self.kept = state
 
 
-def matrix(features: Tensor | SparseRows) -> Matrix:
+def matrix(x: Tensor | SparseRows) -> Matrix:
     """As scikit-learn takes it, sparse if it was; in float64, where its solvers' steps are not lost."""
-    if not isinstance(features, SparseRows):
-        return features.cpu().numpy().astype(np.float64)
-    held = features.to("cpu")
-    start = held.crow.numpy()
-    if start[-1] < 2**31:  # liblinear takes no wider numbers
-        start = start.astype(np.int32)
-    return sparse.csr_matrix((held.values.double().numpy(), held.columns.numpy(), start), shape=held.shape)
+    return x.matrix() if isinstance(x, SparseRows) else x.cpu().numpy().astype(np.float64)
 
 
 @contextmanager

@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
-from mlbench.data.vectors import Batch, Vectors
 from mlbench.errors import UserError
 from mlbench.methods.base import Method, Parts, Stage
-from mlbench.methods.classical.nearest import CELLS, Rows, take_sizes
+from mlbench.methods.classical.nearest import CELLS, Held, take_sizes
 
 
 class MLkNN(Method):
@@ -33,7 +33,7 @@ class MLkNN(Method):
             )
         self.k = k
         self.s = s
-        self.rows = Rows(task.features)
+        self.rows = Held(task.features)
         self.register_buffer("targets", torch.zeros(0, len(task.labels), dtype=torch.uint8))
         self.register_buffer("posteriors", torch.zeros(1, len(task.labels)))
         self.register_load_state_dict_pre_hook(take_sizes)
@@ -41,8 +41,8 @@ class MLkNN(Method):
     def stages(self, data: Parts) -> Iterator[Stage]:
         yield Stage("count", self, data["train"], solve=self.solve)
 
-    def solve(self, data: Vectors) -> None:
-        self.rows.hold(data.features)
+    def solve(self, data: Rows) -> None:
+        self.rows.hold(data.x)
         self.targets = data.targets.to(torch.uint8)
         k = self.k
         carrying = torch.zeros(k + 1, self.targets.shape[1], dtype=torch.float64, device=data.device)

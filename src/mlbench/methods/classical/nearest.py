@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from mlbench.data.vectors import SparseRows
+from mlbench.data.sparse import SparseRows
 
 CELLS = 2**21  # numbers held at once, many enough for a matrix product and few enough for a cache
 SPARE = 16  # rows beyond those asked for whose distances are computed again
@@ -20,7 +20,7 @@ NUMBER = 2**32 - 1  # of a key, the part that is a row's number
 UNIT = 2.0**-24  # half the distance from 1 to the next float32
 
 
-class Rows(nn.Module):
+class Held(nn.Module):
     """A matrix, dense or sparse, in buffers of its own size; a state of another size may be loaded."""
 
     def __init__(self, width: int):
@@ -180,7 +180,7 @@ def among_nonzeros(x: Tensor, query: Tensor, features: SparseRows, candidates: T
     parts = []
     size = max(1, CELLS // max(most, features.longest, 1))
     for own, rows in zip(query.split(size), candidates.split(size)):
-        held = features.rows(rows)
+        held = features[rows]
         pair = torch.repeat_interleave(held.crow.diff())
         row, columns = own[pair], held.columns.long()
         here = x[row, columns]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mlbench.data.instances import Instances
-from mlbench.data.vectors import SparseRows, Vectors, order, sparse_rows
+from mlbench.data.rows import Rows, order
+from mlbench.data.sparse import SparseRows, sparse_rows
 
 
 def random_instances(rows: int, width: int, density: float, seed: int = 0) -> Instances:
@@ -35,9 +36,9 @@ def test_sparse_and_dense_batches_are_the_same(rows, width, density, seed):
     instances = random_instances(rows, width, density, seed)
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(rows)[: rng.integers(1, rows + 1)]
-    thin = Vectors.from_instances(instances, chosen)
-    thick = Vectors.from_instances(made_dense(instances), chosen)
-    assert isinstance(thin.features, SparseRows) and isinstance(thick.features, torch.Tensor)
+    thin = Rows.from_instances(instances, chosen)
+    thick = Rows.from_instances(made_dense(instances), chosen)
+    assert isinstance(thin.x, SparseRows) and isinstance(thick.x, torch.Tensor)
     assert len(thin) == len(thick) == len(chosen)
     index = torch.from_numpy(rng.integers(0, len(chosen), 7))  # rows may repeat
     for one, other in zip(thin.batch(index)[:3], thick.batch(index)[:3]):
@@ -48,7 +49,7 @@ def test_sparse_and_dense_batches_are_the_same(rows, width, density, seed):
     assert np.array_equal(x.numpy(), instances.features.toarray()[ids])
     assert np.array_equal(targets.numpy(), instances.targets[ids])
     # A GPU reads to the length of the fullest row of all, a CPU to that of the batch.
-    assert torch.equal(thin.features.read(index, thin.features.longest), x)
+    assert torch.equal(thin.x.read(index, thin.x.longest), x)
     for one, other in zip(thin.rows(index).batch(torch.arange(7))[:3], (x, targets, ids)):
         assert torch.equal(one, other)
 
@@ -56,8 +57,8 @@ def test_sparse_and_dense_batches_are_the_same(rows, width, density, seed):
 @pytest.mark.parametrize("thin", [True, False])
 def test_types_shapes_and_subsets(thin):
     instances = random_instances(40, 9, 0.3)
-    vectors = Vectors.from_instances(instances if thin else made_dense(instances), np.arange(5, 35))
-    assert vectors.features.shape == (30, 9)
+    vectors = Rows.from_instances(instances if thin else made_dense(instances), np.arange(5, 35))
+    assert vectors.x.shape == (30, 9)
     batch = vectors.batch(torch.tensor([3, 0]))
     assert (batch.x.dtype, batch.targets.dtype, batch.ids.dtype) == (
         torch.float32,
@@ -67,7 +68,7 @@ def test_types_shapes_and_subsets(thin):
     assert batch.x.shape == (2, 9) and batch.targets.shape == (2, 3) and batch.ids.tolist() == [8, 5]
     assert batch.x.is_contiguous()
     part = vectors.rows(torch.tensor([29, 1, 2]))
-    assert len(part) == 3 and part.ids.tolist() == [34, 6, 7] and part.features.shape == (3, 9)
+    assert len(part) == 3 and part.ids.tolist() == [34, 6, 7] and part.x.shape == (3, 9)
     assert torch.equal(part.batch(torch.tensor([1, 2])).x, vectors.batch(torch.tensor([1, 2])).x)
     empty = vectors.rows(torch.tensor([], dtype=torch.int64))
     assert len(empty) == 0 and empty.batch(torch.tensor([], dtype=torch.int64)).x.shape == (0, 9)
@@ -77,7 +78,7 @@ def test_types_shapes_and_subsets(thin):
 @pytest.mark.parametrize("thin", [True, False])
 def test_what_a_stage_brings_along_goes_where_its_rows_go(thin):
     instances = random_instances(20, 4, 0.5)
-    plain = Vectors.from_instances(instances if thin else made_dense(instances), np.arange(20))
+    plain = Rows.from_instances(instances if thin else made_dense(instances), np.arange(20))
     extra = {"distribution": torch.rand(20, 3), "views": torch.rand(20, 2, 5), "chosen": torch.arange(20)}
     vectors = replace(plain, extra=extra)
     index = torch.tensor([7, 0, 7])
@@ -99,8 +100,8 @@ def test_what_a_stage_brings_along_goes_where_its_rows_go(thin):
 def test_the_data_set_keeps_its_own_memory():
     instances = made_dense(random_instances(10, 4, 0.5))
     before = instances.features.copy()
-    vectors = Vectors.from_instances(instances, np.arange(10))
-    vectors.features.zero_()
+    vectors = Rows.from_instances(instances, np.arange(10))
+    vectors.x.zero_()
     vectors.targets.zero_()
     assert np.array_equal(instances.features, before)
 

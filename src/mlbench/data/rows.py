@@ -1,0 +1,115 @@
+"""Rows: the instances of a part in memory, on one device. A batch is a selection of rows by their numbers, so
+there are no workers and no collation.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from mlbench.data.instances import Instances
+from mlbench.data.sparse import sparse_rows
+from mlbench.seeding import derive
+
+
+class Inputs(Protocol):
+    """What the x of a batch is read from. A Tensor (dense) and SparseRows are; pixels and tokens can be.
+
+    Only code that has asked its task for a kind may touch more than this, such as the matrix of vectors. A
+    class other than Tensor also has `joined(parts)`, all rows of several, and `equal(other)`.
+    """
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """(N, ...)"""
+        ...
+
+    def to(self, device: torch.device | str, /) -> Self: ...
+
+    def __getitem__(self, index: Tensor, /) -> Self:
+        """Rows `index`, kept as they are."""
+        ...
+
+    def index_select(self, dim: int, index: Tensor, /) -> Tensor:
+        """Rows `index` as a method sees them, (B, ...) float32; `dim` is 0."""
+        ...
+
+
+class Batch(NamedTuple):
+    """Some rows. In a batch of R replicas every tensor has a dimension R before B."""
+
+    x: Tensor  # (B, d) float32
+    targets: Tensor  # (B, L) float32
+    ids: Tensor  # (B,) int64, row numbers in the data set
+    extra: dict[str, Tensor] = {}  # noqa: RUF012 (B, ...) what a stage brings along, by name; never written to
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with `function` of each of its tensors."""
+        return Batch(*map(function, self[:3]), mapped(function, self.extra))
+
+
+@dataclass(frozen=True)
+class Rows:
+    x: Inputs  # (N, ...)
+    targets: Tensor  # (N, L) float32
+    ids: Tensor  # (N,) int64, row numbers in the data set
+    extra: dict[str, Tensor] = field(default_factory=dict)  # (N, ...) what a stage brings along, by name
+
+    @classmethod
+    def from_instances(cls, instances: Instances, rows: np.ndarray) -> "Rows":
+        """The given rows; a sparse data set stays sparse."""
+        rows = np.array(rows, np.int64)
+        features, targets = instances.features[rows], instances.targets[rows].astype(np.float32)
+        thin = sparse.issparse(features)
+        x = sparse_rows(features) if thin else torch.from_numpy(np.ascontiguousarray(features))
+        return cls(x, torch.from_numpy(targets), torch.from_numpy(rows))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def device(self) -> torch.device:
+        return self.ids.device
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Kind and shape of all it holds, in plain types: equal for rows that may be stacked."""
+        shapes = {name: [str(held.dtype), *held.shape] for name, held in self.extra.items()}
+        x = [type(self.x).__name__, *self.x.shape]
+        return {"x": x, "targets": [*self.targets.shape], "extra": shapes}
+
+    @property
+    def features(self) -> Any:
+        """What `x` was called before."""
+        return self.x
+
+    def to(self, device: torch.device | str) -> "Rows":
+        return Rows(*self._each(lambda held: held.to(device)))
+
+    def rows(self, index: Tensor) -> "Rows":
+        """The rows `index` as rows of their own."""
+        return Rows(*self._each(lambda held: held[index]))
+
+    def batch(self, index: Tensor) -> Batch:
+        """The rows `index`, a tensor on the same device; (R, B) of them make a batch of R replicas."""
+        flat = index.flatten()
+        batch = Batch(*self._each(lambda held: held.index_select(0, flat)))
+        return batch if index.ndim == 1 else batch.map(lambda part: part.unflatten(0, index.shape))
+
+    def _each(self, function: Callable[[Any], Any]) -> tuple[Any, Tensor, Tensor, dict[str, Tensor]]:
+        return function(self.x), function(self.targets), function(self.ids), mapped(function, self.extra)
+
+
+def mapped(function: Callable[[Tensor], Tensor], named: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: function(tensor) for name, tensor in named.items()}
+
+
+def order(count: int, seed: int, epoch: int, shuffle: bool = True) -> Tensor:
+    """The order in which an epoch visits `count` rows: of seed and epoch alone, so it can be repeated."""
+    if not shuffle:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(derive(seed, "order", epoch)))
