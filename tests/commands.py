@@ -26,10 +26,10 @@ PATIENCE = 120  # seconds until a test that waits in vain fails
 
 forks = multiprocessing.get_context("forkserver")
 PRELOADED = (
-    "mlbench.cli",
+    "mlbench.commands.run",
     "mlbench.experiment",
     "mlbench.search.study",
-    "mlbench.tables.command",
+    "mlbench.commands.reproduce",
     "mlbench.tables.table",
 )
 forks.set_forkserver_preload([*PRELOADED, "sklearn.datasets", "commands", "outside"])
@@ -55,7 +55,7 @@ class Command:
         environment: dict[str, str],
         first: Callable | None = None,
         terminal: Path | None = None,
-        program: str = "mlbench.cli",
+        program: str = "mlbench.commands.run",
     ):
         number = len(list(folder.parent.glob("*.out")))
         files = folder.parent / f"{number}.out", folder.parent / f"{number}.err"

@@ -53,7 +53,7 @@ def start(folder, environment):
     """start("train.epochs=1") starts a command; those still at work when the test ends are killed."""
     started = []
 
-    def start(*arguments, first=None, terminal=None, program="mlbench.cli", **more):
+    def start(*arguments, first=None, terminal=None, program="mlbench.commands.run", **more):
         started.append(Command(folder, arguments, environment | more, first, terminal, program))
         return started[-1]
 
@@ -99,7 +99,7 @@ def sigterm():
 @pytest.fixture
 def at_once(folder, environment, monkeypatch, capfd, sigterm):
     """As `command`, in this process: quicker, for what needs no process of its own."""
-    from mlbench import cli
+    from mlbench.commands import run
 
     monkeypatch.chdir(folder)
     for name, value in environment.items():
@@ -109,11 +109,11 @@ def at_once(folder, environment, monkeypatch, capfd, sigterm):
         for name, value in more.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
-        monkeypatch.setattr(cli, "errors", [])
-        monkeypatch.setattr(cli, "sweeps", [])
+        monkeypatch.setattr(run, "errors", [])
+        monkeypatch.setattr(run, "sweeps", [])
         capfd.readouterr()
         with pytest.raises(SystemExit) as left:
-            cli.main()
+            run.main()
         return Done(left.value.code, *capfd.readouterr())
 
     return at_once

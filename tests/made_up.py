@@ -9,7 +9,8 @@ from mlbench.compose import configure
 from mlbench.config import Config
 from mlbench.results import store
 from mlbench.results.record import Record
-from mlbench.tables.plan import Case, Run
+from mlbench.runs.run import Run
+from mlbench.tables.plan import Case
 from mlbench.tables.spec import Results, checked
 from mlbench.tables.table import Table, fill
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from mlbench.bench import command as bench
+from mlbench.commands import bench
 
 TINY = {
     "step": ["repeats=2", "epochs=1"],

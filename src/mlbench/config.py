@@ -175,17 +175,6 @@ def by_content(value: Any) -> Any:
     return value
 
 
-def but_for_numbers(config: Config) -> str:
-    """Hash with the seed and every float masked: runs with equal hashes may be trained as one stack."""
-
-    def masked(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: masked(item) for key, item in value.items()}
-        return 0.0 if isinstance(value, float) else value
-
-    return fingerprint(masked(science(config, config.dataset) | {"seed": 0}))
-
-
 def fingerprint(content: Node) -> str:
     """The first sixteen hexadecimal digits of a hash of `content`."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import signal
+import sys
 import sysconfig
 import threading
 import traceback
@@ -57,7 +58,7 @@ def trace(error: BaseException) -> str:
     text = "".join(traceback.format_exception(error))
     entries = list(re.finditer(r'^  File "(.*?)", line .*\n(?:    .*\n)*', text, re.MULTILINE))
     personal = [entry[0] for entry in entries if not of_a_library(entry[1])]
-    if not personal or os.environ.get("MLBENCH_DEBUG") == "1":
+    if not personal or debugging():
         return text
     heading = "mlbench: in your own code, of whose trace MLBENCH_DEBUG=1 shows the rest:"
     return "".join([f"{heading}\n", *personal, text[entries[-1].end() :].rstrip(), "\n"])
@@ -68,6 +69,34 @@ def of_a_library(file: str) -> bool:
     folders = [sysconfig.get_path("stdlib"), str(Path(__file__).parent)]
     inside = any(file.startswith(f"{folder}{os.sep}") for folder in folders)
     return inside or file.startswith("<") or bool({"site-packages", "dist-packages"} & {*Path(file).parts})
+
+
+def debugging() -> bool:
+    return os.environ.get("MLBENCH_DEBUG") == "1"
+
+
+def expected(error: Exception) -> bool:
+    """A person's to mend; anything else is ours, and shown with its stack trace."""
+    return isinstance(error, UserError | OSError)
+
+
+def sentence(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'writing'}: {error.strerror}"
+    return f"{type(error).__name__}: {error}"
+
+
+def complain(text: str | Exception) -> None:
+    print(f"mlbench: {text}", file=sys.stderr)
+
+
+def tell(error: Exception) -> None:
+    """Why a run failed that others do not wait for; with the trace of what nobody expected."""
+    if not expected(error):
+        print(trace(error), end="", file=sys.stderr)
+    complain(sentence(error))
 
 
 INTERRUPTED = "mlbench: interrupted; the same command goes on from the last checkpoint"

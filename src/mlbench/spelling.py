@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from mlbench.errors import UserError, did_you_mean
 
@@ -168,3 +169,10 @@ def meaning(name: str, known: Iterable[str]) -> str | None:
         *(key for key in known if key.rpartition(".")[2].rpartition("/")[2] == last),
     ]
     return next(iter(candidates), KEYS.get(last))
+
+
+def spelled(command: str) -> str:
+    """How a person starts a command: in a checkout by its script, elsewhere as the installed `mlbench`."""
+    script = Path("run.py" if command == "run" else f"scripts/{command}.py")
+    checkout = Path(__file__).parents[2]
+    return f"python {script}" if (checkout / script).is_file() else f"mlbench {command}"

@@ -9,7 +9,7 @@ import pytest
 
 from commands import records
 from mlbench import __version__, signatures
-from mlbench.arguments import answered, pairs
+from mlbench.commands.arguments import answered, pairs
 from mlbench.compose import GROUPS, config_dir
 from mlbench.config import target
 from mlbench.premises import metric_names
@@ -121,12 +121,12 @@ def test_no_answer_waits_for_torch(folder, environment):
     some = [words.split() for words in ANSWERS][::3]
     program = (
         "import sys\n"
-        "from mlbench import cli\n"
+        "from mlbench.commands import run\n"
         f"for words in {some!r}:\n"
         "    sys.argv[1:] = words\n"
-        "    cli.errors.clear()\n"
+        "    run.errors.clear()\n"
         "    try:\n"
-        "        cli.main()\n"
+        "        run.main()\n"
         "    except SystemExit as left:\n"
         "        print(left.code, 'torch' in sys.modules, words)\n"
     )

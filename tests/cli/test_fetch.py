@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mlbench.data import fetch
+from mlbench.commands import fetch
+from mlbench.data import catalogue
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "fetch.py"
 CONTENT = b"@relation small\n"
@@ -64,7 +65,8 @@ def conf(tmp_path, monkeypatch, mirror):
     for name, text in described.items():
         lines = [line.strip() if line.startswith("  ") else line for line in text.splitlines()]
         (conf / "dataset" / f"{name}.yaml").write_text("\n".join(lines))
-    monkeypatch.setattr(fetch, "config_dir", lambda: conf)
+    for module in (fetch, catalogue):
+        monkeypatch.setattr(module, "config_dir", lambda: conf)
     return conf
 
 

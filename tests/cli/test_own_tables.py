@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from commands import records
-from mlbench.tables.command import main as reproduce
+from mlbench.commands.reproduce import main as reproduce
 
 WEATHER = "humidity,rain (mm),größe\n" + "".join(f"{row / 7},{row % 2},{row % 3 // 2}\n" for row in range(20))
 LABELS = "dataset.labels=[rain (mm),größe]"

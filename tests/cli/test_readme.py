@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from made_up import made_up_record
-from mlbench.bench.command import SUITES
+from mlbench.commands import fetch
+from mlbench.commands.bench import SUITES
+from mlbench.commands.reproduce import read as read_arguments
 from mlbench.compose import choices
-from mlbench.data import fetch
 from mlbench.results.record import Record
 from mlbench.search import command as searches
 from mlbench.tables import spec as specs
-from mlbench.tables.command import read as read_arguments
 from mlbench.tables.plan import part
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ import pytest
 from optuna.samplers import TPESampler
 
 from commands import records, signalled_at_rename
+from mlbench.commands import search as search_command
+from mlbench.commands.search import overrides_of
 from mlbench.errors import UserError
-from mlbench.search import command as search_command
-from mlbench.search.command import overrides_of
 from mlbench.search.spec import Search, read
 from mlbench.search.study import Study
 
@@ -23,7 +23,7 @@ space:
 trials: 3
 batch: 2
 """
-PROGRAM = {"program": "mlbench.search.command"}
+PROGRAM = {"program": "mlbench.commands.search"}
 
 
 @pytest.fixture

@@ -77,7 +77,11 @@ def checkout(tmp_path, monkeypatch):
     package = tmp_path / "src" / "mlbench"
     (package / "results").mkdir(parents=True)
     (tmp_path / "conf").mkdir()
-    for path in (package / "results" / "record.py", package / "cli.py", tmp_path / "conf" / "config.yaml"):
+    for path in (
+        package / "results" / "record.py",
+        package / "compose.py",
+        tmp_path / "conf" / "config.yaml",
+    ):
         path.write_text("# as committed\n")
     own = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
     for arguments in (["init", "-q"], ["add", "."], [*own, "commit", "-q", "-m", "first"]):
@@ -91,7 +95,7 @@ def test_the_revision_is_the_commit_and_whether_the_code_was_changed(checkout):
     commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     (checkout / "notes.txt").write_text("not code")
     assert revision() == commit
-    for changed in ("src/mlbench/cli.py", "conf/config.yaml"):
+    for changed in ("src/mlbench/compose.py", "conf/config.yaml"):
         (checkout / changed).write_text("# changed\n")
         assert revision() == f"{commit}+"
         (checkout / changed).write_text("# as committed\n")

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from made_up import made_up_record
-from mlbench.tables.report import content, main
+from mlbench.commands.report import main
+from mlbench.tables.report import content
 
 SLOPES, OFFSETS = (1.0, 6.0, 11.0), (-0.5, 0.0)
 

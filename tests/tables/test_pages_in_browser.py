@@ -16,10 +16,11 @@ import pytest
 from scipy.stats import rankdata
 
 from made_up import finish, made_up_cases, made_up_record, made_up_spec
+from mlbench.commands.report import found
 from mlbench.tables.measured import definition
 from mlbench.tables.render import page
 from mlbench.tables.render.html import html
-from mlbench.tables.report import content, found, report
+from mlbench.tables.report import content, report
 from mlbench.tables.table import fill
 
 CHROMIUM = shutil.which("chromium")

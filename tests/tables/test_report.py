@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 import pytest
 
 from made_up import made_up_record
+from mlbench.commands.report import main
 from mlbench.compose import configure
-from mlbench.tables.report import content, directions, main, report
+from mlbench.tables.report import content, directions, report
 
 HOSTILE = '</script><img src=x onerror="alert(1)">'
 

@@ -34,7 +34,7 @@ layout: {blocks: setting, rows: method, columns: metric}
 decimals: 4
 """
 RUNS = 2 * 2 * 2 + 2  # prior trains no epochs: both settings have the same runs
-PROGRAM = {"program": "mlbench.tables.command"}
+PROGRAM = {"program": "mlbench.commands.reproduce"}
 RENDERED = ("table.md", "table.tex", "cells.csv", "wide.csv", "runs.csv", "table.html")
 
 
@@ -306,7 +306,7 @@ UNKNOWN = {
 def test_what_a_table_names_must_be_known_before_anything_runs(
     before, changes, said, folder, environment, monkeypatch, capsys
 ):
-    from mlbench.tables.command import main
+    from mlbench.commands.reproduce import main
 
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLBENCH_CACHE", environment["MLBENCH_CACHE"])
@@ -337,7 +337,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("text", BROKEN)
 def test_a_table_that_cannot_be_read_is_a_line(text, folder, monkeypatch, capsys):
-    from mlbench.tables.command import main
+    from mlbench.commands.reproduce import main
 
     monkeypatch.chdir(folder)
     (folder / "mine.yaml").write_text(text)
@@ -348,7 +348,7 @@ def test_a_table_that_cannot_be_read_is_a_line(text, folder, monkeypatch, capsys
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x00", None], ids=["binary", "a sign", "a folder"])
 def test_a_table_that_is_no_text_is_a_line(content, folder, monkeypatch, capsys):
-    from mlbench.tables.command import main
+    from mlbench.commands.reproduce import main
 
     monkeypatch.chdir(folder)
     (folder / "mine.yaml").mkdir() if content is None else (folder / "mine.yaml").write_bytes(content)
@@ -383,7 +383,7 @@ WRONG = {
 
 @pytest.mark.parametrize("words", WRONG)
 def test_a_wrong_command_is_answered_in_a_line(words, folder, environment, monkeypatch, capsys):
-    from mlbench.tables.command import main
+    from mlbench.commands.reproduce import main
 
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLBENCH_CACHE", environment["MLBENCH_CACHE"])

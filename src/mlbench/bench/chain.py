@@ -14,7 +14,7 @@ from mlbench.bench.literal import LiteralChain, copy_weights
 from mlbench.bench.timing import Row, timed
 from mlbench.compose import configure
 from mlbench.config import Config
-from mlbench.data.fetch import described, state
+from mlbench.data.catalogue import described, state
 from mlbench.data.rows import Rows
 from mlbench.data.splits import labelled_rows
 from mlbench.engine.fit import Job, fit

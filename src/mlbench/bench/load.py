@@ -15,7 +15,7 @@ import numpy as np
 from mlbench.bench.timing import Row, python
 from mlbench.compose import configure
 from mlbench.config import options, target
-from mlbench.data.fetch import described, state
+from mlbench.data.catalogue import described, state
 from mlbench.data.sources import VARIABLE, default_cache
 from mlbench.results.record import peak_memory
 

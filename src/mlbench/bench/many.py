@@ -10,7 +10,7 @@ from mlbench.bench.chain import built
 from mlbench.bench.timing import Row, compare
 from mlbench.compose import configure
 from mlbench.config import Config
-from mlbench.data.fetch import described, state
+from mlbench.data.catalogue import described, state
 from mlbench.engine.fit import Job, fit
 from mlbench.engine.many import fit_together
 from mlbench.methods.base import Method, Stage

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mlbench.arguments import spelled
 from mlbench.errors import UserError
+from mlbench.spelling import spelled
 
 
 def page(folder: Path, suites: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from mlbench.bench.timing import Row, compare, python
 from mlbench.errors import UserError, did_you_mean
 from mlbench.methods.erm import ERM
 
-FRONT_DOOR = "from mlbench.cli import main; main()"  # what run.py is
+FRONT_DOOR = "from mlbench.commands.run import main; main()"  # what run.py is
 EMPTY = """import hydra
 
 @hydra.main(version_base="1.3", config_path=None)
@@ -35,7 +35,7 @@ def start(repeats: int = 5, commands: tuple[str, ...] = ("import", "help", "firs
         empty.write_text(EMPTY)
         first_step = ("method._target_=mlbench.bench.start.FirstStep", f"paths.outputs={folder}")
         known = {
-            "import": (["-c", "import mlbench.cli"], "import hydra", ["-c", "import hydra"]),
+            "import": (["-c", "import mlbench.commands.run"], "import hydra", ["-c", "import hydra"]),
             "help": (["-c", FRONT_DOOR, "--help"], "an empty Hydra program", [str(empty), "--help"]),
             "first_step": (
                 ["-c", FRONT_DOOR, *first_step],

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mlbench.assemble import assemble
 from mlbench.bench.timing import Row, compare
 from mlbench.compose import configure
-from mlbench.data.fetch import described, state
+from mlbench.data.catalogue import described, state
 from mlbench.data.instances import Instances
 from mlbench.data.rows import Rows
 from mlbench.data.task import Modality, Task

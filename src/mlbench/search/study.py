@@ -25,10 +25,9 @@ from mlbench.errors import UserError
 from mlbench.evaluation.suite import find
 from mlbench.names import one_name
 from mlbench.results import store
+from mlbench.runs.execute import run_missing
+from mlbench.runs.run import Run, with_seeds
 from mlbench.search.spec import Dimension, Search
-from mlbench.tables.execute import run_missing
-from mlbench.tables.plan import Run, runs_with_seeds
-from mlbench.tables.ranks import ranks
 from mlbench.words import quoted
 
 OVER = (TrialState.COMPLETE, TrialState.FAIL)
@@ -124,7 +123,7 @@ class Study:
     def runs(self, params: dict[str, Any]) -> tuple[Run, ...]:
         """One a seed."""
         config, words = self.config(params), quoted(self.words(params))
-        return runs_with_seeds(config, words, self.search.seeds, self.dataset, self.identity)
+        return with_seeds(config, words, self.search.seeds, self.dataset, self.identity)
 
     def value(self, run: Run) -> float:
         """What the best epoch of a run had on the validation part."""
@@ -135,9 +134,9 @@ class Study:
 
     def ranked(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those with a value, best first, the earlier of equals before."""
+        sign = 1 if self.better == "low" else -1
         valued = [trial for trial in trials if trial.value is not None]
-        place = ranks({trial.number: trial.value for trial in valued}, self.better)
-        return sorted(valued, key=lambda trial: (place[trial.number], trial.number))
+        return sorted(valued, key=lambda trial: (round(sign * trial.value, 9), trial.number))
 
 
 def drawn_of(study: optuna.Study) -> list[FrozenTrial]:

@@ -7,46 +7,15 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mlbench.compose import config_dir, configure
-from mlbench.config import Config, fingerprint, options, science, target
+from mlbench.config import Config, options, target
 from mlbench.errors import DoesNotFit, UserError
-from mlbench.results import store
 from mlbench.results.record import write_json
-from mlbench.results.repeats import Place
+from mlbench.runs.run import Run, with_seeds
 from mlbench.tables.spec import GRID, Results
 from mlbench.words import quoted
-
-State = Literal["finished", "failed", "missing"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One seed of a case, and one fold where it has folds."""
-
-    seed: int
-    config: Config
-    overrides: tuple[str, ...]
-    key: str
-    folder: Path
-    fold: int | None = None
-
-    @property
-    def place(self) -> Place:
-        return self.seed, self.fold
-
-    @property
-    def state(self) -> State:
-        if store.whole(self.folder):
-            return "finished"
-        return "failed" if (self.folder / "failed.json").is_file() else "missing"
-
-    @property
-    def reason(self) -> str:
-        """Why it failed, in few words."""
-        failure = store.failure(self.folder)
-        return "data" if failure.get("type") == "DataMissing" else failure.get("reason", "failed")
 
 
 @dataclass(frozen=True)
@@ -120,28 +89,7 @@ def _case(
     if spec.folds and "fold" not in config.split:
         return Case(*where, runs=(), not_run=f"folds={spec.folds}: split={config.choices['split']} has none")
     about = dataset.name, identities[named]
-    return Case(*where, runs=runs_with_seeds(config, overrides, seeds, *about, spec.folds))
-
-
-def runs_with_seeds(
-    config: Config,
-    overrides: list[str],
-    seeds: int,
-    dataset: str,
-    identity: dict[str, Any],
-    folds: int | None = None,
-) -> tuple[Run, ...]:
-    """One run a seed, or a fold of a seed, on the data set of that name and identity."""
-    runs = []
-    for seed, fold in itertools.product(range(seeds), range(folds) if folds else [None]):
-        own, words = config.model_copy(update={"seed": seed}), [*overrides, f"seed={seed}"]
-        if fold is not None:
-            own = own.model_copy(update={"split": config.split | {"fold": fold}})
-            words.append(f"split.fold={fold}")
-        key = fingerprint(science(own, identity))
-        folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
-        runs.append(Run(seed, own, tuple(words), key, folder, fold))
-    return tuple(runs)
+    return Case(*where, runs=with_seeds(config, overrides, seeds, *about, spec.folds))
 
 
 class Composed:

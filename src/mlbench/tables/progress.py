@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from mlbench.errors import UserError
 from mlbench.results import store
-from mlbench.tables.plan import Case, Run, runs_of
+from mlbench.runs.run import Run
+from mlbench.tables.plan import Case, runs_of
 
 SIGNS = {"finished": "✓", "failed": "✗", "missing": "·"}
 

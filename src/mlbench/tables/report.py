@@ -2,67 +2,16 @@
 
 import json
 import math
-import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
-from mlbench.arguments import answered, check_keys, pairs, spelled
 from mlbench.config import NOT_TAKEN
-from mlbench.errors import UserError
-from mlbench.files import write
-from mlbench.results import repeats, store
+from mlbench.results import repeats
 from mlbench.results.record import Record
-from mlbench.tables.heat import comma, grids
+from mlbench.tables.heat import grids
 from mlbench.tables.render.page import asset, page
-
-USAGE = f"""{spelled("report")} [paths.outputs=outputs]
-  writes <outputs>/report.html: every finished run, to filter, compare and sort; open it in a browser
-
-Runs that differ in seed and split.fold only are one result there. Results that differ in two numbers, and in
-nothing else, are a heat map; report-heat.csv
-beside it has the mean of every metric in each cell:
-  {spelled("run")} -m loss=sigmoid_f1 'loss.slope=range(1,31,5)' loss.offset=-1,-0.75,-0.5,0 seed=0,1,2"""
-KEYS = ("paths.outputs",)
-HEAT = "report-heat.csv"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    return answered(run, arguments)
-
-
-def run(arguments: list[str]) -> None:
-    if {"-h", "--help"} & set(arguments):
-        print(USAGE)
-        return
-    given = pairs(arguments, KEYS[0], KEYS)
-    check_keys(given, KEYS)
-    outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
-    records = found(outputs)
-    if not records:
-        raise UserError(f"{outputs}: no finished runs; {spelled('run')} makes one")
-    drawn = content(records)
-    print(write(outputs / "report.html", report(drawn)))
-    if drawn["grids"]:
-        print(write(outputs / HEAT, comma(drawn)))
-    else:
-        (outputs / HEAT).unlink(missing_ok=True)  # of runs that are no longer there
-
-
-def found(outputs: Path) -> dict[str, Record]:
-    """The records by their paths as seen from `outputs`. One that cannot be read is named and left out."""
-    records = {}
-    for path in sorted(outputs.glob("*/*/*/record.json")):
-        try:
-            record = store.finished(path.parent)
-        except UserError as error:
-            print(f"mlbench: {error}", file=sys.stderr)
-            continue
-        if record is not None:  # it may have gone meanwhile
-            records[path.relative_to(outputs).as_posix()] = record
-    return records
 
 
 def report(content: dict[str, Any]) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlbench.arguments import spelled
 from mlbench.config import options
 from mlbench.errors import UserError, did_you_mean
 from mlbench.results import store
 from mlbench.results.record import Record
+from mlbench.spelling import spelled
 from mlbench.tables.cells import Cell, cell
 from mlbench.tables.comparison import Comparison, compare, order_agreement
 from mlbench.tables.measured import better, values

@@ -4,10 +4,11 @@ import shlex
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mlbench.arguments import answered, pairs, spelled
+from mlbench.commands.arguments import answered, pairs
 from mlbench.compose import choices
 from mlbench.errors import UserError
 from mlbench.search import spec as specs
+from mlbench.spelling import spelled
 from mlbench.words import quoted
 
 USAGE = f"""{spelled("search")} sweep=NAME   searches on validation data, prints the best's command

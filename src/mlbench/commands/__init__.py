@@ -5,16 +5,9 @@ import re
 import sys
 from typing import NoReturn
 
-from mlbench.errors import INTERRUPTED, did_you_mean, hear_sigterm
+from mlbench.errors import INTERRUPTED, complain, did_you_mean, hear_sigterm
 
-COMMANDS = {
-    "run": "mlbench.cli",
-    "reproduce": "mlbench.tables.command",
-    "report": "mlbench.tables.report",
-    "search": "mlbench.search.command",
-    "fetch": "mlbench.data.fetch",
-    "bench": "mlbench.bench.command",
-}
+COMMANDS = ("run", "reproduce", "report", "search", "fetch", "bench")  # each a module in here
 
 
 def main() -> None:
@@ -25,7 +18,7 @@ def main() -> None:
         del sys.argv[1]
     else:
         near = did_you_mean(first, COMMANDS)
-        print(f"mlbench: {first}: no such command; there are {', '.join(COMMANDS)}{near}", file=sys.stderr)
+        complain(f"{first}: no such command; there are {', '.join(COMMANDS)}{near}")
         sys.exit(2)
     begin(first)
 
@@ -34,7 +27,7 @@ def begin(command: str) -> NoReturn:
     """What takes seconds to import may be interrupted, too."""
     hear_sigterm()
     try:
-        program = importlib.import_module(COMMANDS[command])
+        program = importlib.import_module(f"mlbench.commands.{command}")
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
         sys.exit(130)

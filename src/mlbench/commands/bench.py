@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlbench.arguments import answered, check_keys, pairs, spelled
 from mlbench.bench.chain import chain
 from mlbench.bench.load import load
 from mlbench.bench.many import many
@@ -16,9 +15,11 @@ from mlbench.bench.page import page
 from mlbench.bench.start import start
 from mlbench.bench.step import step
 from mlbench.bench.timing import Row
+from mlbench.commands.arguments import answered, check_keys, pairs
 from mlbench.errors import UserError, did_you_mean
 from mlbench.files import write
 from mlbench.results.record import machine, revision, versions, write_json
+from mlbench.spelling import spelled
 
 Suite = Callable[..., Iterator[Row]]
 

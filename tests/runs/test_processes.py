@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from mlbench.tables import processes
-from mlbench.tables.execute import _beginning
+from mlbench.runs import processes
+from mlbench.runs.groups import beginning
 
 
 def run(name, **statistics):
@@ -13,7 +13,7 @@ def run(name, **statistics):
 
 def test_each_worker_begins_with_other_data_while_there_are_such():
     groups = [[run("medical")], [run("medical")], [run("scene")]]
-    begun = [_beginning(groups, worker) for worker in range(4)]
+    begun = [beginning(groups, worker) for worker in range(4)]
     assert [each[0] for each in begun] == [groups[0], groups[2], groups[1], groups[0]]
     assert all(sorted(map(id, each)) == sorted(map(id, groups)) for each in begun)
 

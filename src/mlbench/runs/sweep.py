@@ -1,4 +1,4 @@
-"""The jobs of a sweep in this process: those that differ in seed and numbers only are trained as one.
+"""The jobs of a sweep in this process: those that may be trained as one are.
 
 Hydra hands over one job at a time. What the whole sweep will be is worked out when it starts, so that the
 first job of a group can take the others along; they then find their records.
@@ -11,22 +11,23 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlbench import experiment
 from mlbench.compose import configure
-from mlbench.config import Config, but_for_numbers
-from mlbench.engine.many import REPLICAS
+from mlbench.config import Config
 from mlbench.errors import UserError
 from mlbench.results.record import Record
 from mlbench.results.store import Busy
+from mlbench.runs.groups import grouped
 
-groups: dict[str, list[Config]] = {}  # what is still ahead, by what its members have in common
+ahead: dict[str, list[Config]] = {}  # the group of each run that was not begun yet
 ended: dict[str, tuple[Record, Path] | Exception] = {}  # of runs that were taken along
 
 
 def foresee(overrides: list[str], asked: list[str]) -> None:
     """Composes every job of the sweep, those that differ in seed only at once."""
-    groups.clear(), ended.clear()
+    ahead.clear(), ended.clear()
     parsed = OverridesParser.create().parse_overrides(overrides)
     search_path = [word for word in asked if word.startswith("hydra.searchpath=")]
     composed: dict[tuple[str, ...], Config | None] = {}
+    configs: dict[str, Config] = {}
     for job in BasicSweeper.split_arguments(parsed, None)[0]:
         rest = tuple(word for word in job if not word.startswith("seed="))
         seeds = [word.removeprefix("seed=") for word in job if word.startswith("seed=")]
@@ -39,20 +40,22 @@ def foresee(overrides: list[str], asked: list[str]) -> None:
         except (UserError, ValueError):  # the job itself says what is wrong
             composed[rest] = config = None
         if config:
-            groups.setdefault(but_for_numbers(config), []).append(config)
+            configs[config.model_dump_json()] = config
+    for group in grouped(configs.values()):
+        ahead.update({config.model_dump_json(): group for config in group})
 
 
 def run(config: Config) -> tuple[Record, Path]:
-    """The run, and with it those that can be trained as one with it."""
+    """The run, and with it those that may be trained as one with it."""
     name = config.model_dump_json()
     if name not in ended:
-        group = groups.get(but_for_numbers(config), []) if config.engine == "auto" else []
-        taken = [config, *[other for other in group if other != config][: REPLICAS - 1]]
-        groups[but_for_numbers(config)] = [other for other in group if other not in taken]
-        if len(taken) == 1:
+        group = ahead.get(name, [config])
+        names = [other.model_dump_json() for other in group]
+        for other in names:
+            ahead.pop(other, None)
+        if len(group) == 1:
             return experiment.run(config)
-        results = experiment.run_all(taken)
-        ended.update((each.model_dump_json(), result) for each, result in zip(taken, results))
+        ended.update(zip(names, experiment.run_all(group)))
     result = ended.pop(name)
     if isinstance(result, Busy):
         return experiment.run(config)

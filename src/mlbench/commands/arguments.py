@@ -3,10 +3,9 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from mlbench import __version__
-from mlbench.errors import UserError, did_you_mean, hear_sigterm
+from mlbench.errors import UserError, complain, debugging, did_you_mean, hear_sigterm, sentence
 from mlbench.spelling import foreign
 
 
@@ -20,24 +19,16 @@ def answered(run: Callable[[list[str]], int | None], arguments: list[str] | None
     try:
         return run(arguments) or 0
     except KeyboardInterrupt:
-        print("mlbench: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        complain("interrupted; the same command goes on where it stopped")
         return 130
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (UserError, OSError) as error:
-        if os.environ.get("MLBENCH_DEBUG") == "1" or (isinstance(error, OSError) and not error.strerror):
+        if debugging() or (isinstance(error, OSError) and not error.strerror):
             raise
-        said = f"{error.filename or 'writing'}: {error.strerror}" if isinstance(error, OSError) else error
-        print(f"mlbench: {said}", file=sys.stderr)
+        complain(sentence(error))
         return 2
-
-
-def spelled(command: str) -> str:
-    """How a person starts a command: in a checkout by its script, elsewhere as the installed `mlbench`."""
-    script = Path("run.py" if command == "run" else f"scripts/{command}.py")
-    checkout = Path(__file__).parents[2]
-    return f"python {script}" if (checkout / script).is_file() else f"mlbench {command}"
 
 
 def pairs(arguments: Sequence[str], first: str = "", keys: Iterable[str] = ()) -> dict[str, str]:

@@ -1,17 +1,17 @@
 """The command line that rebuilds published tables: plan, run what is missing, render."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from mlbench.arguments import answered, check_keys, pairs, spelled
+from mlbench.commands.arguments import answered, check_keys, pairs
 from mlbench.compose import config_dir
 from mlbench.config import MACHINE
-from mlbench.errors import UserError
+from mlbench.errors import UserError, complain
 from mlbench.names import one_name
+from mlbench.spelling import spelled
 from mlbench.tables import spec as specs
 from mlbench.words import quoted
 
@@ -130,14 +130,14 @@ def table(
         return 0
     missing = [run for run in plan.runs_of([c for c in cases if chosen(c)]) if run.state != "finished"]
     if missing and given["render"] == "false":
-        from mlbench.tables.execute import run_missing  # imports Lightning
+        from mlbench.runs.execute import run_missing  # imports Lightning
 
         run_missing(missing, launcher, int(given.get("processes", 1)))
     print(write(fill(short(name), spec, cases), folder, outputs))
     failed = [run for run in plan.runs_of(cases) if run.state == "failed"]
     for run in failed:
         shown = " ".join(word for word in run.overrides if word.partition("=")[0] not in PASSED)
-        print(f"mlbench: {shown}  failed: {run.reason}", file=sys.stderr)
+        complain(f"{shown}  failed: {run.reason}")
     return 2 if failed and given["render"] == "false" else 0
 
 

@@ -1,4 +1,4 @@
-"""The runs of a plan by several processes of this machine, each of which trains as one what can be."""
+"""Runs by several processes of this machine, each of which trains as one what can be."""
 
 import multiprocessing
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 from mlbench.engine import threads
 from mlbench.errors import UserError, hear_sigterm
-from mlbench.tables.plan import Run
+from mlbench.runs.run import Run
 
 Work = Callable[[list[Run], int], None]  # does the runs; of that many workers it is this one
 

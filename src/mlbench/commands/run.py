@@ -1,0 +1,114 @@
+"""The command line: Hydra in, one record out. torch is imported only once the configuration is checked."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from mlbench import __version__
+from mlbench.commands.lines import close_sweep, finished, show, summary
+from mlbench.compose import config_dir, explain, names
+from mlbench.errors import (
+    INTERRUPTED,
+    UserError,
+    complain,
+    debugging,
+    expected,
+    hear_sigterm,
+    sentence,
+    trace,
+)
+from mlbench.files import write
+from mlbench.runs.job import execute
+from mlbench.spelling import arranged
+from mlbench.words import quoted
+
+sweeps: list[Path] = []  # folders of the sweeps this process started
+errors: list[Exception] = []  # what stopped the one job of this process
+
+
+def main() -> None:
+    """Exit status 0: done; 2: something for a person to mend, said in one line; 130: interrupted."""
+    sys.argv[1:] = quoted(sys.argv[1:])
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here as they are instead of being printed by Hydra
+    hear_sigterm()
+    if "--version" in sys.argv[1:]:
+        print(f"mlbench {__version__}")
+        sys.exit(0)
+    try:
+        sys.argv[1:] = arranged(sys.argv[1:], names)
+        job()
+    except KeyboardInterrupt:
+        print(INTERRUPTED, file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:  # of composing: the job keeps its own
+        if debugging():
+            raise
+        if getattr(error, "errno", None):  # Hydra does not name what it writes into a sweep's folder
+            error.filename = error.filename or str(sweeps[-1] if sweeps else Path.cwd())
+            complain(sentence(error))
+        else:
+            complain(str(error) if isinstance(error, UserError) else explain(error, asked(sys.argv[1:])))
+        sys.exit(2)
+    for error in errors:
+        if debugging():
+            raise error
+        if not expected(error):
+            print(trace(error), end="", file=sys.stderr)
+            sys.exit(1)
+        complain(sentence(error))
+    failed = sum(close_sweep(folder) for folder in sweeps)
+    sys.exit(2 if errors or failed else 0)
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
+def job(composed: DictConfig) -> None:
+    """The only job, or one of a sweep, which notes a failure and goes on."""
+    settings = HydraConfig.get()
+    try:
+        record, path = execute(composed, settings.runtime.choices)
+    except Exception as error:
+        if settings.mode == RunMode.RUN:
+            errors.append(error)
+            return
+        if not expected(error):
+            print(trace(error), end="", file=sys.stderr)
+        line = {"failed": sentence(error)}
+    else:
+        if settings.mode == RunMode.RUN:
+            show(record, path)
+            return
+        line = finished(record, path)
+    line["overrides"] = list(settings.overrides.task)
+    write(Path(settings.sweep.dir) / f"{settings.job.num}.json", json.dumps(line))
+    print(summary(line), flush=True)
+
+
+class Sweep(Callback):
+    """Remembers where the jobs of a sweep, in whatever process they ran, left word; and, for jobs of this
+    process, which others each of them may be trained with."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        sweeps.append(Path(config.hydra.sweep.dir))
+        here = config.hydra.launcher._target_.endswith("BasicLauncher")
+        if here and config.get("engine") == "auto":
+            from mlbench.runs import sweep  # imports torch
+
+            sweep.foresee(list(config.hydra.overrides.task), asked(sys.argv[1:]))
+
+
+def asked(arguments: list[str]) -> list[str]:
+    """The overrides on a command line; --config-dir among them as what it means."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    known, rest = parser.parse_known_args(arguments)
+    own = [f"hydra.searchpath=['file://{known.config_dir.absolute()}']"] if known.config_dir else []
+    return [word for word in rest if "=" in word and not word.startswith("-")] + own

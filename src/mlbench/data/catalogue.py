@@ -1,0 +1,85 @@
+"""Which data sets conf/dataset describes, and where each stands."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from mlbench.compose import config_dir
+from mlbench.data.datasets import file_described
+from mlbench.data.sources import File, find
+
+NUMBERS = ("instances", "features", "labels", "cardinality", "label_sets")
+BY_HAND = "by hand"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What conf/dataset says of a data set; `files` is empty where it has none of its own."""
+
+    name: str
+    target: str
+    files: dict[str, File]
+    folder: str
+    where: str | None
+    statistics: dict[str, Any]
+    modalities: tuple[str, ...]  # as stated
+
+    @property
+    def modality_names(self) -> tuple[str, ...]:
+        """As stated; for a data set without files, as its class has them."""
+        return self.modalities if self.files else getattr(get_class(self.target), "modality_names", ())
+
+    @property
+    def own(self) -> bool:
+        """Whether it stands for a format in which people bring files of their own."""
+        return self.target.endswith(".OwnFiles")
+
+
+def described() -> Iterator[tuple[str, Entry]]:
+    """The data sets of conf/dataset, by name."""
+    for path in sorted((config_dir() / "dataset").glob("*.yaml")):
+        says = OmegaConf.to_container(OmegaConf.load(path))
+        files = says.get("files") or {}
+        entry = Entry(
+            name=path.stem,
+            target=says.get("_target_") or "",
+            files={role: file_described(path.stem, role, file) for role, file in files.items()},
+            folder=says.get("folder") or path.stem,
+            where=says.get("where"),
+            statistics=says.get("statistics") or {},
+            modalities=tuple(says.get("modalities") or ()),
+        )
+        yield path.stem, entry
+
+
+def facts(entry: Entry) -> list[str]:
+    split = [shown(entry.statistics.get(part)) for part in ("train", "validation", "test")]
+    return [*(shown(entry.statistics.get(name)) for name in NUMBERS), "/".join(filter(None, split))]
+
+
+def shown(number: float | None) -> str:
+    if number is None:
+        return ""
+    return f"{number:,}" if isinstance(number, int) else f"{number:.3f}"
+
+
+def state(entry: Entry, cache: Path) -> str:
+    """Files that are here were verified, this time or before."""
+    missing = [file for file in entry.files.values() if find(file, entry.folder, cache) is None]
+    if not entry.files:
+        return "built in"
+    if not missing:
+        return "here"
+    return size(missing) if size(missing) == BY_HAND else f"get {size(missing)}"
+
+
+def size(files: list[File]) -> str:
+    """Of the uncompressed files, if all of them can be downloaded."""
+    if not all(file.urls for file in files):
+        return BY_HAND
+    total = sum(file.bytes or 0 for file in files)
+    return f"{total / 1e6:.1f} MB" if total >= 1e6 else f"{total / 1e3:.0f} kB"

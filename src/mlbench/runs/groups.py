@@ -1,0 +1,52 @@
+"""Which runs may be trained as one, and where each of several workers begins."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from mlbench.config import Config, fingerprint, science
+from mlbench.engine.many import REPLICAS
+from mlbench.runs.run import Run
+
+Each = TypeVar("Each", Run, Config)
+
+
+def grouped(runs: Iterable[Each]) -> list[list[Each]]:
+    """Runs that may be trained as one, at most REPLICAS of them; groups and runs in the order given."""
+    groups: dict[str, list[Each]] = {}
+    for number, run in enumerate(runs):
+        config = run if isinstance(run, Config) else run.config
+        name = but_for_numbers(config) if config.engine == "auto" else str(number)
+        groups.setdefault(name, []).append(run)
+    return [group[i : i + REPLICAS] for group in groups.values() for i in range(0, len(group), REPLICAS)]
+
+
+def but_for_numbers(config: Config) -> str:
+    """Hash with the seed and every float masked: runs with equal hashes may be trained as one stack."""
+
+    def masked(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: masked(item) for key, item in value.items()}
+        return 0.0 if isinstance(value, float) else value
+
+    return fingerprint(masked(science(config, config.dataset) | {"seed": 0}))
+
+
+def beginning(groups: list[list[Run]], worker: int) -> list[list[Run]]:
+    """Rotates the groups so that each worker starts on another data set while there are enough."""
+    if not groups:
+        return []
+    data = [group[0].config.dataset.get("name") for group in groups]
+    of_another = [number for number, name in enumerate(data) if name not in data[:number]]
+    order = [*of_another, *(number for number in range(len(groups)) if number not in of_another)]
+    first = order[worker % len(order)]
+    return [groups[first], *groups[:first], *groups[first + 1 :]]
+
+
+def apart(free: list[list[Run]], waiting: list[list[Run]]) -> list[Run]:
+    """The first group with whose data nobody is at work: two that are would wait for the same stages."""
+    busy = {
+        group[0].config.dataset["name"]
+        for group in waiting
+        if group not in free and "name" in group[0].config.dataset
+    }
+    return next((group for group in free if group[0].config.dataset.get("name") not in busy), free[0])

@@ -1,0 +1,61 @@
+"""A run of many: one seed of an experiment, one fold where there are folds, and what became of it."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mlbench.config import Config, fingerprint, science
+from mlbench.results import store
+from mlbench.results.repeats import Place
+
+State = Literal["finished", "failed", "missing"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """`overrides` are what run.py would be told for it."""
+
+    seed: int
+    config: Config
+    overrides: tuple[str, ...]
+    key: str
+    folder: Path
+    fold: int | None = None
+
+    @property
+    def place(self) -> Place:
+        return self.seed, self.fold
+
+    @property
+    def state(self) -> State:
+        if store.whole(self.folder):
+            return "finished"
+        return "failed" if (self.folder / "failed.json").is_file() else "missing"
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, in few words."""
+        failure = store.failure(self.folder)
+        return "data" if failure.get("type") == "DataMissing" else failure.get("reason", "failed")
+
+
+def with_seeds(
+    config: Config,
+    overrides: list[str],
+    seeds: int,
+    dataset: str,
+    identity: dict[str, Any],
+    folds: int | None = None,
+) -> tuple[Run, ...]:
+    """One run a seed, or a fold of a seed, on the data set of that name and identity."""
+    runs = []
+    for seed, fold in itertools.product(range(seeds), range(folds) if folds else [None]):
+        own, words = config.model_copy(update={"seed": seed}), [*overrides, f"seed={seed}"]
+        if fold is not None:
+            own = own.model_copy(update={"split": config.split | {"fold": fold}})
+            words.append(f"split.fold={fold}")
+        key = fingerprint(science(own, identity))
+        folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
+        runs.append(Run(seed, own, tuple(words), key, folder, fold))
+    return tuple(runs)
