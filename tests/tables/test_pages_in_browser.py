@@ -9,16 +9,15 @@ import json
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import rankdata
 
+from contrast import contrast
 from made_up import finish, made_up_cases, made_up_record, made_up_spec
 from mlbench.commands.report import found
 from mlbench.tables.measured import definition
-from mlbench.tables.render import page
 from mlbench.tables.render.html import html
 from mlbench.tables.report import content, report
 from mlbench.tables.table import fill
@@ -328,16 +327,7 @@ def test_the_numbers_of_a_heat_map_can_be_read(pages):
     colours = pages["heat", 1280]["colours"]
     assert len({shade for _, shade in colours}) == 5  # the hole has that of the worst
     for ink, shade in colours:
-        low, high = sorted((luminance(ink), luminance(shade)))
-        assert (high + 0.05) / (low + 0.05) > 4.5
-
-
-def luminance(colour):
-    """Of rgb(1, 2, 3), or of color(srgb .1 .2 .3)."""
-    numbers = [float(number) for number in re.findall(r"[\d.]+", colour)[:3]]
-    shares = [number / 255 if colour.startswith("rgb") else number for number in numbers]
-    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
-    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear))
+        assert contrast(ink, shade) > 4.5
 
 
 def test_the_number_stands_second_and_the_name_stays(report_page):
@@ -392,31 +382,3 @@ def test_the_report_ranks_the_methods_over_all_data_sets(report_page):
         wins = [sum(m[names.index(name)] < m[names.index(o)] for m in means.values()) for o in others]
         assert [int(text) for text in row[2:] if text] == wins
     assert "3 methods on 2 data sets" in report_page["about"] and "a test wants five" in report_page["about"]
-
-
-STYLE = Path(page.__file__).with_name("page.css").read_text()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_ink_can_be_read_on_every_ground(theme):
-    """Contrast of 4.5 to 1 or more (WCAG 2, 1.4.3), for all text colours of the style."""
-    light, dark = re.findall(r":root \{(.*?)[\n;] *(?:font|\})", STYLE, re.DOTALL)[:2]
-    colours = dict(re.findall(r"--([\w-]+): (#\w+)", light))
-    if theme == "dark":
-        colours |= dict(re.findall(r"--([\w-]+): (#\w+)", dark))
-    washes = {name: f"{name}-wash" for name in ("agrees", "better", "worse")}
-    inks = {name: ["paper", "wash"] for name in ("ink", "soft", "faint", "accent", *washes)}
-    for name, wash in washes.items():
-        inks[name] = [*inks[name], wash]
-        inks["ink"], inks["soft"] = [*inks["ink"], wash], [*inks["soft"], wash]
-    inks["ink"].append("bar")
-    for ink, ground in ((ink, ground) for ink, grounds in inks.items() for ground in grounds):
-        low, high = sorted((luminance(rgb(colours[ink])), luminance(rgb(colours[ground]))))
-        assert (high + 0.05) / (low + 0.05) >= 4.5, f"{ink} on {ground}"
-
-
-def rgb(colour):
-    """Of #abc or #aabbcc."""
-    digits = colour.removeprefix("#")
-    digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
-    return f"rgb({', '.join(str(int(digits[at : at + 2], 16)) for at in (0, 2, 4))})"

@@ -13,26 +13,8 @@ import pytest
 
 from commands import ROOT, records, signalled_at_rename, signalled_at_step, until
 from mlbench.results import store
+from small_table import TABLE, small
 
-TABLE = """
-title: A small table
-axes:
-  dataset: [multidigits]
-  setting:
-    few: [train.epochs=2]
-    more: [train.epochs=3]
-  method:
-    prior: [method=prior]
-    linear: [backbone=linear]
-    hidden: ["backbone.widths=[8]"]
-overrides: [train.batch_size=20]
-metrics:
-  f1: {ours: f1_micro}
-  hamming: {ours: hamming_loss}
-seeds: 2
-layout: {blocks: setting, rows: method, columns: metric}
-decimals: 4
-"""
 RUNS = 2 * 2 * 2 + 2  # prior trains no epochs: both settings have the same runs
 PROGRAM = {"program": "mlbench.commands.reproduce"}
 RENDERED = ("table.md", "table.tex", "cells.csv", "wide.csv", "runs.csv", "table.html")
@@ -52,13 +34,6 @@ def rendered(outputs):
 
 def timeless(page: str) -> str:
     return re.sub(r'"(seconds|memory|peak_memory_bytes)": ?[\d.e+-]+', "", page)
-
-
-def small(text: str, **changes: str) -> str:
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    return text
 
 
 @pytest.fixture(scope="module")
@@ -281,117 +256,11 @@ def test_half_a_record_is_run_again(reproduce, copied):
     assert reproduce().err == ""
 
 
-UNKNOWN = {
-    "an unknown data set": (
-        {"[multidigits]": "[multidigit]"},
-        "multidigit few prior: dataset=multidigit: no such",
-    ),
-    "an unknown method": (
-        {"method=prior": "method=priorr"},
-        "multidigits few prior: method=priorr: no such method",
-    ),
-    "an unknown key": ({"epochs=2": "epoch=2"}, "train.epoch: no such key"),
-    "a wrong value": ({"epochs=3": "epochs=three"}, "train.epochs=three"),
-    "a word that is none": ({"[train.batch_size=20]": "[train.batch_size]"}, "train.batch_size"),
-    "an unknown metric": ({"ours: hamming_loss": "ours: haming_loss"}, "metrics.hamming.ours=haming_loss: "),
-    "folds without folds": (
-        {"seeds: 2": "seeds: 2\nfolds: 5", "size=20]": "size=20, split=holdout]"},
-        "split.folds",
-    ),
-}
-
-
-@pytest.mark.parametrize("changes, said", UNKNOWN.values(), ids=UNKNOWN)
-@pytest.mark.parametrize("before", [[], ["good.yaml"]], ids=["alone", "after another"])
-def test_what_a_table_names_must_be_known_before_anything_runs(
-    before, changes, said, folder, environment, monkeypatch, capsys
-):
-    from mlbench.commands.reproduce import main
-
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("MLBENCH_CACHE", environment["MLBENCH_CACHE"])
-    (folder / "good.yaml").write_text(TABLE)
-    (folder / "small.yaml").write_text(small(TABLE, **changes))
-    assert main([f"table={','.join([*before, 'small.yaml'])}"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("mlbench: table=small.yaml: ") and said in line
-    assert not records(folder / "outputs")
-
-
-BROKEN = {
-    "title: [": "line 1, column",
-    "title: a\n  b: c: d": "line 2, column",
-    "- a\n- b": "it takes keys and their values",
-    "word": "",
-    "title: a\ntitle: b": "line 2, column",
-    "title: ${nothing}": "nothing",
-    "axes: {dataset: [[a]], method: [b]}": "",
-    "axes: {dataset: 5, method: [b]}": "",
-    "axes: [dataset]": "",
-    "title: [5]\nseeds: many": "",
-    "datasets: 7": "",
-    "metrics: [f1]": "",
-    "\ttitle: a": "line 1, column",
-}
-
-
-@pytest.mark.parametrize("text", BROKEN)
-def test_a_table_that_cannot_be_read_is_a_line(text, folder, monkeypatch, capsys):
-    from mlbench.commands.reproduce import main
-
-    monkeypatch.chdir(folder)
-    (folder / "mine.yaml").write_text(text)
-    assert main(["table=mine.yaml"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("mlbench: mine.yaml") and BROKEN[text] in line
-
-
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x00", None], ids=["binary", "a sign", "a folder"])
-def test_a_table_that_is_no_text_is_a_line(content, folder, monkeypatch, capsys):
-    from mlbench.commands.reproduce import main
-
-    monkeypatch.chdir(folder)
-    (folder / "mine.yaml").mkdir() if content is None else (folder / "mine.yaml").write_bytes(content)
-    assert main(["table=mine.yaml"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("mlbench: ") and "mine.yaml" in line
-
-
 def test_a_metric_that_no_run_has(reproduce, copied, folder):
     (folder / "small.yaml").write_text(TABLE.replace("{ours: f1_micro}", "{ours: f1_micro_oracle}"))
     done = reproduce("render=true")
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert "no run has the metric f1_micro_oracle; did you mean f1_micro?" in done.err
-
-
-WRONG = {
-    "": "table=... is needed",
-    "table=ant/22": "table=ant/22: no such table; there are: ant/1",
-    "table=none.yaml": "there is no such file",
-    "table=...yaml": "table=..: a folder or file is called so: give one name, not a path",
-    "table=small.yaml tables=1": "tables: no such key",
-    "table=small.yaml seeds=0": "seeds=0: a whole number, 1 or more",
-    "table=small.yaml processes=two": "processes=two: a whole number, 1 or more",
-    "table=small.yaml processes=2 hydra/launcher=joblib": "a launcher of Hydra's exclude each other",
-    "table=small.yaml dry_run=yes": "dry_run=yes: choose true or false",
-    "table=small.yaml only=metod=ant": "the axes are dataset, setting, method",
-    "table=small.yaml only=method=ant": "the table has no method ant; it has prior, linear, hidden",
-    "table=small.yaml render=true": "none of its runs is here",
-    "table=small.yaml dry": "dry: write table=dry",
-}
-
-
-@pytest.mark.parametrize("words", WRONG)
-def test_a_wrong_command_is_answered_in_a_line(words, folder, environment, monkeypatch, capsys):
-    from mlbench.commands.reproduce import main
-
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("MLBENCH_CACHE", environment["MLBENCH_CACHE"])
-    for name in ("small.yaml", "...yaml"):
-        (folder / name).write_text(TABLE)
-    assert main(words.split() or ["dry_run=true"]) == 2
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1 and err.startswith("mlbench: ") and WRONG[words] in err
 
 
 def test_data_that_are_not_here(reproduce, folder):
