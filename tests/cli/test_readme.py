@@ -15,11 +15,11 @@ import pytest
 
 from made_up import made_up_record
 from mlbench.commands import fetch
+from mlbench.commands import search as searches
 from mlbench.commands.bench import SUITES
 from mlbench.commands.reproduce import read as read_arguments
 from mlbench.compose import choices
 from mlbench.results.record import Record
-from mlbench.search import command as searches
 from mlbench.tables import spec as specs
 from mlbench.tables.plan import part
 

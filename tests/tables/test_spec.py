@@ -219,3 +219,57 @@ def test_an_unknown_table(name, near):
         spec.read(name)
     assert f"table={name}: no such table; there are: ant/1, ant/2" in str(error.value)
     assert str(error.value).endswith(f"; did you mean {near}?") and "\n" not in str(error.value)
+
+
+# A table over another one
+
+
+def test_a_table_says_only_what_it_has_other_than_its_base():
+    two, three = spec.read("flem/2"), spec.read("flem/3")
+    differing = {key for key, value in two.model_dump().items() if three.model_dump()[key] != value}
+    assert differing == {"title", "published", "metrics"} and list(three.metrics) == ["ranking_loss"]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """own(a="base: ant/2") writes tables into a folder, from which they are read."""
+    monkeypatch.chdir(tmp_path)
+
+    def own(**tables):
+        for name, text in tables.items():
+            (tmp_path / f"{name}.yaml").write_text(text)
+
+    return own
+
+
+def test_axes_are_taken_over_axis_by_axis_and_null_takes_out(own):
+    own(
+        few="{base: ant/2, title: Few, published: null, axes: {dataset: [scene]}, notes: null, seeds: 2}",
+        fewer="{base: few.yaml, title: Fewer, seeds: 1}",
+    )
+    above, few, fewer = (spec.read(name) for name in ("ant/2", "few.yaml", "fewer.yaml"))
+    assert above.published and few.published is None and list(few.axes["dataset"]) == ["scene"]
+    assert few.axes["method"] == above.axes["method"] and few.metrics == above.metrics
+    assert (fewer.title, fewer.seeds, fewer.axes) == ("Fewer", 1, few.axes)
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ({"a": "base: ant/22"}, "a.yaml: base=ant/22: no such table; there are: ant/1, "),
+        ({"a": "base: b.yaml"}, "a.yaml: base=b.yaml: there is no such file"),
+        ({"a": "base: a.yaml"}, "a.yaml: base=a.yaml: a table cannot be its own base: a.yaml → a.yaml"),
+        (
+            {"a": "base: b.yaml", "b": "base: ./x/../a.yaml"},
+            "b.yaml: base=a.yaml: a table cannot be its own base: a.yaml → b.yaml → a.yaml",
+        ),
+        ({"a": "base: [ant/2]"}, "a.yaml: base=['ant/2']: write the name of one table, ant/2 or mine.yaml"),
+        ({"a": "{base: ant/2, colour: red}"}, "a.yaml: colour: no such key"),
+        ({"a": "{base: ant/2, axes: [scene]}"}, "a.yaml: axes: "),
+    ],
+)
+def test_a_wrong_base_is_one_sentence(tables, words, own):
+    own(**tables)
+    with pytest.raises(UserError) as error:
+        spec.read("a.yaml")
+    assert str(error.value).startswith(words) and "\n" not in str(error.value)

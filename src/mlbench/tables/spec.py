@@ -1,11 +1,12 @@
 """What a table is: conf/table/<paper>/<n>.yaml, checked. Words and overrides, no logic.
 
 A table is a grid over the axes `dataset`, `setting` and `method`; a value of an axis is a name, under which
-the published numbers know it, and the overrides that `run.py` would be given for it.
+the published numbers know it, and the overrides that `run.py` would be given for it. A table with a `base`
+says only what it has other than that table.
 """
 
+import os
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -169,20 +170,43 @@ def names() -> list[str]:
 
 def read(name: str) -> Spec:
     """The table of that name, or in a file of one's own; UserError where there is none or it is wrong."""
-    if not name.endswith(".yaml"):
-        return _shipped(name)
-    if not Path(name).is_file():
-        raise UserError(f"table={name}: there is no such file")
-    return checked(content(Path(name)), name)
+    return checked(said_by(name), name)
 
 
-@cache
-def _shipped(name: str) -> Spec:
-    if name not in names():
+def said_by(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What the file of a table says, over what its `base` says: key by key, and of axes axis by axis;
+    null takes a key of the base out.
+
+    `above` are the tables whose base it is, the one that was asked for first.
+    """
+    asked = f"{shown(above[-1])}: base={name}" if above else f"table={name}"
+    if name in above:
+        raise UserError(f"{asked}: a table cannot be its own base: {' → '.join((*above, name))}")
+    if name.endswith(".yaml") and not Path(name).is_file():
+        raise UserError(f"{asked}: there is no such file")
+    if not name.endswith(".yaml") and name not in names():
         raise UserError(
-            f"table={name}: no such table; there are: {', '.join(names())}{did_you_mean(name, names())}"
+            f"{asked}: no such table; there are: {', '.join(names())}{did_you_mean(name, names())}"
         )
-    return checked(content(folder() / f"{name}.yaml"), name)
+    path = Path(name) if name.endswith(".yaml") else folder() / f"{name}.yaml"
+    said = content(path)
+    base = said.pop("base", None)
+    if base is None:
+        return said
+    if not isinstance(base, str):
+        raise UserError(f"{shown(name)}: base={base}: write the name of one table, ant/2 or mine.yaml")
+    if base.endswith(".yaml"):
+        base = os.path.normpath(path.parent / base)
+    under = said_by(base, (*above, name))
+    axes = under.get("axes"), said.get("axes")
+    both = all(isinstance(each, dict) for each in axes)
+    merged = under | said | ({"axes": axes[0] | axes[1]} if both else {})
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def shown(name: str) -> str:
+    """The file of a table, as a person is told of it."""
+    return name if name.endswith(".yaml") else f"conf/table/{name}.yaml"
 
 
 def checked(said: Mapping[str, Any], name: str) -> Spec:
@@ -195,5 +219,4 @@ def checked(said: Mapping[str, Any], name: str) -> Spec:
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = f"no such key{did_you_mean(str(first['loc'][-1]), model.model_fields)}"
-        place = name if name.endswith(".yaml") else f"conf/table/{name}.yaml"
-        raise UserError(f"{place}: {where}{': ' if where else ''}{message}") from None
+        raise UserError(f"{shown(name)}: {where}{': ' if where else ''}{message}") from None
