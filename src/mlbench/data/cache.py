@@ -1,4 +1,4 @@
-"""Parsed instances kept on disk, so that a file is parsed once."""
+"""Keeps parsed instances on disk, so that a file is parsed once."""
 
 import contextlib
 import json
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
 
 from mlbench.data import arrays
 from mlbench.data.formats import npz
@@ -17,10 +16,9 @@ FORMAT = "mlbench instances 1"  # raise the number when readers change what they
 
 
 def cached(path: Path, build: Callable[[], Instances]) -> Instances:
-    """What `path` holds if it is whole and ours, else what `build` returns, which is then kept there.
+    """The instances that `path` holds if `save` wrote them, else those that `build` returns, saved there.
 
-    Processes may do this at once. A disk that is full or read-only costs the next run its time, and this one
-    nothing.
+    Several processes may do this at once. If the disk is full or read-only, the next run builds again.
     """
     path = Path(path)
     kept = load(path)
@@ -33,20 +31,20 @@ def cached(path: Path, build: Callable[[], Instances]) -> Instances:
 
 
 def load(path: Path) -> Instances | None:
-    """None when there is no such file, or not all of it, or it is something else."""
+    """The instances in a file of `save`; None where there is no such file, or it is damaged or another's."""
     try:
-        found = npz.arrays_in(path)
-        about = json.loads(found["about"].tobytes())
+        parts = npz.arrays_in(path)
+        about = json.loads(parts["about"].tobytes())
         if about["format"] != FORMAT:
             return None
         if about["sparse"]:
-            parts = {part: found[part] for part in ("data", "indices", "indptr")}
-            features = arrays.csr(path, "features", **parts, shape=about["shape"])
+            data, indices, indptr = (parts[name] for name in ("data", "indices", "indptr"))
+            features = arrays.csr(path, "features", data, indices, indptr, about["shape"])
         else:
-            features = found["features"]
+            features = parts["features"]
         return Instances(
             features=features,
-            targets=found["targets"],
+            targets=parts["targets"],
             labels=tuple(about["labels"]),
             feature_names=tuple(about["feature_names"]),
             modalities={name: (start, stop) for name, (start, stop) in about["modalities"].items()},
@@ -57,12 +55,11 @@ def load(path: Path) -> Instances | None:
 
 
 def save(path: Path, instances: Instances) -> None:
-    """Not compressed: reading it must cost nothing."""
+    """Written without compression, so that reading costs little."""
     features = instances.features
-    is_sparse = sparse.issparse(features)
     about = {
         "format": FORMAT,
-        "sparse": is_sparse,
+        "sparse": not isinstance(features, np.ndarray),
         "shape": features.shape,
         "labels": instances.labels,
         "feature_names": instances.feature_names,
@@ -73,9 +70,9 @@ def save(path: Path, instances: Instances) -> None:
         "about": np.frombuffer(json.dumps(about, default=int).encode(), dtype=np.uint8),
         "targets": instances.targets,
     }
-    if is_sparse:
-        parts |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
-    else:
+    if isinstance(features, np.ndarray):
         parts["features"] = features
+    else:
+        parts |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
     with whole(path) as file:
         np.savez(file, **parts)

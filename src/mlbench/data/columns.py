@@ -1,14 +1,13 @@
-"""The columns of a table, numbers or one of a few values each, made into features and label sets.
+"""Makes features and label sets of the columns of a table.
 
-A number is a feature as it stands. A nominal attribute becomes
+A column of numbers is a feature as it stands. A nominal attribute becomes
 - one 0/1 column when its values have a meaning: 0 and 1, NO and YES, false and true, in any order;
 - one 0/1 column `name=second` when it has two other values, 1 for the one declared second;
 - one 0/1 column `name=value` for each of its values otherwise, be they words or numbers.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
+from mlbench.data.arrays import shape_of
 from mlbench.data.files import refuse_more_than_room
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
@@ -24,8 +24,12 @@ TRUTHS = {
     **{"0": 0, "no": 0, "n": 0, "false": 0, "f": 0},
     **{"1": 1, "yes": 1, "y": 1, "true": 1, "t": 1},
 }
-ROW_ID_VALUES = 50  # fewer declared values are a category, even where each of a few rows has its own
+ROW_ID_VALUES = (
+    50  # a column with fewer declared values is a category, even if each of a few rows has its own
+)
 MISSING = ("refuse", "mean")
+Columns = np.ndarray | sparse.csc_matrix
+Kind = Literal["number", "nominal", "text"]
 
 
 @dataclass(frozen=True)
@@ -33,16 +37,16 @@ class Attribute:
     """A column as its file declares it. `values` are those of a nominal attribute, in declared order."""
 
     name: str
-    kind: Literal["number", "nominal", "text"] = "number"
+    kind: Kind = "number"
     values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Table:
-    """The cells of a file, float32, dense or sparse; NaN is a missing one.
+    """The cells of a file, float32, dense or sparse; NaN stands for a missing cell.
 
-    A nominal cell holds the position of its value among the declared ones. That makes an entry which a
-    sparse row leaves out the first declared value, as in WEKA. `place` says where a row stands in the file.
+    A nominal cell holds the position of its value among the declared ones. So an entry that a sparse row
+    leaves out is the first declared value, as in WEKA. `place` says where a row stands in the file.
     """
 
     path: Path
@@ -52,7 +56,7 @@ class Table:
 
 
 def matching(names: Sequence[str], wanted: str | int) -> list[int]:
-    """The columns of that name; or the one of that zero-based number, where no column's name is a number."""
+    """The columns named `wanted`; where no name is a number, the column of that zero-based number."""
     if isinstance(wanted, int) and not any(name.isdecimal() for name in names):
         return [wanted] if 0 <= wanted < len(names) else []
     return [column for column, name in enumerate(names) if name == str(wanted)]
@@ -60,35 +64,34 @@ def matching(names: Sequence[str], wanted: str | int) -> list[int]:
 
 def dropped(path: Path, names: Sequence[str], drop: Sequence[str | int]) -> set[int]:
     """The columns that `drop` names or counts."""
-    columns = set()
+    columns: set[int] = set()
     for wanted in [drop] if isinstance(drop, str | int) else drop:
-        found = matching(names, wanted)
-        if not found:
+        matches = matching(names, wanted)
+        if not matches:
             near = did_you_mean(str(wanted), names)
             raise UserError(f"{path} has no attribute {wanted!r} to drop, of {len(names)}{near}")
-        columns.update(found)
+        columns.update(matches)
     return columns
 
 
 def instances(
     table: Table, labels: Sequence[int], missing: str = "refuse", drop: Sequence[str | int] = ()
 ) -> Instances:
-    """`labels` are columns of the table; all others are features, but for those dropped and for row ids."""
+    """`labels` are columns of the table; all other columns are features, except dropped ones and row ids."""
     if missing not in MISSING:
         raise UserError(f"missing={missing} is none of {', '.join(MISSING)}{did_you_mean(missing, MISSING)}")
-    if sparse.issparse(table.cells):
-        table = replace(table, cells=table.cells.tocsc())
+    whole = table.cells if isinstance(table.cells, np.ndarray) else sparse.csc_matrix(table.cells)
     left_out = dropped(table.path, [attribute.name for attribute in table.attributes], drop)
     refuse_text(table.path, table.attributes, labels, left_out)
     declared = sorted({*range(len(table.attributes))}.difference(labels))
-    kept = [column for column in declared if column not in left_out and not is_row_id(table, column)]
+    kept = [c for c in declared if c not in left_out and not is_row_id(whole, c, table.attributes[c])]
     attributes = [table.attributes[column] for column in kept]
-    cells = table.cells[:, kept]
+    cells: Columns = whole[:, kept]
     holes = columns_with_holes(cells)
     if len(holes) and missing == "refuse":
         row = np.flatnonzero(np.isnan(cells_of(cells, holes[0])))[0]
         raise UserError(
-            f"{table.path}, {table.place(row)}: attribute {attributes[holes[0]].name!r} has no value; "
+            f"{table.path}, {table.place(int(row))}: attribute {attributes[holes[0]].name!r} has no value; "
             f"dataset.missing=mean puts in its mean, or its most frequent value"
         )
     for column in holes:
@@ -100,7 +103,7 @@ def instances(
         names += block_names
     return Instances(
         features=joined(blocks, cells),
-        targets=label_sets(table, labels),
+        targets=label_sets(table, whole, labels),
         labels=tuple(table.attributes[column].name for column in labels),
         feature_names=tuple(names),
         attributes=len(declared),
@@ -110,8 +113,7 @@ def instances(
 def refuse_text(
     path: Path, attributes: Sequence[Attribute], labels: Sequence[int], left_out: set[int]
 ) -> None:
-    """Text is neither a feature nor a label; it can only be left out, and a label cannot."""
-    labels = {*labels}
+    """Refuses text that is not left out, since text is neither a feature nor a label, and dropped labels."""
     for column, attribute in enumerate(attributes):
         if column in left_out and column in labels:
             raise UserError(f"{path}: {attribute.name!r} is a label, which cannot be dropped")
@@ -125,7 +127,7 @@ def refuse_text(
 
 
 def truth(value: str) -> int | None:
-    """0 or 1 for a word or a number that means one of them."""
+    """0 or 1 for a word or a number that means one of them, else None."""
     word = value.strip().lower()
     if word in TRUTHS:
         return TRUTHS[word]
@@ -141,34 +143,33 @@ def is_number(word: str) -> bool:
 
 
 def truths(attribute: Attribute) -> list[int] | None:
-    """What each declared value means, when all of them mean 0 or 1 and no two the same."""
-    found = [truth(value) for value in attribute.values]
-    return found if found and None not in found and len(set(found)) == len(found) else None
+    """The meaning of each declared value, if all of them mean 0 or 1 and no two mean the same."""
+    meanings = [meaning for value in attribute.values if (meaning := truth(value)) is not None]
+    different = len(set(meanings)) == len(meanings) == len(attribute.values)
+    return meanings if meanings and different else None
 
 
-def is_row_id(table: Table, column: int) -> bool:
-    """Whether a nominal attribute names rows: a value is declared for each, and none occurs twice."""
-    values, rows = len(table.attributes[column].values), table.cells.shape[0]
-    if values < max(rows, ROW_ID_VALUES):
-        return False
-    return len(np.unique(cells_of(table.cells, column))) == rows
+def is_row_id(cells: Columns, column: int, attribute: Attribute) -> bool:
+    """Whether a nominal attribute names rows: it declares a value for each row, and none occurs twice."""
+    values, rows = len(attribute.values), shape_of(cells)[0]
+    return values >= max(rows, ROW_ID_VALUES) and len(np.unique(cells_of(cells, column))) == rows
 
 
-def cells_of(cells: np.ndarray | sparse.csc_matrix, column: int) -> np.ndarray:
+def cells_of(cells: Columns, column: int) -> np.ndarray:
     """One column, dense."""
-    return cells[:, [column]].toarray()[:, 0] if sparse.issparse(cells) else cells[:, column]
+    return cells[:, column] if isinstance(cells, np.ndarray) else cells[:, [column]].toarray()[:, 0]
 
 
-def columns_with_holes(cells: np.ndarray | sparse.csc_matrix) -> np.ndarray:
+def columns_with_holes(cells: Columns) -> np.ndarray:
     """The columns in which a cell is missing."""
-    if sparse.issparse(cells):
-        entries = np.flatnonzero(np.isnan(cells.data))
-        return np.unique(np.searchsorted(cells.indptr, entries, side="right") - 1)
-    return np.flatnonzero(np.isnan(cells).any(axis=0))
+    if isinstance(cells, np.ndarray):
+        return np.flatnonzero(np.isnan(cells).any(axis=0))
+    entries = np.flatnonzero(np.isnan(cells.data))
+    return np.unique(np.searchsorted(cells.indptr, entries, side="right") - 1)
 
 
-def fill(path: Path, cells: np.ndarray | sparse.csc_matrix, column: int, attribute: Attribute) -> None:
-    """The mean of a column of numbers, or the most frequent of its values, where it has none; in place."""
+def fill(path: Path, cells: Columns, column: int, attribute: Attribute) -> None:
+    """Puts the mean of a column of numbers, or the most frequent value, into its missing cells, in place."""
     known = cells_of(cells, column)
     known = known[~np.isnan(known)]
     if not len(known):
@@ -178,19 +179,17 @@ def fill(path: Path, cells: np.ndarray | sparse.csc_matrix, column: int, attribu
         )
     nominal = attribute.kind == "nominal"
     value = np.bincount(known.astype(np.int64)).argmax() if nominal else known.mean(dtype=np.float64)
-    if sparse.issparse(cells):
-        entries = cells.data[cells.indptr[column] : cells.indptr[column + 1]]
-    else:
+    if isinstance(cells, np.ndarray):
         entries = cells[:, column]
+    else:
+        entries = cells.data[cells.indptr[column] : cells.indptr[column + 1]]
     entries[np.isnan(entries)] = value
 
 
-def encoded(
-    cells: np.ndarray | sparse.csc_matrix, attributes: Sequence[Attribute]
-) -> Iterator[tuple[np.ndarray | sparse.csc_matrix, list[str]]]:
+def encoded(cells: Columns, attributes: Sequence[Attribute]) -> Iterator[tuple[Columns, list[str]]]:
     """Blocks of feature columns with their names; neighbours that need no change stay one block."""
-    for plain, run in groupby(range(len(attributes)), key=lambda column: is_plain(attributes[column])):
-        columns = list(run)
+    for plain, group in groupby(range(len(attributes)), key=lambda column: is_plain(attributes[column])):
+        columns = list(group)
         if plain:
             names = [plain_name(attributes[column]) for column in columns]
             yield cells[:, columns[0] : columns[-1] + 1], names
@@ -198,18 +197,16 @@ def encoded(
         for column in columns:
             attribute = attributes[column]
             positions = cells_of(cells, column).astype(np.int64)
-            meaning = truths(attribute)
-            if meaning is not None:
-                yield np.array(meaning, dtype=np.float32)[positions][:, None], [attribute.name]
+            meanings = truths(attribute)
+            if meanings is not None:
+                yield np.array(meanings, dtype=np.float32)[positions][:, None], [attribute.name]
             else:
                 one_hot = np.arange(len(attribute.values)) == positions[:, None]
                 yield one_hot.astype(np.float32), [f"{attribute.name}={value}" for value in attribute.values]
 
 
-def refuse_many_columns(
-    path: Path, cells: np.ndarray | sparse.csc_matrix, attributes: Sequence[Attribute]
-) -> None:
-    """A declared value is short, and a column of its own for it takes a number a row."""
+def refuse_many_columns(path: Path, cells: Columns, attributes: Sequence[Attribute]) -> None:
+    """Refuses a header whose declared values, a few bytes each, would become columns that fill the memory."""
     counts = [
         0 if is_plain(attribute) else 1 if truths(attribute) else len(attribute.values)
         for attribute in attributes
@@ -219,18 +216,18 @@ def refuse_many_columns(
     most = attributes[int(np.argmax(counts))].name
     what = f"{sum(counts):,} values of words, a column for each"
     cure = f"leave out those of most values with dataset.drop=[...], as {most!r}"
-    refuse_more_than_room(path, held(cells), 4 * cells.shape[0] * sum(counts), what, cure)
+    refuse_more_than_room(path, held(cells), 4 * shape_of(cells)[0] * sum(counts), what, cure)
 
 
-def held(cells: np.ndarray | sparse.csc_matrix | sparse.csr_matrix) -> int:
+def held(cells: Columns) -> int:
     """The bytes that cells take."""
-    if not sparse.issparse(cells):
+    if isinstance(cells, np.ndarray):
         return cells.nbytes
-    return cells.data.nbytes + cells.indices.nbytes + 8 * max(cells.shape)
+    return cells.data.nbytes + cells.indices.nbytes + 8 * max(shape_of(cells))
 
 
 def is_plain(attribute: Attribute) -> bool:
-    """Whether an attribute's cells are its feature: a number, or the position of one of two values."""
+    """Whether an attribute's cells are its feature as they stand: a number, or the position of two values."""
     if attribute.kind == "number" or truths(attribute) in ([0], [0, 1]):
         return True
     return len(attribute.values) == 2 and truths(attribute) is None
@@ -242,43 +239,46 @@ def plain_name(attribute: Attribute) -> str:
     return f"{attribute.name}={attribute.values[1]}"
 
 
-def joined(blocks: list, cells: np.ndarray | sparse.csc_matrix) -> np.ndarray | sparse.csr_matrix:
-    """The blocks side by side, sparse when the cells are, dense otherwise."""
+def joined(blocks: list, cells: Columns) -> np.ndarray | sparse.csr_matrix:
+    """The blocks side by side, sparse if the cells are, else dense."""
     blocks = blocks or [cells]
-    if not sparse.issparse(cells):
+    if isinstance(cells, np.ndarray):
         return np.ascontiguousarray(np.hstack(blocks), dtype=np.float32)
-    features = sparse.hstack([sparse.csc_matrix(block) for block in blocks], format="csr", dtype=np.float32)
+    features = sparse.csr_matrix(
+        sparse.hstack([sparse.csc_matrix(block) for block in blocks]), dtype=np.float32
+    )
     features.eliminate_zeros()
     features.sort_indices()
     return features
 
 
-def label_sets(table: Table, columns: Sequence[int]) -> np.ndarray:
+def label_sets(table: Table, whole: Columns, columns: Sequence[int]) -> np.ndarray:
     """(N, L), the columns in the order given; a label cell must mean 0 or 1."""
-    cells = table.cells[:, columns]
-    if sparse.issparse(cells):
-        what = f"{cells.shape[0]:,} rows of {cells.shape[1]:,} labels"
-        refuse_more_than_room(table.path, held(table.cells), 4 * math.prod(cells.shape), what)
-    cells = cells.toarray() if sparse.issparse(cells) else np.array(cells)
+    chosen: Columns = whole[:, columns]
+    if not isinstance(chosen, np.ndarray):
+        rows, labels = shape_of(chosen)
+        what = f"{rows:,} rows of {labels:,} labels"
+        refuse_more_than_room(table.path, held(whole), 4 * rows * labels, what)
+    cells = np.array(chosen) if isinstance(chosen, np.ndarray) else chosen.toarray()
     given = cells
     for column, attribute in enumerate(table.attributes[column] for column in columns):
         if attribute.kind == "nominal" and truths(attribute) != [0, 1]:
-            meaning = [np.nan if truth(value) is None else truth(value) for value in attribute.values]
+            meanings = np.array([truth(value) for value in attribute.values], dtype=np.float32)  # None: NaN
             given = cells.copy() if given is cells else given
             known = ~np.isnan(cells[:, column])
-            cells[known, column] = np.array(meaning)[cells[known, column].astype(np.int64)]
+            cells[known, column] = meanings[cells[known, column].astype(np.int64)]
     wrong = ~((cells == 0) | (cells == 1))
     if wrong.any():
-        row, column = np.argwhere(wrong)[0]
+        row, column = np.argwhere(wrong)[0].tolist()
         attribute, value = table.attributes[columns[column]], given[row, column]
         if np.isnan(value):
-            found = "is missing"
+            problem = "is missing"
         elif attribute.kind == "nominal":
-            found = f"is {attribute.values[int(value)]!r}"
+            problem = f"is {attribute.values[int(value)]!r}"
         else:
-            found = f"is {value:g}"
+            problem = f"is {value:g}"
         raise UserError(
-            f"{table.path}, {table.place(row)}: label {attribute.name!r} {found}; "
+            f"{table.path}, {table.place(row)}: label {attribute.name!r} {problem}; "
             f"a label is 0 or 1, or NO or YES"
         )
     return cells.astype(np.uint8)

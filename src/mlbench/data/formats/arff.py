@@ -1,28 +1,30 @@
-"""ARFF, dense and sparse, as WEKA, Mulan and MEKA write it; which columns are labels is the caller's to say.
+"""ARFF, dense and sparse, as WEKA, Mulan and MEKA write it; the caller says which columns are labels.
 
-Rows of numbers are parsed a few megabytes at a time, without a Python loop. Any piece of a file in which
-something else turns up (a word, a quote, a comment, a missing value, a mistake) is read again row by row, by
-the one reader that knows all the rules and says which line breaks them.
+Rows of numbers are parsed a few megabytes at a time, without a Python loop. A piece of the file that holds
+anything else (a word, a quote, a comment, a missing value, a mistake) is parsed row by row, by the functions
+that know all rules of the format and name the line that breaks one.
 """
 
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from mlbench.data import columns
-from mlbench.data.columns import Attribute, Table
+from mlbench.data.columns import Attribute, Kind, Table
 from mlbench.data.files import content, encoding, numbers_in
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
 
 PIECE = 8 << 20  # bytes
 FLOAT32_OVERFLOW = 2.0**128 - 2.0**103  # the least number that float32 rounds to infinity
-# What repeats in these gives nothing back, so that no row takes longer than its length.
+# Possessive repeats (*+) never backtrack, so that the time for a row is proportional to its length.
 QUOTED = r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\""
 SKIPPED = rf"\\['\"]|{QUOTED}"  # an escaped quote outside of quotes begins nothing
 ATTRIBUTE = re.compile(rf"@attribute(?:\s+|(?=['\"]))({QUOTED}|[^\s{{]+)\s*(.*)", re.IGNORECASE)
@@ -30,14 +32,19 @@ FIELD = re.compile(rf"\s*+((?:{QUOTED})(?=\s*+,)|[^,]*+)\s*+,")
 COMMENT = re.compile(rf"{SKIPPED}|(?:^|(?<=\s))%")
 WORD = re.compile(rf"{QUOTED}|\S+")
 ENTRY = re.compile(rf"\s*+([^\s,]++)\s++((?:{QUOTED})(?=\s*+(?:,|$))|[^,]*+)\s*+(?:,|$)")
-KINDS = {"numeric": "number", "real": "number", "integer": "number", "string": "text", "date": "text"}
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("numeric", "real", "integer"), "number"),
+    **dict.fromkeys(("string", "date"), "text"),
+}
+Cells = np.ndarray | sparse.csr_matrix
+CellReader = Callable[[str | None], float]
 
 
 @dataclass(frozen=True)
 class Header:
     relation: str
     attributes: tuple[Attribute, ...]
-    start: int  # of the data, in bytes
+    start: int  # the byte at which the data begin
     encoding: str
 
 
@@ -50,24 +57,24 @@ def read(
     """`labels` chooses the label columns from the header, in the order of the file."""
     data = content(path)
     head = header(path, data)
-    chosen = labels(head)
+    label_columns = labels(head)
     left_out = columns.dropped(path, [attribute.name for attribute in head.attributes], drop)
-    columns.refuse_text(path, head.attributes, chosen, left_out)
-    # What is dropped may hold anything: it is read as text.
-    read_as = [
+    columns.refuse_text(path, head.attributes, label_columns, left_out)
+    # Dropped columns may hold anything, so they are parsed as text.
+    parsed_as = [
         Attribute(attribute.name, "text") if column in left_out else attribute
         for column, attribute in enumerate(head.attributes)
     ]
-    cells = rows(path, data, head, read_as)
+    cells = rows(path, data, head, parsed_as)
     table = Table(path, head.attributes, cells, place=lambda row: f"line {line_of(data, head.start, row)}")
-    return columns.instances(table, chosen, missing, drop)
+    return columns.instances(table, label_columns, missing, drop)
 
 
 # The header
 
 
 def header(path: Path, data: bytes) -> Header:
-    """Everything up to and with @data."""
+    """Parses the file from its first line to @data."""
     relation, attributes, used = "", [], encoding(data)
     start = number = 0
     while start < len(data):
@@ -90,10 +97,10 @@ def header(path: Path, data: bytes) -> Header:
 
 def declaration(line: str, place: str) -> Attribute:
     """The attribute that an @attribute line declares."""
-    found = ATTRIBUTE.match(line)
-    if not found or not found[2]:
+    match = ATTRIBUTE.match(line)
+    if not match or not match[2]:
         raise UserError(f"{place}: {line[:60]!r} declares no name and kind: write @attribute NAME numeric")
-    name, kind = unquoted(found[1]), found[2]
+    name, kind = unquoted(match[1]), match[2]
     if not kind.startswith("{"):
         word = kind.split()[0].lower()
         if word not in KINDS:
@@ -112,16 +119,16 @@ def declaration(line: str, place: str) -> Attribute:
 
 
 def uncommented(line: str) -> str:
-    """A line up to a % that begins it or follows white space, outside quotes."""
+    """A line up to the first % outside quotes that begins the line or follows white space."""
     if "%" in line:
-        for found in COMMENT.finditer(line):
-            if found[0] == "%":
-                return line[: found.start()]
+        for match in COMMENT.finditer(line):
+            if match[0] == "%":
+                return line[: match.start()]
     return line
 
 
 def unquoted(text: str) -> str:
-    """A name or value without its quotes, its escapes undone."""
+    """A name or value without its quotes and with its escapes undone."""
     if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
         return text
     controls = {"n": "\n", "r": "\r", "t": "\t"}
@@ -129,13 +136,13 @@ def unquoted(text: str) -> str:
 
 
 def value_of(text: str) -> str | None:
-    """None for ?, which is a missing value unless it is quoted."""
+    """A value without quotes; None for ? without quotes, which stands for a missing value."""
     text = text.strip()
     return None if text == "?" else unquoted(text)
 
 
 def fields(row: str) -> list[str | None]:
-    """The values of a row, between commas, or between white space where there is no comma, as in WEKA."""
+    """The values of a row, separated by commas, or by white space in a row without commas, as in WEKA."""
     if "'" not in row and '"' not in row:
         texts = row.split(",") if "," in row else row.split()
         return [value_of(text) for text in texts]
@@ -147,9 +154,7 @@ def fields(row: str) -> list[str | None]:
 # The rows
 
 
-def rows(
-    path: Path, data: bytes, head: Header, attributes: Sequence[Attribute]
-) -> np.ndarray | sparse.csr_matrix:
+def rows(path: Path, data: bytes, head: Header, attributes: Sequence[Attribute]) -> Cells:
     """The cells of all rows, float32."""
     limits = np.array([position_limit(attribute) for attribute in attributes], dtype=np.float64)
     readers = [cell_reader(attribute) for attribute in attributes]
@@ -164,11 +169,11 @@ def rows(
         line += piece.count(b"\n")
     if not sum(part.shape[0] for part in parts):
         raise UserError(f"{path} has no rows after @data: it was cut off: fetch it again")
-    return sparse.vstack(parts, format="csr") if is_sparse else np.concatenate(parts)
+    return sparse.csr_matrix(sparse.vstack(parts, format="csr")) if is_sparse else np.concatenate(parts)
 
 
 def pieces(data: bytes, start: int) -> Iterator[bytes]:
-    """The data from `start` in runs of whole lines."""
+    """The data from `start` on, cut at ends of lines."""
     while start < len(data):
         stop = data.find(b"\n", start + PIECE) + 1 or len(data)
         yield data[start:stop]
@@ -185,13 +190,13 @@ def first_row(piece: bytes) -> bytes:
 
 
 def line_of(data: bytes, start: int, row: int) -> int:
-    """The line, counted from one, on which a row stands. For an error: slow, and needs nothing kept."""
+    """The line, counted from one, on which a row stands. This is slow: only errors ask for it."""
     first = data.count(b"\n", 0, start) + 1
     numbers = (number for number, line in enumerate(data[start:].split(b"\n"), first) if is_row(line))
-    return next(number for place, number in enumerate(numbers) if place == row)
+    return next(islice(numbers, row, None))
 
 
-# The quick way: numbers only, and None for anything else
+# The quick way: numbers only; None where a piece holds anything else
 
 NUMBER_MARK, PAIR_MARK, STRANGE_MARK = ord("W"), ord("P"), ord("?")
 MARKS = np.full(256, STRANGE_MARK, dtype=np.uint8)
@@ -206,9 +211,9 @@ PUNCTUATION_TO_SPACE = bytes.maketrans(b"{},", b"   ")
 
 
 def position_limit(attribute: Attribute) -> float:
-    """Below this, a number is also its own position among the declared values 0, 1, 2 ...
+    """The limit below which a whole number is its own position among the declared values 0, 1, 2 ...
 
-    Infinite for what is not nominal, 0 where the values are others or in another order.
+    Infinite for an attribute that is not nominal; 0 for a nominal one whose values are not 0, 1, 2 ...
     """
     if attribute.kind != "nominal":
         return math.inf
@@ -227,7 +232,7 @@ def fits(numbers: np.ndarray, limits: np.ndarray) -> bool:
 
 
 def single(numbers: np.ndarray) -> np.ndarray | None:
-    """As float32, when all of them are finite there."""
+    """The numbers as float32 if all are finite in float32, else None."""
     with np.errstate(over="ignore"):
         numbers = numbers.astype(np.float32)
     return numbers if np.isfinite(numbers).all() else None
@@ -251,7 +256,7 @@ def sparse_numbers(piece: bytes, limits: np.ndarray) -> sparse.csr_matrix | None
     marks = MARKS[np.frombuffer(b"\n" + piece + b"\n", dtype=np.uint8)]
     number = marks == NUMBER_MARK
     keep = marks != 0
-    keep[1:] &= ~(number[1:] & number[:-1])  # one mark a number
+    keep[1:] &= ~(number[1:] & number[:-1])  # a number of several characters keeps one mark
     marks = marks[keep]
     marks = np.frombuffer(marks.tobytes().replace(b"WW", b"P"), dtype=np.uint8)
     if not FOLLOWS[marks[:-1], marks[1:]].all():
@@ -271,34 +276,34 @@ def sparse_numbers(piece: bytes, limits: np.ndarray) -> sparse.csr_matrix | None
     pointers = np.append(0, pairs[marks == ord("}")])
     matrix = sparse.csr_matrix((values, indices, pointers), shape=(len(pointers) - 1, len(limits)))
     matrix.sort_indices()
-    return matrix if matrix.has_canonical_format else None  # it has not when a row names an attribute twice
+    return matrix if matrix.has_canonical_format else None  # else a row names an attribute twice
 
 
 # The careful way: row by row
 
 
 def careful_rows(
-    path: Path, lines: list[str], number: int, readers: list[Callable[[str | None], float]], is_sparse: bool
-) -> np.ndarray | sparse.csr_matrix:
+    path: Path, lines: list[str], number: int, readers: list[CellReader], is_sparse: bool
+) -> Cells:
     """The cells of some lines, of which the first is line `number` of the file."""
-    read_row = sparse_row if is_sparse else dense_row
-    found = []
+    parse = sparse_row if is_sparse else dense_row
+    parsed: list[Any] = []
     for place, line in enumerate(lines, number):
         line = uncommented(line).strip()
         if line:
             try:
-                found.append(read_row(line, readers))
+                parsed.append(parse(line, readers))
             except ValueError as error:
                 raise UserError(f"{path}, line {place}: {error}") from error
     if not is_sparse:
-        return np.array(found, dtype=np.float32).reshape(-1, len(readers))
-    pointers = np.cumsum([0] + [len(row) for row in found])
-    indices = np.array([index for row in found for index in row], dtype=np.int32)
-    values = np.array([value for row in found for value in row.values()], dtype=np.float32)
-    return sparse.csr_matrix((values, indices, pointers), shape=(len(found), len(readers)))
+        return np.array(parsed, dtype=np.float32).reshape(-1, len(readers))
+    pointers = np.cumsum([0] + [len(row) for row in parsed])
+    indices = np.array([index for row in parsed for index in row], dtype=np.int32)
+    values = np.array([value for row in parsed for value in row.values()], dtype=np.float32)
+    return sparse.csr_matrix((values, indices, pointers), shape=(len(parsed), len(readers)))
 
 
-def dense_row(line: str, readers: list[Callable[[str | None], float]]) -> list[float]:
+def dense_row(line: str, readers: list[CellReader]) -> list[float]:
     if line.startswith("{"):
         raise ValueError("a sparse row in a file that began with dense ones")
     texts = fields(line)
@@ -309,8 +314,8 @@ def dense_row(line: str, readers: list[Callable[[str | None], float]]) -> list[f
     return [reader(text) for reader, text in zip(readers, texts)]
 
 
-def sparse_row(line: str, readers: list[Callable[[str | None], float]]) -> dict[int, float]:
-    """Column to value."""
+def sparse_row(line: str, readers: list[CellReader]) -> dict[int, float]:
+    """The values of a row by column."""
     if not line.startswith("{") or not line.endswith("}"):
         raise ValueError("no braces around a sparse row, as in {3 1,17 0.5}: it is cut, or a dense one")
     body, row, start = line[1:-1].strip(), {}, 0
@@ -334,24 +339,24 @@ def is_whole(text: str) -> bool:
     return number is not None and number.is_integer() and "_" not in text
 
 
-def cell_reader(attribute: Attribute) -> Callable[[str | None], float]:
-    """What makes a cell of an attribute's text, or raises a ValueError that says why it cannot."""
+def cell_reader(attribute: Attribute) -> CellReader:
+    """A function that makes a cell of an attribute's text, or raises a ValueError that says why it cannot."""
     if attribute.kind == "text":
         return lambda text: 0.0
     name = attribute.name
     if attribute.kind == "number":
         return lambda text: number_in(text, name)
     places: dict[str | None, float] = {value: float(place) for place, value in enumerate(attribute.values)}
-    numbers = {number_or_none(value): place for value, place in reversed(places.items())}
+    numbers = {number_or_none(value): float(p) for p, value in reversed([*enumerate(attribute.values)])}
     numbers.pop(None, None)
     places[None] = math.nan
 
     def place_of(text: str | None) -> float:
-        if text not in places:
+        if text is not None and text not in places:
             number = number_or_none(text)
             if number not in numbers:
                 raise ValueError(undeclared(text, attribute))
-            places[text] = numbers[number]  # a declared one in other words, as 1.0 for 1
+            places[text] = numbers[number]  # the same number in other digits, as 1.0 for 1
         return places[text]
 
     return place_of

@@ -18,7 +18,7 @@ NUMERAL = re.compile(r"[-+]?(\d*[.,]\d+|\d{1,3}([.,' \u00a0]\d{3})+([.,]\d+)?)([
 def column_of(
     path: Path, name: str, words: Sequence[str], lines: Sequence[int], decimal: str = "."
 ) -> tuple[Attribute, np.ndarray]:
-    """What a column is, and its cells: numbers, or positions among its values; NaN where missing."""
+    """The column's attribute, and its cells: numbers, or positions among its values; NaN where missing."""
     known = np.array([word.lower() not in MISSING_WORDS for word in words])
     present = [word for word, is_known in zip(words, known) if is_known]
     cells = np.full(len(words), np.nan, dtype=np.float32)
@@ -31,7 +31,7 @@ def column_of(
         refuse_infinite(path, name, words, lines, np.isinf(cells) | (known & np.isnan(cells)))
         return Attribute(name), cells
     values, positions = np.unique(np.array(present, dtype=object), return_inverse=True)
-    where = dict(zip(reversed(present), np.array(lines)[known][::-1].tolist()))  # its first line
+    where = dict(zip(reversed(present), np.array(lines)[known][::-1].tolist()))  # word → its first line
     refuse_numerals(path, name, where, decimal)
     is_text = len(values) == len(present) > 2
     if is_text or len(values) > ROW_ID_VALUES:
@@ -54,7 +54,7 @@ def refuse_infinite(
 
 
 def refuse_numerals(path: Path, name: str, where: dict[str, int], decimal: str) -> None:
-    """Words that would be numbers with another decimal mark, or without marks between thousands."""
+    """Refuses words that would be numbers with another decimal mark, or without marks between thousands."""
     strange = [word for word in where if not is_numeral(word, decimal)]
     if strange and all(NUMERAL.fullmatch(word) for word in strange):
         cure = {".": "dataset.decimal=, reads decimal commas", ",": "dataset.decimal=. reads decimal points"}
@@ -67,7 +67,7 @@ def refuse_numerals(path: Path, name: str, where: dict[str, int], decimal: str) 
 def refuse_words_among_numbers(
     path: Path, name: str, where: dict[str, int], present: Sequence[str], decimal: str
 ) -> None:
-    """A column of numbers but for a few words would become text, or a column for each number."""
+    """Refuses a few words among numbers, which would make the column text, or a column for each number."""
     strange = [word for word in where if not is_numeral(word, decimal)]
     if 2 * sum(word in set(strange) for word in present) < len(present):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Tables with a header line, separated by commas, tabs or something else: one row an instance."""
+"""Tables with a header line, separated by commas, tabs or another character; each row is an instance."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from mlbench.data.formats.label_lists import label_lists, label_sets
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
 
-INDEX_NAMES = ("", "Unnamed: 0")  # of the index that pandas and R write as a first column
+INDEX_NAMES = ("", "Unnamed: 0")  # how pandas and R head the index that they write as a first column
 DECIMALS = (".", ",")
 
 
@@ -33,40 +33,40 @@ def read(
     """`labels` are columns of zeros and ones; or `label_list` is the one column that lists a row's labels.
 
     Such a list is `a;b`, `a|b`, `a,b` (with `label_separator` anything else) or `["a", "b"]`, and empty for
-    no label. Its labels are `names`, or all that occur, sorted; parts of a data set need `names`. Columns go
-    by name or by zero-based number. `separator` is what parts the header and the first row alike, in .csv a
-    comma if that does, in .tsv a tab. A column with words is nominal, its values sorted; where no word occurs
-    twice it is text. Empty, ?, NA, N/A, NaN and null are missing. A first column without a name, which is the
-    index of pandas and R, is left out, as is a column with neither a name nor a value.
+    no label. Its labels are `names`, or all that occur, sorted; parts of a data set need `names`. Columns are
+    given by name or by zero-based number. Without a `separator`, the one is taken that gives the header and
+    the first row as many cells: the suffix's own if possible, a comma in .csv, a tab in .tsv. A column with
+    words is nominal, its values sorted; if no word occurs twice, it is text. Empty, ?, NA, N/A, NaN and null
+    are missing. A first column without a name, which is the index of pandas and R, is left out, and so is a
+    column with neither a name nor a value.
     """
     path = Path(path)
     refuse_options(label_list, decimal, label_separator, names)
     rows, lines = rows_in(path, separator)
     header, lines = [name.strip() for name in rows[0]], lines[1:]
     texts = [[cell.strip() for cell in column] for column in zip(*rows[1:])]
-    said = label_list if label_list is not None else labels
-    wanted = [said] if isinstance(said, str | int) else said or []
+    given = label_list if label_list is not None else labels
+    wanted = [given] if isinstance(given, str | int) else given or []
     chosen = label_columns(path, header, wanted, "labels" if label_list is None else "label_list")
     nameless = {c for c, name in enumerate(header) if not name and not any(texts[c])}
     nameless = (nameless | {0} if header[0] in INDEX_NAMES else nameless).difference(chosen)
     left_out = columns.dropped(path, header, drop) | nameless
     if lost := left_out.intersection(chosen):
         raise UserError(f"{path}: {header[min(lost)]!r} is a label, which cannot be dropped")
-    targets = None
+    from_lists = {}
     if label_list is not None:
         (listed,), chosen = chosen, []
         refuse_truths(path, header[listed], texts[listed], names)
         lists = label_lists(path, texts[listed], lines, label_separator)
-        targets, label_names = label_sets(path, lists, names)
+        from_lists["targets"], from_lists["labels"] = label_sets(path, lists, names)
         left_out.add(listed)
     elif len(chosen) == 1:
         refuse_list(path, header[chosen[0]], texts[chosen[0]])
     kept = [column for column in range(len(header)) if column not in left_out]
     refuse_twins(path, header, kept)
     table = table_of(path, [header[c] for c in kept], [texts[c] for c in kept], lines, decimal)
-    found = columns.instances(table, [kept.index(column) for column in chosen], missing)
-    found = replace(found, attributes=len(header) - len(wanted) - len(nameless))
-    return found if targets is None else replace(found, targets=targets, labels=label_names)
+    instances = columns.instances(table, [kept.index(column) for column in chosen], missing)
+    return replace(instances, attributes=len(header) - len(wanted) - len(nameless), **from_lists)
 
 
 read.one_of = {
@@ -89,20 +89,20 @@ def label_columns(path: Path, header: Sequence[str], wanted: Iterable[str | int]
     """The columns that a person says are labels, in the order of the file."""
     chosen = []
     for label in wanted:
-        found = columns.matching(header, label)
-        if len(found) != 1:
-            count = f"{len(found)} columns" if found else "no column"
+        matches = columns.matching(header, label)
+        if len(matches) != 1:
+            count = f"{len(matches)} columns" if matches else "no column"
             raise UserError(
                 f"{path} has {count} {label!r}, which dataset.{option} names{near(header, label)}"
             )
-        if found[0] in chosen:
-            raise UserError(f"dataset.{option} names the column {header[found[0]]!r} of {path} twice")
-        chosen += found
+        if matches[0] in chosen:
+            raise UserError(f"dataset.{option} names the column {header[matches[0]]!r} of {path} twice")
+        chosen += matches
     return sorted(chosen)
 
 
 def near(header: Sequence[str], label: str | int) -> str:
-    """What a person may have meant by a column that is not there."""
+    """A hint at what a person may have meant by a column that does not exist."""
     if all(columns.is_number(name) for name in header):
         return "; its first line holds numbers: it needs a header line, with a name for each column"
     if isinstance(label, int) and not any(name.isdecimal() for name in header):
@@ -110,7 +110,7 @@ def near(header: Sequence[str], label: str | int) -> str:
     return did_you_mean(str(label), header)
 
 
-# What cannot be meant
+# Options and columns that cannot be meant
 
 
 def refuse_options(
@@ -130,7 +130,7 @@ def refuse_twins(path: Path, header: Sequence[str], kept: Sequence[int]) -> None
 
 
 def refuse_list(path: Path, name: str, texts: Sequence[str]) -> None:
-    """A column named alone is a label, unless it cannot be one."""
+    """Refuses a single label column that holds something other than zeros and ones, most likely lists."""
     for text in texts:
         if text.lower() not in MISSING_WORDS and columns.truth(text) is None and not columns.is_number(text):
             raise UserError(
@@ -140,7 +140,7 @@ def refuse_list(path: Path, name: str, texts: Sequence[str]) -> None:
 
 
 def refuse_truths(path: Path, name: str, texts: Sequence[str], names: Sequence[str] | None) -> None:
-    """Lists of the labels 0 and 1 would hardly be told from a label: 0 and 1 would exclude each other."""
+    """Refuses a column of lists that holds only zeros and ones: it is a label, not a list of labels."""
     if names is None and any(texts) and all(not text or columns.truth(text) is not None for text in texts):
         raise UserError(
             f"{path}: column {name!r} holds zeros and ones: it is a label, dataset.labels=[{name}]; lists of "

@@ -1,4 +1,4 @@
-"""The rows of a text file of separated values, whichever program, encoding and separator it comes from."""
+"""Parses the rows of a text file of separated values, whatever its program, encoding and separator."""
 
 import codecs
 import csv
@@ -12,9 +12,9 @@ from mlbench.errors import UserError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 SHOWN = ",\t;|"
-TAB = ("tab", "\\t")  # as a person writes it
+TAB = ("tab", "\\t")  # how a person may write a tab
 UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
-# First bytes of what is given in a table's place.
+# First bytes of other files that people give in place of a table.
 NO_TEXT = {
     b"PK\x03\x04": "a zip archive, as .xlsx and .ods are",
     b"\xd0\xcf\x11\xe0": "a workbook of Excel's (.xls)",
@@ -25,11 +25,14 @@ NO_TEXT = {
 def rows_in(path: Path, separator: str | None) -> tuple[list[list[str]], list[int]]:
     """The cells of each row as text, the header first, and the line on which each row ends.
 
-    Rows without any value are left out, as are empty cells beyond the header's last.
+    Rows without any value are left out, and so are empty cells beyond the last column of the header.
     """
     text = text_of(path)
-    said = re.match(r'"?sep=(.)"?\r?\n', text)  # Excel's own first line
-    separator = "\t" if separator in TAB else separator or (said[1] if said else shown_separator(path, text))
+    declared = re.match(r'"?sep=(.)"?\r?\n', text)  # Excel's own first line
+    if not separator:
+        separator = str(declared[1]) if declared else shown_separator(path, text)
+    elif separator in TAB:
+        separator = "\t"
     if len(separator) != 1:
         raise UserError(f"dataset.separator={separator} is not one character; a tab is dataset.separator=tab")
     reader = csv.reader(
@@ -38,7 +41,7 @@ def rows_in(path: Path, separator: str | None) -> tuple[list[list[str]], list[in
     rows, lines = [], []
     try:
         for row in reader:
-            if any(cell.strip() for cell in row) and not (said and reader.line_num == 1):
+            if any(cell.strip() for cell in row) and not (declared and reader.line_num == 1):
                 rows.append(row)
                 lines.append(reader.line_num)
     except csv.Error as error:
@@ -56,7 +59,7 @@ def rows_in(path: Path, separator: str | None) -> tuple[list[list[str]], list[in
 
 
 def why(rows: list[list[str]], separator: str) -> str:
-    """What may have made rows longer or shorter than their header."""
+    """The likely reason for rows that are longer or shorter than their header."""
     header, *others = map(len, rows)
     if set(others) == {header + 1}:
         return ", as where row names have no heading: R's write.csv gives them one, write.table does not"
@@ -80,20 +83,21 @@ def text_of(path: Path) -> str:
 
 
 def shown_separator(path: Path, text: str) -> str:
-    """What parts header and first row alike; of several the suffix's own, else the most frequent."""
+    """The separator that gives header and first row as many cells: the suffix's usual one, else the one that
+    gives most."""
     usual = next((SEPARATORS[s.lower()] for s in reversed(path.suffixes) if s.lower() in SEPARATORS), ",")
     lines = (line for line in io.StringIO(text, newline=None) if line.strip())
     first = list(itertools.islice(lines, 2))
     counts = {mark: [cells_in(line, mark) for line in first] for mark in SHOWN}
-    alike = [mark for mark, found in counts.items() if found and max(found) == min(found) > 1]
+    alike = [mark for mark, cells in counts.items() if cells and max(cells) == min(cells) > 1]
     if usual in alike or not first:
         return usual
-    # Where lines differ in length, as a broken one does, the header decides.
+    # If no separator gives both lines as many cells, as when one line is broken, the header decides.
     return max(alike or [usual, *SHOWN], key=lambda mark: counts[mark][0])
 
 
 def cells_in(line: str, separator: str) -> int:
     try:
         return len(next(csv.reader([line], delimiter=separator, skipinitialspace=True), []))
-    except csv.Error:  # a field too long, as a wide line is where nothing parts it
+    except csv.Error:  # a wide line without this separator is a field that is too long for `csv`
         return 1

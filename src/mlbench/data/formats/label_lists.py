@@ -1,4 +1,4 @@
-"""Labels as one column of lists: `a;b`, `a|b`, `a,b` or `["a", "b"]`."""
+"""Parses a column that lists the labels of each row: `a;b`, `a|b`, `a,b` or `["a", "b"]`."""
 
 import ast
 from collections.abc import Iterable, Sequence
@@ -17,13 +17,13 @@ def label_lists(
 ) -> list[list[str]]:
     bare = [text.strip() for text in texts if not text.strip().startswith("[")]
     if separator is None:
-        shown = [mark for mark in ";|," if any(mark in text for text in bare)]
-        if len(shown) > 1:
+        marks = [mark for mark in ";|," if any(mark in text for text in bare)]
+        if len(marks) > 1:
             raise UserError(
-                f"{path}: its label lists hold {' and '.join(shown)}: say with dataset.label_separator which "
+                f"{path}: its label lists hold {' and '.join(marks)}: say with dataset.label_separator which "
                 f"of them stands between labels"
             )
-        separator = shown[0] if shown else ";"
+        separator = marks[0] if marks else ";"
     return [label_list(f"{path}, line {line}", text.strip(), separator) for text, line in zip(texts, lines)]
 
 
@@ -33,12 +33,12 @@ def label_list(place: str, text: str, separator: str) -> list[str]:
     if not text.startswith("["):
         return [label.strip() for label in text.split(separator) if label.strip()]
     try:
-        found = ast.literal_eval(text)
-        if not isinstance(found, list):
+        labels = ast.literal_eval(text)
+        if not isinstance(labels, list):
             raise ValueError
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise UserError(f'{place}: {text[:40]!r} is no list of labels such as ["a", "b"]') from error
-    return [str(label).strip() for label in found]
+    return [str(label).strip() for label in labels]
 
 
 def label_sets(

@@ -14,11 +14,12 @@ from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
 
 SIZES = re.compile(r"\s*(\d{1,15})\s+(\d{1,15})\s+(\d{1,15})\s*", re.ASCII)
-LABELS = re.compile(r"\s*+(?:[^\s:]++(?=\s|$))?", re.ASCII)
+ROW = re.compile(r"\s*+([^\s:]++(?=\s|$)|)(.*)", re.ASCII | re.DOTALL)  # labels, pairs
 LABEL = re.compile(r"\+?\d{1,15}", re.ASCII)
 PAIRS = re.compile(r"(?:\d++:[^\s:]++(?:\s++|$))*+", re.ASCII)
 MANY = "if that is right, say so with dataset.labels and dataset.features"
 LAST = 2**53  # the largest number of a feature: float64 does not tell larger ones apart
+Sizes = tuple[int, int, int]  # instances, features and labels, as a first line gives them
 
 
 def read(
@@ -30,10 +31,10 @@ def read(
 ) -> Instances:
     """Sparse features, and the label sets before them.
 
-    `labels`: how many there are, or their names; `features`: how many there are. None: as the first line
-    says, or as many as occur. Features are counted from 0 when there is such a line or when feature 0 occurs,
-    else from 1, and labels likewise; what an `auto` guesses from one part of a data set can be wrong for
-    another, so for parts say `zero_based`, and 0 or 1 as `first_label`.
+    `labels`: their number or their names; `features`: their number. With None the first line says how many,
+    or as many as occur. Features are counted from 0 if there is such a line or if feature 0 occurs, else from
+    1, and labels likewise. This may be true of one part of a data set and wrong for another, so for parts set
+    `zero_based`, and `first_label` to 0 or 1.
     """
     data = content(path)
     words, texts, lines, sizes = split(path, data)
@@ -66,40 +67,37 @@ def read(
     return Instances(matrix, targets, names, tuple(str(number) for number in range(first, first + width)))
 
 
-def split(
-    path: Path, data: bytes
-) -> tuple[list[list[str]], list[str], list[int], tuple[int, int, int] | None]:
-    """Each row's labels, its features as text and its line, and (N, d, L) when the first line says them."""
-    words, texts, lines, sizes = [], [], [], None
+def split(path: Path, data: bytes) -> tuple[list[list[str]], list[str], list[int], Sizes | None]:
+    """The labels, the features as text and the line of each row; and the sizes if the first line has them."""
+    rows: list[tuple[list[str], str, int]] = []
+    sizes: Sizes | None = None
     for number, line in enumerate(data.decode(encoding(data)).removesuffix("\n").split("\n"), 1):
         row, comment, _ = line.partition("#")
-        found = SIZES.fullmatch(row) if number == 1 else None
-        if found:
-            sizes = tuple(int(size) for size in found.groups())
+        if number == 1 and (match := SIZES.fullmatch(row)):
+            sizes = int(match[1]), int(match[2]), int(match[3])
             continue
         if not row.strip() and (comment or not sizes):
-            continue  # where the number of rows is known, an empty line is a row with nothing in it
-        found = LABELS.match(row)
-        words.append([word for word in found[0].strip().split(",") if word])
-        texts.append(row[found.end() :].strip())
-        lines.append(number)
-    while sizes and len(texts) > sizes[0] and not texts[-1] and not words[-1]:
-        texts.pop(), words.pop(), lines.pop()  # empty lines after the last row
-    if not texts:
+            continue  # an empty line; where the number of rows is known, it is an empty row
+        labels, pairs = ROW.findall(row)[0]
+        rows.append(([label for label in labels.split(",") if label], pairs.strip(), number))
+    while sizes and len(rows) > sizes[0] and not rows[-1][0] and not rows[-1][1]:
+        rows.pop()  # an empty line after the last row
+    if not rows:
         raise UserError(f"{path} has no rows: fetch it again")
+    words, texts, lines = map(list, zip(*rows))
     return words, texts, lines, sizes
 
 
 def pairs_in(path: Path, texts: list[str], lines: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Feature numbers, values, and where each row of them begins."""
+    """Feature numbers, values, and the place at which each row begins."""
     for text, line in zip(texts, lines):
         if not PAIRS.fullmatch(text):
             raise UserError(f"{path}, line {line}: {text[:40]!r} is not of the form 2:0.5 7:1")
     pointers = np.cumsum([0] + [text.count(":") for text in texts])
     numbers = numbers_in(" ".join(texts).replace(":", " ").encode(), " ", 2 * int(pointers[-1]))
     with np.errstate(over="ignore"):
-        values = None if numbers is None else numbers[1::2].astype(np.float32)
-    if values is None or not np.isfinite(values).all():
+        values = np.array([np.nan]) if numbers is None else numbers[1::2].astype(np.float32)
+    if numbers is None or not np.isfinite(values).all():
         line, pair = next(
             (line, pair)
             for text, line in zip(texts, lines)
@@ -130,38 +128,40 @@ def label_sets(
     words: list[list[str]],
     lines: list[int],
     labels: int | Sequence[str] | None,
-    said: int | None,
+    announced: int | None,
     first: int | None,
     size: int,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(N, L) and the labels' names, which are their numbers in the file when no names are given."""
+    """(N, L) and the labels' names, which are their numbers in the file if no names are given.
+
+    `announced` is the number of labels in the file's first line, `size` the file's length.
+    """
     names = None if labels is None or isinstance(labels, int) else [str(name) for name in labels]
+    given = labels if isinstance(labels, int) else len(names or ())
     occurring = set(chain.from_iterable(words))
     if names and occurring.issubset(names):
         places = {name: place for place, name in enumerate(names)}
     else:
         strange = min((word for word in occurring if not LABEL.fullmatch(word)), default=None)
         if strange is not None:
-            row = next(row for row, row_words in enumerate(words) if strange in row_words)
-            hint = (
-                did_you_mean(strange, names) if names else "; give the names of all labels as dataset.labels"
-            )
-            raise UserError(f"{path}, line {lines[row]}: {strange[:40]!r} is no label{hint}")
+            where = f"{path}, line {line_of(strange, words, lines)}"
+            missing = "; give the names of all labels as dataset.labels"
+            hint = did_you_mean(strange, names) if names else missing
+            raise UserError(f"{where}: {strange[:40]!r} is no label{hint}")
         numbers = {word: int(word) for word in occurring}
-        count = len(names) if names else labels or said
+        count = given or announced
         if first is None:
-            first = first_number(path, set(numbers.values()), count, said)
+            first = first_number(path, set(numbers.values()), count, announced)
         count = count or max(numbers.values(), default=first - 1) + 1 - first
-        if not labels:
+        if not given:
             refuse_more_than_room(path, size, count * max(len(words), NAME_BYTES), f"{count:,} labels", MANY)
         places = {word: number - first for word, number in numbers.items()}
         names = names or [str(number) for number in range(first, first + count)]
     outside = [word for word, place in places.items() if not 0 <= place < len(names)]
     if outside:
-        row = next(row for row, row_words in enumerate(words) if outside[0] in row_words)
         raise UserError(
-            f"{path}, line {lines[row]}: label {outside[0]} is out of range: {len(names)} are counted from "
-            f"{first}; set dataset.labels or dataset.first_label"
+            f"{path}, line {line_of(outside[0], words, lines)}: label {outside[0]} is out of range: "
+            f"{len(names)} are counted from {first}; set dataset.labels or dataset.first_label"
         )
     targets = np.zeros((len(words), len(names)), dtype=np.uint8)
     for row, row_words in enumerate(words):
@@ -169,9 +169,14 @@ def label_sets(
     return targets, tuple(names)
 
 
-def first_number(path: Path, numbers: set[int], count: int | None, said: int | None) -> int:
-    """From which number, 0 or 1, the labels are counted, by those that occur."""
-    if said or not numbers or 0 in numbers:
+def line_of(label: str, words: list[list[str]], lines: list[int]) -> int:
+    """The first line with that label."""
+    return next(line for line, row_words in zip(lines, words) if label in row_words)
+
+
+def first_number(path: Path, numbers: set[int], count: int | None, announced: int | None) -> int:
+    """The number, 0 or 1, from which the occurring labels are counted."""
+    if announced or not numbers or 0 in numbers:
         return 0
     if count and max(numbers) < count:
         raise UserError(

@@ -1,8 +1,8 @@
-"""MATLAB's files of versions 5 to 7, as far as data sets use them: matrices, sparse ones, cells of both.
+"""MATLAB's files of versions 5 to 7, as far as data sets use them: matrices, sparse matrices, cells of both.
 
-A variable is an element, a number for its kind and one for its length before its content; the content of a
-matrix is elements again. No length and no index is believed before it has been compared with what is there:
-SciPy's reader believes them, and a damaged file kills its process.
+A variable is an element: its kind, its length, its content. The content of a matrix consists of elements
+again. Every length and every index is checked against the bytes of the file before it is used: SciPy's reader
+does not check, and a damaged file crashes its process.
 """
 
 import math
@@ -19,7 +19,8 @@ from mlbench.errors import UserError
 
 Element = tuple[int, memoryview]
 Matrix = np.ndarray | sparse.csc_matrix
-Value = Matrix | list[Matrix | str] | str  # of a cell array, its cells; of what is neither, what it is
+Cell = Matrix | str
+Value = Cell | list[Cell]  # a matrix, the cells of a cell array, or words for any other kind of variable
 
 HEADER = 128  # bytes
 ORDERS = {b"IM": "<", b"MI": ">"}
@@ -31,8 +32,9 @@ LOGICAL, COMPLEX = 1 << 9, 1 << 11
 
 
 def variables(path: Path, data: bytes, wanted: Collection[str]) -> dict[str, Value]:
-    """By their names; those not `wanted` stay unread. A damaged file raises ValueError or zlib.error."""
-    order, left, found = ORDERS.get(data[HEADER - 2 : HEADER]), room(len(data)), {}
+    """The variables by name; `wanted` ones are parsed. ValueError or zlib.error for a damaged file."""
+    order, left = ORDERS.get(data[HEADER - 2 : HEADER]), room(len(data))
+    by_name: dict[str, Value] = {}
     if order is None:
         raise ValueError("its first bytes are not MATLAB's")
     for kind, content in elements(memoryview(data)[HEADER:], order):
@@ -44,15 +46,17 @@ def variables(path: Path, data: bytes, wanted: Collection[str]) -> dict[str, Val
             raise ValueError(f"it has an element of kind {kind} among its variables")
         parts = list(elements(content, order))
         class_, name = head(parts, order)
-        if name and name in found:
+        if name and name in by_name:
             raise ValueError(f"it has two variables {name!r}")
-        found[name] = value(path, name, parts, order) if name in wanted else OTHERS.get(class_, "a variable")
-    found.pop("", None)  # what functions leave
-    return found
+        by_name[name] = (
+            value(path, name, parts, order) if name in wanted else OTHERS.get(class_, "a variable")
+        )
+    by_name.pop("", None)  # functions leave a variable without a name
+    return by_name
 
 
 def elements(data: memoryview, order: str) -> Iterator[Element]:
-    """Each with its kind; those of at most four bytes have their length beside it."""
+    """Each element with its kind. Elements of up to four bytes have kind and length in a single word."""
     place, word = 0, np.dtype(f"{order}u4")
     while place < len(data):
         if place + 8 > len(data):
@@ -97,39 +101,46 @@ def numbers(parts: Sequence[Element], place: int, order: str) -> np.ndarray:
     return np.frombuffer(content, np.dtype(f"{order}{NUMBERS[kind]}"))
 
 
-def value(path: Path, name: str, parts: Sequence[Element], order: str, is_cell: bool = False) -> Value:
-    """What a variable is, or a cell, which may be empty, and holds no cells that are read."""
-    if is_cell and not parts:
-        return np.zeros((0, 0))
+def value(path: Path, name: str, parts: Sequence[Element], order: str) -> Value:
+    """The value of a variable: the cells of a cell array, or the matrix or the words that `cell` gives."""
+    if flags(parts, order) & (COMPLEX | 0xFF) != CELLS:
+        return cell(path, name, parts, order)
+    cells, count = parts[3:], math.prod(shape_in(name, parts, order))
+    if any(kind != MATRIX for kind, _ in cells) or len(cells) != count:
+        raise ValueError(f"{name} is said to have {count} cells, and has {len(cells)}")
+    return [
+        cell(path, f"{name}{{{place}}}", inside, order) if inside else np.zeros((0, 0))
+        for place, inside in enumerate((list(elements(content, order)) for _, content in cells), 1)
+    ]
+
+
+def cell(path: Path, name: str, parts: Sequence[Element], order: str) -> Cell:
+    """A matrix, or words for what is none, such as a cell array within another."""
     class_ = flags(parts, order) & 0xFF
-    if (class_ in OTHERS and (class_ != CELLS or is_cell)) or class_ > DENSE[-1] or not class_:
+    if class_ in OTHERS or class_ > DENSE[-1] or not class_:
         return OTHERS.get(class_, "an object")
     if flags(parts, order) & COMPLEX:
         return "a matrix of complex numbers"
-    shape = [int(length) for length in numbers(parts, 1, order)]
-    count = math.prod(shape)
-    if min(shape) < 0:
-        raise ValueError(f"{name} is said to be {shape}")
-    if class_ == CELLS:
-        cells = parts[3:]
-        if any(kind != MATRIX for kind, _ in cells) or len(cells) != count:
-            raise ValueError(f"{name} is said to have {count} cells, and has {len(cells)}")
-        return [
-            value(path, f"{name}{{{place}}}", list(elements(content, order)), order, is_cell=True)
-            for place, (_, content) in enumerate(cells, 1)
-        ]
+    shape = shape_in(name, parts, order)
     if class_ == SPARSE:
         return of_columns(path, name, parts, order, shape)
-    found = numbers(parts, 3, order)
-    if len(found) != count:
-        raise ValueError(f"{name} is said to be {shape}, but has {len(found)} numbers")
-    return found.reshape(shape, order="F")
+    content = numbers(parts, 3, order)
+    if len(content) != math.prod(shape):
+        raise ValueError(f"{name} is said to be {shape}, but has {len(content)} numbers")
+    return content.reshape(shape, order="F")
+
+
+def shape_in(name: str, parts: Sequence[Element], order: str) -> list[int]:
+    shape = [int(length) for length in numbers(parts, 1, order)]
+    if min(shape) < 0:
+        raise ValueError(f"{name} is said to be {shape}")
+    return shape
 
 
 def of_columns(
     path: Path, name: str, parts: Sequence[Element], order: str, shape: Sequence[int]
 ) -> sparse.csc_matrix:
-    """A sparse matrix, its rows counted in ascending order within each column."""
+    """A sparse matrix, whose row numbers must ascend within each column."""
     rows, columns = shape if len(shape) == 2 else (0, -1)
     indices, starts = numbers(parts, 3, order), numbers(parts, 4, order)[: columns + 1]
     if flags(parts, order) & LOGICAL and len(parts) > 5 and len(parts[5][1]) < 8 * starts[-1:].sum():

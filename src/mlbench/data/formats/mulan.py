@@ -22,22 +22,20 @@ def label_columns(path: Path, xml: Path, header: arff.Header) -> list[int]:
     wanted = label_names(xml)
     for name in wanted:
         if count[name] != 1:
-            found = f"has {count[name]} attributes" if count[name] else "has no attribute"
+            number = f"{count[name]} attributes" if count[name] else "no attribute"
             near = "" if count[name] else did_you_mean(name, names)
-            raise UserError(f"{path} {found} named {name!r}, a label of {xml}{near}")
+            raise UserError(f"{path} has {number} named {name!r}, a label of {xml}{near}")
     return [column for column, name in enumerate(names) if name in wanted]
 
 
 def label_names(xml: Path) -> set[str]:
-    """The names of all <label> elements, nested ones of a hierarchy too, whatever the namespace."""
+    """The names of all <label> elements, also of nested ones, whatever the namespace."""
     try:
         root = ElementTree.fromstring(content(xml))
-    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the last two: of its encoding
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the last two: a wrong encoding
         raise UserError(f"{xml} is no XML file of labels: {error}") from error
-    count = Counter(
-        element.get("name") for element in root.iter() if element.tag.rpartition("}")[2].lower() == "label"
-    )
-    count.pop(None, None)
+    elements = (element for element in root.iter() if element.tag.rpartition("}")[2].lower() == "label")
+    count = Counter(name for element in elements if (name := element.get("name")) is not None)
     if not count:
         raise UserError(f'{xml} names no labels: they are written <label name="..."></label>')
     name, times = count.most_common(1)[0]

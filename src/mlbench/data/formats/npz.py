@@ -4,11 +4,10 @@ import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
-from scipy import sparse
 
 from mlbench.data import arrays
 from mlbench.data.files import reason, refuse_more_than_room
@@ -17,8 +16,8 @@ from mlbench.errors import UserError, did_you_mean
 
 PARTS = ("data", "indices", "indptr", "shape")
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-KINDS = "buifcU"  # of arrays that are read: numbers and words
-LAST_SIGN = 0x10FFFF  # of Unicode
+KINDS = "buifcU"  # kinds of arrays that are accepted: numbers and words
+LAST_SIGN = 0x10FFFF  # the last character of Unicode
 
 
 def read(
@@ -26,20 +25,18 @@ def read(
 ) -> Instances:
     """`features` and `targets` name arrays; a CSR matrix X is X_data, X_indices, X_indptr and X_shape.
 
-    Optional arrays of the file: `labels` and `feature_names`, of words, and `modalities`, one row of words
-    for each: its name, its first column and its last + 1. Nothing is unpickled.
+    Optional arrays of the file: `labels` and `feature_names`, of words, and `modalities`, whose rows hold the
+    name of a modality, its first column and its last + 1. Nothing is unpickled.
     """
-    found = arrays_in(path)
-    matrix = matrix_in(path, found, features)
+    content = arrays_in(path)
+    matrix, rows = matrix_in(path, content, features), content.get("modalities")
     return arrays.instances(
         path,
         features=matrix,
-        targets=matrix_in(path, found, targets),
-        labels=words_in(found, "labels") if labels is None else labels,
-        feature_names=words_in(found, "feature_names"),
-        modalities=modalities_in(path, found["modalities"], matrix.shape[1])
-        if "modalities" in found
-        else None,
+        targets=matrix_in(path, content, targets),
+        labels=words_in(content, "labels") if labels is None else labels,
+        feature_names=words_in(content, "feature_names"),
+        modalities=None if rows is None else modalities_in(path, rows, arrays.shape_of(matrix)[1]),
     )
 
 
@@ -55,12 +52,12 @@ def arrays_in(path: Path) -> dict[str, np.ndarray]:
             return {member.filename.removesuffix(".npy"): array_in(archive, member) for member in members}
     except UserError:
         raise
-    except Exception as error:  # what zipfile and NumPy meet in a damaged file, of a dozen kinds
+    except Exception as error:  # zipfile and NumPy raise a dozen kinds of errors for a damaged file
         raise UserError(f"{path} is no whole .npz archive of plain arrays: {reason(error)}") from error
 
 
 def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """One array, as its header has it if the bytes behind that are as many."""
+    """One array, if its content has as many bytes as its header announces."""
     name = member.filename
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name!r} is compressed in a way that NumPy does not use")
@@ -71,38 +68,38 @@ def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
             raise ValueError(f"{name!r} holds {dtype}, neither numbers nor words")
         if math.prod(shape) * dtype.itemsize != length or min(shape, default=0) < 0:
             raise ValueError(f"{name!r} is said to be {shape} of {dtype}, but has {length:,} bytes")
-        found = np.empty(shape, dtype, order="F" if by_columns else "C")
-        fill(file, found.reshape(-1, order="A").view(np.uint8))
-    if dtype.kind == "U" and (found.reshape(-1).view(f"{dtype.str[0]}u4") > LAST_SIGN).any():
+        array = np.empty(shape, dtype, order="F" if by_columns else "C")
+        fill(file, array.reshape(-1, order="A").view(np.uint8))
+    if dtype.kind == "U" and (array.reshape(-1).view(f"{dtype.str[0]}u4") > LAST_SIGN).any():
         raise ValueError(f"{name!r} holds what is no text")
-    return found
+    return array
 
 
-def fill(file: BinaryIO, content: np.ndarray) -> None:
-    """With the rest of a file, which checks itself at its end."""
+def fill(file: IO[bytes], array: np.ndarray) -> None:
+    """Fills the array with the rest of a member of the archive; at its end `zipfile` checks the CRC."""
     place = 0
     while chunk := file.read(1 << 20):
-        content[place : place + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
+        array[place : place + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
         place += len(chunk)
-    if place != len(content):
-        raise ValueError(f"{len(content) - place:,} bytes are missing at its end")
+    if place != len(array):
+        raise ValueError(f"{len(array) - place:,} bytes are missing at its end")
 
 
-def matrix_in(path: Path, found: dict[str, np.ndarray], name: str) -> np.ndarray | sparse.csr_matrix:
-    if name in found:
-        return arrays.checked(path, name, found[name])
-    if not all(f"{name}_{part}" in found for part in PARTS):
+def matrix_in(path: Path, content: dict[str, np.ndarray], name: str) -> arrays.Matrix:
+    if name in content:
+        return arrays.checked(path, name, content[name])
+    if not all(f"{name}_{part}" in content for part in PARTS):
         raise UserError(
             f"{path} has no array {name!r}, nor {name}_data, _indices, _indptr and _shape; "
-            f"it has {', '.join(found) or 'none'}{did_you_mean(name, found)}"
+            f"it has {', '.join(content) or 'none'}{did_you_mean(name, content)}"
         )
-    parts = {part: found[f"{name}_{part}"] for part in PARTS}
-    return arrays.checked(path, name, arrays.csr(path, name, **parts))
+    data, indices, indptr, shape = (content[f"{name}_{part}"] for part in PARTS)
+    return arrays.checked(path, name, arrays.csr(path, name, data, indices, indptr, shape))
 
 
-def words_in(found: dict[str, np.ndarray], name: str) -> list[str] | None:
-    """The words of an array; None where there is none, or it is something else, as targets called labels."""
-    return found[name].tolist() if name in found and found[name].dtype.kind == "U" else None
+def words_in(content: dict[str, np.ndarray], name: str) -> list[str] | None:
+    """The words of an array; None where there is none, or it holds numbers, as targets named labels do."""
+    return content[name].tolist() if name in content and content[name].dtype.kind == "U" else None
 
 
 def modalities_in(path: Path, rows: np.ndarray, width: int) -> dict[str, tuple[int, int]]:
