@@ -32,7 +32,7 @@ MAY_KNOW = {
     "backbones": {"data"},
     "methods": {"backbones", "config", "data", "errors", "trust"},
     "evaluation": {"errors"},
-    "results": {"config", "errors", "files", "names"},
+    "results": {"config", "errors", "files", "names", "trust"},
     "engine": {"assemble", "config", "data", "errors", "evaluation", "files", "methods", "names", "seeding"},
     "premises": {"config", "errors", "signatures"},
     "assemble": {"config", "data", "engine", "errors", "evaluation", "methods", "premises", "results"},

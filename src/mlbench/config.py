@@ -186,6 +186,14 @@ def target(node: Node) -> Any:
     return None if node["_target_"] is None else located(node["_target_"])
 
 
+def targets(content: Any) -> Iterator[str]:
+    """Every `_target_` anywhere below."""
+    if isinstance(content, dict):
+        yield from [content["_target_"]] if content.get("_target_") else []
+        for value in content.values():
+            yield from targets(value)
+
+
 def options(node: Node) -> Node:
     return {key: value for key, value in node.items() if key != "_target_"}
 

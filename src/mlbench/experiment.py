@@ -31,6 +31,7 @@ from mlbench.files import whole
 from mlbench.methods.base import Method
 from mlbench.methods.build import packed
 from mlbench.results import store
+from mlbench.results.code import code_of
 from mlbench.results.record import Record, machine, peak_memory, revision, versions
 from mlbench.seeding import derive, seed_everything
 
@@ -61,7 +62,7 @@ def running(config: Config, wait: bool = True) -> Running[tuple[Record, Path]]:
     with store.claim(folder, wait):
         if config.force:
             store.clear(folder)
-        record = store.taken_up(folder)
+        record = store.taken_up(folder, code_of(config))
         if record is None:
             try:
                 record = yield from execute(config, pieces, data, key, folder)
@@ -75,7 +76,7 @@ def running(config: Config, wait: bool = True) -> Running[tuple[Record, Path]]:
 
 def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) -> Running[Record]:
     """Trains, scores and measures; the record is written last."""
-    started = datetime.now(UTC)
+    started, code = datetime.now(UTC), code_of(config)
     threads.use(config.train)
     loaded = pieces.dataset.load(config.paths.cache)
     rows = pieces.split(loaded.instances.targets, loaded.official, config.seed)
@@ -120,6 +121,7 @@ def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) 
         versions=versions(),
         machine=machine(),
         revision=revision(),
+        code=code,
     )
     store.finish(folder, record, trained.history)
     pieces.tracker.finish(folder / "record.json", record.metrics)

@@ -41,6 +41,7 @@ class Record:
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     revision: str | None = None
+    code: str | None = None  # see mlbench.results.code; older records have none
 
     def write(self, path: Path) -> None:
         """Written by rename, after everything else of the run: a record that exists is whole."""

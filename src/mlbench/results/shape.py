@@ -64,6 +64,7 @@ class Shape(Strict):
     versions: dict[str, str] = {}
     machine: dict[str, Any] = {}
     revision: str | None = None
+    code: str | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> "Shape":

@@ -5,7 +5,6 @@ import functools
 import itertools
 import json
 import shutil
-import sys
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from mlbench.errors import UserError
+from mlbench.errors import UserError, complain
 from mlbench.files import write
 from mlbench.names import one_name
 from mlbench.results import repeats
@@ -47,7 +46,7 @@ def claim(run: Path, wait: bool = True) -> Iterator[None]:
         except Timeout:
             if not wait:
                 raise Busy(f"another process works on {run}") from None
-            print(f"mlbench: waiting for another process that works on {run}", file=sys.stderr)
+            complain(f"waiting for another process that works on {run}")
             lock.acquire()
     except OSError as error:
         raise UserError(
@@ -91,18 +90,28 @@ def _readable(path: Path, *_: int) -> bool:
         return False
 
 
-def taken_up(run: Path) -> Record | None:
-    """The run's record, if there is a whole one. What is none keeps its content under another name, so that
-    the run can be made again."""
+def taken_up(run: Path, code: str | None = None) -> Record | None:
+    """The run's record, if there is a whole one; that it is of other code than `code` is said.
+
+    What is no record keeps its content under another name, so that the run can be made again.
+    """
     try:
-        return finished(run)
+        record = finished(run)
+        if record and outdated(record, code):
+            complain(f"{run / 'record.json'}: its code has changed since; force=true runs it again")
+        return record
     except UserError as error:
         names = (run / f"record.broken-{number}.json" for number in itertools.count(1))
         aside = next(path for path in names if not path.exists())
         (run / "record.json").rename(aside)
         said = str(error).rpartition("; ")[0]
-        print(f"mlbench: {said}; it is now {aside.name}, and the run is made again", file=sys.stderr)
+        complain(f"{said}; it is now {aside.name}, and the run is made again")
         return None
+
+
+def outdated(record: Record, code: str | None) -> bool:
+    """Whether it is known to be of other code."""
+    return None not in (record.code, code) and record.code != code
 
 
 def begin(run: Path, config: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from mlbench.config import Config, fingerprint, science
 from mlbench.results import store
+from mlbench.results.code import code_of
+from mlbench.results.record import Record
 from mlbench.results.repeats import Place
 
 State = Literal["finished", "failed", "missing"]
@@ -32,6 +34,10 @@ class Run:
         if store.whole(self.folder):
             return "finished"
         return "failed" if (self.folder / "failed.json").is_file() else "missing"
+
+    def outdated(self, record: Record) -> bool:
+        """Whether its record is of other code than there is now."""
+        return store.outdated(record, code_of(self.config))
 
     @property
     def reason(self) -> str:

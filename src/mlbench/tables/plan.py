@@ -4,13 +4,13 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlbench.compose import config_dir, configure
-from mlbench.config import Config, options, target
+from mlbench.config import Config, options, target, targets
 from mlbench.errors import DoesNotFit, UserError
 from mlbench.results.record import write_json
 from mlbench.runs.run import Run, with_seeds
@@ -115,7 +115,7 @@ class Composed:
         config = configure(overrides)
         _check(config)
         content = config.model_dump(mode="json", by_alias=True)
-        if all(name.startswith(("mlbench.", "torch.")) for name in _targets(content)):
+        if all(name.startswith(("mlbench.", "torch.")) for name in targets(content)):
             self.known[name] = content  # whose code stands still as long as the stamp does, or the version
             self.fresh = True
         return config
@@ -129,14 +129,6 @@ def _check(config: Config) -> None:
     from mlbench.assemble import assemble  # and with it Lightning, which a plan of known parts can do without
 
     assemble(config)
-
-
-def _targets(content: Any) -> Iterator[str]:
-    """Every `_target_` anywhere below."""
-    if isinstance(content, dict):
-        yield from [content["_target_"]] if content.get("_target_") else []
-        for value in content.values():
-            yield from _targets(value)
 
 
 def _stamp() -> str:

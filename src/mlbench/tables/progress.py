@@ -9,23 +9,33 @@ from mlbench.results import store
 from mlbench.runs.run import Run
 from mlbench.tables.plan import Case, runs_of
 
-SIGNS = {"finished": "✓", "failed": "✗", "missing": "·"}
+SIGNS = {"finished": "✓", "finished (other code)": "≠", "running": "▸", "failed": "✗", "missing": "·"}
+SELDOM = ("finished (other code)", "running")  # told of where there are such
 
 
 def described(cases: list[Case]) -> Iterator[str]:
     """A line a case: a sign a seed, in their order; then what is left to do and about how long it takes."""
     width = max(len(name(case)) for case in cases)
+    states = {run.key: state(run) for run in runs_of(cases)}
     for case in cases:
-        state = "".join(SIGNS[run.state] for run in case.runs) or f"not run: {case.not_run}"
-        yield f"{name(case):{width}}  {state}"
+        signs = "".join(SIGNS[states[run.key]] for run in case.runs) or f"not run: {case.not_run}"
+        yield f"{name(case):{width}}  {signs}"
         yield from (f"{'':{width}}  {reason}" for reason in unreadable(case))
         reasons = dict.fromkeys(run.reason for run in case.runs if run.state == "failed")
         yield from (f"{'':{width}}  failed: {reason}" for reason in reasons)
-    runs = runs_of(cases)
-    counts = {state: sum(run.state == state for run in runs) for state in SIGNS}
-    yield f"{len(runs)} runs: " + ", ".join(f"{number} {state}" for state, number in counts.items())
+    counts = {each: [*states.values()].count(each) for each in SIGNS}
+    told = [f"{number} {each}" for each, number in counts.items() if number or each not in SELDOM]
+    yield f"{len(states)} runs: {', '.join(told)}"
     if left := counts["failed"] + counts["missing"]:
         yield f"{left} to do, one after the other: {remaining(cases)}"
+
+
+def state(run: Run) -> str:
+    """One of SIGNS."""
+    if run.state == "finished":
+        record = store.finished(run.folder)
+        return "finished (other code)" if record and run.outdated(record) else "finished"
+    return "running" if store.claimed(run.folder) else run.state
 
 
 def unreadable(case: Case) -> Iterator[str]:

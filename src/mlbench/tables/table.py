@@ -268,6 +268,8 @@ def _comparisons(spec: Results, cells: dict[tuple, Cell]) -> Iterable[Comparison
 def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dict[str, str]:
     """What a reader must know before any number. Taken from the records alone."""
     found = list(records.values())
+    runs = [run for run in runs_of(cases) if run.key in records]
+    outdated = sum(run.outdated(records[run.key]) for run in runs)
     never = sum(not case.runs for case in cases) * spec.seeds * (spec.folds or 1)
     planned = len(runs_of(cases)) + never
     if not found:
@@ -294,6 +296,7 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         "seeds": ", ".join(map(str, seeds)),
         **({"folds": str(spec.folds)} if spec.folds else {}),
         "runs": f"{len(found)} of {planned}",
+        **({"other code": f"{outdated} of these runs, whose code has changed since"} if outdated else {}),
         "data": ", ".join(dict.fromkeys(f"{r.data['name']} {checksum(r)}" for r in found)),
         "versions": all_of(
             ", ".join(f"{name} {record.versions.get(name, 'unknown')}" for name in ("mlbench", "torch"))
