@@ -5,17 +5,17 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from mlbench.config import Config, options, target
+from mlbench.data.contracts import Dataset, Split
 from mlbench.data.task import Task
 from mlbench.engine.lit import build_optimizer
 from mlbench.errors import DoesNotFit, UserError
 from mlbench.evaluation.thresholds import Threshold
 from mlbench.methods.base import Method
-from mlbench.methods.build import build_loss, build_method
+from mlbench.methods.build import build_loss, build_method, check_method
 from mlbench.premises import build, check_premises, check_validation
 from mlbench.results.tracking import Tracker
 
@@ -24,8 +24,8 @@ from mlbench.results.tracking import Tracker
 class Pieces:
     """The parts of an experiment, known to fit together."""
 
-    dataset: Any
-    split: Any
+    dataset: Dataset
+    split: Split
     method: Callable[[Task], Method]
     threshold: Callable[[], Threshold]
     tracker: Tracker
@@ -49,8 +49,7 @@ def assemble(config: Config) -> Pieces:
 
 def check_data(config: Config, pieces: Pieces) -> None:
     """The data set and the split offer what the method asks for."""
-    if not (inspect.isclass(target(config.method)) and issubclass(target(config.method), Method)):
-        raise UserError(f"method._target_={config.method['_target_']}: no mlbench.methods.base.Method")
+    check_method(config.method["_target_"], target(config.method))
     dataset, requires = pieces.dataset, target(config.method).requires
     method, modalities = config.choices["method"], max(len(dataset.modality_names), 1)
     if dataset.kind not in requires.kinds:

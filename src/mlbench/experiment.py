@@ -16,7 +16,7 @@ from mlbench.assemble import Pieces, assemble, check_loss, tell_untaken
 from mlbench.config import Config, Node, fingerprint, science, taken
 from mlbench.data.instances import Instances, statistics
 from mlbench.data.scaling import scale
-from mlbench.data.splits import labelled_rows
+from mlbench.data.splits import divided, labelled_rows
 from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import Vectors
 from mlbench.engine import memory, threads
@@ -79,7 +79,7 @@ def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) 
     started, code = datetime.now(UTC), code_of(config)
     threads.use(config.train)
     loaded = pieces.dataset.load(config.paths.cache)
-    rows = pieces.split(loaded.instances.targets, loaded.official, config.seed)
+    rows = divided(pieces.split, loaded.instances.targets, loaded.official, config.seed)
     labelled = labelled_rows(pieces.split, rows)
     instances = scaled(loaded.instances, labelled, pieces.dataset)
     parts = {part: Vectors.from_instances(instances, own) for part, own in rows.items()}

@@ -4,7 +4,9 @@ import ast
 from typing import Any
 
 from mlbench.config import Config, Node, options, target
+from mlbench.data.contracts import Dataset, Split
 from mlbench.errors import DoesNotFit, UserError, did_you_mean
+from mlbench.protocols import check_offers
 from mlbench.signatures import source_of
 
 
@@ -12,9 +14,11 @@ def build(node: Node, **supplied: Any) -> Any:
     return target(node)(**supplied, **options(node))
 
 
-def check_premises(config: Config) -> tuple[Any, Any]:
+def check_premises(config: Config) -> tuple[Dataset, Split]:
     """The data set and the split, which fit together."""
     dataset, split = build(config.dataset), build(config.split)
+    check_offers(dataset, Dataset, f"dataset._target_={config.dataset['_target_']}")
+    check_offers(split, Split, f"split._target_={config.split['_target_']}")
     if config.choices["split"] == "official" and not dataset.official:
         raise DoesNotFit(
             f"split=official: {dataset.name} has no split of its own; split=holdout or split=kfold makes one"
@@ -43,9 +47,9 @@ def metric_names() -> list[str]:
     ]
 
 
-def check_validation(config: Config, dataset: Any, split: Any, fit_on: str | None) -> None:
+def check_validation(config: Config, dataset: Dataset, split: Split, fit_on: str | None) -> None:
     """Where something looks at a validation part, there is one."""
-    official = dataset.parts if config.choices["split"] == "official" else ()
+    official = dataset.official if config.choices["split"] == "official" else ()
     if "validation" in (*split.parts, *official):
         return
     if config.selection.rule == "best":

@@ -85,7 +85,7 @@ def as_lists(official):
 
 def test_parts_are_read_in_order_and_make_the_official_split(folder, tmp_path):
     dataset = tiny(folder, "test.txt", "train.txt")
-    assert (dataset.name, dataset.kind, dataset.official) == ("tiny", "vector", True)
+    assert (dataset.name, dataset.kind, dataset.official) == ("tiny", "vector", ("train", "test"))
     assert dataset.modality_names == ()
     loaded = dataset.load(tmp_path / "cache")
     assert loaded.instances.features[:, 0].tolist() == [1, 2, 3, 4, 5]
@@ -268,7 +268,7 @@ def test_an_own_file_is_found_from_the_working_directory(tmp_path, monkeypatch):
     write(tmp_path / "mine.txt", "1010\n2001\n")
     monkeypatch.chdir(tmp_path)
     dataset = OwnFiles(reader=READER, path="mine.txt", note=None)
-    assert (dataset.name, dataset.official) == ("mine", False)
+    assert (dataset.name, dataset.official) == ("mine", ())
     monkeypatch.chdir("/")
     assert len(dataset.load(tmp_path / "cache").instances) == 2
 
@@ -276,7 +276,7 @@ def test_an_own_file_is_found_from_the_working_directory(tmp_path, monkeypatch):
 def test_a_second_file_makes_an_official_split(tmp_path):
     train, test = write(tmp_path / "a.txt", "1010\n2001\n"), write(tmp_path / "b.txt", "3010\n")
     dataset = OwnFiles(reader=READER, path=str(train), test=str(test), name="mine")
-    assert (dataset.name, dataset.official) == ("mine", True)
+    assert (dataset.name, dataset.official) == ("mine", ("train", "test"))
     assert as_lists(dataset.load(tmp_path / "cache").official) == {"train": [0, 1], "test": [2]}
 
 

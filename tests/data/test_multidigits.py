@@ -50,9 +50,9 @@ def test_the_statistics_are_those_stated(embedded, canvases):
 
 
 def test_it_offers_what_a_data_set_from_files_offers(embedded, canvases):
-    assert (embedded.name, embedded.kind, embedded.official) == ("multidigits", "vector", True)
+    assert (embedded.name, embedded.kind, embedded.official) == ("multidigits", "vector", ("train", "test"))
     assert embedded.modality_names == tuple(canvases.instances.modalities) == CELLS
-    assert tuple(canvases.official) == embedded.parts
+    assert tuple(canvases.official) == embedded.official
     assert embedded.identity() == {
         "name": "multidigits",
         "sha256": embedded.sha256,

@@ -5,7 +5,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,24 +16,15 @@ from scipy import sparse
 from mlbench.data import sources
 from mlbench.data.cache import cached
 from mlbench.data.download import SUFFIXES
-from mlbench.data.instances import Instances, concatenate, statistics
+from mlbench.data.instances import Instances, Loaded, concatenate, statistics
+from mlbench.data.scaling import scaler
 from mlbench.data.sources import File
 from mlbench.data.task import Kind
 from mlbench.errors import UserError, did_you_mean
 from mlbench.names import one_name
 
-SCALINGS = ("none", "zscore", "minmax")  # fitted where the training rows are known, only carried here
-
 # What a file is for: these hold instances, in this order; any other name is an argument of the reader.
 PARTS = ("all", "train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """All rows of a data set, and which of them its official split names, if it has one."""
-
-    instances: Instances
-    official: dict[str, np.ndarray] | None  # train, validation, test → row numbers
 
 
 def reader_named(path: str) -> Callable[..., Instances]:
@@ -184,16 +175,16 @@ class Files:
         notes: str | None = None,
         **options: Any,
     ):
-        for key, value, valid in (("scaling", scaling, SCALINGS), ("kind", kind, get_args(Kind))):
-            if value not in valid:
-                near = did_you_mean(str(value), valid)
-                raise UserError(f"dataset.{key}={value}: choose {', '.join(valid)}{near}")
+        if kind not in get_args(Kind):
+            near = did_you_mean(str(kind), get_args(Kind))
+            raise UserError(f"dataset.kind={kind}: choose {', '.join(get_args(Kind))}{near}")
+        scaler(scaling)  # refuses one that there is not
         self.name, self.kind, self.scaling = name, kind, scaling
         one_name("dataset.name", name)
         self.files = {role: file_described(name, role, entry) for role, entry in files.items()}
         self.known: dict[str, str] = {}  # checksums, once all are
         self.parts = parts_in(name, files)
-        self.official = self.parts != ["all"]
+        self.official = () if self.parts == ["all"] else tuple(self.parts)
         self.companions = [role for role in files if role not in PARTS]
         self.reader, self.options = reader, options
         check_options(name, reader, [*options, *self.companions])
@@ -230,15 +221,17 @@ class Files:
 
     def checksums(self, cache: Path | None = None) -> dict[str, str]:
         """SHA-256 by role, the parts first; as stated, else of the file, which must then be there."""
-        known = self.known or {role: self.files[role].sha256 for role in (*self.parts, *self.companions)}
-        if not all(known.values()):
-            cache = cache and Path(cache).expanduser()
-            found = self.locate(cache or sources.default_cache())
-            known = {role: sha256 or sources.checksum(found[role], cache) for role, sha256 in known.items()}
-            for role, sha256 in known.items():
-                if sha256 is None:
-                    raise UserError(f"{found[role]} is truncated or damaged; put a whole file in its place")
-            self.known = known
+        if self.known:
+            return self.known
+        cache = cache and Path(cache).expanduser()
+        stated = {role: self.files[role].sha256 for role in (*self.parts, *self.companions)}
+        found = {} if all(stated.values()) else self.locate(cache or sources.default_cache())
+        known = {}
+        for role, sha256 in stated.items():
+            known[role] = sha256 or sources.checksum(found[role], cache)
+            if known[role] is None:
+                raise UserError(f"{found[role]} is truncated or damaged; put a whole file in its place")
+        self.known = known
         return known
 
     def load(self, cache: Path) -> Loaded:

@@ -1,8 +1,9 @@
-"""What every reader returns: the features and label sets of some instances, and the names of both."""
+"""What readers and data sets return: instances, with the names of their features and labels."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -29,13 +30,21 @@ class Instances:
     attributes: int | None = None
 
     def __post_init__(self):
-        rows, columns = self.features.shape
-        assert self.targets.shape == (rows, len(self.labels)), (self.targets.shape, rows, len(self.labels))
-        assert columns == len(self.feature_names), (columns, len(self.feature_names))
+        shape = len(self), len(self.feature_names)
+        assert self.features.shape == shape, (self.features.shape, shape)
+        assert self.targets.shape == (len(self), len(self.labels)), (self.targets.shape, len(self.labels))
         assert self.features.dtype == np.float32 and self.targets.dtype == np.uint8
 
     def __len__(self) -> int:
         return self.targets.shape[0]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """All rows of a data set, and which of them its official split names, if it has one."""
+
+    instances: Instances
+    official: dict[str, np.ndarray] | None  # train, validation, test → row numbers
 
 
 def concatenate(parts: Sequence[Instances]) -> Instances:
@@ -46,10 +55,10 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         assert part.feature_names == first.feature_names, "parts of one data set must have the same features"
     if len(parts) == 1:
         return first
-    stack = sparse.vstack if sparse.issparse(first.features) else np.concatenate
-    features = stack([part.features for part in parts])
+    features: list[Any] = [part.features for part in parts]
+    thin = sparse.issparse(first.features)
     return Instances(
-        features=features.tocsr() if sparse.issparse(features) else features,
+        features=sparse.csr_matrix(sparse.vstack(features)) if thin else np.concatenate(features),
         targets=np.concatenate([part.targets for part in parts]),
         labels=first.labels,
         feature_names=first.feature_names,

@@ -26,9 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from mlbench.data.datasets import Loaded
-from mlbench.data.instances import Instances
-from mlbench.data.scaling import check_scaling
+from mlbench.data.instances import Instances, Loaded
+from mlbench.data.scaling import scaler
 from mlbench.errors import UserError
 from mlbench.names import one_name
 
@@ -86,8 +85,8 @@ def make() -> tuple[np.ndarray, np.ndarray]:
     """Features and targets of all rows, the training rows first."""
     from sklearn.datasets import load_digits  # its import is slow, and few commands need it
 
-    digits = load_digits()
-    images, shown = (digits.data / 16).astype(np.float32), digits.target
+    pixels, shown = map(np.asarray, load_digits(return_X_y=True))
+    images = (pixels / 16).astype(np.float32)
     tests = np.arange(len(images)) % 3 == 2
     draws = raw_draws(SEED)
     train = paint(images[~tests], shown[~tests], ROWS["train"], draws)
@@ -96,11 +95,8 @@ def make() -> tuple[np.ndarray, np.ndarray]:
 
 
 class MultiDigits:
-    """Offers what a data set from files offers, without a file."""
-
     kind = "vector"
-    official = True
-    parts = tuple(ROWS)
+    official = tuple(ROWS)
     modality_names = CELLS
 
     def __init__(
@@ -111,7 +107,7 @@ class MultiDigits:
         statistics: dict[str, float],
         citation: str,
     ):
-        check_scaling(scaling)
+        scaler(scaling)  # refuses one that there is not
         self.name, self.sha256, self.scaling = one_name("dataset.name", name), sha256, scaling
         self.statistics, self.citation = statistics, citation
 

@@ -49,7 +49,8 @@ class Batch(NamedTuple):
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with `function` of each of its tensors."""
-        return Batch(*map(function, self[:3]), mapped(function, self.extra))
+        extra = mapped(function, self.extra)
+        return Batch(function(self.x), function(self.targets), function(self.ids), extra)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Rows:
         """The given rows; a sparse data set stays sparse."""
         rows = np.array(rows, np.int64)
         features, targets = instances.features[rows], instances.targets[rows].astype(np.float32)
-        thin = sparse.issparse(features)
+        thin = isinstance(features, sparse.csr_matrix)
         x = sparse_rows(features) if thin else torch.from_numpy(np.ascontiguousarray(features))
         return cls(x, torch.from_numpy(targets), torch.from_numpy(rows))
 

@@ -1,66 +1,105 @@
 """Scales feature columns by what the training rows show; no other row has a say in it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from hydra.utils import get_class
 from scipy import sparse
 
+from mlbench.data.contracts import Scaler
 from mlbench.data.instances import Features
 from mlbench.errors import UserError, did_you_mean
+from mlbench.protocols import check_offers
 
 
-def check_scaling(how: str) -> None:
-    if how not in SCALINGS:
-        raise UserError(
-            f"dataset.scaling={how}: choose {', '.join(SCALINGS)}{did_you_mean(str(how), SCALINGS)}"
-        )
+class Unscaled:
+    """`none`: features as they are."""
+
+    def __init__(self):
+        self.state: dict[str, Any] = {}
+
+    def fit(self, train: Features) -> None:
+        """There is nothing to learn."""
+
+    def apply(self, features: Features) -> Features:
+        return features
+
+
+class Columns(Unscaled):
+    """Each column x becomes (x − shift) / spread; a sparse one x / spread, which keeps zeros zero.
+
+    A column that is constant over the training rows is shifted but not stretched. Rows outside training may
+    leave the range of those inside; nothing is clipped.
+    """
+
+    def learn(self, shift: np.ndarray, spread: np.ndarray) -> None:
+        self.state = {"shift": shift.tolist(), "spread": spread.tolist()}
+
+    def apply(self, features: Features) -> Features:
+        shift, spread = (np.array(self.state[name], np.float64) for name in ("shift", "spread"))
+        if not isinstance(features, sparse.csr_matrix):
+            return ((features - shift) / spread).astype(np.float32)
+        values = (features.data / spread[features.indices]).astype(np.float32)
+        return sparse.csr_matrix((values, features.indices, features.indptr), shape=features.shape)
+
+
+class ZScore(Columns):
+    """`zscore`: minus mean, over standard deviation (divisor n)."""
+
+    def fit(self, train: Features) -> None:
+        if isinstance(train, sparse.csr_matrix):
+            raise UserError(
+                "dataset.scaling=zscore would fill in every zero of these sparse features; use "
+                "dataset.scaling=minmax (divides a column by its largest absolute value and keeps the zeros) "
+                "or dataset.scaling=none"
+            )
+        # Whether a column is constant is asked of its extremes: its computed deviation need not be exactly 0.
+        constant = train.max(axis=0) == train.min(axis=0)
+        mean = np.where(constant, train[0], train.mean(axis=0, dtype=np.float64))
+        self.learn(mean, np.where(constant, 1.0, train.std(axis=0, dtype=np.float64)))
+
+
+class MinMax(Columns):
+    """`minmax`: the training rows of a dense column span 0 to 1; a sparse one is divided by its largest
+    absolute value.
+    """
+
+    def fit(self, train: Features) -> None:
+        if isinstance(train, sparse.csr_matrix):
+            spread = abs(train).max(axis=0).toarray().ravel().astype(np.float64)
+            lowest = np.zeros_like(spread)
+        else:
+            lowest = train.min(axis=0).astype(np.float64)
+            spread = train.max(axis=0) - lowest
+        self.learn(lowest, np.where(spread > 0, spread, 1.0))
+
+
+SCALERS: dict[str, Callable[[], Scaler]] = {"none": Unscaled, "zscore": ZScore, "minmax": MinMax}
+
+
+def scaler(how: str) -> Scaler:
+    """A scaler yet to be fitted, by its name here or by the dotted path of a class of a person's own."""
+    if how in SCALERS:
+        return SCALERS[how]()
+    if "." not in str(how):
+        near = did_you_mean(str(how), SCALERS)
+        raise UserError(f"dataset.scaling={how}: choose {', '.join(SCALERS)}{near}")
+    try:
+        own = get_class(how)()
+    except Exception as error:  # Hydra raises whatever importing the module raises
+        raise UserError(f"dataset.scaling={how}: {str(error).splitlines()[0]}") from error
+    check_offers(own, Scaler, f"dataset.scaling={how}")
+    return own
+
+
+def fitted(how: str, train: Features) -> Scaler:
+    """A scaler that has learned from `train`."""
+    made = scaler(how)
+    made.fit(train)
+    return made
 
 
 def scale(features: Features, train_rows: np.ndarray, how: str) -> Features:
-    """All rows of `features` (N, d) scaled by statistics of `train_rows`; float32 in and out.
-
-    `none`: as they are. `zscore`: minus mean, over standard deviation (divisor n); dense features only.
-    `minmax`: the training rows of a dense column span 0 to 1; a sparse column is divided by its largest
-    absolute value, which keeps zeros zero. Rows outside training may leave that range; nothing is clipped.
-    A column that is constant over the training rows is shifted but not stretched.
-    """
-    check_scaling(how)
-    return SCALINGS[how](features, train_rows)
-
-
-def unscaled(features: Features, train_rows: np.ndarray) -> Features:
-    return features
-
-
-def zscore(features: Features, train_rows: np.ndarray) -> Features:
-    if sparse.issparse(features):
-        raise UserError(
-            "dataset.scaling=zscore would fill in every zero of these sparse features; use "
-            "dataset.scaling=minmax (divides a column by its largest absolute value and keeps the zeros) "
-            "or dataset.scaling=none"
-        )
-    train = features[train_rows]
-    # Whether a column is constant is asked of its extremes: its computed deviation need not be exactly 0.
-    constant = train.max(axis=0) == train.min(axis=0)
-    mean = np.where(constant, train[0], train.mean(axis=0, dtype=np.float64))
-    spread = np.where(constant, 1.0, train.std(axis=0, dtype=np.float64))
-    return ((features - mean) / spread).astype(np.float32)
-
-
-def minmax(features: Features, train_rows: np.ndarray) -> Features:
-    train = features[train_rows]
-    if sparse.issparse(features):
-        largest = abs(train).max(axis=0).toarray().ravel().astype(np.float64)
-        divisors = np.where(largest > 0, largest, 1.0)
-        values = (features.data / divisors[features.indices]).astype(np.float32)
-        return sparse.csr_matrix((values, features.indices, features.indptr), shape=features.shape)
-    lowest = train.min(axis=0).astype(np.float64)
-    spread = train.max(axis=0) - lowest
-    return ((features - lowest) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
-
-
-SCALINGS: dict[str, Callable[[Features, np.ndarray], Features]] = {
-    "none": unscaled,
-    "zscore": zscore,
-    "minmax": minmax,
-}
+    """All rows of `features` (N, d), scaled by what `train_rows` of them show."""
+    return fitted(how, features[train_rows]).apply(features)

@@ -4,6 +4,7 @@ reads from a few megabytes that stay in the cache, not from as many times more t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,10 +59,10 @@ def once(parts: Sequence[Rows]) -> Shared | None:
     return None
 
 
-def joined(parts: Sequence[Inputs]) -> Inputs:
+def joined(parts: Sequence[Any]) -> Inputs:
     """One below the other."""
     return torch.cat([*parts]) if isinstance(parts[0], Tensor) else parts[0].joined(parts)
 
 
-def same(one: Inputs, other: Inputs) -> bool:
+def same(one: Any, other: Any) -> bool:
     return torch.equal(one, other) if isinstance(one, Tensor) else one.equal(other)

@@ -94,6 +94,6 @@ def sparse_rows(matrix: sparse.csr_matrix) -> SparseRows:
         crow=torch.from_numpy(matrix.indptr.astype(np.int64)),
         columns=torch.from_numpy(matrix.indices.astype(np.int32)),
         values=torch.from_numpy(matrix.data.astype(np.float32)),
-        width=matrix.shape[1],
+        width=matrix.get_shape()[1],
         longest=int(counts.max(initial=0)),
     )

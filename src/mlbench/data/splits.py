@@ -1,26 +1,24 @@
 """Which rows train, validate and test: a function of the seed and the data set's rows, of nothing else.
 
-A split is called with the label matrix, the data set's own parts (or None) and the seed; it returns row
-numbers by part name. Parts: `train`, `test`, on request `validation`; `amalgamation` adds the teachers'.
+Parts: `train`, `test`, on request `validation`; `amalgamation` adds the teachers'.
 
 Rounding, everywhere: a part that is asked for as a share is rounded down and the rest of the cut gets the
 remainder. Shares count as the decimals they are written as: 0.29 of 100 rows are 29, not 28.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral, Real
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import BeforeValidator
 
+from mlbench.data.contracts import Parts, Split
 from mlbench.data.stratify import shuffled, stratify
 from mlbench.errors import UserError
 from mlbench.seeding import derive
-
-Parts = dict[str, np.ndarray]  # part name -> int64 row numbers
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
@@ -65,9 +63,24 @@ def training_parts(
     return {"train": train, "validation": held_out}
 
 
-def labelled_rows(split: Callable, parts: Parts) -> np.ndarray:
-    """The rows whose labels training may use: `train`, unless the split names others as `labelled`."""
-    return np.unique(np.concatenate([parts[name] for name in getattr(split, "labelled", ("train",))]))
+def divided(split: Split, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+    """The parts that a split makes, if they can be: a split may be anybody's."""
+    parts = {name: np.asarray(rows, np.int64) for name, rows in split(targets, official, seed).items()}
+    if missing := [name for name in ("train", "test", *split.parts, *split.labelled) if name not in parts]:
+        raise UserError(f"split: it made no part `{missing[0]}`, of {', '.join(parts) or 'none'}")
+    for name, rows in filled(parts, len(targets)).items():
+        if rows.min() < 0 or rows.max() >= len(targets) or len(np.unique(rows)) < len(rows):
+            raise UserError(
+                f"split: its part `{name}` is to hold rows of 0 to {len(targets) - 1}, each at most once"
+            )
+    if leaked := np.intersect1d(labelled_rows(split, parts), parts["test"]).tolist():
+        raise UserError(f"split: {len(leaked)} test rows, such as {leaked[0]}, are among those it trains on")
+    return parts
+
+
+def labelled_rows(split: Split, parts: Parts) -> np.ndarray:
+    """The rows whose labels training may use."""
+    return np.unique(np.concatenate([parts[name] for name in split.labelled]))
 
 
 def filled(parts: Parts, rows: int) -> Parts:
@@ -97,12 +110,13 @@ def check_switch(option: str, value: bool) -> None:
         raise UserError(f"split.{option}={value}: true or false")
 
 
-@dataclass(frozen=True)
-class Official:
-    """The data set's own parts; `validation` is cut off its training part unless it has one of its own."""
+@dataclass(frozen=True, kw_only=True)
+class Usual:
+    """Parts `train`, `test` and, where a share of the training rows is asked for, `validation`."""
 
     validation: float
     stratified: bool
+    labelled: ClassVar[tuple[str, ...]] = ("train",)
 
     def __post_init__(self):
         check_share("validation", self.validation, zero=True)
@@ -110,8 +124,12 @@ class Official:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts every data set gets; one with a validation part of its own gets `validation` too."""
         return ("train", "validation", "test") if self.validation else ("train", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Official(Usual):
+    """The data set's own parts; `validation` is cut off its training part unless it has one of its own."""
 
     def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
         if official is None:
@@ -127,22 +145,15 @@ class Official:
         )
 
 
-@dataclass(frozen=True)
-class Holdout:
+@dataclass(frozen=True, kw_only=True)
+class Holdout(Usual):
     """A random share of all rows is the test part."""
 
     test: float
-    validation: float
-    stratified: bool
 
     def __post_init__(self):
+        super().__post_init__()
         check_share("test", self.test)
-        check_share("validation", self.validation, zero=True)
-        check_switch("stratified", self.stratified)
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return ("train", "validation", "test") if self.validation else ("train", "test")
 
     def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
         rng = generator(seed, "test")
@@ -151,28 +162,21 @@ class Holdout:
         return filled({**own, "test": test}, len(targets))
 
 
-@dataclass(frozen=True)
-class KFold:
+@dataclass(frozen=True, kw_only=True)
+class KFold(Usual):
     """One fold of cross-validation is the test part; the folds of one seed partition the rows."""
 
     folds: int
     fold: int
-    validation: float
-    stratified: bool
 
     def __post_init__(self):
+        super().__post_init__()
         check_count("folds", self.folds, least=2)
         check_count("fold", self.fold, least=0)
         if self.fold >= self.folds:
             raise UserError(
                 f"split.fold={self.fold}: the {self.folds} folds are numbered 0 to {self.folds - 1}"
             )
-        check_share("validation", self.validation, zero=True)
-        check_switch("stratified", self.stratified)
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return ("train", "validation", "test") if self.validation else ("train", "test")
 
     def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
         if self.folds > len(targets):
@@ -187,8 +191,8 @@ class KFold:
         return filled({**own, "test": folds[self.fold]}, len(targets))
 
 
-@dataclass(frozen=True)
-class Amalgamation:
+@dataclass(frozen=True, kw_only=True)
+class Amalgamation(Usual):
     """Knowledge amalgamation: a pool of rows for the teachers, the rest for the student, who has no labels.
 
     Teachers of even index learn from a random half of the pool, each its own, those of odd index from the
@@ -205,17 +209,14 @@ class Amalgamation:
     brought: Annotated[bool, BeforeValidator(bool)]  # from the list of their files
     aside: float
     disjoint: bool
-    validation: float
-    stratified: bool
 
     def __post_init__(self):
+        super().__post_init__()
         check_share("student", self.student)
         check_share("student_test", self.student_test)
         check_count("teachers", self.teachers, least=1)
         check_share("aside", self.aside, zero=True)
-        check_share("validation", self.validation, zero=True)
         check_switch("disjoint", self.disjoint)
-        check_switch("stratified", self.stratified)
 
     @staticmethod
     def defining(options: dict[str, Any]) -> dict[str, Any]:
@@ -225,11 +226,10 @@ class Amalgamation:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        own = ("train", "validation", "test") if self.validation else ("train", "test")
-        return own if self.brought else own + self.labelled
+        return super().parts if self.brought else super().parts + self.labelled
 
     @property
-    def labelled(self) -> tuple[str, ...]:
+    def labelled(self) -> tuple[str, ...]:  # type: ignore[override]
         if self.brought:
             return ("train",)
         suffixes = ("", "_aside") if self.aside else ("",)
@@ -253,8 +253,8 @@ class Amalgamation:
 
     def without_pool(self, official: bool) -> Official | Holdout:
         if official:
-            return Official(self.validation, self.stratified)
-        return Holdout(self.student_test, self.validation, self.stratified)
+            return Official(validation=self.validation, stratified=self.stratified)
+        return Holdout(test=self.student_test, validation=self.validation, stratified=self.stratified)
 
     def divide(self, pool: np.ndarray, targets: np.ndarray, seed: int) -> list[np.ndarray]:
         """The rows of the pool that each teacher is given."""

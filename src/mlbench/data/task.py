@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["vector", "image", "text"]
 
@@ -19,6 +19,10 @@ class Modality:
     def width(self) -> int:
         return self.stop - self.start
 
+    def of(self, x: Any) -> Any:
+        """Its columns of x, (..., d); whatever stands before is carried along."""
+        return x[..., self.start : self.stop]
+
 
 @dataclass(frozen=True)
 class Task:
@@ -31,8 +35,22 @@ class Task:
 
     def narrowed(self, labels: Sequence[str]) -> "Task":
         """The same task with some of its labels, in the order given."""
-        positives = tuple(self.positives[self.labels.index(label)] for label in labels)
+        positives = tuple(self.positives[column] for column in self.columns(labels))
         return replace(self, labels=tuple(labels), positives=positives)
+
+    def columns(self, labels: Sequence[str]) -> list[int]:
+        """Where these labels stand among the task's."""
+        return [self.labels.index(label) for label in labels]
+
+    def only(self, modality: str) -> "Task":
+        """The task as one modality sees it: its columns, which begin at 0, are all there are."""
+        names = [each.name for each in self.modalities]
+        width = self.modalities[names.index(modality)].width
+        return replace(self, modalities=(Modality(modality, 0, width),))
+
+    def views(self, x: Any) -> list[Any]:
+        """x (..., d) cut into the columns of each modality."""
+        return [modality.of(x) for modality in self.modalities]
 
     @property
     def features(self) -> int:

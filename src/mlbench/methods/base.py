@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from mlbench.backbones.base import Backbone as Backbone
 from mlbench.config import TRAINING
-from mlbench.data.task import Kind, Task
+from mlbench.data.task import Kind
 from mlbench.data.vectors import Batch, Vectors
 
-Backbone = Callable[[Task], nn.Module]  # builds a module that maps (B, d) to (B, width)
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, targets) -> scalar
 Parts = Mapping[str, Vectors]  # the parts a method may see; the test part is never among them
 

@@ -22,13 +22,36 @@ def build_method(method: Node, backbone: Node, loss: Node, task: Task) -> Method
     """The method for a task; it gets what it asks for of the backbone and the loss."""
     supplied = {
         "task": task,
-        "backbone": functools.partial(target(backbone), **options(backbone)),
+        "backbone": functools.partial(build_backbone, backbone),
         "loss": build_loss(loss, task),
     }
     asked = inspect.signature(target(method)).parameters
     return target(method)(
         **{name: value for name, value in supplied.items() if name in asked}, **options(method)
     )
+
+
+def build_backbone(node: Node, task: Task, **changed: Any) -> nn.Module:
+    """A backbone for the task, which may be a modality's alone; it may be anybody's."""
+    network = target(node)(task, **options(node) | changed)
+    said = f"backbone._target_={node['_target_']}"
+    if not isinstance(network, nn.Module):
+        raise UserError(f"{said}: it is no torch module, so no optimiser would find its weights")
+    if getattr(network, "gives", "features") == "features" and not isinstance(
+        getattr(network, "width", None), int
+    ):
+        raise UserError(f"{said}: it has no width, the length of the vectors it gives")
+    return network
+
+
+def check_method(path: str, kind: Any) -> None:
+    """Whether what method._target_ names can be trained and scored."""
+    if not (inspect.isclass(kind) and issubclass(kind, Method)):
+        raise UserError(f"method._target_={path}: no mlbench.methods.base.Method")
+    if kind.scores is Method.scores:
+        raise UserError(f"method._target_={path}: it has no scores(batch), which is what is measured")
+    if kind.loss is Method.loss and kind.stages is Method.stages:
+        raise UserError(f"method._target_={path}: it has no loss(batch), and no stages(data) that need none")
 
 
 def build_loss(loss: Node, task: Task) -> Loss:
