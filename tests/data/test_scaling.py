@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import sparse
 
-from mlbench.data.scaling import SCALERS, fitted, scale, scaler
+from mlbench.data.scaling import fitted, scale, scaler
 from mlbench.errors import UserError
 
 # Sixteenths up to a million: a column that hardly varies in training may carry others beyond float32.
@@ -33,13 +33,13 @@ def test_rows_outside_training_have_no_say(how, features, noise):
     assert scaled.dtype == np.float32 and scaled.shape == features.shape and np.isfinite(scaled).all()
 
 
-@pytest.mark.parametrize("how", SCALERS)
-@pytest.mark.parametrize("sparsely", [False, True])
+@pytest.mark.parametrize(
+    ("how", "sparsely"),
+    [("none", False), ("zscore", False), ("minmax", False), ("none", True), ("minmax", True)],
+)
 def test_its_state_is_all_that_it_learned(how, sparsely):
     features = sparse.random(20, 5, 0.5, "csr", np.float32, np.random.default_rng(0))
     features = features if sparsely else features.toarray()
-    if sparsely and how == "zscore":
-        return
     learned, again = fitted(how, features[:9]), scaler(how)
     again.state = json.loads(json.dumps(learned.state))
     one, other = (made.apply(features) for made in (learned, again))

@@ -12,6 +12,7 @@ from mlbench.methods.base import Method, Parts, Stage
 
 class Prior(Method):
     train_options = frozenset()
+    shares: Tensor
 
     def __init__(self, task: Task):
         super().__init__()

@@ -24,6 +24,9 @@ class ANT(Amalgamation):
     on with that pass's logit, or with the one of the `first_pass` (code).
     """
 
+    transfer: Fires
+    hand_on: HandOn
+
     def __init__(
         self,
         task: Task,

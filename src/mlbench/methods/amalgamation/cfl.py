@@ -32,6 +32,8 @@ Sigma = Annotated[float, Field(gt=0)]
 
 
 class CFL(Amalgamation):
+    sigmas: Tensor
+
     def __init__(
         self,
         task: Task,

@@ -44,7 +44,8 @@ def draw(labels: Sequence[str], teachers: int, overlap: float, seed: int) -> lis
     S = m·n·overlap/2, both rounded. One draw serves all replications: `seed` is not the run's.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
-    order = [labels[i] for i in np.argsort(generator.random(len(labels)), kind="stable")]
+    numbers = np.argsort(generator.random(len(labels)), kind="stable")
+    order: list[str] = [labels[int(number)] for number in numbers]
     size = len(labels) / (teachers * (1 - overlap / 2))
     shared = min(len(labels), round(teachers * size * overlap / 2))
     sets: list[set[str]] = [set() for _ in range(teachers)]

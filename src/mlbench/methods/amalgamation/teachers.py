@@ -5,7 +5,7 @@ methods ask for the very same stages and share them by key. The student never se
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -15,7 +15,7 @@ import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from mlbench.backbones.chain import Unrolled
+from mlbench.backbones.chain import Chain, Unrolled
 from mlbench.config import Node
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
@@ -63,6 +63,8 @@ class Amalgamation(Method):
 
     requires = Requires(backbone="logits")
     has_student: ClassVar[bool] = True
+    teachers: Any  # a module list: of chains, or of any methods that were brought along
+    student: Chain
 
     def __init__(
         self, task: Task, backbone: Backbone, teachers: Settings, overlap: Share, shared_first: bool
@@ -70,13 +72,15 @@ class Amalgamation(Method):
         super().__init__()
         self.settings = Settings.model_validate(teachers)
         self.task = task
-        build = _bring if self.settings.brought else _make
-        self.teachers = nn.ModuleList(build(task, backbone, self.settings, overlap))
+        brought = self.settings.brought
+        own = _bring(task, brought) if brought else _make(task, backbone, self.settings, overlap)
+        self.teachers = nn.ModuleList(own)
         sets = [teacher.task.labels for teacher in self.teachers]
         covered(sets, task.labels)
         self.experts = experts(sets, task.labels)
         self.orders = {"_shared_first": appearance(sets, task.labels)} if shared_first else {}
-        self.student = backbone(task) if self.has_student else None
+        if self.has_student:
+            self.student = backbone(task)
 
     @classmethod
     def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -109,8 +113,7 @@ class Amalgamation(Method):
                     f"method.teachers.count={len(self.teachers)}: the split has no part {part}; use "
                     "split=amalgamation and leave split.teachers as it is"
                 )
-            columns = [self.task.labels.index(label) for label in teacher.task.labels]
-            own = data[part]
+            own, columns = data[part], self.task.columns(teacher.task.labels)
             yield Stage(
                 name=part,
                 module=teacher,
@@ -166,19 +169,19 @@ def _make(task: Task, backbone: Backbone, settings: Settings, overlap: float) ->
     ]
 
 
-def _bring(task: Task, backbone: Backbone, settings: Settings, overlap: float) -> list[Method]:
+def _bring(task: Task, paths: Sequence[Path]) -> list[Method]:
     """Trained methods from files. Labels count by name."""
-    if len(settings.brought) < 2:
+    if len(paths) < 2:
         raise UserError("method.teachers.from names one teacher; knowledge amalgamation needs two or more")
-    teachers = []
-    for path in settings.brought:
+    teachers: list[Any] = []
+    for path in paths:
         method, learned = unpacked(path)
         if learned.features != task.features:
             raise UserError(
                 f"{path} was trained on {learned.features} features; dataset {task.name} has {task.features}"
             )
-        method.task = learned
         teachers.append(method)
+        teachers[-1].task = learned
     return teachers
 
 

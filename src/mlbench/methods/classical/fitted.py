@@ -31,6 +31,7 @@ class Fitted(Method):
     """
 
     train_options = frozenset()
+    shares: Tensor
 
     def __init__(self, task: Task, base: Base, options: Options):
         super().__init__()
@@ -93,7 +94,7 @@ class Fitted(Method):
         self.kept = state
 
 
-def matrix(x: Tensor | SparseRows) -> Matrix:
+def matrix(x: Any) -> Matrix:
     """As scikit-learn takes it, sparse if it was; in float64, where its solvers' steps are not lost."""
     return x.matrix() if isinstance(x, SparseRows) else x.cpu().numpy().astype(np.float64)
 

@@ -8,6 +8,7 @@ end among all. Whole numbers small enough for float32 to add up without rounding
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class Held(nn.Module):
         self.register_buffer("whole", torch.tensor(False))
         self.register_load_state_dict_pre_hook(take_sizes)
 
-    def hold(self, features: Tensor | SparseRows) -> None:
+    def hold(self, features: Any) -> None:
         """Takes `features` over, as they are."""
         if isinstance(features, SparseRows):
             self.crow, self.columns, self.values = features.crow, features.columns, features.values
@@ -53,7 +54,7 @@ class Held(nn.Module):
         self.squares, self.whole = squares.float(), torch.tensor(whole, device=squares.device)
 
     @property
-    def features(self) -> Tensor | SparseRows:
+    def features(self) -> Any:
         if len(self.dense):
             return self.dense
         longest = int(self.crow.diff().max())
@@ -153,8 +154,11 @@ def distances_from_differences(x: Tensor, features: Tensor | SparseRows, candida
     Rounded to 32 binary digits (Dekker 1971): so the order of addition does not part what is equally far.
     """
     query = torch.arange(len(x), device=x.device).repeat_interleave(candidates.shape[1])
-    among = among_nonzeros if isinstance(features, SparseRows) else among_all
-    squared = among(x, query, features, candidates.flatten())
+    rows = candidates.flatten()
+    if isinstance(features, SparseRows):
+        squared = among_nonzeros(x, query, features, rows)
+    else:
+        squared = among_all(x, query, features, rows)
     spread = squared * (2**21 + 1)
     return (spread - (spread - squared)).view_as(candidates)
 

@@ -82,7 +82,7 @@ class RAkEL(Fitted):
         """For each labelset: its labels, the combinations there are (C, k), a classifier of their numbers."""
         learner = []
         for labelset in self.draw(y.shape[1]):
-            combinations, number = np.unique(y[:, labelset], axis=0, return_inverse=True)
+            combinations, number = np.unique(y[:, list(labelset)], axis=0, return_inverse=True)
             # All its labels vary, so there are two combinations or more.
             learner.append((labelset, combinations, self.new_base().fit(x, number.reshape(-1))))
         return learner
@@ -90,8 +90,9 @@ class RAkEL(Fitted):
     def predict(self, learner: Any, x: Matrix) -> np.ndarray:
         """The share of yes among the votes of the labelsets that hold a label."""
         labels = 1 + max(label for labelset, _, _ in learner for label in labelset)
-        votes, voters = np.zeros((x.shape[0], labels)), np.zeros(labels)
-        for labelset, combinations, model in learner:
-            votes[:, labelset] += combinations[model.predict(x)]
-            voters[list(labelset)] += 1
+        said = [(list(labelset), combinations[model.predict(x)]) for labelset, combinations, model in learner]
+        votes, voters = np.zeros((len(said[0][1]), labels)), np.zeros(labels)
+        for labelset, yes in said:
+            votes[:, labelset] += yes
+            voters[labelset] += 1
         return votes / voters
