@@ -24,7 +24,7 @@ from mlbench import experiment
 from mlbench.compose import configure
 from mlbench.data import cache
 from mlbench.data.formats import csv, matlab, npz
-from mlbench.engine.callbacks import read
+from mlbench.engine.saved import read
 from mlbench.errors import UserError
 from mlbench.methods.build import unpacked
 from mlbench.methods.classical import kept

@@ -11,7 +11,7 @@ import torch
 from mlbench.config import Config, options, target
 from mlbench.data.contracts import Dataset, Split
 from mlbench.data.task import Task
-from mlbench.engine.lit import build_optimizer
+from mlbench.engine.plan import Plan, Schedule, build_optimizer
 from mlbench.errors import DoesNotFit, UserError
 from mlbench.evaluation.thresholds import Threshold
 from mlbench.methods.base import Method
@@ -109,6 +109,7 @@ def check_loss(config: Config, task: Task) -> None:
 
 def check_training(config: Config) -> None:
     train = config.train
-    build_optimizer(train.optimizer, train.scheduler, [torch.nn.Parameter(torch.zeros(1))])
+    optimizer = build_optimizer(train.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    Schedule(optimizer, Plan("", train.epochs, 1, train.optimizer, train.scheduler, train, 0), steps=1)
     if train.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("train.accelerator=gpu: torch sees no GPU here; use train.accelerator=cpu")

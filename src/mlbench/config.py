@@ -44,12 +44,17 @@ class Train(Strict):
     shuffle: bool
     drop_last: bool
     gradient_clip: float | None = Field(gt=0)
+    clip_by: Literal["norm", "value"] = "norm"
+    decay_on: Literal["all", "weights"] = "all"
+    warmup: int = Field(0, ge=0)
+    schedule_every: Literal["epoch", "step"] = "epoch"
+    ema: float | None = Field(None, gt=0, lt=1)
     accumulate: int = Field(ge=1)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     # The rest, MACHINE below, says how a run trains, not what it learns, and is no part of its key.
     accelerator: Literal["cpu", "gpu", "auto"]
     devices: int = Field(ge=1)
-    strategy: Literal["auto", "ddp_spawn", "ddp_spawn_find_unused_parameters_true"]
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"]
     threads: Annotated[int, Field(ge=1)] | Literal["auto"] | None
     checkpoint_seconds: float = Field(ge=0)
     progress: bool
@@ -74,6 +79,8 @@ class Rates(Open):
 
 MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"})
 TRAINING = frozenset(Train.model_fields) - MACHINE
+# Options that came later: at these values they change nothing, and stay out of a run's key.
+NEUTRAL = {name: field.default for name, field in Train.model_fields.items() if not field.is_required()}
 NOT_TAKEN = "–"  # stands for the choice of a group that the method does not take
 
 
@@ -137,8 +144,17 @@ def science(config: Config, data: Node) -> Node:
     return {
         "data": data,
         "method": by_content(content["method"]),
-        "train": {name: value for name, value in content["train"].items() if name in TRAINING},
+        "train": science_of_training(content["train"]),
     } | {name: content[name] for name in ("backbone", "loss", "split", "threshold", "selection", "seed")}
+
+
+def science_of_training(train: Node) -> Node:
+    """What of conf/train bears on a result."""
+    return {
+        name: value
+        for name, value in train.items()
+        if name in TRAINING and not (name in NEUTRAL and value == NEUTRAL[name])
+    }
 
 
 def taken(content: Node) -> Node:

@@ -1,9 +1,11 @@
-"""The spine: data → method → stages → scores → metrics → record. Reads top to bottom."""
+"""The spine: prepare, train, finish. One run or many go through these three, many with their fits stacked."""
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,18 +17,20 @@ from torch import Tensor
 from mlbench.assemble import Pieces, assemble, check_loss, tell_untaken
 from mlbench.config import Config, Node, fingerprint, science, taken
 from mlbench.data.instances import Instances, statistics
+from mlbench.data.rows import Rows
 from mlbench.data.scaling import scale
 from mlbench.data.splits import divided, labelled_rows
 from mlbench.data.task import Modality, Task
-from mlbench.data.vectors import Vectors
-from mlbench.engine import memory, threads
-from mlbench.engine.callbacks import write
-from mlbench.engine.many import together
+from mlbench.engine import threads
+from mlbench.engine.fit import fit
+from mlbench.engine.job import Job
+from mlbench.engine.many import fit_together
+from mlbench.engine.saved import write
 from mlbench.engine.score import score
-from mlbench.engine.train import Running, train
+from mlbench.engine.stages import Stages
 from mlbench.errors import UserError
-from mlbench.evaluation.suite import find, per_label
-from mlbench.evaluation.thresholds import Threshold, evaluate_under
+from mlbench.evaluation.measure import Measures, measure
+from mlbench.evaluation.thresholds import Threshold
 from mlbench.files import whole
 from mlbench.methods.base import Method
 from mlbench.methods.build import packed
@@ -35,97 +39,188 @@ from mlbench.results.code import code_of
 from mlbench.results.record import Record, machine, peak_memory, revision, versions
 from mlbench.seeding import derive, seed_everything
 
+Ended = tuple[Record, Path] | Exception  # a run's record and its path, or what stopped it
+
 
 def run(config: Config) -> tuple[Record, Path]:
     """Runs the experiment, or finds the same one finished before; the record, and its path."""
-    (ended,) = together([running(config)], stack=config.engine == "auto")
+    (ended,) = run_all([config])
     if isinstance(ended, Exception):
         raise ended
     return ended
 
 
-def run_all(configs: Sequence[Config], wait: bool = True) -> list[tuple[Record, Path] | Exception]:
-    """Runs experiments, their fits stacked where they can be: each one's record and path, or what stopped it.
+def run_all(configs: Sequence[Config], wait: bool = True) -> list[Ended]:
+    """Runs experiments side by side; one that fails keeps nobody.
 
     A run whose folder another process holds ends as store.Busy; with `wait` the first one's is waited for.
     """
-    return together([running(config, wait and not number) for number, config in enumerate(configs)])
+    runs = [Run(config) for config in configs]
+    with ExitStack() as held:
+        for one in runs:
+            held.callback(one.leave)
+        for number, one in enumerate(runs):
+            with one.at_work():
+                prepare(one, held, wait and not number)
+        train(runs)
+        for one in runs:
+            with one.at_work():
+                finish(one)
+    return [one.ended for one in runs]
 
 
-def running(config: Config, wait: bool = True) -> Running[tuple[Record, Path]]:
-    """The experiment as far as the next fit it needs, and on from there, whoever does the fitting."""
-    pieces = assemble(config)
+@dataclass
+class Run:
+    """One experiment on its way through the spine, and how it ended."""
+
+    config: Config
+    ended: Ended | None = None
+    folder: Path | None = None  # once it is claimed
+    key: str = ""
+    code: str = ""  # hash of the code that it runs
+    data: Node = field(default_factory=dict)  # which data, and what they hold
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    pieces: Pieces | None = None
+    task: Task | None = None
+    parts: dict[str, Rows] = field(default_factory=dict)
+    labelled: Rows | None = None  # the rows whose labels training may use, if the threshold is fitted on them
+    method: Method | None = None
+    stages: Stages | None = None
+    jobs: list[Job] = field(default_factory=list)  # the fits it waits for
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Nothing to do once it has ended. What stops it is noted in its folder, and stops no other run."""
+        try:
+            yield
+        except Exception as error:
+            self.ended = error
+            if self.folder:
+                self.pieces.tracker.stop()
+                store.fail(self.folder, error)
+
+    def leave(self) -> None:
+        """What an interrupt left of it is told to the tracker; of one that has ended, nothing."""
+        if self.folder and self.ended is None:
+            self.pieces.tracker.stop()
+
+
+def prepare(run: Run, held: ExitStack, wait: bool) -> None:
+    """As far as the first fits that it asks for; or to its end, if the same experiment finished before."""
+    config = run.config
+    run.pieces = pieces = assemble(config)
     tell_untaken(config)
-    data = pieces.dataset.identity(config.paths.cache)
-    key = fingerprint(science(config, data))
-    folder = store.folder(config.paths.outputs, pieces.dataset.name, config.choices["method"], key)
-    with store.claim(folder, wait):
-        if config.force:
-            store.clear(folder)
-        record = store.taken_up(folder, code_of(config))
-        if record is None:
-            try:
-                record = yield from execute(config, pieces, data, key, folder)
-            except BaseException as error:
-                pieces.tracker.stop()
-                if not isinstance(error, KeyboardInterrupt | GeneratorExit):
-                    store.fail(folder, error)
-                raise
-    return record, folder / "record.json"
+    identity = pieces.dataset.identity(config.paths.cache)
+    run.key = fingerprint(science(config, identity))
+    folder = store.folder(config.paths.outputs, pieces.dataset.name, config.choices["method"], run.key)
+    held.enter_context(store.claim(folder, wait))
+    run.folder = folder
+    if config.force:
+        store.clear(folder)
+    run.code = code_of(config)
+    if record := store.taken_up(folder, run.code):
+        run.ended = record, folder / "record.json"
+        return
 
-
-def execute(config: Config, pieces: Pieces, data: Node, key: str, folder: Path) -> Running[Record]:
-    """Trains, scores and measures; the record is written last."""
-    started, code = datetime.now(UTC), code_of(config)
     threads.use(config.train)
     loaded = pieces.dataset.load(config.paths.cache)
     rows = divided(pieces.split, loaded.instances.targets, loaded.official, config.seed)
     labelled = labelled_rows(pieces.split, rows)
     instances = scaled(loaded.instances, labelled, pieces.dataset)
-    parts = {part: Vectors.from_instances(instances, own) for part, own in rows.items()}
-    task = describe(instances, labelled, pieces.dataset)
-    check_loss(config, task)
-    check_threshold(pieces.threshold(), task)
-    memory.keep_freed()  # what follows asks for the same blocks over and over
+    run.data = identity | {"statistics": statistics(loaded.instances)}
+    run.parts = {part: Rows.from_instances(instances, own) for part, own in rows.items()}
+    run.task = describe(instances, labelled, pieces.dataset)
+    check_loss(config, run.task)
+    rule = pieces.threshold()
+    check_threshold(rule, run.task)
+    if rule.fitted and rule.part == "training":
+        run.labelled = Rows.from_instances(instances, labelled)
     seed_everything(derive(config.seed, "method"))
-    method = pieces.method(task)
+    run.method = pieces.method(run.task)
 
     settings = taken(config.model_dump(mode="json"))
     store.begin(folder, settings)
-    pieces.tracker.start(key, f"{task.name}/{config.choices['method']}/{config.seed}", settings, folder)
-    trained = yield from train(method, parts, config, pieces, data, folder)
-    clock = time.monotonic()
-    fitting = {"training": Vectors.from_instances(instances, labelled), "validation": parts.get("validation")}
-    measured = measure(trained.models, parts["test"], fitting, config, pieces)
-    save_scores(folder / "scores.npz", measured, parts["test"])
-    save_model(folder / "model.pt", trained.models[config.selection.rule], config, task)
+    pieces.tracker.start(
+        run.key, f"{run.task.name}/{config.choices['method']}/{config.seed}", settings, folder
+    )
+    run.stages = Stages(run.method, run.parts, config, identity, folder, pieces.threshold, pieces.tracker.log)
+    run.jobs = run.stages.ask()
 
-    shown = measured[config.selection.rule]
+
+def train(runs: Sequence[Run]) -> None:
+    """Fits what the runs ask for, until none asks any more."""
+    stack = all(run.config.engine == "auto" for run in runs)
+    while waiting := [run for run in runs if run.jobs and not run.ended]:
+        asked = [job for run in waiting for job in run.jobs]
+        stacked = fit_together(asked) if stack and len(asked) > 1 else {}
+        for run in waiting:
+            with run.at_work():
+                jobs = run.jobs
+                run.stages.take(jobs, [fit(job, stacked.get(job.path)) for job in jobs])
+                run.jobs = run.stages.ask()
+
+
+def finish(run: Run) -> None:
+    """Scores, measures and records; the record is written last."""
+    if run.ended:
+        return
+    config, pieces, folder, task = run.config, run.pieces, run.folder, run.task
+    models, selected = run.stages.models()
+    clock = time.monotonic()
+    scored, measured = measured_under(run, models)
+    save_scores(folder / "scores.npz", scored, run.parts["test"])
+    nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
+    write(folder / "model.pt", packed(models[config.selection.rule], nodes, task))
+
+    settings = taken(config.model_dump(mode="json"))
     record = Record(
-        key=key,
+        key=run.key,
         choices=settings["choices"],
         seed=config.seed,
         rule=config.selection.rule,
         metrics={rule: result.metrics for rule, result in measured.items()},
-        per_label={"label": list(task.labels)} | shown.per_label,
+        per_label={"label": list(task.labels)} | measured[config.selection.rule].per_label,
         thresholds={rule: result.cuts for rule, result in measured.items()},
-        selected=trained.selected,
-        facts=method.facts(),
-        parts={part: len(vectors) for part, vectors in parts.items()},
-        data=data | {"statistics": statistics(loaded.instances)},
+        selected=selected,
+        facts=run.method.facts(),
+        parts={part: len(rows) for part, rows in run.parts.items()},
+        data=run.data,
         config=settings,
-        seconds=trained.seconds | {"scoring": time.monotonic() - clock},
+        seconds=run.stages.seconds | {"scoring": time.monotonic() - clock},
         peak_memory_bytes=peak_memory(),
-        started=started.isoformat(timespec="seconds"),
+        started=run.started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
         machine=machine(),
         revision=revision(),
-        code=code,
+        code=run.code,
     )
-    store.finish(folder, record, trained.history)
+    store.finish(folder, record, run.stages.history)
     pieces.tracker.finish(folder / "record.json", record.metrics)
-    return record
+    run.ended = record, folder / "record.json"
+
+
+def measured_under(run: Run, models: dict[str, Method]) -> tuple[dict[str, Tensor], dict[str, Measures]]:
+    """Scores of the test part, and what they are worth, for the model of each selection rule."""
+    test, rule = run.parts["test"], run.pieces.threshold()
+    on_test = rule.fitted and rule.part == "test"
+    assert not on_test or rule.suffix == "_oracle", "a rule that sees test targets says so"
+    fitting = None
+    if rule.fitted:
+        fitting = {"test": test, "training": run.labelled, "validation": run.parts.get("validation")}[
+            rule.part
+        ]
+    apart = fitting is not None and not on_test
+    scored, measured = {}, {}
+    for name, model in models.items():
+        scores, *others = score(model, [test, *([fitting] if apart else [])], run.config.train)
+        if not ((scores >= 0) & (scores <= 1)).all():
+            method = run.config.choices["method"]
+            raise UserError(f"method={method} gave scores that are no probabilities (or NaN)")
+        fit_on = ((others[0] if apart else scores), fitting.targets) if fitting is not None else None
+        scored[name] = scores
+        measured[name] = measure(run.pieces.threshold(), scores, test.targets, fit_on, model.column_orders())
+    return scored, measured
 
 
 def scaled(instances: Instances, labelled: np.ndarray, dataset: Any) -> Instances:
@@ -154,59 +249,8 @@ def check_threshold(threshold: Threshold, task: Task) -> None:
         threshold.label_sets(torch.zeros(2, len(task.labels)))
 
 
-@dataclass(frozen=True)
-class Measured:
-    scores: Tensor  # (N, L) of the test part
-    metrics: dict[str, float]
-    per_label: dict[str, list]
-    cuts: Any
-
-
-def measure(
-    models: dict[str, Method],
-    test: Vectors,
-    fitting: dict[str, Vectors | None],
-    config: Config,
-    pieces: Pieces,
-) -> dict[str, Measured]:
-    """Scores, label sets and metrics of the test part, for the model of each selection rule."""
-    rule = pieces.threshold()
-    on_test = rule.fitted and rule.part == "test"
-    assert not on_test or rule.suffix == "_oracle", "a rule that sees test targets says so"
-    looked_at = [test, fitting[rule.part]] if rule.fitted and not on_test else [test]
-    scored = iter(score([(model, data) for model in models.values() for data in looked_at], config.train))
-    measured = {}
-    for name, model in models.items():
-        threshold, scores = pieces.threshold(), next(scored)
-        if not ((scores >= 0) & (scores <= 1)).all():
-            raise UserError(
-                f"method={config.choices['method']} gave scores that are no probabilities (or NaN)"
-            )
-        if rule.fitted:
-            threshold.fit(scores if on_test else next(scored), looked_at[-1].targets)
-        orders = {"": slice(None)} | model.column_orders()
-        ending = {"label_sets": threshold.suffix, "scores": ""}
-        metrics = {
-            f"{metric}{ending[find(metric).needs]}{suffix}": value
-            for suffix, columns in orders.items()
-            for metric, value in evaluate_under(threshold, scores, test.targets, columns=columns).items()
-        }
-        by_label = {
-            f"{name}{threshold.suffix if name == 'f1' else ''}": values
-            for name, values in per_label(scores, threshold.label_sets(scores), test.targets).items()
-        }
-        measured[name] = Measured(scores, metrics, by_label, threshold.cuts(scores))
-    return measured
-
-
-def save_scores(path: Path, measured: dict[str, Measured], test: Vectors) -> None:
+def save_scores(path: Path, scores: dict[str, Tensor], test: Rows) -> None:
     """Scores by selection rule, with the rows' numbers in the data set and their true labels."""
-    scores = {rule: result.scores.numpy() for rule, result in measured.items()}
+    arrays = {rule: scored.numpy() for rule, scored in scores.items()}
     with whole(path) as file:
-        np.savez(file, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **scores)
-
-
-def save_model(path: Path, method: Method, config: Config, task: Task) -> None:
-    """The method as the shown selection rule leaves it, to predict with or to teach others."""
-    nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
-    write(path, packed(method, nodes, task))
+        np.savez(file, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **arrays)

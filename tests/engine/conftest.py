@@ -11,7 +11,9 @@ from mlbench.compose import configure
 from mlbench.config import Selection
 from mlbench.data.task import Modality, Task
 from mlbench.data.vectors import Vectors
-from mlbench.engine import fit as engine
+from mlbench.engine.fit import fit as fit_stage
+from mlbench.engine.job import Job
+from mlbench.engine.watch import Watch
 from mlbench.evaluation.thresholds import Fixed
 from mlbench.losses.bce import bce
 from mlbench.methods.base import Stage
@@ -63,16 +65,16 @@ def problem(tmp_path, defaults):
     ):
         selection = Selection(rule="last", metric="f1_macro", every=every)
         stage = Stage(name.rpartition("/")[2], module, data)
-        return engine.Job(
+        return Job(
             stage, settings(**changes), selection, seed, tmp_path / name, list(watches), "label", report
         )
 
     def fit(*given, **how):
-        return engine.fit(job(*given, **how))
+        return fit_stage(job(*given, **how))
 
     def watch(rule="best", data=None, metric="f1_macro"):
         part = "test" if rule == "oracle" else "validation"
-        return engine.Watch(rule, part, data, metric, Fixed(0.5))
+        return Watch(rule, part, data, metric, Fixed(0.5))
 
     return SimpleNamespace(
         fit=fit, job=job, watch=watch, settings=settings, vectors=vectors, erm=erm, seed=SEED

@@ -5,15 +5,13 @@ import itertools
 import multiprocessing
 import signal
 
-import lightning
 import numpy as np
 import pytest
 import torch
-from torch.multiprocessing import start_processes
 
 import outside
 from mlbench.data.vectors import order
-from mlbench.engine import fit as engine
+from mlbench.engine import ranks
 from mlbench.errors import UserError
 from mlbench.methods.erm import ERM
 from mlbench.seeding import seed_everything
@@ -97,20 +95,6 @@ def test_the_gradient_is_clipped(problem):
         assert (longest <= 0.01 * 1.001) == (clip is not None)
 
 
-@pytest.fixture
-def trainers(monkeypatch):
-    """Lightning's trainers, as they are made."""
-    made = []
-
-    class Kept(lightning.Trainer):
-        def __init__(self, **options):
-            super().__init__(**options)
-            made.append(self)
-
-    monkeypatch.setattr(engine, "Trainer", Kept)
-    return made
-
-
 class Counts(ERM):
     """Counts the batches it sees, and the steps after which it is called."""
 
@@ -128,7 +112,7 @@ class Counts(ERM):
 
 
 @pytest.mark.parametrize("rows, batch_size, accumulate", [(226, 4, 1), (226, 4, 3), (512, 4, 4), (9, 2, 60)])
-def test_after_step_and_global_step_count_optimiser_steps(rows, batch_size, accumulate, problem, trainers):
+def test_after_step_counts_optimiser_steps(rows, batch_size, accumulate, problem):
     method = problem.erm(kind=Counts)
     problem.fit(method, problem.vectors(rows), epochs=2, batch_size=batch_size, accumulate=accumulate)
     batches = -(-rows // batch_size)
@@ -137,8 +121,6 @@ def test_after_step_and_global_step_count_optimiser_steps(rows, batch_size, accu
         batches,
     ]  # within an epoch: every k-th batch, and the last
     assert method.steps == ends + [batches + end for end in ends]
-    (trainer,) = trainers
-    assert trainer.global_step == len(method.steps)
 
 
 @pytest.mark.parametrize("accumulate", [2, 3, 4, 64])
@@ -246,17 +228,15 @@ def test_the_batch_is_named_when_gradients_accumulate(problem):
         problem.fit(method, problem.vectors(226), epochs=1, batch_size=4, accumulate=3)
 
 
-def fail_like_a_rank(rank):
+def fail_like_a_rank():
     raise UserError("the loss is nan in stage train, epoch 1, batch 7: a smaller learning rate may help")
 
 
 def test_what_one_of_several_processes_says_is_said(problem, monkeypatch):
     """The processes of a parallel fit hand over their stack traces as text only."""
-    monkeypatch.setattr(
-        lightning.Trainer, "fit", lambda *_: start_processes(fail_like_a_rank, start_method="fork")
-    )
+    monkeypatch.setattr(ranks, "START", "fork")
     with pytest.raises(UserError, match=r"^the loss is nan in .*, batch 7: .* may help$"):
-        problem.fit(problem.erm(), problem.vectors(20), epochs=1)
+        ranks.start(fail_like_a_rank, (), problem.settings(devices=2))
     assert not multiprocessing.active_children()
 
 
@@ -300,19 +280,6 @@ def test_looking_changes_no_training(problem):
     watch = problem.watch(data=problem.vectors(60, seed=1))
     looked = problem.fit(problem.erm(dropout=0.5), data, [watch], name="looked", epochs=2)
     assert_same(plain.last, looked.last)
-
-
-def test_an_epoch_of_an_earlier_stage_is_never_kept(problem):
-    """The same rules watch every stage that selects; the second starts anew."""
-    validation = problem.vectors(60, seed=1)
-    watch = problem.watch(data=validation)
-    problem.fit(problem.erm(), problem.vectors(100), [watch], name="first", epochs=9)
-    still = {"epochs": 2, "optimizer": ("SGD", {"lr": 0.0})}
-    poor = problem.erm()
-    torch.nn.init.constant_(poor.head.bias, -9.0)  # no label is ever predicted
-    second = problem.fit(poor, problem.vectors(100), [watch], name="second", **still)
-    assert second.kept["best"]["epoch"] == 1 and second.kept["best"]["value"] == 0.0
-    assert_same(second.kept["best"]["state"], second.last)
 
 
 class Wider(ERM):

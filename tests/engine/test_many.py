@@ -12,7 +12,7 @@ from torch import nn
 
 from commands import signalled_at_rename, signalled_at_step
 from mlbench.engine import fit as engine
-from mlbench.engine import many
+from mlbench.engine import loop, many
 from mlbench.errors import UserError
 from mlbench.evaluation.thresholds import FrequencyPerLabel
 from mlbench.losses.bce import bce
@@ -100,6 +100,38 @@ def test_orders_and_batches_are_each_ones_own(changes, both):
     assert len({row.history[0]["loss"] for row in done.left}) == 3 and done.said == ""
 
 
+class Normalised(ERM):
+    tracks = True
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.norm = nn.BatchNorm1d(3, track_running_stats=self.tracks)
+
+    def logits(self, batch):
+        return self.norm(super().logits(batch))
+
+
+class Renormalised(Normalised):
+    tracks = False
+
+
+STACKED = {
+    "clipped": {"gradient_clip": 0.05},
+    "clipped by value": {"gradient_clip": 0.01, "clip_by": "value"},
+    "accumulated": {"accumulate": 3, "rows": 61},
+    "averaged": {"ema": 0.9, "looks": ("best",)},
+    "warmed up": {"warmup": 5, "scheduler": COSINE},
+    "a step at a time": {"schedule_every": "step", "scheduler": ("OneCycleLR", {"max_lr": 0.1})},
+    "weights decayed": {"decay_on": "weights", "optimizer": ("AdamW", {"lr": 0.01, "weight_decay": 0.9})},
+    "norms of the batch at hand": {"module": {"kind": Renormalised}, "optimizer": ("SGD", {"lr": 0.1})},
+}
+
+
+@pytest.mark.parametrize("how", STACKED)
+def test_what_a_loop_knows_is_each_ones_own(how, both):
+    assert both({}, {"seed": 5}, {"seed": 7}, **STACKED[how]).said == ""
+
+
 def sloped(logits, targets, slope):
     return F.softplus(slope * (1 - 2 * targets) * logits).mean()
 
@@ -133,15 +165,6 @@ def test_the_epoch_that_is_kept_is_each_ones_own(both):
     for outcome in done.left:
         assert [row["epoch"] for row in outcome.history if "test_f1_macro" in row] == [2, 4, 6, 7]
         assert {*outcome.kept} == {"best", "oracle"} and done.said == ""
-
-
-class Normalised(ERM):
-    def __init__(self, *given):
-        super().__init__(*given)
-        self.norm = nn.BatchNorm1d(3)
-
-    def logits(self, batch):
-        return self.norm(super().logits(batch))
 
 
 class Steps(ERM):
@@ -184,10 +207,9 @@ class Named(ERM):
 
 ALONE = {
     "it has dropout": {"module": {"dropout": 0.4}},
-    "it has batch norm": {"module": {"kind": Normalised}},
-    "it has an after_step": {"module": {"kind": Steps}},
-    "train.gradient_clip=0.1": {"gradient_clip": 0.1},
-    "train.accumulate=2": {"accumulate": 2},
+    "it has batch norm with running statistics": {"module": {"kind": Normalised}},
+    "it has after_step": {"module": {"kind": Steps}},
+    "its rate waits for a plateau of its own": {"scheduler": ("ReduceLROnPlateau", {"patience": 0})},
     "train.precision=bf16-mixed": {"precision": "bf16-mixed"},
     "torch.optim.Adafactor mixes the entries": {"optimizer": ("Adafactor", {"lr": 0.01})},
     "its loss cannot be had for several at once (vmap": {"module": {"kind": Jitters}},
@@ -286,7 +308,7 @@ def test_what_follows_draws_what_it_draws_alone(jobs):
 @pytest.fixture
 def three(jobs, monkeypatch):
     """three("folder"): jobs of two chunks an epoch, with two learning rates between them and looks."""
-    monkeypatch.setattr(many, "STEPS", 10)
+    monkeypatch.setattr(loop, "STEPS", 10)
     long = {"rows": 14, "batch_size": 1, "epochs": 3, "looks": ["best"], "every": 2, "scheduler": COSINE}
     replicas = [{"optimizer": ("Adam", rate)} for rate in RATES[:3]]
     return lambda folder: jobs(folder, *replicas, checkpoint_seconds=0, **long)
@@ -316,11 +338,11 @@ def killed(asked, accident):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("step, stopped_at", [(1, 10), (12, 14), (41, 42)])
+@pytest.mark.parametrize("step, stopped_at", [(1, 10), (12, 14), (31, 38)])
 def test_a_signal_stops_it_and_it_goes_on_from_there(
     step, stopped_at, number, three, undisturbed, monkeypatch
 ):
-    """At the end of the chunk: within an epoch, at the end of one, at the end of all."""
+    """At the end of the chunk: within an epoch, at the end of one, within the last."""
     adam, steps = torch.optim.Adam.step, []
 
     def counted(self, closure=None):
@@ -339,15 +361,31 @@ def test_a_signal_stops_it_and_it_goes_on_from_there(
         equal(ours, whole)
 
 
+def test_a_signal_in_the_last_chunk_is_heard_once_all_is_done(three, monkeypatch):
+    adam, steps = torch.optim.Adam.step, []
+
+    def counted(self, closure=None):
+        adam(self)
+        steps.append(self)
+        if len(steps) == 41:
+            signal.raise_signal(signal.SIGTERM)
+
+    asked = three("stopped")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(torch.optim.Adam, "step", counted)
+        many.fit_together(asked)
+    assert len(steps) == 42 and all(job.done.exists() for job in asked) and checkpoints(asked) == []
+
+
 def test_a_signal_while_it_writes_is_heard_once_all_is_written(three, monkeypatch):
-    asked, write = three("stopped"), many.write
+    asked, write = three("stopped"), loop.write
 
     def interrupted(path, content):
         write(path, content)
         if path == asked[0].done:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(many, "write", interrupted)
+    monkeypatch.setattr(loop, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         many.fit_together(asked)
     assert all(job.done.exists() for job in asked) and checkpoints(asked) == []

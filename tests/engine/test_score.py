@@ -131,10 +131,10 @@ def test_large_parts_are_scored_piece_by_piece(rows, problem, monkeypatch):
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-def test_several_jobs_whatever_the_number_of_devices(devices, problem):
-    jobs = [(problem.erm(), problem.vectors(5)), (problem.erm(dropout=0.5), problem.vectors(4, seed=1))]
-    first, second = score(jobs, problem.settings(devices=devices))
-    assert torch.equal(first, score_part(*jobs[0])) and torch.equal(second, score_part(*jobs[1]))
+def test_several_parts_whatever_the_number_of_devices(devices, problem):
+    method, parts = problem.erm(dropout=0.5), [problem.vectors(5), problem.vectors(4, seed=1)]
+    scores = score(method, parts, problem.settings(devices=devices))
+    assert all(map(torch.equal, scores, [score_part(method, part) for part in parts]))
 
 
 def test_labels_are_hidden_from_who_scores(problem):

@@ -50,7 +50,7 @@ def assert_each_is_alone(modules, stack, batch):
         loss.backward()
         torch.testing.assert_close(losses[number], loss)
         for name, parameter in module.named_parameters():
-            together = torch.cat([stack.usual(name, leaves[name].grad) for leaves in stack.leaves])
+            together = torch.cat([leaves[name].grad for leaves in stack.leaves])
             torch.testing.assert_close(together[number], parameter.grad, atol=1e-6, rtol=1e-5)
 
 
@@ -81,18 +81,6 @@ def test_each_replica_learns_from_what_was_brought_along_for_it(problem):
     assert_each_is_alone(modules, stack, batches[1])
     other = batches[1]._replace(extra={"noise": batches[1].extra["noise"].flip(0)})
     assert not torch.allclose(stack.losses(other), stack.losses(batches[1]))
-
-
-@pytest.mark.parametrize("make", [chained, None], ids=["chain", "perceptron"])
-def test_parameters_lie_in_memory_as_their_gradients_come(make, problem):
-    stack = Stack([[(make or problem.erm)(seed=seed) for seed in range(3)]])
-    usual = {name: tensor.shape for name, tensor in stack.parameters.items()}
-    (batch,) = batches_of(problem, 3, 4)
-    stack.choose([batch])
-    leaves = [*stack.leaves[0].values()]
-    gradients = torch.autograd.grad(stack.losses(batch).sum(), leaves)
-    assert all(leaf.is_contiguous() and leaf.stride() == g.stride() for leaf, g in zip(leaves, gradients))
-    assert {name: tensor.shape for name, tensor in stack.parameters.items()} == usual
 
 
 @pytest.mark.parametrize("make", [chained, None], ids=["chain", "perceptron"])

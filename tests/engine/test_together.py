@@ -17,7 +17,7 @@ import commands
 from mlbench import experiment
 from mlbench.compose import choices, configure
 from mlbench.data import multidigits
-from mlbench.engine import fit, many
+from mlbench.engine import fit, loop, many
 from mlbench.results import store, tracking
 
 SEEDS = range(3)
@@ -49,7 +49,7 @@ def side_by_side(configs):
     """What they end with, and what was said."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
-        ended = many.together([experiment.running(config, wait=False) for config in configs])
+        ended = experiment.run_all(configs, wait=False)
     return ended, said.getvalue()
 
 
@@ -70,9 +70,10 @@ def shipped(tmp_path_factory, cache):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(multidigits, "make", functools.cache(multidigits.make))
         alone = [experiment.run(config) for config in configs("alone")]
-        train_stack, train_one = many._train, fit._train
-        patch.setattr(many, "_train", lambda jobs: (stacks.append(jobs), train_stack(jobs)))
-        patch.setattr(fit, "_train", lambda job: (singles.append(job), train_one(job)))
+        train_stack, train_one, solve = many._train, fit.train, fit.solve
+        patch.setattr(many, "_train", lambda jobs: (stacks.append(jobs), train_stack(jobs))[1])
+        patch.setattr(fit, "train", lambda job: (singles.append(job), train_one(job))[1])
+        patch.setattr(fit, "solve", lambda job: (singles.append(job), solve(job))[1])
         together, said = side_by_side(configs("together"))
     names = [*itertools.product(SHIPPED, SEEDS)]
     return dict(zip(names, zip(alone, together))), stacks, singles, said
@@ -91,7 +92,8 @@ def assert_same_record(ended, alone):
     """Of short runs: scores to the fifth decimal, metrics to the fourth."""
     (record, path), (other, other_path) = ended, alone
     assert record.key == other.key and path.exists()
-    assert record.config | {"paths": 0} == other.config | {"paths": 0}
+    elsewhere = {"paths": 0, "engine": 0}
+    assert record.config | elsewhere == other.config | elsewhere
     assert (record.parts, record.data, record.facts) == (other.parts, other.data, other.facts)
     scores, expected = scores_at(path), scores_at(other_path)
     for name in {**scores, **expected}:
@@ -202,7 +204,7 @@ def test_a_method_draws_between_its_stages_what_it_draws_alone(table):
     words = ["method._target_=outside.TwoStages"]
     alone = [experiment.run(config) for config in seeds_of(table("alone", *words))]
     ended, said = side_by_side(seeds_of(table("together", *words)))
-    assert said.count("\n") == 1 and "student is trained one by one: it has an after_step" in said
+    assert said.count("\n") == 1 and "student is trained one by one: it has after_step" in said
     for ours, theirs in zip(ended, alone, strict=True):
         assert_same_record(ours, theirs)
 
@@ -226,7 +228,7 @@ def test_one_that_is_held_or_fails_keeps_nobody(table, capfd):
 
 def test_an_interrupt_leaves_nothing_claimed_and_nothing_failed(table, monkeypatch):
     sound, stopped = seeds_of(table("together")), []
-    monkeypatch.setattr(many, "fit_together", lambda jobs: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(experiment, "fit_together", lambda jobs: signal.raise_signal(signal.SIGINT))
     monkeypatch.setattr(tracking.Local, "stop", lambda self: stopped.append(self))
     with pytest.raises(KeyboardInterrupt) as kept:  # and with it all that was at work
         side_by_side(sound)
@@ -259,9 +261,9 @@ def test_teachers_of_one_shape_and_seed_are_trained_as_one(table, monkeypatch):
         "split.disjoint=true",
         "split.student=0.6",
     ]
-    (alone,) = many.together([experiment.running(table("alone", *words))], stack=False)
+    alone = experiment.run(table("alone", *words, "engine=single"))
     stacks, train = [], many._train
-    monkeypatch.setattr(many, "_train", lambda jobs: (stacks.append(jobs), train(jobs)))
+    monkeypatch.setattr(many, "_train", lambda jobs: (stacks.append(jobs), train(jobs))[1])
     assert_same_record(experiment.run(table("together", *words)), alone)
     assert [{job.stage.name for job in jobs} for jobs in stacks] == [{"teacher_0", "teacher_1"}]
 
@@ -283,7 +285,7 @@ MOMENTS = [
 
 
 def test_stopped_or_killed_again_and_again_they_end_as_undisturbed(table, monkeypatch, tmp_path):
-    monkeypatch.setattr(many, "STEPS", 5)
+    monkeypatch.setattr(loop, "STEPS", 5)
     ended, _ = side_by_side(runs_of(table, "undisturbed"))
     runs = runs_of(table, "disturbed")
     for moment in MOMENTS:

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from mlbench.compose import configure
 from mlbench.config import options, target
-from mlbench.engine.callbacks import Watch
+from mlbench.engine.watch import Watch
 from mlbench.errors import UserError
 from mlbench.evaluation import oracle
 from mlbench.evaluation.f1_cuts import F1Averaging, F1PerLabel
@@ -226,7 +226,7 @@ def test_no_rule_but_oracle_looks_at_the_targets_of_what_it_cuts(threshold_choic
 def test_every_rule_selects_by_what_it_gives(threshold_choice, monkeypatch):
     """An epoch is looked at with the rule fitted on the very scores; oracle is then best for the metric."""
     scores, targets = PARTS["some"][0]
-    monkeypatch.setattr("mlbench.engine.callbacks.score_part", lambda *_: scores)
+    monkeypatch.setattr("mlbench.engine.watch.score_part", lambda *_: scores)
     module, data = torch.nn.Linear(1, 1), type("Data", (), {"targets": targets})
     for metric in ("hamming_loss", "f1_example", "ap_macro"):
         found = Watch("best", "validation", data, metric, threshold_choice()).look(module, 1)

@@ -1,8 +1,14 @@
-"""How far a training is, in a line now and then, where no terminal shows a bar."""
+"""How far a training is: a bar on a terminal, a line now and then elsewhere."""
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+
+from mlbench.engine.plan import Plan
+
+Tell = Callable[[int, float, float | None], None]  # of an epoch, the share of all that is done, the last loss
 
 SECONDS = 30  # from one line to the next
 
@@ -32,3 +38,33 @@ class Lines:
 def remaining(seconds: float, done: float, left: float) -> str:
     """What is left takes as long as what was done took."""
     return f"{timedelta(seconds=round(seconds * left / done))} left" if done > 0 else "time left unknown"
+
+
+@contextlib.contextmanager
+def progress(label: str, plan: Plan, done: float, rank: int) -> Iterator[Tell]:
+    """What tells of a training, of which `done` was done before; of several processes the first one tells."""
+    if not plan.train.progress or rank:
+        yield lambda *_: None
+    elif sys.stderr.isatty():
+        with bar(label, plan.epochs) as tell:
+            yield tell
+    else:
+        lines = Lines(label, plan.epochs, done)
+        yield lambda *of: lines.tell(*of) if lines.due else None
+
+
+@contextlib.contextmanager
+def bar(label: str, epochs: int) -> Iterator[Tell]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(label, total=1.0)
+
+        def tell(epoch: int, done: float, loss: float | None) -> None:
+            said = "-" if loss is None else f"{loss:.4f}"
+            text = f"{label} · epoch {min(epoch, epochs)}/{epochs} · loss {said}"
+            shown.update(task, completed=done, description=text)
+
+        yield tell

@@ -1,16 +1,21 @@
-"""The processes of a fit on several devices: how they agree, how each ends, what is said when one dies."""
+"""The processes of a fit on several devices: how they start, agree and end, what is said when one dies."""
 
+import contextlib
 import gc
 import multiprocessing
+import os
 import signal
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed
-from lightning.pytorch.strategies import DDPStrategy
-from torch.multiprocessing import ProcessRaisedException
+from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException, start_processes
 
 from mlbench.config import Train
 from mlbench.errors import UserError
@@ -18,29 +23,49 @@ from mlbench.errors import UserError
 START = "spawn"  # a process that has used a GPU cannot be forked
 
 
-class Ranks(DDPStrategy):
-    """DDP in processes of its own, each of which ends its part of the group before it ends itself.
+def fabric_of(train: Train) -> Fabric:
+    """Devices, precision and, where several devices share a model, how they do."""
+    unused = {"find_unused_parameters": True} if train.strategy.endswith("unused_parameters_true") else {}
+    fabric = Fabric(
+        accelerator=train.accelerator,
+        devices=train.devices,
+        strategy=DDPStrategy(**unused) if train.devices > 1 else "auto",
+        precision=train.precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def start(function: Callable, arguments: tuple, train: Train) -> None:
+    """Calls a function in a process a device, each of which finds the others."""
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = Path(folder, "meeting").as_uri()  # a file: a port that is free now may be taken then
+        given = (function, arguments, train, meeting)
+        running = start_processes(_rank, given, train.devices, join=False, start_method=START)
+        try:
+            while not running.join():
+                pass
+        except (ProcessRaisedException, ProcessExitedException) as error:
+            raise explained(error, running.processes) from error
+        finally:
+            end(running.processes)
+
+
+def _rank(rank: int, function: Callable, arguments: tuple, train: Train, meeting: str) -> None:
+    """One of the processes; it ends its part of the group before it ends itself.
 
     A thread of gloo's may hold the last reference to a tensor that Python knows. If it lets go of it while
     the interpreter ends, the interpreter ends the thread in the midst of a destructor, and C++ then ends the
     process: "terminate called without an active exception". So the threads end first.
     """
-
-    def teardown(self) -> None:
-        super().teardown()
-        if not torch.distributed.is_initialized() or torch.distributed.get_backend() != "gloo":
-            return  # the parent; NCCL's group, which Lightning ends
-        if self.lightning_module.trainer.interrupted:
-            return  # a thread may wait for another rank, which waits for this one
-        gc.collect()  # DDP's wrapper of the module holds the group, too, and stands in a cycle
-        torch.distributed.destroy_process_group()
-
-
-def strategy(train: Train) -> Ranks | str:
-    if train.devices == 1:
-        return train.strategy
-    unused = {"find_unused_parameters": True} if train.strategy.endswith("unused_parameters_true") else {}
-    return Ranks(start_method=START, **unused)
+    os.environ["LOCAL_RANK"] = str(rank)
+    backend = "gloo" if train.accelerator == "cpu" or not torch.cuda.is_available() else "nccl"
+    torch.distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=train.devices)
+    with contextlib.suppress(KeyboardInterrupt):  # all ranks agreed to stop
+        function(*arguments)
+    gc.collect()  # DDP's wrapper of the module holds the group, too, and stands in a cycle
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 def any_of(wishes: Sequence[bool], device: torch.device) -> list[bool]:

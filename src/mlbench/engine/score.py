@@ -1,29 +1,41 @@
 """Scores of a whole part, on one device or sharded over several and gathered by instance."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlbench.config import Train
-from mlbench.data.vectors import Batch, Vectors
+from mlbench.data.rows import Batch, Rows
 from mlbench.errors import UserError
 from mlbench.methods.base import Method
 
 ROWS = 1024  # scored at once; fixed, so that a row's scores never depend on the machine
 
 
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """In evaluation mode; afterwards every part is in the mode it was in, frozen parts included."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
 @torch.no_grad()
-def score_rows(method: Method, data: Vectors, rows: Tensor) -> Tensor:
-    """Scores of some rows, (len(rows), L), with the method in evaluation mode and left as it was."""
-    training = method.training
-    method.eval()
+def score_rows(method: Method, data: Rows, rows: Tensor) -> Tensor:
+    """Scores of some rows, (len(rows), L)."""
     labels = data.targets.shape[1]
-    scores = [
-        of_shape((len(index), labels), method.scores(unlabelled(data.batch(index))), method)
-        for index in rows.split(ROWS)
-    ]
-    method.train(training)
+    with evaluating(method):
+        scores = [
+            of_shape((len(index), labels), method.scores(unlabelled(data.batch(index))), method)
+            for index in rows.split(ROWS)
+        ]
     return torch.cat(scores).float() if scores else torch.zeros(0, labels, device=rows.device)
 
 
@@ -60,7 +72,7 @@ def gather(positions: Tensor, scores: Tensor, length: int, all_gather: Callable[
 
 
 def score_part(
-    method: Method, data: Vectors, rank: int = 0, world: int = 1, all_gather: Callable | None = None
+    method: Method, data: Rows, rank: int = 0, world: int = 1, all_gather: Callable | None = None
 ) -> Tensor:
     """Scores of a part; with several ranks each does its share and all get the whole."""
     rows = torch.arange(len(data), device=data.targets.device)[rank::world]
@@ -68,14 +80,21 @@ def score_part(
     return scores if world == 1 else gather(rows, scores, len(data), all_gather)
 
 
-def score(jobs: list[tuple[Method, Vectors]], train: Train) -> list[Tensor]:
-    """Scores of each job on the CPU, by one device of those that training uses.
+def score(method: Method, parts: Sequence[Rows], train: Train) -> list[Tensor]:
+    """Scores of each part on the CPU, by one device of those that training uses.
 
     Every device would hold the whole part anyway, and to score a part once is less than an epoch's work: far
     less than to start processes for it. So the scores do not depend on the number of devices either.
     """
     device = device_of(train)
-    return [score_part(method.to(device), data.to(device)).cpu() for method, data in jobs]
+    method.to(device)
+    return [score_part(method, data.to(device)).cpu() for data in parts]
+
+
+def state_of(module: nn.Module) -> dict[str, Any]:
+    """A copy on the CPU, which what the module learns next leaves as it is."""
+    state = module.state_dict()
+    return {k: v.detach().cpu().clone() if isinstance(v, Tensor) else v for k, v in state.items()}
 
 
 def device_of(train: Train) -> torch.device:

@@ -12,16 +12,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from mlbench.data.vectors import Batch
+from mlbench.data.rows import Batch, Rows
+from mlbench.data.shared import beside
+from mlbench.engine.job import load
+from mlbench.engine.lit import Lit
+from mlbench.engine.plan import Plan, groups_of, in_one_pass
 
 Hyper = dict[tuple[str, str, str], Tensor]  # (module, attribute, keyword of a partial or "") -> (R,)
-Strides = dict[str, tuple[int, ...]]
 Gradients = dict[str, list[Tensor | None]]  # parameter -> each replica's; None where it has none
 
 
@@ -44,6 +49,50 @@ class LossOf(nn.Module):
         return self.module.loss(batch)
 
 
+class Alone:
+    """One module, as the loop trains it: through Fabric where Fabric has something to add."""
+
+    def __init__(self, module: nn.Module, fabric: Fabric):
+        self.modules, self.fabric, self.lit = [module], fabric, Lit(module)
+        self.plain = fabric.world_size == 1 and fabric.strategy.precision.precision == "32-true"
+        self.model = self.lit.to(fabric.device) if self.plain else fabric.setup(self.lit)
+        self.losses = self.model.training_step
+        self.backward = Tensor.backward if self.plain else fabric.backward
+        self.call = self.lit.call
+
+    def choose(self, batches: Sequence[Batch]) -> None:
+        """There is one way to have its loss."""
+
+    def data(self, parts: Sequence[Rows]) -> Rows:
+        return parts[0]
+
+    def rows(self, orders: Sequence[Tensor]) -> Tensor:
+        return orders[0]
+
+    def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
+        return self.lit.groups(plans[0])
+
+    def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
+        return optimizer.step if self.plain else self.fabric.setup_optimizers(optimizer).step
+
+    def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
+        self.fabric.strategy.precision.unscale_gradients(optimizer)
+        clip = torch.nn.utils.clip_grad_norm_ if by == "norm" else torch.nn.utils.clip_grad_value_
+        clip(self.modules[0].parameters(), limit)
+
+    def rates(self, optimizer: torch.optim.Optimizer) -> list[float]:
+        return [float(optimizer.param_groups[0]["lr"])]
+
+    def hand_back(self) -> None:
+        """What is learned is in the module already."""
+
+    def state(self) -> dict[str, Tensor]:
+        return self.modules[0].state_dict()
+
+    def restore(self, state: dict[str, Tensor], path: Path) -> None:
+        load(self.modules[0], state, path)
+
+
 class Stack:
     """`groups` are runs of replicas that stand together, each a list of modules: one optimiser group each.
 
@@ -52,20 +101,19 @@ class Stack:
 
     def __init__(self, groups: Sequence[Sequence[nn.Module]], device: torch.device | str = "cpu"):
         given = [module for group in groups for module in group]
-        self.modules = [copy.deepcopy(module).to(device).train() for module in given]
+        self.modules = [copy.deepcopy(module).to(device) for module in given]
+        self.device = torch.device(device)
         first = self.modules[0]
         trained = [name for name, parameter in first.named_parameters() if parameter.requires_grad]
         states = [dict(module.named_parameters()) | dict(module.named_buffers()) for module in self.modules]
         shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
         if any(shape != shapes[0] for shape in shapes):
             raise CannotStack("their parameters differ in shape")
-        self.leaves = []  # of each group: name -> its stacked parameter, as `orders` has it
-        self.orders: dict[str, tuple[int, ...]] = {}  # name -> its dimensions, the slowest in memory first
-        start = 0
-        for group in groups:
-            own = states[start : start + len(group)]
-            self.leaves.append({name: stacked(own, name).requires_grad_() for name in trained})
-            start += len(group)
+        self.starts = [*itertools.accumulate(map(len, groups), initial=0)]  # of groups among the replicas
+        self.leaves = [  # of each group: name -> its stacked parameter
+            {name: stacked(states[start:stop], name).requires_grad_() for name in trained}
+            for start, stop in itertools.pairwise(self.starts)
+        ]
         self.fixed = {name: stacked(states, name) for name in states[0] if name not in trained}
         self.hyper = differing(self.modules, device)
         self.template = LossOf(first)
@@ -78,15 +126,9 @@ class Stack:
 
     @property
     def _trained(self) -> dict[str, Tensor]:
-        groups = [{name: self.usual(name, leaf) for name, leaf in each.items()} for each in self.leaves]
-        if len(groups) == 1:
-            return groups[0]
-        return {name: torch.cat([each[name] for each in groups]) for name in groups[0]}
-
-    def usual(self, name: str, leaf: Tensor) -> Tensor:
-        """(R, ...), however it lies in memory."""
-        order = self.orders.get(name)
-        return leaf if order is None else leaf.permute([order.index(place) for place in range(leaf.ndim)])
+        if len(self.leaves) == 1:
+            return self.leaves[0]
+        return {name: torch.cat([each[name] for each in self.leaves]) for name in self.leaves[0]}
 
     def choose(self, batches: Sequence[Batch]) -> None:
         """The better way of those that give each replica what it has alone on these, (R, B, ...) each.
@@ -94,13 +136,13 @@ class Stack:
         What `vmap` refuses, such as random numbers or a branch on a value, goes no other way either: there
         all would take the branch of one.
         """
-        before, directly, strides = state_of(self.modules[0]), True, {}
+        before, directly = state_of(self.modules[0]), True
         for batch in batches:  # one after the other: the gradients of large modules fill memory
             try:
                 expected = self._alone(batch)
                 if state_of(self.modules[0]) != before:
                     raise CannotStack("its loss changes what it holds")
-                strides[self._by_vmap] = self._check(self._by_vmap, batch, *expected)
+                self._check(self._by_vmap, batch, *expected)
             except (BrokenAlone, CannotStack):
                 raise
             except Exception as error:  # whatever a method makes of one dimension more
@@ -108,20 +150,10 @@ class Stack:
                 raise CannotStack(f"its loss cannot be had for several at once ({reason})") from error
             if directly:
                 try:
-                    strides[self._directly] = self._check(self._directly, batch, *expected)
+                    self._check(self._directly, batch, *expected)
                 except Exception:  # its operations take no dimension more, or mean another thing then
                     directly = False
         self.losses = self._directly if directly else self._by_vmap
-        self._lay_out(strides[self.losses])
-
-    def _lay_out(self, strides: Strides) -> None:
-        """Parameters as their gradients come: autograd would otherwise copy these at every step."""
-        for name, stride in strides.items():
-            order = tuple(sorted(range(len(stride)), key=lambda place: -stride[place]))
-            if not self.leaves[0][name].permute(order).is_contiguous():
-                self.orders[name] = order
-                for each in self.leaves:
-                    each[name] = each[name].detach().permute(order).contiguous().requires_grad_()
 
     def _alone(self, batch: Batch) -> tuple[Tensor, Gradients]:
         losses, gradients = [], {name: [] for name in self.leaves[0]}
@@ -141,12 +173,14 @@ class Stack:
 
     def _check(
         self, way: Callable[[Batch], Tensor], batch: Batch, losses: Tensor, gradients: Gradients
-    ) -> Strides:
-        """Raises where a loss or a gradient is another; the strides of the gradients, of those there are."""
+    ) -> None:
+        """Raises where a loss or a gradient is another."""
         found = way(batch)
         torch.testing.assert_close(found.detach(), losses, rtol=1e-4, atol=1e-6, equal_nan=True)
         leaves = {(name, group): leaf for group, own in enumerate(self.leaves) for name, leaf in own.items()}
         own = gradients_of(found.sum(), leaves)
+        # What cancels out, as a bias in front of batch norm, has a gradient of nothing but rounding.
+        noise = 1e-6 * largest([part for parts in gradients.values() for part in parts if part is not None])
         for name, expected in gradients.items():
             together = [own[name, group] for group in range(len(self.leaves))]
             if expected[0] is None or any(part is None for part in together):
@@ -154,10 +188,9 @@ class Stack:
                     f"{name} has a gradient only alone, or only together"
                 )
                 continue
-            close = 1e-2 * max(part.nan_to_num(0, 0, 0).abs().max().item() for part in expected)
+            close = max(1e-2 * largest(expected), noise)
             for part, alone in zip(itertools.chain.from_iterable(together), expected):
                 torch.testing.assert_close(part, alone, rtol=1e-2, atol=close, equal_nan=True)
-        return {name: part.stride() for (name, group), part in own.items() if part is not None and group == 0}
 
     def _directly(self, batch: Batch) -> Tensor:
         with replaced(self.template.module, self.hyper):
@@ -173,12 +206,69 @@ class Stack:
     def _named(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         return {f"module.{name}": tensor for name, tensor in parameters.items()}
 
+    def backward(self, losses: Tensor) -> None:
+        """Replicas share nothing: the gradient of the sum is each one's own."""
+        losses.backward(torch.ones_like(losses))
+
+    def call(self, hook: str, *given: int) -> None:
+        """A module that has a hook is trained alone."""
+
+    def data(self, parts: Sequence[Rows]) -> Rows:
+        return beside(parts)
+
+    def rows(self, orders: Sequence[Tensor]) -> Tensor:
+        """Row numbers in the data of all, (R, N): every replica in an order of its own."""
+        return torch.stack([order + number * len(order) for number, order in enumerate(orders)])
+
+    def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
+        """Of each replica's plan; those of a group of replicas are the same."""
+        parts = groups_of(self.modules[0], plans[0].train.decay_on)
+        return [
+            in_one_pass(plans[start].optimizer, self.device)
+            | part
+            | {"params": [leaves[name] for name in part["params"]]}
+            for start, leaves in zip(self.starts, self.leaves)
+            for part in parts
+        ]
+
+    def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
+        return optimizer.step
+
+    @torch.no_grad()
+    def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
+        """Each replica's gradient by its own norm, as torch.nn.utils.clip_grad_norm_ does."""
+        for leaves in self.leaves:
+            gradients = [leaf.grad for leaf in leaves.values() if leaf.grad is not None]
+            if by == "value":
+                torch._foreach_clamp_min_(gradients, -limit)
+                torch._foreach_clamp_max_(gradients, limit)
+                continue
+            norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+            shares = (limit / (norms + 1e-6)).clamp(max=1)
+            for gradient in gradients:
+                gradient.mul_(shares.view(-1, *[1] * (gradient.ndim - 1)))
+
+    def rates(self, optimizer: torch.optim.Optimizer) -> list[float]:
+        parts = len(optimizer.param_groups) // len(self.leaves)
+        rates = [float(group["lr"]) for group in optimizer.param_groups[::parts]]
+        sizes = [stop - start for start, stop in itertools.pairwise(self.starts)]
+        return [rate for rate, size in zip(rates, sizes) for _ in range(size)]
+
     @torch.no_grad()
     def hand_back(self) -> None:
         """What was learned goes into `modules`."""
-        for name, together in self._trained.items():
-            for module, own in zip(self.modules, together):
+        for name, stacked in self._trained.items():
+            for module, own in zip(self.modules, stacked):
                 module.get_parameter(name).copy_(own)
+
+    def state(self) -> list[dict[str, Tensor]]:
+        return [{name: leaf.detach() for name, leaf in each.items()} for each in self.leaves]
+
+    @torch.no_grad()
+    def restore(self, state: list[dict[str, Tensor]], path: Path) -> None:
+        for each, held in zip(self.leaves, state, strict=True):
+            for name, leaf in each.items():
+                leaf.copy_(held[name])
 
 
 def stacked(states: Sequence[dict[str, Tensor]], name: str) -> Tensor:
@@ -188,6 +278,10 @@ def stacked(states: Sequence[dict[str, Tensor]], name: str) -> Tensor:
 def gradients_of(loss: Tensor, parameters: dict[Any, Tensor]) -> dict[Any, Tensor | None]:
     found = torch.autograd.grad(loss, [*parameters.values()], allow_unused=True)
     return dict(zip(parameters, found))
+
+
+def largest(gradients: Sequence[Tensor]) -> float:
+    return max((part.nan_to_num(0, 0, 0).abs().max().item() for part in gradients), default=0.0)
 
 
 def state_of(module: nn.Module) -> dict[tuple[str, str], Any]:

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from mlbench.backbones.base import Backbone as Backbone
 from mlbench.config import TRAINING
+from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Kind
-from mlbench.data.vectors import Batch, Vectors
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, targets) -> scalar
-Parts = Mapping[str, Vectors]  # the parts a method may see; the test part is never among them
+Parts = Mapping[str, Rows]  # the parts a method may see; the test part is never among them
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Stage:
 
     name: str
     module: nn.Module
-    data: Vectors
+    data: Rows
     epochs: int | None = None
     batch_size: int | None = None
     optimizer: dict[str, Any] | None = None
     scheduler: dict[str, Any] | None = None
     selects: bool = True  # keep the best epoch by validation scores; False for teachers and pre-training
-    solve: Callable[[Vectors], None] | None = None
+    solve: Callable[[Rows], None] | None = None
     awaited: bool = True  # False: the next one uses nothing of what this learns, and may be trained beside it
     # All that defines the stage's result besides data, split, seed and its settings: runs that ask for the
     # same share one fit.
@@ -87,5 +87,30 @@ class Method(nn.Module):
         """Suffix → an order of the score columns under which all metrics are reported once more."""
         return {}
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters with options of their own, as torch takes them: {"params": [...], "lr": ...}.
+
+        Those that no group names have the options of conf/train.
+        """
+        return []
+
+    def begin_epoch(self, epoch: int, of: int) -> None:
+        """Called before an epoch of a stage, counted from 0: annealing."""
+
+    def before_step(self) -> None:
+        """Called when the gradients are there, before the optimiser's step: clipping of its own."""
+
     def after_step(self) -> None:
         """Called after every optimiser step: momentum encoders, queues."""
+
+
+HOOKS = ("begin_epoch", "before_step", "after_step")
+
+
+def hooks_of(module: nn.Module) -> dict[str, Callable[..., None]]:
+    """Those of HOOKS that a stage's module has of its own."""
+    return {
+        name: getattr(module, name)
+        for name in HOOKS
+        if getattr(type(module), name, getattr(Method, name)) is not getattr(Method, name)
+    }

@@ -6,7 +6,8 @@ import random
 import numpy as np
 import torch
 
-from mlbench.engine.callbacks import generators, read, set_generators, write
+from mlbench.engine.generators import generators, set_generators
+from mlbench.engine.saved import read, write
 from mlbench.seeding import seed_everything
 
 

@@ -1,45 +1,44 @@
-"""How an epoch is cut into chunks and a batch among ranks, and whose settings a stage is trained with."""
+"""How an epoch is cut into batches and a batch among ranks, and whose settings a stage is trained with."""
 
-from types import SimpleNamespace
+import math
 
 import pytest
 import torch
 
 from mlbench.data.vectors import order
-from mlbench.engine.lit import STEPS, Plan, Portions, build_optimizer, shard
+from mlbench.engine.loop import shard
+from mlbench.engine.plan import Plan, Schedule, build_optimizer
 from mlbench.methods.base import Stage
+from mlbench.methods.erm import ERM
 
 
-def portions(problem, rows, chunk=0, epoch=0, **changes):
-    plan = Plan.of(Stage("train", None, None), problem.settings(**changes), problem.seed)
-    lit = SimpleNamespace(plan=plan, data=range(rows), chunk=chunk, epoch=epoch, device="cpu")
-    return Portions(lit)
+class Visits(ERM):
+    """Notes the rows of every batch, and after how many of them each step came."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.batches, self.steps = [], []
+
+    def loss(self, batch):
+        self.batches.append(batch.ids)
+        return super().loss(batch)
+
+    def after_step(self):
+        self.steps.append(len(self.batches))
 
 
-@pytest.mark.parametrize("accumulate", [1, 3, 7, 50, 51, 200])
+@pytest.mark.parametrize("accumulate", [1, 3, 50, 51, 200])
 @pytest.mark.parametrize("rows", [1, 4, 199, 200, 201, 816])
-def test_portions_hold_every_row_of_every_epoch_once_in_order(rows, accumulate, problem):
-    made = portions(problem, rows, batch_size=4, accumulate=accumulate, epochs=5, epoch=2)
-    yielded = list(made)
-    assert len(yielded) == len(made)
-    chunks = [chunk for portion in yielded for chunk in portion]
-    assert len(chunks) == 3 * made.chunks
-    for number, epoch in enumerate(zip(*[iter(chunks)] * made.chunks), start=2):
-        batches = [batch for chunk in epoch for batch in chunk]
-        assert torch.equal(torch.cat(batches), order(rows, problem.seed, number))
-        assert [len(batch) for batch in batches] == [4] * (rows // 4) + [rows % 4] * (rows % 4 > 0)
-        assert all(len(chunk) % accumulate == 0 for chunk in epoch[:-1])  # no step is torn apart
-    assert all(sum(map(len, portion)) <= max(STEPS, accumulate) for portion in yielded)
-    if made.chunks > 1:  # no portion goes on into another epoch
-        assert all(len(portion) == 1 for portion in yielded)
-
-
-@pytest.mark.parametrize("start", [0, 1, 2, 3])
-def test_an_epoch_goes_on_at_its_chunk(start, problem):
-    whole, rest = (list(portions(problem, 700, chunk=begin, batch_size=4, epochs=2)) for begin in (0, start))
-    assert len(whole) == 8 and len(rest) == 8 - start
-    for (ours,), (theirs,) in zip(rest, whole[start:]):
-        assert all(map(torch.equal, ours, theirs))
+def test_an_epoch_visits_every_row_once_in_order(rows, accumulate, problem):
+    method = problem.erm(kind=Visits)
+    problem.fit(method, problem.vectors(rows), batch_size=4, accumulate=accumulate, epochs=2)
+    number = math.ceil(rows / 4)
+    assert [len(batch) for batch in method.batches] == ([4] * (rows // 4) + [rows % 4] * (rows % 4 > 0)) * 2
+    for epoch in range(2):
+        visited = torch.cat(method.batches[epoch * number : (epoch + 1) * number])
+        assert torch.equal(visited, order(rows, problem.seed, epoch))
+    ends = [*range(accumulate, number, accumulate), number]  # no step takes batches of two epochs
+    assert method.steps == ends + [number + end for end in ends]
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 4])
@@ -86,14 +85,11 @@ def test_only_parameters_that_learn_are_optimised(problem):
         assert torch.equal(after[name], value) == name.startswith("backbone")
 
 
-def test_optimisers_and_schedules_are_built_as_described():
+def test_optimisers_and_schedules_are_built_as_described(problem):
     parameter = torch.nn.Parameter(torch.zeros(1))
-    optimizer, scheduler = build_optimizer(
-        {"_target_": "torch.optim.SGD", "lr": 0.25, "momentum": 0.5},
-        {"_target_": "torch.optim.lr_scheduler.StepLR", "step_size": 3},
-        [parameter],
-    )
+    given = {"optimizer": ("SGD", {"lr": 0.25, "momentum": 0.5}), "scheduler": ("StepLR", {"step_size": 3})}
+    plan = Plan.of(Stage("train", None, None), problem.settings(**given), 3)
+    optimizer = build_optimizer(plan.optimizer, [parameter])
     assert type(optimizer) is torch.optim.SGD and optimizer.param_groups[0]["momentum"] == 0.5
+    scheduler = Schedule(optimizer, plan, 1).scheduler
     assert scheduler.optimizer is optimizer and scheduler.get_last_lr() == [0.25]
-    _, none = build_optimizer({"_target_": "torch.optim.SGD", "lr": 0.25}, {"_target_": None}, [parameter])
-    assert none is None

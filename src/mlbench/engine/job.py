@@ -1,0 +1,82 @@
+"""A stage of one run, with all it takes to train it, and what it leaves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from torch import Tensor, nn
+
+from mlbench.config import Selection, Train
+from mlbench.engine.plan import Plan
+from mlbench.engine.watch import Watch
+from mlbench.errors import UserError
+from mlbench.methods.base import Stage
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished stage left: the last epoch's state, what each selection rule kept, the history."""
+
+    last: dict[str, Tensor]
+    kept: dict[str, dict[str, Any]]  # rule -> {epoch, value, state}
+    history: list[dict[str, float]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Job:
+    stage: Stage
+    train: Train
+    selection: Selection
+    seed: int
+    path: Path  # of what it leaves: <path>.pt, and <path>.ckpt until then
+    watches: list[Watch]
+    label: str
+    report: Callable[[list[dict]], None]
+
+    @property
+    def plan(self) -> Plan:
+        return Plan.of(self.stage, self.train, self.seed)
+
+    @property
+    def done(self) -> Path:
+        return self.path.with_suffix(".pt")
+
+    @property
+    def lock(self) -> FileLock:
+        """A shared stage may be wanted by another process."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.path.with_suffix(".lock"))
+
+    def clear(self) -> None:
+        """Removes what a process that was killed had not written to the end. Who calls holds the lock."""
+        self._remove("{}.*.tmp", "{}-together-*.tmp")
+
+    def forget_checkpoints(self) -> None:
+        """Removes its checkpoint, and those of stacks that it was to be trained in, once it is done."""
+        self._remove("{}.ckpt", "{}-together-*.ckpt")
+
+    def _remove(self, *names: str) -> None:
+        for name in names:
+            for left in self.path.parent.glob(name.format(self.path.name)):
+                left.unlink(missing_ok=True)
+
+    def take(self, state: dict[str, Tensor], path: Path) -> None:
+        """The state of an earlier process, if the stage's module is still what it was."""
+        load(self.stage.module, state, path, "remove it to train it again" if self.stage.shared else AGAIN)
+
+
+AGAIN = "run again with force=true"
+
+
+def load(module: nn.Module, state: dict[str, Tensor], path: Path, cure: str = AGAIN) -> None:
+    """`state` was read from `path`; where it does not fit the module, the sentence says `cure`."""
+    try:
+        module.load_state_dict(state)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
+        raise UserError(f"{path} does not fit {type(module).__name__} any more ({reason}): {cure}") from error

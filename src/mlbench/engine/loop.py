@@ -1,0 +1,282 @@
+"""The one loop over epochs and batches: trains the replicas of a stage, one or many.
+
+Losses stay on the device for up to STEPS steps. Then they are fetched, the training may be saved, and it may
+stop; nothing else is logged, moved or waited for.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+
+from mlbench.data.rows import order
+from mlbench.engine.generators import begin_drawing, generators
+from mlbench.engine.job import AGAIN, Job, Outcome
+from mlbench.engine.plan import Schedule, build_optimizer
+from mlbench.engine.progress import progress
+from mlbench.engine.ranks import any_of, of_all, orphaned
+from mlbench.engine.saved import read, write
+from mlbench.engine.score import state_of
+from mlbench.engine.signals import Stop, caught
+from mlbench.engine.stack import Alone, Stack
+from mlbench.errors import UserError
+
+STEPS = 50  # long enough to drown what comes between, short enough to stop or save within seconds
+PROGRESS = ("epoch", "batch", "sums", "history", "broken")  # as a checkpoint keeps them
+
+
+class Loop:
+    """`jobs` differ in seed, rows and numbers only; the first one's settings are those of all."""
+
+    def __init__(
+        self, jobs: Sequence[Job], replicas: Alone | Stack, fabric: Fabric, checkpoint: Path, stop: Stop
+    ):
+        self.jobs, self.replicas, self.fabric = jobs, replicas, fabric
+        self.checkpoint, self.stop = checkpoint, stop
+        self.plan = jobs[0].plan
+        self.rank, self.world, device = fabric.global_rank, fabric.world_size, fabric.device
+        self.count = len(jobs[0].stage.data)
+        self.batches = self.plan.batches(self.count)  # of an epoch
+        self.data = replicas.data([job.stage.data for job in jobs]).to(device)
+        for watch in self.watches:
+            watch.data = watch.data.to(device)
+        replicas.choose([self.data.batch(rows) for rows in self._ends(self._batches(0))])
+        groups = replicas.groups([job.plan for job in jobs])
+        self.optimizer = build_optimizer(self.plan.optimizer, groups, device)
+        self.leaves = [leaf for group in self.optimizer.param_groups for leaf in group["params"]]
+        self.every = self.plan.train.accumulate
+        self.schedule = Schedule(self.optimizer, self.plan, math.ceil(self.batches / self.every))
+        self.step = replicas.step_of(self.optimizer)
+        ema = self.plan.train.ema
+        self.average = [leaf.detach().clone() for leaf in self.leaves] if ema else []
+        self.epoch = self.batch = 0  # finished epochs; finished batches of the one at hand
+        self.losses: list[Tensor] = []  # of the batches since the last fetch, on the device
+        self.sums = [0.0] * len(jobs)  # of this epoch's losses, those fetched
+        self.history: list[list[dict[str, float]]] = [[] for _ in jobs]
+        self.broken = [False] * len(jobs)  # whose loss gave out, or what it is looked at by
+
+    @property
+    def watches(self) -> list[Any]:
+        return [watch for job in self.jobs for watch in job.watches]
+
+    def run(self) -> list[Outcome | None]:
+        """Each job's outcome; None of one that broke. KeyboardInterrupt where somebody asked to stop."""
+        self.started = self.saved = time.monotonic()
+        begin_drawing(self._restore(), self.rank, self.plan.seed)  # nothing may draw between here and a step
+        with caught(self.stop.hear if self.world == 1 else self.stop.ask):
+            with progress(self._label, self.plan, self.done, self.rank) as tell:
+                while self.epoch < self.plan.epochs and not all(self.broken):
+                    self._train_epoch(tell)
+            return self._finish()
+
+    @property
+    def _label(self) -> str:
+        several = len(self.jobs)
+        return self.jobs[0].label + (f" ×{several}" if several > 1 else "")
+
+    @property
+    def done(self) -> float:
+        """The share of all epochs."""
+        return (self.epoch + self.batch / self.batches) / self.plan.epochs
+
+    def _loss(self) -> float | None:
+        """The mean over the replicas, in the last epoch that ended."""
+        last = [own[-1]["loss"] for own in self.history if own]
+        return sum(last) / len(last) if last else None
+
+    def _batches(self, epoch: int) -> Sequence[Tensor]:
+        """Row numbers of the epoch's batches: (B,), or (R, B) with an order of its own for each replica."""
+        shuffle = self.plan.train.shuffle
+        orders = [order(self.count, job.plan.seed, epoch, shuffle) for job in self.jobs]
+        rows = self.replicas.rows(orders).to(self.fabric.device)
+        return rows.split(self.plan.batch_size, dim=-1)[: self.batches]
+
+    def _ends(self, batches: Sequence[Tensor]) -> list[Tensor]:
+        """The first batch, and the last if its size is another."""
+        return [batches[0], *([batches[-1]] if batches[-1].shape != batches[0].shape else [])]
+
+    def _train_epoch(self, tell: Callable[[int, float, float | None], None]) -> None:
+        """The epoch, or the rest of it."""
+        if not self.batch:
+            self.replicas.call("begin_epoch", self.epoch, self.plan.epochs)
+        epoch, batches = self.epoch, self._batches(self.epoch)
+        while self.epoch == epoch:
+            self._between()
+            chunk = batches[self.batch : self.batch + max(STEPS // self.every, 1) * self.every]
+            for start in range(0, len(chunk), self.every):
+                self._step(chunk[start : start + self.every])
+            self.batch += len(chunk)
+            self._fetch()
+            if self.batch == self.batches:
+                self._end_epoch()
+            tell(self.epoch + 1, self.done, self._loss())
+
+    def _step(self, batches: Sequence[Tensor]) -> None:
+        """One step of the optimiser, on the mean of a few batches."""
+        for rows in batches:
+            share = 1.0
+            if self.world > 1:
+                rows, share = shard(rows, self.rank, self.world)
+            losses = self.replicas.losses(self.data.batch(rows))
+            self.losses.append(losses.detach() if share == 1.0 else losses.detach() * share)
+            weight = share / len(batches)
+            self.replicas.backward(losses if weight == 1.0 else losses * weight)
+        if self.plan.train.gradient_clip:
+            self.replicas.clip(self.optimizer, self.plan.train.gradient_clip, self.plan.train.clip_by)
+        self.replicas.call("before_step")
+        self.schedule.before_step()
+        self.step()
+        for leaf in self.leaves:
+            leaf.grad = None
+        if self.average:
+            torch._foreach_lerp_(self.average, self.leaves, 1 - self.plan.train.ema)
+        self.replicas.call("after_step")
+        self.schedule.after_step()
+
+    def _fetch(self) -> None:
+        """The losses since the last time are added up, in their order."""
+        fetched = torch.stack(self.losses)
+        if self.world > 1:
+            fetched = self.fabric.all_reduce(fetched, reduce_op="mean")
+        first = self.batch - len(self.losses) + 1
+        self.losses = []
+        for batch, values in enumerate(fetched.view(len(fetched), -1).tolist(), start=first):
+            for number, value in enumerate(values):
+                if not math.isfinite(value) and not self.broken[number]:
+                    self._break(number, value, batch)
+                self.sums[number] += value
+
+    def _break(self, number: int, value: float, batch: int) -> None:
+        """Alone it ends here; beside others it goes on unheeded, and is trained again alone."""
+        self.broken[number] = True
+        if len(self.jobs) == 1:
+            raise UserError(
+                f"the loss is {value} in stage {self.plan.stage}, epoch {self.epoch + 1}, batch {batch}: "
+                "a smaller learning rate, train.gradient_clip=1 or scaled features (dataset.scaling=zscore) "
+                "may help"
+            )
+
+    def _end_epoch(self) -> None:
+        """The epoch's row of each replica's history, what the selection rules see, and the schedule."""
+        self.epoch, self.batch = self.epoch + 1, 0
+        rows = [{"epoch": self.epoch, "loss": total / self.batches} for total in self.sums]
+        self.sums = [0.0] * len(self.jobs)
+        selection = self.jobs[0].selection
+        if self.watches and (self.epoch % selection.every == 0 or self.epoch == self.plan.epochs):
+            self._averaged(lambda: self._look(rows))
+        if self.schedule.changes:
+            for row, rate in zip(rows, self.replicas.rates(self.optimizer)):
+                row["learning_rate"] = rate
+        for own, row in zip(self.history, rows):
+            own.append(row)
+        watch = next(iter(self.jobs[0].watches), None)
+        looked_at = f"{watch.part}_{watch.metric}" if watch else "loss"
+        self.schedule.after_epoch(rows[0].get(looked_at, math.nan))
+
+    def _look(self, rows: list[dict[str, float]]) -> None:
+        self.replicas.hand_back()
+        ranks = self.rank, self.world, self.fabric.all_gather
+        for number, (row, job, module) in enumerate(zip(rows, self.jobs, self.replicas.modules)):
+            for watch in [] if self.broken[number] else job.watches:
+                try:
+                    row[f"{watch.part}_{watch.metric}"] = watch.look(module, self.epoch, *ranks)
+                except Exception:
+                    if len(self.jobs) == 1:
+                        raise
+                    self.broken[number] = True  # alone it happens again, and is said
+
+    @torch.no_grad()
+    def _averaged(self, act: Callable[[], Any]) -> Any:
+        """What comes of `act` while the averages of the weights, if there are such, stand in their place."""
+        kept = [leaf.detach().clone() for leaf in self.leaves] if self.average else []
+        for leaf, mean in zip(self.leaves, self.average):
+            leaf.copy_(mean)
+        done = act()
+        for leaf, own in zip(self.leaves, kept):
+            leaf.copy_(own)
+        return done
+
+    def _between(self) -> None:
+        """Between two chunks: saves when it is time or when somebody asks to stop, and then stops."""
+        stop, alone = self.stop.asked, False
+        due = time.monotonic() - self.saved >= self.plan.train.checkpoint_seconds
+        if self.world > 1:
+            stop, due, alone = any_of([stop, due, orphaned()], self.fabric.device)
+        if (stop or due) and not alone:
+            self._save()
+        if stop or alone:
+            self.stop.ask()
+            raise KeyboardInterrupt
+
+    def _save(self) -> None:
+        drawing = of_all(generators(), self.world)
+        if self.rank == 0:
+            state = {
+                "replicas": self.replicas.state(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state(),
+                "average": self.average,
+                "precision": self.fabric.strategy.precision.state_dict(),
+                "kept": [{watch.rule: watch.kept for watch in job.watches} for job in self.jobs],
+                "generators": drawing,
+                "seconds": time.monotonic() - self.started,
+            }
+            write(self.checkpoint, state | {name: getattr(self, name) for name in PROGRESS})
+            if self.world == 1:  # a tracker stays in its process
+                for job, history in zip(self.jobs, self.history):
+                    job.report(history)
+        self.saved = time.monotonic()
+
+    def _restore(self) -> list[dict[str, Any]]:
+        """Goes on from the checkpoint, if there is one; the generators of its ranks."""
+        state = read(self.checkpoint)
+        if state is None:
+            return []
+        self.replicas.restore(state["replicas"], self.checkpoint)
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            kind = type(self.replicas.modules[0]).__name__
+            raise UserError(
+                f"the checkpoint of stage {self.plan.stage} does not fit {kind} any more ({error}): {AGAIN}"
+            ) from error
+        self.schedule.restore(state["schedule"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.average = [mean.to(self.fabric.device) for mean in state["average"]]
+        for name in PROGRESS:
+            setattr(self, name, state[name])
+        for job, kept in zip(self.jobs, state["kept"]):
+            for watch in job.watches:
+                watch.kept = kept[watch.rule]
+        self.started -= state["seconds"]
+        return state["generators"]
+
+    def _finish(self) -> list[Outcome | None]:
+        """Every replica's result, written where its job says."""
+        if len(self.jobs) > 1:
+            self._save()  # what is written next is all or nothing
+        for leaf, mean in zip(self.leaves, self.average):
+            leaf.detach().copy_(mean)
+        self.replicas.hand_back()
+        seconds = (time.monotonic() - self.started) / len(self.jobs)
+        outcomes: list[Outcome | None] = []
+        for job, module, history, broken in zip(self.jobs, self.replicas.modules, self.history, self.broken):
+            kept = {watch.rule: watch.kept for watch in job.watches}
+            outcomes.append(None if broken else Outcome(state_of(module), kept, history, seconds))
+            if self.rank == 0 and not broken and not job.done.exists():
+                write(job.done, outcomes[-1].__dict__)
+                job.forget_checkpoints()
+        if self.rank == 0:
+            self.checkpoint.unlink(missing_ok=True)
+        return outcomes
+
+
+def shard(rows: Tensor, rank: int, world: int) -> tuple[Tensor, float]:
+    """A rank's part of a batch, and the weight that makes the mean over ranks the mean over the batch."""
+    own = rows[rank::world]
+    return (own, len(own) * world / len(rows)) if len(own) else (rows[:1], 0.0)

@@ -1,0 +1,172 @@
+"""The settings of a stage, and what torch makes of them: an optimiser and the schedule of its rates."""
+
+import inspect
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mlbench.config import Node, Train, options, science_of_training, target
+from mlbench.errors import UserError
+from mlbench.methods.base import Stage
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A stage's settings: its own where it has them, conf/train's elsewhere."""
+
+    stage: str
+    epochs: int
+    batch_size: int
+    optimizer: Node
+    scheduler: Node
+    train: Train
+    seed: int
+
+    @classmethod
+    def of(cls, stage: Stage, train: Train, seed: int) -> "Plan":
+        return cls(
+            stage=stage.name,
+            epochs=stage.epochs or train.epochs,
+            batch_size=stage.batch_size or train.batch_size,
+            optimizer=stage.optimizer or train.optimizer,
+            scheduler=stage.scheduler or train.scheduler,
+            train=train,
+            seed=seed,
+        )
+
+    @property
+    def science(self) -> Node:
+        """All settings that bear on the stage's result."""
+        own = {
+            name: getattr(self, name) for name in ("epochs", "batch_size", "optimizer", "scheduler", "seed")
+        }
+        return science_of_training(self.train.model_dump()) | own
+
+    def batches(self, count: int) -> int:
+        """Batches of an epoch over `count` rows."""
+        rounded = math.floor if self.train.drop_last else math.ceil
+        number = rounded(count / self.batch_size)
+        if not number:
+            raise UserError(
+                f"train.drop_last=true leaves no batch of {self.batch_size}, with {count} instances"
+            )
+        return number
+
+
+def in_one_pass(optimizer: Node, device: torch.device | None = None) -> Node:
+    """The optimiser's options; torch's fused step, where it has one and no other is asked for.
+
+    Adam's otherwise goes twenty times over all weights: with ten million of them, eight times as long. On a
+    GPU it keeps its count of steps there, so that a step reads nothing back.
+    """
+    asked, known = options(optimizer), inspect.signature(target(optimizer)).parameters
+    more = {} if "fused" not in known or {"fused", "foreach"} & asked.keys() else {"fused": True}
+    if device is None or device.type != "cuda":
+        return more | asked
+    # A rate is a tensor where a step must find its numbers on the device.
+    rate = {"lr": torch.tensor(asked["lr"], device=device)} if "capturable" in known and "lr" in asked else {}
+    return more | asked | rate | ({"capturable": True} if "capturable" in known else {})
+
+
+def build_optimizer(
+    optimizer: Node, parameters: Iterable[Any], device: torch.device | None = None
+) -> torch.optim.Optimizer:
+    """`parameters` are tensors, or groups of them with options of their own."""
+    if not target(optimizer):
+        raise UserError("train.optimizer._target_ is needed and not given")
+    try:
+        return target(optimizer)(parameters, **in_one_pass(optimizer, device))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"train.optimizer or train.scheduler: {error}") from error
+
+
+def groups_of(module: nn.Module, decay_on: str) -> list[Node]:
+    """An optimiser's groups of what a module trains, each parameter by its name: the module's own, the rest.
+
+    With decay_on=weights what has one dimension (biases, scales) is not decayed, unless its group says so.
+    """
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    names = {id(parameter): name for name, parameter in trained.items()}
+    own = getattr(module, "parameter_groups", list)()
+    groups = [group | {"params": [names[id(p)] for p in group["params"]]} for group in own]
+    rest = trained.keys() - {name for group in groups for name in group["params"]}
+    groups += [{"params": [name for name in trained if name in rest]}] if rest else []
+    if decay_on == "all":
+        return groups
+    flat = {name for name, parameter in trained.items() if parameter.ndim < 2}
+    halves = [
+        more | group | {"params": [name for name in group["params"] if (name in flat) == is_flat]}
+        for group in groups
+        for is_flat, more in ((False, {}), (True, {"weight_decay": 0.0}))
+    ]
+    return [half for half in halves if half["params"]]
+
+
+class Schedule:
+    """The rates of an optimiser: a scheduler that goes on once an epoch or a step, behind a warm-up.
+
+    Over the first `train.warmup` steps each rate rises in a line to where the scheduler has it.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, plan: Plan, steps: int):
+        """`steps`: the optimiser's, in an epoch."""
+        self.groups, self.warmup = optimizer.param_groups, plan.train.warmup
+        self.each_step = plan.train.schedule_every == "step"
+        self.scheduler = None
+        if schedule := target(plan.scheduler):
+            given = options(plan.scheduler)
+            if "total_steps" in inspect.signature(schedule).parameters and not given.get("total_steps"):
+                given["total_steps"] = plan.epochs * (steps if self.each_step else 1)
+            try:
+                self.scheduler = schedule(optimizer, **given)
+            except (ValueError, TypeError) as error:
+                raise UserError(f"train.optimizer or train.scheduler: {error}") from error
+        self.taken = 0
+        self.rates = self._now()  # as the scheduler has them, for as long as the warm-up lasts
+
+    @property
+    def changes(self) -> bool:
+        return bool(self.scheduler or self.warmup)
+
+    def before_step(self) -> None:
+        if self.taken < self.warmup:
+            self._set([rate * (self.taken + 1) / self.warmup for rate in self.rates])
+        self.taken += 1
+
+    def after_step(self) -> None:
+        if self.each_step and self.scheduler:
+            self._advance()
+
+    def after_epoch(self, value: float) -> None:
+        """`value` is what a scheduler that waits for a plateau looks at."""
+        if self.scheduler and not self.each_step:
+            self._advance(value)
+
+    def _advance(self, value: float = math.nan) -> None:
+        self._set(self.rates)
+        plateau = isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+        self.scheduler.step(*([value] if plateau else []))
+        self.rates = self._now()
+
+    def _now(self) -> list[float]:
+        return [float(group["lr"]) for group in self.groups] if self.taken < self.warmup else []
+
+    def _set(self, rates: list[float]) -> None:
+        for group, rate in zip(self.groups, rates):
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def state(self) -> Node:
+        scheduler = self.scheduler.state_dict() if self.scheduler else None
+        return {"scheduler": scheduler, "taken": self.taken, "rates": self.rates}
+
+    def restore(self, state: Node) -> None:
+        self.taken, self.rates = state["taken"], state["rates"]
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])

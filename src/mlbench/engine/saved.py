@@ -1,0 +1,44 @@
+"""Files of a training: tensors and plain types, written whole, read without calling anything in them."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mlbench.errors import UserError
+from mlbench.files import whole
+
+
+def write(path: Path, content: Any) -> None:
+    """Tensors and plain types, as `read` reads them."""
+    with whole(path) as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(full := error.__context__, OSError):
+                raise OSError(full.errno, full.strerror) from error
+            raise
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(file.name)
+        if foreign:
+            raise UserError(
+                f"{path} is to hold tensors and plain types alone, and what was trained has a "
+                f"{foreign[0]} in its state; make a tensor of it, or a list"
+            )
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """What `write` wrote; None where there is nothing, or something damaged, which is then removed.
+
+    A file may come from anybody: it holds tensors and plain types, and nothing in it is called.
+    """
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file fails in as many ways as it has bytes
+            reason = str(error).partition("\n")[0] or type(error).__name__
+    print(f"mlbench: {path} is damaged ({reason}); its stage starts again", file=sys.stderr)
+    path.unlink()
+    return None

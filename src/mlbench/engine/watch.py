@@ -1,0 +1,39 @@
+"""One selection rule at work: which epoch of a stage is kept."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlbench.data.rows import Rows
+from mlbench.engine.score import score_part, state_of
+from mlbench.evaluation.suite import METRICS
+from mlbench.evaluation.thresholds import Threshold, evaluate_under
+from mlbench.methods.base import Method
+
+
+@dataclass
+class Watch:
+    """Looks at a metric on a part and keeps the epoch where the metric was best, the first if tied.
+
+    A threshold rule that is fitted is fitted on the very scores that are looked at; oracle cuts them where
+    it is best for the metric.
+    """
+
+    rule: str  # best | oracle
+    part: str
+    data: Rows
+    metric: str
+    threshold: Threshold
+    kept: dict[str, Any] = field(default_factory=dict)  # epoch, value and state of the best epoch so far
+
+    def look(
+        self, module: Method, epoch: int, rank: int = 0, world: int = 1, all_gather: Callable | None = None
+    ) -> float:
+        scores = score_part(module, self.data, rank, world, all_gather)
+        self.threshold.fit(scores, self.data.targets)
+        value = evaluate_under(self.threshold, scores, self.data.targets, [self.metric])[self.metric]
+        sign = 1 if METRICS[self.metric].better == "high" else -1
+        if not math.isnan(value) and (not self.kept or sign * value > sign * self.kept["value"]):
+            self.kept = {"epoch": epoch, "value": value, "state": state_of(module)}
+        return value
