@@ -10,7 +10,7 @@ ALONE := tests/engine/test_ddp.py
 # What a change most likely breaks; the command line, processes, pages and real data are left to `make test`.
 QUICK := tests/test_structure.py tests/test_config.py tests/backbones tests/evaluation tests/losses tests/results
 
-.PHONY: run test quick lint types format lock clean
+.PHONY: run test quick lint style types coverage format lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run.py
@@ -19,15 +19,24 @@ test: $(VENV)/.installed lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --ignore=$(ALONE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ALONE)
 
-quick: $(VENV)/.installed lint
+quick: $(VENV)/.installed style
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(QUICK)
 
-lint: $(VENV)/.installed
+lint: style
+
+style: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.installed
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# Which lines of src no test runs: make coverage TESTS=tests/data, or of all tests, which takes twice as long as they do.
+coverage: $(VENV)/.installed
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n 2 --ignore=$(ALONE) $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
@@ -49,4 +58,4 @@ lock:
 
 # Records stay: what is in outputs/ may have taken days.
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .coverage*

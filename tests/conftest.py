@@ -7,11 +7,15 @@ import signal
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.append(str(Path(__file__).parent))  # for commands.py and outside.py, here and in forked processes
 
 from commands import Command, Done
+
+hypothesis.settings.register_profile("ours", deadline=None)  # no test depends on how busy the machine is
+hypothesis.settings.load_profile("ours")
 
 # Started in the background of a script, tests and the commands they start would be deaf to Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
