@@ -1,7 +1,7 @@
 """Composes a configuration from overrides, and turns what Hydra says of a wrong one into one line."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def configure(overrides: list[str]) -> Config:
     return settled(composed, chosen)
 
 
-def settled(composed: DictConfig, chosen: dict[str, str | None], importing: bool = True) -> Config:
+def settled(composed: DictConfig, chosen: Mapping[str, str | None], importing: bool = True) -> Config:
     """The configuration, every value checked; what has keys of its own is given by them, or by its choice."""
     for group in groups():
         key = group.replace("/", ".")
@@ -79,13 +79,13 @@ def names() -> list[str]:
     return [*groups(), *_paths(_composed([])[0])]
 
 
-def chosen_names(chosen: dict[str, str | None], composed: DictConfig) -> dict[str, str]:
+def chosen_names(chosen: Mapping[str, str | None], composed: DictConfig) -> dict[str, str]:
     """What was chosen in each group; a `_target_` given by hand counts under its own name."""
     names = {group: str(chosen.get(group)) for group in GROUPS}
     for group in ("method", "backbone", "loss"):
         shipped = config_dir() / group / f"{names[group]}.yaml"
         target = (composed.get(group) or {}).get("_target_")
-        if shipped.is_file() and target and OmegaConf.load(shipped).get("_target_") != target:
+        if shipped.is_file() and target and OmegaConf.select(OmegaConf.load(shipped), "_target_") != target:
             names[group] = target.rpartition(".")[2].lower()
     return names
 
@@ -103,7 +103,7 @@ def content(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
     if not isinstance(said, dict):
         raise UserError(f"{path}: holds a list; it takes keys and their values")
-    return said
+    return {str(key): value for key, value in said.items()}
 
 
 def explain(error: Exception, overrides: list[str]) -> str:
@@ -161,7 +161,8 @@ def _unknown_override(key: str, parsed: list[Override]) -> str:
         value = given.get_value_element_as_str()
         return f"{key}: while -m goes through choices of its group, write '{key}=choice({value})'"
     choosing = (*groups(), "hydra.searchpath")
-    chosen = [o.input_line for o in parsed if o.key_or_group in choosing and not o.is_sweep_override()]
+    single = [o for o in parsed if o.key_or_group in choosing and not o.is_sweep_override()]
+    chosen = [o.input_line for o in single if o.input_line]
     try:
         tree, _ = _composed(chosen)
     except (HydraException, OmegaConfBaseException, ValueError):
@@ -193,19 +194,17 @@ def _choices_with(key: str) -> list[str]:
     return having[:3]
 
 
-def _paths(tree: object, path: str = "") -> Iterator[str]:
+def _paths(tree: Any, path: str = "") -> Iterator[str]:
     """Every key there is, in full."""
     for name in _names(tree):
         yield f"{path}{name}"
         yield from _paths(tree._get_node(name), f"{path}{name}.")
 
 
-def _names(tree: object) -> list[str]:
-    return (
-        [str(name) for name in tree if name not in ("_target_", "hydra")]
-        if isinstance(tree, DictConfig)
-        else []
-    )
+def _names(tree: Any) -> list[str]:
+    if not isinstance(tree, DictConfig):
+        return []
+    return [str(name) for name in tree if name not in ("_target_", "hydra")]
 
 
 def _composed(overrides: list[str]) -> tuple[DictConfig, dict[str, str | None]]:

@@ -55,7 +55,7 @@ def run(arguments: list[str]) -> None:
 
 
 def write_page(path: Path, outputs: Path) -> None:
-    about = {name: inspect.getdoc(suite) for name, suite in SUITES.items()}
+    about = {name: inspect.getdoc(suite) or "" for name, suite in SUITES.items()}
     print(write(path, page(outputs / "bench", about)))
 
 

@@ -52,7 +52,9 @@ def main() -> None:
     except Exception as error:  # of composing: the job keeps its own
         if debugging():
             raise
-        if getattr(error, "errno", None):  # Hydra does not name what it writes into a sweep's folder
+        if (
+            isinstance(error, OSError) and error.errno
+        ):  # Hydra does not name what it writes into a sweep's folder
             error.filename = error.filename or str(sweeps[-1] if sweeps else Path.cwd())
             complain(sentence(error))
         else:
@@ -81,7 +83,7 @@ def job(composed: DictConfig) -> None:
             return
         if not expected(error):
             print(trace(error), end="", file=sys.stderr)
-        line = {"failed": sentence(error)}
+        line: dict[str, Any] = {"failed": sentence(error)}
     else:
         if settings.mode == RunMode.RUN:
             show(record, path)

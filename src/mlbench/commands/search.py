@@ -1,6 +1,7 @@
 """The command line that searches for hyper-parameters on validation data."""
 
 import shlex
+from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -10,6 +11,9 @@ from mlbench.errors import UserError
 from mlbench.search import spec as specs
 from mlbench.spelling import spelled
 from mlbench.words import quoted
+
+if TYPE_CHECKING:
+    from mlbench.search.study import Study
 
 USAGE = f"""{spelled("search")} sweep=NAME   searches on validation data, prints the best's command
   trials=40              this many in all; more of them later go on with the same search
@@ -57,7 +61,7 @@ def asked(arguments: list[str]) -> tuple[str, specs.Search, list[str], list[str]
     return name, search, overrides_of(search, given), launcher
 
 
-def _study(name: str, search: specs.Search, overrides: list[str], launcher: list[str]) -> "Study":  # noqa: F821
+def _study(name: str, search: specs.Search, overrides: list[str], launcher: list[str]) -> "Study":
     try:
         from mlbench.search.study import Study  # imports Optuna, and torch
     except ModuleNotFoundError as error:
@@ -84,7 +88,7 @@ def overrides_of(search: specs.Search, given: dict[str, str]) -> list[str]:
     return sorted(words, key=lambda word: "." in word.partition("=")[0])  # choices of groups first
 
 
-def summary(study: "Study", ranked: list, failed: int) -> str:  # noqa: F821
+def summary(study: "Study", ranked: list, failed: int) -> str:
     """The best trials, and the command that gives the best again."""
     best, keys = ranked[0], list(study.space)
     seeds = study.search.seeds

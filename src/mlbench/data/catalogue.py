@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_class
-from omegaconf import OmegaConf
 
-from mlbench.compose import config_dir
+from mlbench.compose import config_dir, content
 from mlbench.data.datasets import file_described
 from mlbench.data.sources import File, find
 
@@ -42,7 +41,7 @@ class Entry:
 def described() -> Iterator[tuple[str, Entry]]:
     """The data sets of conf/dataset, by name."""
     for path in sorted((config_dir() / "dataset").glob("*.yaml")):
-        says = OmegaConf.to_container(OmegaConf.load(path))
+        says = content(path)
         files = says.get("files") or {}
         entry = Entry(
             name=path.stem,

@@ -176,7 +176,9 @@ def records(outputs: Path) -> "pandas.DataFrame":
 
     rows = []
     for path in sorted(outputs.glob("*/*/*/record.json")):
-        record = repeats.current(finished(path.parent))
+        if (record := finished(path.parent)) is None:  # it has gone meanwhile
+            continue
+        record = repeats.current(record)
         about = {"rule": record.rule, "result": repeats.result(record), "seed": record.seed}
         about |= {"fold": repeats.fold(record), "key": record.key, "path": path}
         rows.append(record.choices | about | record.metrics[record.rule])

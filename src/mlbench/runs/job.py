@@ -1,5 +1,6 @@
 """One job, as Hydra composed it: checked, then run. torch is imported in between."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from mlbench.results.record import Record
 
 
-def execute(composed: DictConfig, chosen: dict[str, str | None]) -> "tuple[Record, Path]":
+def execute(composed: DictConfig, chosen: Mapping[str, str | None]) -> "tuple[Record, Path]":
     check_premises(settled(composed, chosen, importing=False))
     from mlbench.runs.sweep import run  # imports torch
 

@@ -21,8 +21,7 @@ def launch(todo: Sequence[Run], launcher: list[str]) -> None:
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
         config = compose("config", overrides=[*launcher, "hydra.mode=MULTIRUN"], return_hydra_config=True)
-        hydra = GlobalHydra.instance().hydra
-        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
+        context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
         HydraConfig.instance().set_config(config)
         chosen = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=job, config=config

@@ -61,5 +61,6 @@ def _worker(work: Work, runs: list[Run], environment: dict[str, str], number: in
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os.kill(os.getpid(), signal.SIGTERM)

@@ -23,7 +23,8 @@ ended: dict[str, tuple[Record, Path] | Exception] = {}  # of runs that were take
 
 def foresee(overrides: list[str], asked: list[str]) -> None:
     """Composes every job of the sweep, those that differ in seed only at once."""
-    ahead.clear(), ended.clear()
+    ahead.clear()
+    ended.clear()
     parsed = OverridesParser.create().parse_overrides(overrides)
     search_path = [word for word in asked if word.startswith("hydra.searchpath=")]
     composed: dict[tuple[str, ...], Config | None] = {}

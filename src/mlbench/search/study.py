@@ -135,8 +135,8 @@ class Study:
     def ranked(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those with a value, best first, the earlier of equals before."""
         sign = 1 if self.better == "low" else -1
-        valued = [trial for trial in trials if trial.value is not None]
-        return sorted(valued, key=lambda trial: (round(sign * trial.value, 9), trial.number))
+        valued = [(round(sign * trial.value, 9), trial) for trial in trials if trial.value is not None]
+        return [trial for _, trial in sorted(valued, key=lambda each: (each[0], each[1].number))]
 
 
 def drawn_of(study: optuna.Study) -> list[FrozenTrial]:
@@ -147,13 +147,9 @@ def drawn_of(study: optuna.Study) -> list[FrozenTrial]:
 def distribution(dimension: Dimension) -> BaseDistribution:
     if dimension.choices:
         return CategoricalDistribution(dimension.choices)
-    kind = IntDistribution if dimension.whole else FloatDistribution
-    return kind(
-        dimension.low,
-        dimension.high,
-        log=dimension.log,
-        step=dimension.step or (1 if dimension.whole else None),
-    )
+    kind: Any = IntDistribution if dimension.whole else FloatDistribution
+    step = dimension.step or (1 if dimension.whole else None)
+    return kind(dimension.low, dimension.high, log=dimension.log, step=step)
 
 
 def first(dimension: Dimension) -> Any:

@@ -45,8 +45,8 @@ def plan(spec: Results, outputs: Path, settings: list[str], seeds: int | None = 
     composed = Composed(outputs / "tables" / "plans.json")
     identities: dict[str, dict] = {}  # of a data set, once for all its methods
     cases = [
-        _case(where, spec, settings, seeds or spec.seeds, composed, identities)
-        for where in itertools.product(*map(spec.names, GRID))
+        _case((dataset, setting, method), spec, settings, seeds or spec.seeds, composed, identities)
+        for dataset, setting, method in itertools.product(*map(spec.names, GRID))
     ]
     composed.save()
     return cases

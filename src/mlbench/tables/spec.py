@@ -198,9 +198,9 @@ def said_by(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     if base.endswith(".yaml"):
         base = os.path.normpath(path.parent / base)
     under = said_by(base, (*above, name))
-    axes = under.get("axes"), said.get("axes")
-    both = all(isinstance(each, dict) for each in axes)
-    merged = under | said | ({"axes": axes[0] | axes[1]} if both else {})
+    merged = under | said
+    if isinstance(base_axes := under.get("axes"), dict) and isinstance(merged["axes"], dict):
+        merged["axes"] = base_axes | merged["axes"]
     return {key: value for key, value in merged.items() if value is not None}
 
 
