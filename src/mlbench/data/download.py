@@ -1,4 +1,4 @@
-"""One file from the network: resumed where it broke off, from several mirrors, accepted by checksum only."""
+"""Downloads a file: continues where it broke off, tries several mirrors, accepts only the right checksum."""
 
 import errno
 import hashlib
@@ -17,23 +17,23 @@ from filelock import FileLock
 from mlbench.data.files import COMPRESSIONS, unpacked
 from mlbench.errors import UserError
 
-Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where the server says so
+Progress = Callable[[int, int | None], None]  # bytes so far, and bytes in all if the server tells
 
 SUFFIXES = ("", ".gz", ".bz2", ".xz")
 
 CHUNK = 1 << 16
 ATTEMPTS = 8  # requests to one mirror; all but the first continue where a connection broke off
-SLOWEST = 1024  # bytes per second; a server below that is given up, as one that is silent
+SLOWEST = 1024  # bytes per second; a slower server is given up like a silent one
 
 
 class Refused(Exception):
-    """Why one mirror did not deliver, in a few words."""
+    """One mirror did not deliver; the message says why, in a few words."""
 
 
 def raw_checksum(path: Path, most: int | None = None) -> tuple[str, int]:
-    """SHA-256 and length of a file's uncompressed content, read no further than a chunk behind `most` bytes.
+    """SHA-256 and length of a file's uncompressed content, read up to the first chunk beyond `most` bytes.
 
-    Raises EOFError where a compressed file breaks off and OSError where it is damaged.
+    Raises EOFError if a compressed file breaks off and OSError if it is damaged.
     """
     digest, length = hashlib.sha256(), 0
     try:
@@ -59,38 +59,38 @@ def download(
     stall: float = 60.0,
     redirects: int = 5,
 ) -> Path:
-    """Fetch a file from the first of `urls` that has the right content; return where it lies.
+    """Fetches a file from the first of `urls` that has the right content; returns its path.
 
-    `sha256` and `bytes_` are those of the uncompressed content. A mirror may serve it compressed: the file
-    stays so and its name gets .gz, .bz2 or .xz behind `to`. What has come so far is kept in `<to>.part`, so
-    that another mirror, or the next run, goes on from there; only right content gets the final name.
+    `sha256` and `bytes_` are those of the uncompressed content. A mirror may serve the file compressed: it
+    stays compressed, and its name is `to` with .gz, .bz2 or .xz. Bytes received so far are kept in
+    `<to>.part`, so that another mirror, or the next run, continues there; only right content gets the name.
 
-    Seconds: `connect` until a server answers, `read` between two signs of life, `stall` over which the mean
-    rate must reach SLOWEST.
+    Seconds: `connect` until a server answers, `read` between two packets, `stall` over which the mean rate
+    must reach SLOWEST.
     """
     part = to.with_name(f"{to.name}.part")
-    said = []
+    failures = []
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        # A second run waits here for the first, and then finds its file.
+        # A second run waits here for the first, then uses the file of the first.
         with FileLock(to.with_name(f"{to.name}.lock")), requests.Session() as session:
             for suffix in SUFFIXES:
-                there = to.with_name(to.name + suffix)
-                if there.exists() and _state(there, sha256, bytes_) == "right":
-                    return there
+                existing = to.with_name(to.name + suffix)
+                if existing.exists() and _state(existing, sha256, bytes_) == "right":
+                    return existing
             session.max_redirects = redirects
             for url in urls:
                 try:
                     _from_mirror(session, url, part, sha256, bytes_, progress, (connect, read), stall)
                     return _settle(part, to)
                 except Refused as why:
-                    said.append(f"{urlsplit(url).netloc or url}: {why}")
+                    failures.append(f"{urlsplit(url).netloc or url}: {why}")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             needed = f", which takes {bytes_:,} bytes" if bytes_ else ""
             raise UserError(f"no space left in {to.parent} for {to.name}{needed}; make room there") from error
         raise UserError(f"cannot write {to.name} into {to.parent}: {error.strerror or error}") from error
-    raise UserError(f"could not download {to.name}: {'; '.join(said) or 'no address is known for it'}")
+    raise UserError(f"could not download {to.name}: {'; '.join(failures) or 'no address is known for it'}")
 
 
 def _from_mirror(
@@ -103,14 +103,14 @@ def _from_mirror(
     timeout: tuple[float, float],
     stall: float,
 ) -> None:
-    """Leave the right content in `part`, or raise Refused."""
+    """Leaves the right content in `part`, or raises Refused."""
     trouble, begun = "it broke off too often", False
     for _ in range(ATTEMPTS):
         had = _size(part)
         if had and _state(part, sha256, bytes_) == "right":  # killed between the last byte and the rename
             return
         if not had:
-            if begun:  # from the start once more would bring the same
+            if begun:  # a second download from the start would bring the same content
                 break
             begun = True
         broken = None
@@ -119,7 +119,7 @@ def _from_mirror(
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             broken = _in_words(error, timeout)
         state = _state(part, sha256, bytes_)
-        if state == "right":  # also where the server promised more than there is
+        if state == "right":  # even if the server announced more bytes
             return
         if _is_page(part):
             part.unlink()
@@ -132,7 +132,7 @@ def _from_mirror(
             part.unlink(missing_ok=True)
             if not had:
                 raise Refused(f"its content is {state}")
-            # What was there may be another version, or another mirror's compression.
+            # The bytes received before may be of another version, or compressed by another mirror.
             trouble = trouble if begun else "what it sends does not continue what was there"
     raise Refused(trouble)
 
@@ -146,11 +146,11 @@ def _stream(
     timeout: tuple[float, float],
     stall: float,
 ) -> None:
-    """Put into `part`, behind what it has where the server can, what one request brings over the wire."""
+    """Writes the response to one request into `part`, behind its content if the server can continue there."""
     had = _size(part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={had}-"} if had else {})
     with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
-        if had and response.status_code == 416:  # the part is as long as the file, or longer
+        if had and response.status_code == 416:  # the part is at least as long as the file
             return
         if response.status_code not in (200, 206):
             raise Refused(f"HTTP {response.status_code} {response.reason}")
@@ -160,12 +160,12 @@ def _stream(
             raise Refused(f"asked for the bytes from {had:,} on, it sends those from {start:,} on")
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdigit() else None
-        # Compressed content may be longer than what it holds, but never by much: this bounds an endless one.
+        # Compressed bytes may be a little more than the content. The bound ends an endless response.
         most = bytes_ + bytes_ // 100 + CHUNK if bytes_ is not None else None
         done = marked = start
         since = time.monotonic()
         with part.open("ab" if start else "wb") as out:
-            # One read of the socket at a time: else a server that trickles is noticed after a whole chunk.
+            # Each read takes what the socket has: waiting for a whole chunk would hide a slow server.
             while chunk := response.raw.read1(CHUNK, decode_content=False):
                 out.write(chunk)
                 done += len(chunk)
@@ -185,27 +185,27 @@ def _state(path: Path, sha256: str, bytes_: int | None) -> str:
     if not path.exists():
         return "short"
     try:
-        found, length = raw_checksum(path, bytes_)
+        actual, length = raw_checksum(path, bytes_)
     except EOFError:
         return "short"
     except OSError as error:
-        if error.errno:  # the disk's own trouble, not the content's
+        if error.errno:  # the disk failed, not the content
             raise
         return "damaged"
-    except UserError:  # it unpacks to any length
+    except UserError:  # the file unpacks to far more than any data set
         return "damaged"
-    if found == sha256:
+    if actual == sha256:
         return "right"
     if bytes_ is not None and length < bytes_:
         return "short"
-    return f"another one (SHA-256 {found[:12]}…, not {sha256[:12]}…)"
+    return f"another one (SHA-256 {actual[:12]}…, not {sha256[:12]}…)"
 
 
 def _settle(part: Path, to: Path) -> Path:
     with part.open("rb") as file:
         start = file.read(6)
     suffix = next((suffix for magic, (suffix, _) in COMPRESSIONS.items() if start.startswith(magic)), "")
-    for other in SUFFIXES:  # a file that is not right must not stand before the one that is
+    for other in SUFFIXES:  # wrong content under a name that is looked at first would hide this file
         to.with_name(to.name + other).unlink(missing_ok=True)
     return part.replace(to.with_name(to.name + suffix))
 

@@ -1,4 +1,4 @@
-"""Where a data set's files are: in folders the user names, among what was downloaded, or on the network."""
+"""Finds a data set's files in folders that the user names, among the downloads, or on the network."""
 
 import contextlib
 import hashlib
@@ -13,7 +13,7 @@ from mlbench.errors import DataMissing, UserError
 from mlbench.files import write
 
 VARIABLE = "MLBENCH_DATA"
-OFFLINE = ("multidigits",)  # data sets that are made on the spot
+OFFLINE = ("multidigits",)  # data sets that are made without any file
 
 
 @dataclass(frozen=True)
@@ -35,34 +35,32 @@ def downloads(folder: str, cache: Path) -> Path:
 
 
 def places(folder: str, cache: Path) -> list[Path]:
-    """The folders in which a data set's files may lie, in the order they are searched."""
+    """The folders in which a data set's files may lie, in the order in which they are searched."""
     roots = [root for root in os.environ.get(VARIABLE, "").split(os.pathsep) if root.strip()]
     return [Path(root).expanduser() / folder for root in roots] + [downloads(folder, cache)]
 
 
 def candidates(file: File, folder: str, cache: Path) -> Iterator[Path]:
-    """The files that bear its name, compressed or not, whatever they hold."""
+    """The existing files of that name, compressed or not, whatever their content."""
     for place in places(folder, cache):
         for suffix in SUFFIXES:
             path = place / (file.name + suffix)
-            with contextlib.suppress(PermissionError):  # a folder that may not be entered has nothing for us
+            with contextlib.suppress(PermissionError):  # a folder that may not be entered counts as empty
                 if path.is_file():
                     yield path
 
 
 def find(file: File, folder: str, cache: Path) -> Path | None:
-    """The first file of that name with the right content; any content where no checksum is known."""
-    for path in candidates(file, folder, cache):
-        if file.sha256 is None or checksum(path, cache) == file.sha256:
-            return path
-    return None
+    """The first file of that name with the right checksum; if none is known, the first file of that name."""
+    paths = candidates(file, folder, cache)
+    return next((p for p in paths if file.sha256 is None or checksum(p, cache) == file.sha256), None)
 
 
 def checksum(path: Path, cache: Path | None = None) -> str | None:
     """SHA-256 of the uncompressed content; None where it cannot be uncompressed.
 
-    It is remembered under `cache` for as long as the file keeps its size and time, so that no run but the
-    first reads a file only to hash it.
+    The checksum is kept under `cache` for as long as the file keeps its size and time, so that only the first
+    run reads the whole file to hash it.
     """
     path = path.absolute()
     try:
@@ -73,11 +71,11 @@ def checksum(path: Path, cache: Path | None = None) -> str | None:
     note = _note(path, cache) if cache else None
     if note:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            said = json.loads(note.read_text())
-            if said["file"] == key:
-                return said["sha256"]
+            kept = json.loads(note.read_text())
+            if kept["file"] == key:
+                return kept["sha256"]
     try:
-        found, _ = raw_checksum(path)
+        sha256, _ = raw_checksum(path)
     except EOFError:
         return None
     except OSError as error:
@@ -85,9 +83,9 @@ def checksum(path: Path, cache: Path | None = None) -> str | None:
             raise UserError(f"{path} cannot be read: {error.strerror}") from error
         return None
     if note:
-        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
-            write(note, json.dumps({"file": key, "sha256": found}))
-    return found
+        with contextlib.suppress(OSError):  # without a cache to write to, the next run hashes the file again
+            write(note, json.dumps({"file": key, "sha256": sha256}))
+    return sha256
 
 
 def _note(path: Path, cache: Path) -> Path:
@@ -102,54 +100,53 @@ def obtain(
     where: str | None = None,
     progress: Callable[[File], Progress | None] | None = None,
 ) -> dict[str, Path]:
-    """Where each of a data set's files lies, by its role; those that are nowhere are downloaded.
+    """The paths of a data set's files by role; files that are found nowhere are downloaded.
 
-    `where` says in a few words how a person gets files that have no address. `progress` gives, for a file
-    that is to be downloaded, the function to tell how far it is.
+    `where` tells a person how to get files that have no address. `progress` gives, for a file that is to be
+    downloaded, the function to report its bytes to.
     """
-    found = {role: find(file, folder, cache) for role, file in files.items()}
-    missing = [role for role, path in found.items() if path is None]
-    failure = None
-    for role in missing:
-        file = files[role]
-        if not (file.urls and file.sha256):
-            continue
-        try:
-            to = downloads(folder, cache) / file.name
-            watch = progress(file) if progress else None
-            found[role] = download(file.urls, to, sha256=file.sha256, bytes_=file.bytes, progress=watch)
-        except UserError as error:
-            failure = str(error)  # the other files would most likely fail alike, and each would take its time
-            break
-    still = [files[role] for role in missing if found[role] is None]
-    if still:
-        raise DataMissing(_absence(dataset, still, folder, cache, where, failure))
-    return found
+    paths: dict[str, Path] = {}
+    missing, failure = [], None
+    for role, file in files.items():
+        path = find(file, folder, cache)
+        if path is None and file.urls and file.sha256 and failure is None:
+            try:
+                to = downloads(folder, cache) / file.name
+                watch = progress(file) if progress else None
+                path = download(file.urls, to, sha256=file.sha256, bytes_=file.bytes, progress=watch)
+            except UserError as error:
+                failure = str(error)  # no other file is tried: each would most likely take its time and fail
+        if path is None:
+            missing.append(file)
+        else:
+            paths[role] = path
+    if missing:
+        raise DataMissing(_absence(dataset, missing, folder, cache, where, failure))
+    return paths
 
 
 def _absence(
     dataset: str, missing: list[File], folder: str, cache: Path, where: str | None, failure: str | None
 ) -> str:
-    """One sentence: what is not there, where it was looked for, what became of the download, what to do."""
+    """One sentence: the missing files, the places searched, why a download failed, what to do."""
     searched = places(folder, cache)
     unset = "" if os.environ.get(VARIABLE) else f" ({VARIABLE} is not set)"
     names = ", ".join(file.name for file in missing)
-    said = [f"data set {dataset}: {names} not found in {_or(searched)}{unset}"]
+    parts = [f"data set {dataset}: {names} not found in {_or(searched)}{unset}"]
     for file in missing:
         for path in candidates(file, folder, cache):
-            said.append(f"{path} is there, but has other content than expected")
+            parts.append(f"{path} is there, but has other content than expected")
     if failure:
-        said.append(failure)
+        parts.append(failure)
     addresses = [file.urls[0] for file in missing if file.urls]
     todo = [f"get {', '.join(addresses)}"] if addresses else []
-    if len(addresses) < len(missing):
-        nowhere = [file.name for file in missing if not file.urls]
+    if unknown := [file.name for file in missing if not file.urls]:
         todo.append(
-            where.rstrip(". ") if where else f"get {', '.join(nowhere)}, for which no address is known"
+            where.rstrip(". ") if where else f"get {', '.join(unknown)}, for which no address is known"
         )
-    said.append(f"{', and '.join(todo)}; put {'it' if len(missing) == 1 else 'them'} into {searched[0]}")
-    said.append(f"dataset={_or(OFFLINE)} needs no download")
-    return "; ".join(said)
+    parts.append(f"{', and '.join(todo)}; put {'it' if len(missing) == 1 else 'them'} into {searched[0]}")
+    parts.append(f"dataset={_or(OFFLINE)} needs no download")
+    return "; ".join(parts)
 
 
 def _or(things: Sequence[Path | str]) -> str:
