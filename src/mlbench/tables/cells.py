@@ -1,7 +1,7 @@
-"""What one cell holds: our mean over folds and seeds, the paper's, and how they stand to each other."""
+"""A cell of a table: our mean over folds and seeds, the paper's number, and whether the two agree."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,9 +11,9 @@ from mlbench.tables.published import UNREADABLE, Published
 
 Verdict = Literal["agrees", "better", "worse", "not compared", "not run"]
 
-CLOSE = 0.01  # of a quantity in [0, 1]: as near as a reader of a table would ask
+CLOSE = 0.01  # for a quantity in [0, 1]: a difference that a reader of a table would overlook
 STANDARD_ERRORS = 2
-UNDEFINED = "not defined on this data"  # finished, and NaN in every run
+UNDEFINED = "not defined on this data"  # every run has finished, and the metric is NaN in each
 
 
 @dataclass(frozen=True)
@@ -22,23 +22,24 @@ class Cell:
     setting: str
     method: str
     metric: str
-    ours: Average | None  # of every finished run, in the paper's unit
+    ours: Average | None  # over all finished runs, in the paper's unit
     theirs: Published | None
     verdict: Verdict
     reason: str  # why there is no number of ours, or none of theirs
-    planned: int  # seeds
-    folds: int | None = None  # of each seed
+    planned: int  # number of seeds
+    folds: int | None = None  # to each seed
 
     @property
     def missing(self) -> int:
-        """Runs without a number of ours."""
-        there = len(self.ours.values) if self.ours else 0
-        return self.planned * (self.folds or 1) - there
+        """The number of runs without a number of ours."""
+        return self.planned * (self.folds or 1) - (len(self.ours.values) if self.ours else 0)
 
     @property
     def difference(self) -> float | None:
-        """Ours minus theirs."""
-        return self.ours.mean - self.theirs.mean if self.verdict in ("agrees", "better", "worse") else None
+        """Ours minus theirs, where the two are compared."""
+        if self.ours is None or self.theirs is None or self.verdict not in ("agrees", "better", "worse"):
+            return None
+        return None if self.theirs.mean is None else self.ours.mean - self.theirs.mean
 
 
 def cell(
@@ -55,42 +56,36 @@ def cell(
     not_run: str,
     own: bool = False,
 ) -> Cell:
-    """`values` are ours by seed and fold, `not_run` says why there are none; of an `own` table no paper has
-    numbers."""
+    """`values` are ours by seed and fold; `not_run` says why there are none. An `own` table has no paper."""
     ours = average({place: value * scale for place, value in values.items()})
     if ours is None:
         verdict, reason = "not run", UNDEFINED if values else not_run
     elif own:
         verdict, reason = "not compared", ""
-    elif why := _incomparable(theirs):
-        verdict, reason = "not compared", why
+    elif theirs is None:
+        verdict, reason = "not compared", "not in the paper"
+    elif theirs.mean is None:
+        reason = theirs.note if theirs.note.startswith(UNREADABLE) else "no number"
+        verdict = "not compared"
+    elif theirs.not_compared:
+        verdict, reason = "not compared", theirs.not_compared
     else:
-        verdict, reason = _verdict(ours, theirs, better, published_seeds, scale), ""
+        difference = ours.mean - theirs.mean
+        errors = (ours.std, ours.count), (theirs.trusted_std, published_seeds)
+        verdict, reason = _verdict(difference, errors, better, scale), ""
     return Cell(*where, metric, ours, theirs, verdict, reason, planned, folds)
 
 
-def _verdict(ours: Average, theirs: Published, better: Better, seeds: int | None, scale: float) -> Verdict:
-    """Agreement is a difference within two standard errors of it, or .01.
+def _verdict(
+    difference: float, errors: Iterable[tuple[float | None, int | None]], better: Better, scale: float
+) -> Verdict:
+    """Both agree if the difference is within two standard errors of it, or within .01.
 
-    The squared standard errors of both means add up; where the paper gives no spread, or one that cannot be
-    right, only ours is known and only ours counts.
+    `errors` are deviation and count of both means, whose squared standard errors add up; where the paper
+    prints no deviation, or an impossible one, only ours counts.
     """
-    difference = ours.mean - theirs.mean
-    squared = [
-        std**2 / count
-        for std, count in ((ours.std, ours.count), (theirs.trusted_std, seeds))
-        if std is not None and count
-    ]
+    squared = [std**2 / count for std, count in errors if std is not None and count]
     # A difference of exactly .01 between two decimals is a little more or less in binary.
     if abs(difference) <= max(STANDARD_ERRORS * math.sqrt(sum(squared)), CLOSE * scale) + 1e-12:
         return "agrees"
     return "better" if (difference < 0) == (better == "low") else "worse"
-
-
-def _incomparable(theirs: Published | None) -> str:
-    """Why nothing is compared with it; empty where it is."""
-    if theirs is None:
-        return "not in the paper"
-    if theirs.mean is None:
-        return theirs.note if theirs.note.startswith(UNREADABLE) else "no number"
-    return theirs.not_compared

@@ -1,15 +1,16 @@
-"""Statistics over a whole table: which methods differ, over the data sets they were all run on."""
+"""Tests over a whole table: which methods differ, over the data sets on which all of them have run."""
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mlbench.evaluation.metric import Better
 from mlbench.tables.ranks import alike, mean_ranks
 
 LEVEL = 0.05
-FEW = 5  # below so many data sets the tests say little
+FEW = 5  # with fewer data sets the tests say little
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Comparison:
     critical_difference: float  # Nemenyi, at LEVEL
     nemenyi: dict[tuple[str, str], float]
     wilcoxon: dict[tuple[str, str], float] = field(default_factory=dict)  # p after Holm
-    setting: str = ""  # where settings are compared apart
+    setting: str = ""  # where each setting is compared by itself
 
 
 def compare(
@@ -46,9 +47,9 @@ def compare(
     columns = list(zip(*table))
     ranked = [stats.rankdata(row) for row in table]
     means = {method: float(sum(row[i] for row in ranked) / len(ranked)) for i, method in enumerate(methods)}
-    all_tied = all(len(set(row)) == 1 for row in table)  # 0 / 0
+    all_tied = all(len(set(row)) == 1 for row in table)  # SciPy would compute 0 / 0
     statistic, p = (0.0, 1.0) if all_tied else stats.friedmanchisquare(*columns)
-    # Nemenyi: mean ranks differ by a Studentised range over √2, of infinitely many degrees of freedom.
+    # Nemenyi: the critical range is the Studentised range over √2, of infinitely many degrees of freedom.
     error = math.sqrt(len(methods) * (len(methods) + 1) / (6 * len(values)))
     spread = stats.studentized_range(len(methods), math.inf)
     pairs = list(itertools.combinations(methods, 2))
@@ -75,20 +76,21 @@ def _wilcoxon(columns: Mapping[str, tuple], pairs: list[tuple[str, str]]) -> dic
         _, *sizes = alike([0.0, *map(abs, apart)])
         if not any(sizes):
             return 1.0
-        # By itself SciPy goes through all permutations where there are ties, which takes it seconds a pair.
+        # With ties SciPy's own choice goes through all permutations, which takes seconds a pair.
         method = "exact" if 0 not in sizes and len(set(sizes)) == len(sizes) else "asymptotic"
-        return float(stats.wilcoxon([*map(math.copysign, sizes, apart)], method=method).pvalue)
+        tested: Any = stats.wilcoxon([*map(math.copysign, sizes, apart)], method=method)
+        return float(tested.pvalue)
 
     return dict(zip(pairs, holm([p(columns[a], columns[b]) for a, b in pairs])))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Step-down: the least p times how many there are, the next times one less, …; none below the one before
-    it, none above 1 (Holm, Scandinavian Journal of Statistics 6, 1979)."""
-    adjusted, reached = [0.0] * len(ps), 0.0
-    for done, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
-        reached = max(reached, min(1.0, (len(ps) - done) * ps[place]))
-        adjusted[place] = reached
+    """Holm's step-down correction: the least of n values times n, the next times n − 1, …; each at least the
+    one before it and at most 1 (Scandinavian Journal of Statistics 6, 1979)."""
+    adjusted, largest = [0.0] * len(ps), 0.0
+    for done, index in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        largest = max(largest, min(1.0, (len(ps) - done) * ps[index]))
+        adjusted[index] = largest
     return adjusted
 
 
@@ -99,14 +101,15 @@ def order_agreement(
 ) -> tuple[float | None, bool | None]:
     """Kendall's tau-b between our order of the methods and the paper's, and whether the same ones come first.
 
-    Column → method → mean; both have the same columns and methods. None where nothing can be said.
+    Both map column → method → mean, with the same columns and methods. None for fewer than two methods.
     """
     from scipy import stats
 
     if not ours or len(next(iter(ours.values()))) < 2:
         return None, None
     a, b = mean_ranks(ours, better), mean_ranks(theirs, better)
-    tau = float(stats.kendalltau([a[name] for name in a], [b[name] for name in a]).statistic)
+    tested: Any = stats.kendalltau([a[name] for name in a], [b[name] for name in a])
+    tau = float(tested.statistic)
     return None if math.isnan(tau) else tau, bool(_first(a) & _first(b))
 
 

@@ -1,8 +1,8 @@
-"""The numbers that papers printed, as they printed them: facts, carried over by hand into published/*/*.csv.
+"""The numbers that papers printed, copied by hand into published/*/*.csv.
 
-Every CSV names data sets, methods and metrics alike. A number keeps its printed digits, so that ours can
-be rounded as theirs. What could not be read, or cannot be right, says so in its note and counts nowhere; so
-does a number that says nothing of a method: it is shown, and nothing is compared with it.
+All CSVs use the same names of data sets, methods and metrics. A number keeps its printed digits, so that ours
+can be rounded like it. The note of a number says if it could not be read, cannot be right, or says nothing of
+a method: such a number is shown, but nothing is compared with it.
 """
 
 import csv
@@ -16,12 +16,12 @@ from mlbench.errors import UserError, did_you_mean
 FOLDER = Path(__file__).parent / "published"
 UNREADABLE = ("illegible in source", "not given in the paper")
 DOUBTFUL_STD = ("std equals that of", "cannot have this std", "std impossible")
-NOT_COMPARED = "not compared: "  # and why
+NOT_COMPARED = "not compared: "  # begins a note that says why
 
 
 @dataclass(frozen=True)
 class Published:
-    """A printed cell. `mean` is None where it could not be read; `rank` is one the paper itself prints."""
+    """A printed cell. `mean` is None where it could not be read; `rank` is one that the paper prints."""
 
     dataset: str
     setting: str
@@ -31,7 +31,7 @@ class Published:
     std: float | None
     rank: float | None
     decimals: int
-    std_decimals: int  # mostly those of the mean
+    std_decimals: int  # in most papers as many as `decimals`
     note: str
 
     @property
@@ -44,7 +44,7 @@ class Published:
 
     @property
     def not_compared(self) -> str:
-        """Why the number says nothing that ours could agree with; empty for nearly all."""
+        """Why ours cannot be compared with the number; empty for nearly all."""
         return self.note.partition(NOT_COMPARED)[2]
 
 
@@ -55,11 +55,11 @@ def published(table: str) -> tuple[Published, ...]:
 
 
 def statistics(table: str) -> dict[str, dict[str, str]]:
-    """A printed table of data sets: data set → statistic → what is printed."""
-    found: dict[str, dict[str, str]] = {}
+    """A printed table of data sets: data set → statistic → the printed value."""
+    printed: dict[str, dict[str, str]] = {}
     for row in _rows(table, "statistic"):
-        found.setdefault(row["dataset"], {})[row["statistic"]] = row["value"]
-    return found
+        printed.setdefault(row["dataset"], {})[row["statistic"]] = row["value"]
+    return printed
 
 
 def tables() -> list[str]:
@@ -67,15 +67,16 @@ def tables() -> list[str]:
 
 
 def _rows(table: str, column: str) -> Iterator[dict[str, str]]:
-    """The lines of the file, which must have that column: a table of results is none of data sets."""
+    """The lines of the file. It must have `column`, by which tables of results and of data sets differ."""
     path = FOLDER / f"{table}.csv"
     if not path.is_file():
         near = did_you_mean(table, tables())
         raise UserError(f"published: {table}: no such table of numbers{near}")
     with path.open(newline="") as file:
         rows = csv.DictReader(file)
-        if column not in (rows.fieldnames or ()):
-            raise UserError(f"published: {table} has no column {column}; it has {', '.join(rows.fieldnames)}")
+        names = rows.fieldnames or ()
+        if column not in names:
+            raise UserError(f"published: {table} has no column {column}; it has {', '.join(names)}")
         yield from rows
 
 

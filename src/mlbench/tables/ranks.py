@@ -9,13 +9,13 @@ from mlbench.evaluation.metric import Better
 
 Name = TypeVar("Name", bound=Hashable)
 
-RESOLUTION = 1e-9  # no metric tells less apart; below it lies the order in which numbers were added
+RESOLUTION = 1e-9  # smaller differences come from the order in which numbers were added
 
 
 def alike(values: Sequence[float]) -> list[float]:
-    """Values that no metric tells apart become one, the least of them; whatever compares values takes these.
+    """The values, with those that differ by less than RESOLUTION made equal to the least of them.
 
-    Rounding would do the same but for numbers that lie just where it changes, such as 1/1024.
+    All comparisons of values use this. Rounding would separate values on either side of a rounding border.
     """
     level, last = math.nan, -math.inf
     levels: dict[float, float] = {}
@@ -27,7 +27,7 @@ def alike(values: Sequence[float]) -> list[float]:
 
 
 def ranks(values: Mapping[Name, float], better: Better) -> dict[Name, int]:
-    """Competition ranks, inferred from all printed ranks of ANT and FLEM: 1, 2, 2, 4."""
+    """Competition ranks, 1, 2, 2, 4: this rule gives all ranks that ANT and FLEM print."""
     sign, levels = 1 if better == "low" else -1, alike([*values.values()])
     return {
         name: 1 + sum(sign * other < sign * level for other in levels) for name, level in zip(values, levels)
@@ -35,12 +35,12 @@ def ranks(values: Mapping[Name, float], better: Better) -> dict[Name, int]:
 
 
 def mean_ranks(columns: Mapping[str, Mapping[str, float]], better: Mapping[str, Better]) -> dict[str, float]:
-    """Mean over the columns, each ranked for itself. Every column has the same names."""
+    """The mean of each name's ranks over the columns, which all have the same names."""
     ranked = [ranks(values, better[column]) for column, values in columns.items()]
     names = ranked[0] if ranked else {}
     return {name: sum(each[name] for each in ranked) / len(ranked) for name in names}
 
 
 def half_up(value: float, decimals: int = 1) -> float:
-    """3.25 → 3.3, where Python's round gives the even digit."""
+    """3.25 → 3.3: rounds halves up, where Python's `round` gives the even digit."""
     return float(Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))

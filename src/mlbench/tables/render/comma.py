@@ -1,46 +1,47 @@
-"""A table as CSV, full precision: a line a cell, a line a row, a line a run."""
+"""A table as CSV in full precision: a line for each cell, for each printed row, or for each run."""
 
-import csv
-import io
-from collections.abc import Iterable
 from typing import Any
 
+from mlbench.tables.cells import Cell
+from mlbench.tables.formats import comma_separated
 from mlbench.tables.measured import values
 from mlbench.tables.table import Table
 
 
 def cells(table: Table) -> str:
-    """Long: every cell of every view with all that is known of it."""
-    head = ["view", "dataset", "setting", "method", "metric", "ours_mean", "ours_std"]
-    head += ["ours_std_over", "ours_seeds", "ours_runs"]
-    paper = ["published_mean", "published_std", "published_std_doubtful", "difference", "verdict"]
-    head += [*(paper if table.spec.published else []), "reason"]
-    rows = []
-    for view in table.views:
-        for cell in view.cells():
-            ours, theirs = cell.ours, cell.theirs
-            rows.append(
-                [view.suffix, cell.dataset, cell.setting, cell.method, cell.metric]
-                + (
-                    [ours.mean, ours.std, ours.over, len(ours.by_seed), len(ours.values)]
-                    if ours
-                    else [None, None, None, 0, 0]
-                )
-                + (
-                    [
-                        *([theirs.mean, theirs.std, theirs.doubtful_std] if theirs else [None, None, None]),
-                        *(cell.difference, cell.verdict),
-                    ]
-                    if table.spec.published
-                    else []
-                )
-                + [cell.reason]
-            )
-    return _written(head, rows)
+    """Every cell of every view with all that is known of it."""
+    rows = [_known(cell, view.suffix) for view in table.views for cell in view.cells()]
+    names = list(_known(next(iter(table.views[0].cells())), ""))
+    if not table.spec.published:
+        names = [name for name in names if name not in ("difference", "verdict")]
+        names = [name for name in names if not name.startswith("published")]
+    return comma_separated([names, *([row[name] for name in names] for row in rows)])
+
+
+def _known(cell: Cell, suffix: str) -> dict[str, Any]:
+    ours, theirs = cell.ours, cell.theirs
+    return {
+        "view": suffix,
+        "dataset": cell.dataset,
+        "setting": cell.setting,
+        "method": cell.method,
+        "metric": cell.metric,
+        "ours_mean": ours and ours.mean,
+        "ours_std": ours and ours.std,
+        "ours_std_over": ours and ours.over,
+        "ours_seeds": len(ours.by_seed) if ours else 0,
+        "ours_runs": len(ours.values) if ours else 0,
+        "published_mean": theirs and theirs.mean,
+        "published_std": theirs and theirs.std,
+        "published_std_doubtful": theirs and theirs.doubtful_std,
+        "difference": cell.difference,
+        "verdict": cell.verdict,
+        "reason": cell.reason,
+    }
 
 
 def wide(table: Table) -> str:
-    """Wide: the main view as it is printed, ours and, where there are, theirs side by side."""
+    """The main view as it is printed, ours and the paper's numbers side by side."""
     view, layout = table.views[0], table.spec.layout
     columns = view.blocks[0].columns
     head = [" ".join(layout.blocks) or "block", layout.rows]
@@ -49,13 +50,12 @@ def wide(table: Table) -> str:
     rows = []
     for block in view.blocks:
         for name in block.rows:
-            numbers: list[Any] = []
+            row: list[Any] = [block.name, name]
             for cell in block.row(name):
-                ours = cell.ours
-                numbers += [ours.mean, ours.std] if ours else [None, None]
-                numbers += [cell.theirs.mean if cell.theirs else None, cell.verdict] if paper else []
-            rows.append([block.name, name, *numbers])
-    return _written(head, rows)
+                row += [cell.ours and cell.ours.mean, cell.ours and cell.ours.std]
+                row += [cell.theirs and cell.theirs.mean, cell.verdict] if paper else []
+            rows.append(row)
+    return comma_separated([head, *rows])
 
 
 def runs(table: Table) -> str:
@@ -68,12 +68,4 @@ def runs(table: Table) -> str:
             record = table.records.get(run.key)
             known = values(record, spec.rule) if record else {}
             rows.append([*where, *run.place, run.key, run.state, *(known.get(name) for name in names)])
-    return _written(["dataset", "setting", "method", "seed", "fold", "key", "state", *names], rows)
-
-
-def _written(head: list[str], rows: Iterable[list[Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return buffer.getvalue()
+    return comma_separated([["dataset", "setting", "method", "seed", "fold", "key", "state", *names], *rows])

@@ -1,10 +1,9 @@
-"""A table of data sets: as GitHub's Markdown, a row a data set, and as CSV, a line a statistic."""
+"""A table of data sets: in GitHub's Markdown, a row for each data set; as CSV, a line for each statistic."""
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
-from csv import writer
 
 from mlbench.tables.counted import Counted
+from mlbench.tables.formats import comma_separated, markdown_table
 from mlbench.tables.render import text
 from mlbench.tables.spec import Statistics
 
@@ -13,7 +12,7 @@ LEGEND = (
     "and in brackets printed; `(10806) data`: printed, and why it was not counted. data: the files, or the "
     "features in them, are not here, or there is no such data set."
 )
-DIGITS = 12  # of a checksum
+DIGITS = 12  # digits of a checksum that are shown
 
 
 def markdown(name: str, spec: Statistics, counted: Sequence[Counted]) -> str:
@@ -26,11 +25,11 @@ def _lines(name: str, spec: Statistics, counted: Sequence[Counted]) -> Iterator[
     datasets = list(dict.fromkeys((cell.dataset, cell.source) for cell in counted))
     columns = list(dict.fromkeys(cell.statistic for cell in counted))
     cells = {(cell.dataset, cell.statistic): _cell(cell) for cell in counted}
-    yield _line(["data set", *map(text.words, columns)])
-    yield _line(["---"] * (len(columns) + 1))
+    rows = []
     for dataset, source in datasets:
         shown = dataset if source in (None, dataset) else f"{dataset}, as {source}"
-        yield _line([f"**{shown}**", *(cells.get((dataset, column), "–") for column in columns)])
+        rows.append([f"**{shown}**", *(cells.get((dataset, column), "–") for column in columns)])
+    yield from markdown_table(["data set", *map(text.words, columns)], rows)
     yield from _files(counted)
     if spec.notes:
         yield from ["", "## Notes", "", *(f"- {note}" for note in spec.notes)]
@@ -57,17 +56,8 @@ def _files(counted: Iterable[Counted]) -> Iterator[str]:
         yield f"- {source}: {', '.join(short) or 'made on the spot'}"
 
 
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def csv(counted: Iterable[Counted]) -> str:
-    """Ours in full precision."""
-    buffer = io.StringIO()
-    lines = writer(buffer, lineterminator="\n")
-    lines.writerow(["dataset", "source", "statistic", "published", "ours", "verdict", "reason"])
-    lines.writerows(
-        [cell.dataset, cell.source, cell.statistic, cell.printed, cell.ours, cell.verdict, cell.reason]
-        for cell in counted
-    )
-    return buffer.getvalue()
+    """Every statistic, ours in full precision."""
+    head = ["dataset", "source", "statistic", "published", "ours", "verdict", "reason"]
+    rows = ((c.dataset, c.source, c.statistic, c.printed, c.ours, c.verdict, c.reason) for c in counted)
+    return comma_separated([head, *rows])

@@ -1,10 +1,11 @@
-"""A table as GitHub's Markdown: two lines a method, ours and the paper's."""
+"""A table in GitHub's Markdown: two lines for each method, ours and the paper's."""
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from mlbench.tables.cells import Cell
 from mlbench.tables.comparison import Comparison
+from mlbench.tables.formats import markdown_table
 from mlbench.tables.render import diagram, text
 from mlbench.tables.table import Block, Table, View, best
 
@@ -14,12 +15,8 @@ def markdown(table: Table) -> str:
 
 
 def _lines(table: Table) -> Iterator[str]:
-    yield f"# {table.spec.title}"
-    yield ""
-    yield f"`python scripts/reproduce.py table={table.name}`"
-    yield ""
-    said = [*table.header.items(), ("metrics", text.metrics(table.spec))]
-    yield from _grid(["", ""], [[key, value] for key, value in said])
+    yield from [f"# {table.spec.title}", "", f"`python scripts/reproduce.py table={table.name}`", ""]
+    yield from markdown_table(["", ""], [*table.header.items(), ("metrics", text.metrics(table.spec))])
     yield ""
     legend = f"{text.LEGEND}. " if table.spec.published else ""
     yield f"{legend}Deviations are {text.deviations(table.spec)} (n − 1)."
@@ -52,7 +49,7 @@ def _view(view: View, table: Table) -> Iterator[str]:
 
 
 def _summary(cells: Sequence[Cell]) -> str:
-    """How ours stand to the paper's, and how far apart they are: the mean of |ours − theirs|."""
+    """The counts of verdicts, and the mean distance |ours − theirs|."""
     counts = {verdict: [cell.verdict for cell in cells].count(verdict) for verdict in text.MARKS}
     apart = [abs(cell.difference) for cell in cells if cell.difference is not None]
     distance = f", {statistics.fmean(apart):.3f} apart on average" if apart else ""
@@ -65,7 +62,7 @@ def _summary(cells: Sequence[Cell]) -> str:
 
 def _block(block: Block, table: Table) -> Iterator[str]:
     cells = block.cells.values()
-    none_ran = all(cell.verdict == "not run" for cell in cells)
+    none_ran = all(cell.verdict == "not run" for cell in cells)  # the paper's lines then stand alone
     if none_ran:
         yield f"Ours: {'; '.join(dict.fromkeys(map(text.missing, cells)))}."
         if not any(cell.theirs for cell in cells):
@@ -77,25 +74,23 @@ def _block(block: Block, table: Table) -> Iterator[str]:
     head = [text.words(table.spec.layout.rows), *([""] if paper else []), *map(text.words, block.columns)]
     rows = []
     for name in block.rows:
-        mine = [_ours(block.cells[name, column], (name, column) in top, table) for column in block.columns]
+        ours = [_ours(block.cells[name, column], (name, column) in top, table) for column in block.columns]
+        printed = [text.theirs(cell.theirs) for cell in block.row(name)]
+        ranks = [text.rank(block.ranks[name])] if ranked else []
+        printed_ranks = [text.rank(block.printed_ranks.get(name))] if ranked else []
         if not none_ran:
-            rows.append(
-                [f"**{name}**", *(["ours"] if paper else []), *mine]
-                + ([text.rank(block.ranks[name])] if ranked else [])
-            )
+            rows.append([f"**{name}**", *(["ours"] if paper else []), *ours, *ranks])
         if paper:
-            printed = [text.theirs(cell.theirs) for cell in block.row(name)]
-            rank = [text.rank(block.printed_ranks.get(name))] if ranked else []
-            rows.append([f"**{name}**" if none_ran else "", "paper", *printed, *rank])
+            rows.append([f"**{name}**" if none_ran else "", "paper", *printed, *printed_ranks])
     head += ["rank"] if ranked else []
-    yield from _grid(head, rows)
+    yield from markdown_table(head, rows)
     if block.tau is not None:
         first = "the same method first" if block.same_first else "another method first"
         yield from ["", f"Order of the methods beside the paper's: Kendall's τ {block.tau:.2f}, {first}."]
 
 
 def _ours(cell: Cell, top: bool, table: Table) -> str:
-    """Beside a paper's numbers with the verdict; the best of a column in bold where there are none."""
+    """Our number with its verdict; in a table without a paper's numbers, the best of a column is bold."""
     if not cell.ours:
         return text.missing(cell)
     number = f"{text.ours(cell.ours, table.spec.decimals)}{text.missing_note(cell)}"
@@ -129,20 +124,9 @@ def _comparison(comparison: Comparison, view: View, table: Table, level: str) ->
 
 
 def _reasons(table: Table) -> Iterator[str]:
-    """What a cell has no room for: why a run could not be made."""
+    """The reasons why runs could not be made that are too long for a cell."""
     missing = [cell for cell in table.views[0].cells() if not cell.ours]
     long = {cell.reason: None for cell in missing if text.missing(cell).endswith("see below")}
     if long:
         yield from ["", "## Not run", ""]
         yield from (f"- {reason}" for reason in long)
-
-
-def _grid(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
-    yield _line(head)
-    yield _line(["---"] * len(head))
-    yield from map(_line, rows)
-
-
-def _line(cells: Iterable[str]) -> str:
-    escaped = (cell.replace("|", r"\|") for cell in cells)
-    return f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in escaped)}|"

@@ -1,4 +1,4 @@
-"""How a number of a table is written, the same in every format."""
+"""Writes the numbers and words of a table, the same in every format."""
 
 from mlbench.results.repeats import Average
 from mlbench.tables.cells import Cell
@@ -16,15 +16,13 @@ LEGEND = (
 
 
 def metrics(spec: Results) -> str:
-    """What is ours behind the paper's names."""
-    said = []
+    """The paper's names of metrics with direction, our name and note."""
+    texts = []
     for name, measured in spec.metrics.items():
-        more = [f"our {measured.ours}"] if measured.ours != name else []
-        more += [measured.note] if measured.note else []
-        said.append(
-            " ".join([name, ARROWS[better(measured.ours)][0], *([f"({'; '.join(more)})"] if more else [])])
-        )
-    return "; ".join(said)
+        ours = f"our {measured.ours}" if measured.ours != name else ""
+        more = "; ".join(filter(None, (ours, measured.note)))
+        texts.append(f"{name} {ARROWS[better(measured.ours)][0]}" + (f" ({more})" if more else ""))
+    return "; ".join(texts)
 
 
 def ours(value: Average, decimals: int) -> str:
@@ -34,7 +32,7 @@ def ours(value: Average, decimals: int) -> str:
 
 
 def theirs(cell: Published | None, unknown: str = "–") -> str:
-    """The printed digits. A deviation that cannot be right stands in brackets."""
+    """The printed digits; a deviation that cannot be right is in brackets."""
     if cell is None or cell.mean is None:
         return unknown
     number = f"{cell.mean:.{cell.decimals}f}"
@@ -51,18 +49,18 @@ def missing(cell: Cell) -> str:
 
 
 def missing_note(cell: Cell) -> str:
-    """How many runs there are, where some are missing; the deviation may then be over something else."""
+    """The number of runs where some are missing, and what the deviation is taken over if that changes it."""
     if not cell.ours or not cell.missing:
         return ""
-    said = f"n={len(cell.ours.values)}"
+    text = f"n={len(cell.ours.values)}"
     if cell.folds:
-        said += f" of {cell.planned * cell.folds}"
-        said += "; ± over folds" if cell.planned > 1 and cell.ours.over == "folds" else ""
-    return f" ({said})"
+        text += f" of {cell.planned * cell.folds}"
+        text += "; ± over folds" if cell.planned > 1 and cell.ours.over == "folds" else ""
+    return f" ({text})"
 
 
 def deviations(spec: Results) -> str:
-    """What the deviations are over."""
+    """What the deviations are taken over."""
     if not spec.folds:
         return "over seeds"
     folds = f"{spec.folds} folds"
@@ -70,7 +68,7 @@ def deviations(spec: Results) -> str:
 
 
 def few(comparison: Comparison) -> str:
-    """What to think of a test over hardly any data sets; empty where there are enough."""
+    """A warning about a test over fewer than FEW data sets; empty where there are enough."""
     if len(comparison.datasets) >= FEW:
         return ""
     return (
@@ -84,7 +82,7 @@ def rank(value: float | None) -> str:
 
 
 def below(p: float, decimals: int) -> str:
-    """A probability; one that would be written as 0 as what it is below."""
+    """A probability in decimals; < 0.001 where it would be written as 0.000."""
     least = 10**-decimals
     return f"{p:.{decimals}f}" if p >= least else f"< {least:.{decimals}f}"
 
