@@ -1,4 +1,4 @@
-"""Methods of several stages, whose modules have dropout: `method._target_=staged.Taught`, this folder on the path."""
+"""Methods of several stages, whose modules have dropout: `method._target_=staged.Taught`, with tests on the path."""
 
 from collections.abc import Iterator
 from typing import ClassVar

@@ -5,13 +5,13 @@ import functools
 import numpy as np
 import pytest
 import torch
-from mlbench.engine.saved import write
 
 from mlbench.assemble import assemble
 from mlbench.backbones.chain import Chain
 from mlbench.compose import configure
 from mlbench.config import fingerprint, science
 from mlbench.data.task import Modality, Task
+from mlbench.engine.saved import write
 from mlbench.errors import UserError
 from mlbench.methods.build import packed, unpacked
 from mlbench.methods.ofcc import OFCC
