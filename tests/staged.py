@@ -1,4 +1,4 @@
-"""Methods of several stages, whose modules have dropout: `method._target_=staged.Taught`, with tests on the path."""
+"""Methods of several stages, with dropout in their modules: `method._target_=staged.Taught`."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -97,14 +97,14 @@ class Encoded(Method):
 
 
 class Twice(Method):
-    """Trained at a small rate, then at one so large that it forgets; each stage selects."""
+    """Trained at rates so large that it learns and forgets; each stage selects."""
 
     def __init__(self, task: Task, backbone: Backbone):
         super().__init__()
         self.network = Network("network", task, backbone)
 
     def stages(self, data: Parts) -> Iterator[Stage]:
-        for name, rate in (("first", 0.01), ("second", 0.5)):
+        for name, rate in (("first", 0.3), ("second", 0.5)):
             yield Stage(name, self, data["train"], optimizer={"_target_": "torch.optim.Adam", "lr": rate})
 
     def loss(self, batch: Batch) -> Tensor:
