@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ MAY_KNOW = {
     "methods": {"backbones", "config", "data", "errors", "trust"},
     "evaluation": {"errors"},
     "results": {"config", "errors", "files", "names", "trust"},
-    "engine": {"assemble", "config", "data", "errors", "evaluation", "files", "methods", "names", "seeding"},
+    "engine": {"config", "data", "errors", "evaluation", "files", "methods", "names", "seeding"},
     "premises": {"config", "data", "errors", "protocols", "signatures"},
     "assemble": {"config", "data", "engine", "errors", "evaluation", "methods", "premises", "results"},
     "experiment": {
@@ -147,3 +148,16 @@ def test_the_command_line_starts_without_torch():
     code = f"import sys, mlbench.commands.run; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_map_names_every_room_and_no_other():
+    """docs/architecture.md, whose paths are those of files and folders of the package."""
+    page = (SOURCE.parent / "docs" / "architecture.md").read_text()
+    rooms = page.partition("## Rooms")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in rooms.splitlines() if line.startswith("| `")]
+    named = {name.strip("/").removesuffix(".py") for row in rows for name in re.findall("`(.+?)`", row)}
+    assert named == {part for part in MAY_KNOW if part not in ("", "__main__")}
+    paths = re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", page)
+    root, package = SOURCE.parent, SOURCE / "mlbench"
+    here = [path for path in paths if (root / path).exists() or any(package.rglob(path.strip("/")))]
+    assert paths and here == paths
