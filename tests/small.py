@@ -14,3 +14,24 @@ def small_task(labels, features=5):
 def small_data(labels, rows=40, features=5):
     targets = (torch.rand(rows, labels) < 0.4).float()
     return Rows(torch.randn(rows, features), targets, torch.arange(rows))
+
+
+def smaller(config, seed, outputs, cache):
+    """Whatever the method: its first fifty steps, and before them two epochs of small teachers."""
+    method, backbone, train = config.method, config.backbone, {"epochs": 1, "batch_size": 32}
+    if "teachers" in method:
+        teachers = {"epochs": 2, "batch_size": 48, "hidden": [6, 8]}
+        method, train = method | {"teachers": method["teachers"] | teachers}, train | {"batch_size": 12}
+    if (
+        "sigmas" in method
+    ):  # the narrow kernels of CFL, exp(−d²/0.000002), make much of the last bit of a distance
+        method = method | {"sigmas": [sigma for sigma in method["sigmas"] if sigma >= 0.1]}
+    sizes = {"hidden": 5, "widths": [8]}
+    changes = {
+        "method": method,
+        "backbone": backbone | {name: size for name, size in sizes.items() if name in backbone},
+        "train": config.train.model_copy(update=train | {"progress": False}),
+        "paths": config.paths.model_copy(update={"outputs": outputs, "cache": cache}),
+        "seed": seed,
+    }
+    return config.model_copy(update=changes)

@@ -19,30 +19,10 @@ from mlbench.compose import choices, configure
 from mlbench.data import multidigits
 from mlbench.engine import fit, loop, many
 from mlbench.results import store, tracking
+from small import smaller
 
 SEEDS = range(3)
 forked = multiprocessing.get_context("fork")  # quick: everything is imported already
-
-
-def smaller(config, seed, outputs, cache):
-    """Whatever the method: its first fifty steps, and before them two epochs of small teachers."""
-    method, backbone, train = config.method, config.backbone, {"epochs": 1, "batch_size": 32}
-    if "teachers" in method:
-        teachers = {"epochs": 2, "batch_size": 48, "hidden": [6, 8]}
-        method, train = method | {"teachers": method["teachers"] | teachers}, train | {"batch_size": 12}
-    if (
-        "sigmas" in method
-    ):  # the narrow kernels of CFL, exp(−d²/0.000002), make much of the last bit of a distance
-        method = method | {"sigmas": [sigma for sigma in method["sigmas"] if sigma >= 0.1]}
-    sizes = {"hidden": 5, "widths": [8]}
-    changes = {
-        "method": method,
-        "backbone": backbone | {name: size for name, size in sizes.items() if name in backbone},
-        "train": config.train.model_copy(update=train | {"progress": False}),
-        "paths": config.paths.model_copy(update={"outputs": outputs, "cache": cache}),
-        "seed": seed,
-    }
-    return config.model_copy(update=changes)
 
 
 def side_by_side(configs):

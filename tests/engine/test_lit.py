@@ -1,0 +1,66 @@
+"""Any method in a plain lightning.Trainer: it learns there what it learns under the engine's loop."""
+
+import copy
+from contextlib import ExitStack
+
+import pytest
+import torch
+from lightning import Trainer
+
+from mlbench.compose import choices, configure
+from mlbench.data.rows import order
+from mlbench.engine.fit import fit
+from mlbench.engine.lit import Lit
+from mlbench.experiment import Run, prepare
+from mlbench.methods.base import Method
+from small import smaller
+
+
+class Batches:
+    """Those that the engine's loop makes of the trainer's epoch."""
+
+    def __init__(self, job, trainer):
+        self.rows, self.plan, self.trainer = job.stage.data, job.plan, trainer
+
+    def __len__(self):
+        return self.plan.batches(len(self.rows))
+
+    def __iter__(self):
+        visits = order(len(self.rows), self.plan.seed, self.trainer.current_epoch)
+        return iter([self.rows.batch(index) for index in visits.split(self.plan.batch_size)])
+
+
+def trained_by_lightning(job, folder):
+    """The job's module after its epochs under a Trainer."""
+    lit = Lit(copy.deepcopy(job.stage.module), job.plan)
+    trainer = Trainer(
+        max_epochs=job.plan.epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    trainer.fit(lit, Batches(job, trainer))
+    return lit.module
+
+
+@pytest.mark.parametrize("method", choices("method"))
+def test_every_method_learns_the_same_in_a_plain_trainer(method, tmp_path, cache):
+    config = smaller(configure([f"method={method}"]), 1, tmp_path, cache)
+    run, gradients = Run(config), 0
+    with ExitStack() as held:
+        prepare(run, held, wait=True)
+        while run.jobs:
+            jobs = run.jobs
+            theirs = [None if job.stage.solve else trained_by_lightning(job, tmp_path) for job in jobs]
+            run.stages.take(jobs, [fit(job) for job in jobs])
+            for job, module in zip(jobs, theirs):
+                if module is not None:
+                    gradients += 1
+                    for name, tensor in job.stage.module.state_dict().items():
+                        torch.testing.assert_close(module.state_dict()[name], tensor, atol=1e-5, rtol=1e-4)
+            run.jobs = run.stages.ask()
+    has_loss = type(run.method).loss is not Method.loss
+    assert gradients or not has_loss
