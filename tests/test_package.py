@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import mlbench
 
@@ -111,7 +112,7 @@ def test_the_lock_holds_a_hash_for_all_that_the_project_asks_for():
         Requirement(each) for each in [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     ]
     for each in asked:
-        locked = [version for name, version, _ in entries if name == each.name]
+        locked = [version for name, version, _ in entries if name == canonicalize_name(each.name)]
         assert locked and all(each.specifier.contains(version) for version in locked), each
 
 

@@ -44,11 +44,11 @@ class Train(Strict):
     shuffle: bool
     drop_last: bool
     gradient_clip: float | None = Field(gt=0)
-    clip_by: Literal["norm", "value"] = "norm"
-    decay_on: Literal["all", "weights"] = "all"
-    warmup: int = Field(0, ge=0)
-    schedule_every: Literal["epoch", "step"] = "epoch"
-    ema: float | None = Field(None, gt=0, lt=1)
+    clip_by: Literal["norm", "value"]
+    decay_on: Literal["all", "weights"]
+    warmup: int = Field(ge=0)
+    schedule_every: Literal["epoch", "step"]
+    ema: float | None = Field(gt=0, lt=1)
     accumulate: int = Field(ge=1)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     # The rest, MACHINE below, says how a run trains, not what it learns, and is no part of its key.
@@ -80,7 +80,7 @@ class Rates(Open):
 MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"})
 TRAINING = frozenset(Train.model_fields) - MACHINE
 # Options that came later: at these values they change nothing, and stay out of a run's key.
-NEUTRAL = {name: field.default for name, field in Train.model_fields.items() if not field.is_required()}
+NEUTRAL = {"clip_by": "norm", "decay_on": "all", "warmup": 0, "schedule_every": "epoch", "ema": None}
 NOT_TAKEN = "–"  # stands for the choice of a group that the method does not take
 
 

@@ -124,7 +124,7 @@ def test_runs_that_differ_in_numbers_are_trained_as_one(at_once, folder, monkeyp
     from mlbench.engine import many
 
     sizes, train = [], many._train
-    monkeypatch.setattr(many, "_train", lambda jobs: (sizes.append(len(jobs)), train(jobs)))
+    monkeypatch.setattr(many, "_train", lambda jobs: (sizes.append(len(jobs)), train(jobs))[1])
     sweep = ["-m", "seed=0,1,2", "train.optimizer.lr=0.001,0.01", "backbone=linear,mlp", "train.epochs=1"]
     together = at_once(*sweep)
     assert (together.status, together.err, sizes) == (0, "", [6, 6])

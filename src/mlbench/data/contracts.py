@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from mlbench.data.task import Kind
 
-if TYPE_CHECKING:  # which imports scipy
+if TYPE_CHECKING:  # help and completion wait for no import of these
+    import numpy as np
+
     from mlbench.data.instances import Features, Loaded
 
-Parts = dict[str, np.ndarray]  # part name -> int64 row numbers
+Parts = dict[str, "np.ndarray"]  # part name -> int64 row numbers
 
 
 class Dataset(Protocol):
@@ -68,7 +68,7 @@ class Split(Protocol):
         """The parts whose labels training may use."""
         ...
 
-    def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+    def __call__(self, targets: "np.ndarray", official: Parts | None, seed: int) -> Parts:
         """Row numbers by part, from the label matrix (N, L), the data set's own parts and the seed."""
         ...
 

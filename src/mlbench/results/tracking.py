@@ -27,6 +27,9 @@ class Tracker(Protocol):
 class Local(Tracker):
     """Mirrors nothing: the record is enough."""
 
+    def __init__(self) -> None:
+        """Of a Protocol's own, which this is, the signature says nothing."""
+
 
 class WandB(Tracker):
     """Weights & Biases. The run's id there is its key, so that a resumed run is the same run there."""
