@@ -54,7 +54,7 @@ class Train(Strict):
     # The rest, MACHINE below, says how a run trains, not what it learns, and is no part of its key.
     accelerator: Literal["cpu", "gpu", "auto"]
     devices: int = Field(ge=1)
-    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"]
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
     threads: Annotated[int, Field(ge=1)] | Literal["auto"] | None
     checkpoint_seconds: float = Field(ge=0)
     progress: bool

@@ -9,8 +9,8 @@ import torch
 from mlbench.backbones.mlp import MLP
 from mlbench.compose import configure
 from mlbench.config import Selection
+from mlbench.data.rows import Rows
 from mlbench.data.task import Modality, Task
-from mlbench.data.vectors import Vectors
 from mlbench.engine.fit import fit as fit_stage
 from mlbench.engine.job import Job
 from mlbench.engine.watch import Watch
@@ -29,7 +29,7 @@ def vectors(rows, seed=0):
     draws = torch.Generator().manual_seed(seed)
     features = torch.randn(rows, WIDTH, generator=draws)
     noise = torch.randn(rows, LABELS, generator=draws)
-    return Vectors(features, (features[:, :LABELS] + noise > 0).float(), torch.arange(rows))
+    return Rows(features, (features[:, :LABELS] + noise > 0).float(), torch.arange(rows))
 
 
 def erm(dropout=0.0, kind=ERM, seed=1, loss=None, **options):

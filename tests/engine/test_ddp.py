@@ -33,7 +33,7 @@ def data(problem, folder):
     for part, rows in (("train", 143), ("test", 41)):
         data = problem.vectors(rows, seed=rows)
         files[part] = folder / f"{part}.npz"
-        np.savez(files[part], features=data.features.numpy(), targets=data.targets.numpy().astype(np.uint8))
+        np.savez(files[part], features=data.x.numpy(), targets=data.targets.numpy().astype(np.uint8))
     cache = f"paths.cache={folder}/cache"
     return ["dataset=npz", f"dataset.path={files['train']}", f"dataset.test={files['test']}", cache]
 

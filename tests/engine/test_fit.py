@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import outside
-from mlbench.data.vectors import order
+from mlbench.data.rows import order
 from mlbench.engine import ranks
 from mlbench.errors import UserError
 from mlbench.methods.erm import ERM

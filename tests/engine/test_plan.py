@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mlbench.data.vectors import order
+from mlbench.data.rows import order
 from mlbench.engine.loop import shard
 from mlbench.engine.plan import Plan, Schedule, build_optimizer
 from mlbench.methods.base import Stage

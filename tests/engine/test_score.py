@@ -7,7 +7,7 @@ import torch
 
 import outside
 from mlbench.compose import configure
-from mlbench.data.vectors import Vectors
+from mlbench.data.rows import Rows
 from mlbench.engine import score as engine
 from mlbench.engine.score import gather, score, score_part, score_rows
 from mlbench.evaluation.suite import evaluate
@@ -141,7 +141,7 @@ def test_labels_are_hidden_from_who_scores(problem):
     """Nosy takes the labels for its scores where it finds any."""
     data, nosy, honest = problem.vectors(30), problem.erm(kind=outside.Nosy), problem.erm()
     assert torch.equal(score_part(nosy, data), score_part(honest, data))
-    relabelled = Vectors(data.features, 1 - data.targets, data.ids)
+    relabelled = Rows(data.x, 1 - data.targets, data.ids)
     assert torch.equal(score_part(nosy, relabelled), score_part(nosy, data))
 
 
@@ -158,7 +158,7 @@ def test_test_labels_change_no_score(rule, problem, tmp_path, monkeypatch):
             data = problem.vectors(rows, seed=rows)
             targets = data.targets.flip(0) if flipped and part == "test" else data.targets
             files[part] = tmp_path / f"{part}{flipped}.npz"
-            np.savez(files[part], features=data.features.numpy(), targets=targets.numpy().astype(np.uint8))
+            np.savez(files[part], features=data.x.numpy(), targets=targets.numpy().astype(np.uint8))
         config = configure(
             [
                 "dataset=npz",

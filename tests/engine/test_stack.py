@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mlbench.backbones.chain import Chain
+from mlbench.data.rows import Batch
 from mlbench.data.task import Modality, Task
-from mlbench.data.vectors import Batch
 from mlbench.engine.stack import BrokenAlone, CannotStack, Stack, replaced
 from mlbench.losses.bce import bce
 from mlbench.methods.erm import ERM
@@ -36,7 +36,7 @@ def chained(seed=1, features=6, labels=3, **options):
 def batches_of(problem, replicas, *sizes, labels=3):
     """Stacked batches, (R, B, ...) each, every replica with rows of its own."""
     data = [problem.vectors(max(sizes), seed=number) for number in range(replicas)]
-    x, targets, ids = map(torch.stack, zip(*[(d.features, d.targets, d.ids) for d in data]))
+    x, targets, ids = map(torch.stack, zip(*[(d.x, d.targets, d.ids) for d in data]))
     stacked = Batch(x, targets[..., :labels], ids, {"noise": torch.randn(*ids.shape, labels)})
     return [stacked.map(lambda part, size=size: part[:, :size]) for size in sizes]
 

@@ -19,7 +19,7 @@ def experiment(tmp_path, problem):
     """experiment("seed=1") is the record of a small run, its history, and its scores by rule."""
     data = problem.vectors(150)
     path = tmp_path / "small.npz"
-    np.savez(path, features=data.features.numpy(), targets=data.targets.numpy().astype(np.uint8))
+    np.savez(path, features=data.x.numpy(), targets=data.targets.numpy().astype(np.uint8))
 
     def experiment(*overrides):
         config = configure(
@@ -133,7 +133,7 @@ def test_what_a_stage_leaves_lies_nowhere_but_in_the_runs_folder(name, experimen
 def test_no_stage_sees_the_test_part(split, parts, rule, tmp_path, problem, monkeypatch):
     monkeypatch.setattr(outside.Nosy, "seen", [])
     data = problem.vectors(150)
-    np.savez(tmp_path / "small.npz", features=data.features.numpy(), targets=data.targets.numpy())
+    np.savez(tmp_path / "small.npz", features=data.x.numpy(), targets=data.targets.numpy())
     run(
         configure(
             [

@@ -113,10 +113,10 @@ def test_every_stage_with_a_gradient_was_stacked_once(shipped):
 def table(tmp_path, problem, cache):
     """table("folder", "seed=1", sparsely=...) is the configuration of a run on a small file."""
     data = problem.vectors(150)
-    thin = sparse.csr_matrix(data.features.relu().numpy())
+    thin = sparse.csr_matrix(data.x.relu().numpy())
     arrays = {"targets": data.targets.numpy().astype(np.uint8)}
     parts = {"X_data": thin.data, "X_indices": thin.indices, "X_indptr": thin.indptr, "X_shape": thin.shape}
-    np.savez(tmp_path / "dense.npz", features=data.features.numpy(), **arrays)
+    np.savez(tmp_path / "dense.npz", features=data.x.numpy(), **arrays)
     np.savez(tmp_path / "thin.npz", **parts, **arrays)
 
     def table(folder, *words, sparsely=False):

@@ -83,11 +83,6 @@ class Rows:
         x = [type(self.x).__name__, *self.x.shape]
         return {"x": x, "targets": [*self.targets.shape], "extra": shapes}
 
-    @property
-    def features(self) -> Any:
-        """What `x` was called before."""
-        return self.x
-
     def to(self, device: torch.device | str) -> "Rows":
         return Rows(*self._each(lambda held: held.to(device)))
 
