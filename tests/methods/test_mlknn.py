@@ -111,7 +111,7 @@ def test_neighbours_are_exact_however_few_are_looked_at_twice_and_at_once(kind, 
     rng = np.random.default_rng(5)
     features = any_features(kind, rng, 70, 6)
     rows = Held(6)
-    rows.hold(vectors_of(features, np.zeros((70, 1)), sparsely).features)
+    rows.hold(vectors_of(features, np.zeros((70, 1)), sparsely).x)
     expected = [nearest_by_loops(x, features, 4, own) for own, x in enumerate(features)]
     monkeypatch.setattr(nearest, "SPARE", 1)
     for cells in (150, 2**21):
@@ -138,7 +138,7 @@ def test_the_order_of_addition_parts_no_rows_that_are_equally_far(sparsely):
     values = rng.random(30).astype(np.float32)
     features = np.stack([rng.permutation(values) for _ in range(60)])
     rows = Held(30)
-    rows.hold(vectors_of(features, np.zeros((60, 1)), sparsely).features)
+    rows.hold(vectors_of(features, np.zeros((60, 1)), sparsely).x)
     assert rows.nearest(torch.zeros(1, 30), 7).tolist() == [list(range(7))]
 
 
