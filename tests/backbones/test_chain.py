@@ -178,15 +178,13 @@ def test_chains_side_by_side_are_each_alone(
 
     template = chains[0]
     if directly:
-        between = [weights[0].movedim(0, 1), weights[1].movedim(0, 1), weights[2]]  # the steps stay in front
-        value, together, final = weighed_unrolling(template, x, start, between, vector)
-        found = [part.movedim(1, 0) for part in together]
+        value, together, final = weighed_unrolling(template, x, start, weights, vector)
     else:
         mapped = (0, None if start is None else 0, 0, 0)
         each = functools.partial(weighed_unrolling, template)
         values, together, final = vmap(each, mapped)(x, start, weights, vector)
-        value, found = values.sum(), together
-    for ours, alone in zip([*found, final], [*zip(*expected), finals]):
+        value = values.sum()
+    for ours, alone in zip([*together, final], [*zip(*expected), finals]):
         torch.testing.assert_close(ours, torch.stack(alone))
     for ours, alone in zip(torch.autograd.grad(value, [x, vector]), zip(*gradients)):
         torch.testing.assert_close(ours, torch.stack(alone))

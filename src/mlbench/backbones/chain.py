@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from mlbench.backbones.unroll import Plan, Unroll, Weights, Workspaces, turned_on
 from mlbench.data.task import Task
+from mlbench.layers import each, linear
 
 
 class Unrolled(NamedTuple):
-    """Of chains side by side, with a dimension R before B."""
+    """Of chains side by side, with a dimension R in front."""
 
     steps: Tensor  # (K, B, L) logits of every step; there are as many steps as labels
     hidden: Tensor  # (K, B, H)
@@ -26,7 +27,7 @@ class Unrolled(NamedTuple):
     @property
     def final(self) -> Tensor:
         """(B, L): the first step's logits, but of a label that a later step turned on, that step's."""
-        return self.steps.gather(0, turned_on(self.hard).unsqueeze(0)).squeeze(0)
+        return self.steps.gather(-3, turned_on(self.hard).unsqueeze(-3)).squeeze(-3)
 
 
 class Chain(nn.Module):
@@ -83,19 +84,20 @@ class Chain(nn.Module):
     def initial(self, x: Tensor) -> Tensor:
         """l_0 = init(x)."""
         gates = 4 * self.hidden
-        return F.linear(x, self.weights.input[gates:], self.weights.bias_input[gates:])
+        weights = self.weights
+        return linear(x, weights.input[..., gates:, :], weights.bias_input[..., gates:])
 
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """Binary cross-entropy, mean over batch and labels; summed over the steps, or of the final logits."""
         return self.loss_of(self.unroll(x), targets)
 
     def loss_of(self, unrolled: Unrolled, targets: Tensor) -> Tensor:
-        if self.loss_on == "final":
-            logits, times = unrolled.final.unsqueeze(0), targets.shape[-1]  # Eq. 11 sums over labels
-        else:
-            logits, times = unrolled.steps, len(unrolled.steps)
-        targets = targets.expand_as(logits)
-        if logits.ndim == 3:
-            return times * F.binary_cross_entropy_with_logits(logits, targets)
-        entries = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-        return times * entries.mean((0, -2, -1))  # (R,): chains side by side
+        logits = unrolled.final.unsqueeze(-3) if self.loss_on == "final" else unrolled.steps
+        # Eq. 11 sums over labels, of which there are as many as steps.
+        return targets.shape[-1] * each(cross_entropy, 3, logits, targets.unsqueeze(-3))
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean over steps, batch and labels."""
+    targets = targets.expand_as(logits)
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean((-3, -2, -1))

@@ -6,8 +6,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mlbench.data.task import Task
+from mlbench.layers import GELU, Dropout, Linear
 
-ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "leaky_relu": nn.LeakyReLU}
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": GELU, "tanh": nn.Tanh, "leaky_relu": nn.LeakyReLU}
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -23,9 +24,9 @@ class MLP(nn.Module):
         super().__init__()
         layers, width = [], task.features
         for wider in widths:
-            layers += [nn.Linear(width, wider), ACTIVATIONS[activation]()]
+            layers += [Linear(width, wider), ACTIVATIONS[activation]()]
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
             width = wider
         self.layers = nn.Sequential(*layers)
         self.width = width

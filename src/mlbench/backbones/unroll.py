@@ -7,16 +7,20 @@ the backward loop, over all steps at once. Equal to autograd through the same eq
 
 Shapes: K steps, B rows, L labels, H hidden units, d features. Gates stand in the order g, i, f, o: the three
 with a sigmoid are then neighbours, and so are the three whose gradient comes from the cell. Several chains of
-one size go side by side: weights (R, P) and rows (R, B, d) in place of (P) and (B, d), everywhere; `vmap`
-over a chain arrives there.
+one size go side by side: weights (R, P) and rows (R, B, d) in place of (P) and (B, d); outputs are then
+(R, K, B, ·), buffers (K, R, B, ·). `vmap` over a chain arrives there. Blocks begin as in mlbench.layers, so
+that each chain has the bits that it has alone.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from mlbench.layers import LANES, LINE, aligned, blocks, multiplied
 
 TAKEN = -1e30  # put on the logit of a label that is on already, so that it is no candidate
 
@@ -60,15 +64,19 @@ class Workspace:
     def __init__(self, steps: int, rows: torch.Size, labels: int, hidden: int, like: Tensor):
         """`rows` is (B,), or (R, B) for R chains side by side."""
         K, L, H = steps, labels, hidden
-        new = like.new_empty
-        self.rows = rows
-        self.gates, self.cells, self.tanh = new(K, *rows, 4 * H), new(K + 1, *rows, H), new(K, *rows, H)
-        self.states = new(K + 1, *rows, L + H + L)  # what a step is fed: logits, hidden state, hard labels
+        self.rows, self.like = rows, like.detach()
+        new = self.new
+        self.gates, self.cells, self.tanh = new(K, 4 * H), new(K + 1, H), new(K, H)
+        self.states = new(K + 1, L + H + L)  # what a step is fed: logits, hidden state, hard labels
         self.logits, self.hidden = self.states[1:, ..., :L], self.states[1:, ..., L : L + H]
         self.hard = self.states[..., L + H :]  # before each step, and after the last
-        self.candidates, self.path, self.value = new(*rows, L), new(*rows, 1), new(*rows, 1)
+        self.candidates, self.path, self.on, self.alive = (
+            like.new_empty(*rows, width) for width in (L, 1, 1, 1)
+        )
         self.label = torch.empty(*rows, 1, dtype=torch.long, device=like.device)
-        self.on, self.alive = new(*rows, 1), new(*rows, 1)
+        # Whole vectors of the processor, since σ has other code for what is left over.
+        self.values = like.new_zeros(*rows[:-1], -(-rows[-1] // LANES) * LANES, 1)
+        self.value = self.values[..., : rows[-1], :]
         gates = self.gates.split(H, dim=-1)
         columns = self.states, self.gates, gates[0], self.gates[..., H:], *gates[1:]
         after = self.tanh, self.hidden, self.logits, self.hard[1:]
@@ -77,15 +85,22 @@ class Workspace:
         )
         self.backward: list[tuple[Tensor, ...]] = []
 
+    def new(self, steps: int, width: int) -> Tensor:
+        """A buffer (K, ..., B, width) in which every block of B rows begins at a line of the cache."""
+        period = LINE // math.gcd(LINE, width)
+        *replicas, count = self.rows
+        padded = -(-count // period) * period
+        return self.like.new_empty(steps, *replicas, padded, width)[..., :count, :]
+
     def prepare_backward(self) -> None:
         """Buffers for the gradients, made when a workspace is first asked for one."""
-        K, *rows, H = self.tanh.shape
+        K, *_, H = self.tanh.shape
         L = self.hard.shape[-1]
-        new = self.gates.new_empty
-        self.d_gates, self.d_logits, self.d_cell = new(K, *rows, 4 * H), new(K, *rows, L), new(*rows, H)
-        self.d_fed, self.d_hidden = new(*rows, L + H), new(*rows, H)
-        self.through_tanh, self.to_o = new(K, *rows, H), new(K, *rows, H)
-        self.to_gif = new(K, *rows, 3, H)
+        new = self.new
+        self.d_gates, self.d_logits, self.d_cell = new(K, 4 * H), new(K, L), new(1, H)[0]
+        self.d_fed, self.d_hidden = new(1, L + H)[0], new(1, H)[0]
+        self.through_tanh, self.to_o = new(K, H), new(K, H)
+        self.to_gif = self.like.new_empty(K, *self.rows, 3, H)
         _, _, f, _ = self.gates.split(H, dim=-1)
         d_gif, d_o = self.d_gates[..., : 3 * H].unflatten(-1, (3, H)), self.d_gates[..., 3 * H :]
         columns = self.d_logits, self.d_gates, d_gif, d_o, self.through_tanh, self.to_gif, self.to_o, f
@@ -137,10 +152,9 @@ class Plan:
 def advance(work: Workspace, weights: Weights, x: Tensor, start: Tensor | None, plan: Plan) -> None:
     """Runs all steps; everything that was computed is left in `work`."""
     gates, labels = 4 * plan.hidden, plan.labels
-    add_product = torch.addmm if x.ndim == 2 else torch.baddbmm
     bias, bias_out = weights.bias_input.unsqueeze(-2).clone(), weights.bias_out.unsqueeze(-2)
     bias[..., :gates] += weights.bias_hidden.unsqueeze(-2)
-    fixed = add_product(bias, x, weights.input.mT)
+    fixed = multiplied(aligned(x), weights.input.mT, bias)
     into_gates, into_state, into_logits = fixed[..., :gates], weights.state.mT, weights.out.mT
     work.states[0].zero_()
     work.states[0, ..., :labels].copy_(fixed[..., gates:] if start is None else start)
@@ -162,13 +176,13 @@ def advance(work: Workspace, weights: Weights, x: Tensor, start: Tensor | None, 
         hard,
         before,
     ) in work.steps:
-        add_product(into_gates, state, into_state, out=all_gates)
+        multiplied(state, into_state, into_gates, all_gates)
         g.tanh_()
         sigmoids.sigmoid_()
         torch.mul(f, cell, out=next_cell).addcmul_(i, g)
         torch.tanh(next_cell, out=tanh)
         torch.mul(o, tanh, out=hidden)
-        add_product(bias_out, hidden, into_logits, out=logits)
+        multiplied(hidden, into_logits, bias_out, logits)
         choose(work, logits, before, hard, plan.always)
 
 
@@ -181,14 +195,15 @@ def choose(work: Workspace, logits: Tensor, before: Tensor, hard: Tensor, always
     else:
         torch.gt(work.value, 0, out=work.on)  # σ(v) > ½
         work.on.mul_(torch.gt(work.path, 0.5, out=work.alive))
-        work.path.mul_(work.value.sigmoid_())
+        work.values.sigmoid_()
+        work.path.mul_(work.value)
     hard.copy_(before).scatter_add_(-1, work.label, work.on)
 
 
 def turned_on(hard: Tensor) -> Tensor:
     """The step (from 0) that turned each label on, 0 where none did; `hard` is (K, B, L), after each step."""
-    after = hard.sum(0).long()
-    return (len(hard) - after).where(after > 0, 0)
+    after = hard.sum(-3).long()
+    return (hard.shape[-3] - after).where(after > 0, 0)
 
 
 class Unroll(torch.autograd.Function):
@@ -199,7 +214,8 @@ class Unroll(torch.autograd.Function):
         work = plan.workspaces.take(x.shape[:-1], plan, like=vector)
         advance(work, plan.workspaces.views(vector, plan), x, start, plan)
         plan.workspaces.passed_on = work
-        return work.logits.clone(), work.hidden.clone(), work.hard[1:].clone()
+        outputs = work.logits, work.hidden, work.hard[1:]
+        return tuple(part.movedim(0, -3).clone(memory_format=torch.contiguous_format) for part in outputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, outputs: tuple[Tensor, ...]) -> None:
@@ -226,7 +242,7 @@ class Unroll(torch.autograd.Function):
             )
 
         mapped = [side_by_side(tensor, dim) for tensor, dim in zip((x, vector, start), in_dims)]
-        return Unroll.apply(*mapped, plan), 1  # the steps stay in front
+        return Unroll.apply(*mapped, plan), 0
 
     @staticmethod
     @once_differentiable
@@ -238,23 +254,32 @@ class Unroll(torch.autograd.Function):
         ctx.work = None
         H, L = plan.hidden, plan.labels
         descend(work, weights, d_logits, d_hidden, L)
-        gradient = torch.empty_like(vector)
+        gradient = vector.new_empty(*vector.shape[:-1], -(-vector.shape[-1] // LINE) * LINE)
+        gradient = gradient[..., : vector.shape[-1]]
         into = Weights.of(gradient, *plan.size)
         d_initial = torch.zeros_like(work.d_fed[..., :L]) if ctx.started else work.d_fed[..., :L]
-        d_fixed = torch.cat([work.d_gates.sum(0), d_initial], dim=-1)
-        torch.matmul(d_fixed.mT, x, out=into.input)
+        d_gates, d_logits_of_all = together(work.d_gates), together(work.d_logits)
+        d_over_steps = d_gates.unflatten(-2, (L, -1)).sum(-3)
+        d_fixed, x = aligned(torch.cat([d_over_steps, d_initial], dim=-1)), aligned(x)
+        multiplied(d_fixed.mT, x, out=into.input)
         torch.sum(d_fixed, -2, out=into.bias_input)
         into.bias_hidden.copy_(into.bias_input[..., : 4 * H])
-        torch.matmul(together(work.d_gates).mT, together(work.states[:-1]), out=into.state)
-        torch.matmul(together(work.d_logits).mT, together(work.hidden), out=into.out)
-        torch.sum(work.d_logits, (0, -2), out=into.bias_out)
+        multiplied(d_gates.mT, together(work.states[:-1]), out=into.state)
+        multiplied(d_logits_of_all.mT, together(work.hidden), out=into.out)
+        torch.sum(d_logits_of_all, -2, out=into.bias_out)
         plan.workspaces.give(work, like=vector)
-        return d_fixed @ weights.input if ctx.needs_input_grad[0] else None, gradient, None, None
+        d_x = multiplied(d_fixed, weights.input) if ctx.needs_input_grad[0] else None
+        return d_x, gradient, None, None
 
 
 def together(steps: Tensor) -> Tensor:
     """(K, B, ·) → (K·B, ·); (K, R, B, ·) → (R, K·B, ·)."""
-    return steps.movedim(0, -3).flatten(-3, -2)
+    if steps.ndim == 3:
+        return steps.flatten(0, 1).contiguous()
+    count, replicas, rows, width = steps.shape
+    beside = blocks(steps, replicas, count * rows, width)
+    beside.unflatten(1, (count, rows)).copy_(steps.movedim(0, 1))
+    return beside
 
 
 def descend(
@@ -271,7 +296,7 @@ def descend(
     torch.mul(g, i - i * i, out=to_i)
     torch.mul(work.cells[:-1], f - f * f, out=to_f)
     torch.mul(work.tanh, o - o * o, out=work.to_o)
-    work.d_logits.zero_() if d_logits is None else work.d_logits.copy_(d_logits)
+    work.d_logits.zero_() if d_logits is None else work.d_logits.copy_(d_logits.movedim(-3, 0))
     d_cell, d_fed, d_h, back = (
         work.d_cell.zero_(),
         work.d_fed.zero_(),
@@ -279,16 +304,15 @@ def descend(
         weights.state[..., : work.d_fed.shape[-1]],
     )
     d_cell_row, d_fed_logits, d_fed_hidden = d_cell.unsqueeze(-2), d_fed[..., :L], d_fed[..., L:]
-    add_product, product = (torch.addmm, torch.mm) if d_cell.ndim == 2 else (torch.baddbmm, torch.bmm)
-    hidden_gradients = [None] * len(work.backward) if d_hidden is None else d_hidden.unbind()
+    hidden_gradients = [None] * len(work.backward) if d_hidden is None else d_hidden.unbind(-3)
     for views, extra in zip(reversed(work.backward), reversed(hidden_gradients)):
         d_step, d_gate, d_gif, d_o, through_tanh, to_gif, to_o, f = views
         d_step.add_(d_fed_logits)
-        add_product(d_fed_hidden, d_step, weights.out, out=d_h)
+        multiplied(d_step, weights.out, d_fed_hidden, d_h)
         if extra is not None:
             d_h.add_(extra)
         d_cell.addcmul_(d_h, through_tanh)
         torch.mul(to_gif, d_cell_row, out=d_gif)
         torch.mul(d_h, to_o, out=d_o)
         d_cell.mul_(f)
-        product(d_gate, back, out=d_fed)
+        multiplied(d_gate, back, out=d_fed)

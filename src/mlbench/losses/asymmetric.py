@@ -36,4 +36,4 @@ def asl(
     # 1 − p_m = min(1 − p + clip, 1), where 1 − p = σ(−z) is exact however small
     log_negative = ((-logits).sigmoid() + clip).clamp(LEAST, 1).log()
     cost = targets * weight_positive * log_positive + (1 - targets) * weight_negative * log_negative
-    return -cost.sum(1).mean()
+    return -cost.sum(-1).mean(-1)

@@ -1,7 +1,7 @@
 """Losses that know how often each label occurs, `positives` n_j of `instances` N, all of them focal.
 
-A label that is never, or always, relevant in the training part counts as if it were so once, or all but once:
-no weight is infinite.
+`positives` is (L,), or (R, 1, L) for R replicas. A label that is never, or always, relevant in the training
+part counts as if it were so once, or all but once: no weight is infinite.
 """
 
 from typing import Annotated
@@ -33,7 +33,7 @@ def cb_focal(
     """
     logits = widened(logits)
     weights = scale * by_effective_number(positives.to(logits), beta)
-    return (weights * entries(logits, targets, alpha, gamma)).mean()
+    return (weights * entries(logits, targets, alpha, gamma)).mean((-2, -1))
 
 
 def r_focal(
@@ -49,7 +49,7 @@ def r_focal(
     """Focal × re-balanced weights, mean over instances and labels. Wu et al. 2020, Sec. 3.1."""
     logits = widened(logits)
     weights = rebalanced(targets, positives.to(logits), map_offset, map_slope, map_centre)
-    return (weights * entries(logits, targets, alpha, gamma)).mean()
+    return (weights * entries(logits, targets, alpha, gamma)).mean((-2, -1))
 
 
 def db(
@@ -74,7 +74,7 @@ def db(
     positives = positives.to(logits)
     weights = rebalanced(targets, positives, map_offset, map_slope, map_centre)
     logits = shifted(logits, kappa, positives, instances)
-    return (weights * entries(logits, targets, alpha, gamma, tolerance)).mean()
+    return (weights * entries(logits, targets, alpha, gamma, tolerance)).mean((-2, -1))
 
 
 def cb_ntr(
@@ -97,7 +97,7 @@ def cb_ntr(
     positives = positives.to(logits)
     weights = scale * by_effective_number(positives, beta)
     logits = shifted(logits, kappa, positives, instances)
-    return (weights * entries(logits, targets, alpha, gamma, tolerance)).mean()
+    return (weights * entries(logits, targets, alpha, gamma, tolerance)).mean((-2, -1))
 
 
 def shifted(logits: Tensor, kappa: NotNegative, positives: Tensor, instances: int) -> Tensor:
@@ -120,5 +120,5 @@ def rebalanced(
     In a row without positives as for r → ∞.
     """
     rarity = 1 / positives.clamp(min=1)
-    in_row = (targets * rarity).sum(1, keepdim=True).clamp(min=torch.finfo(rarity.dtype).tiny)
+    in_row = (targets * rarity).sum(-1, keepdim=True).clamp(min=torch.finfo(rarity.dtype).tiny)
     return offset + torch.sigmoid(slope * (rarity / in_row - centre))

@@ -52,7 +52,7 @@ def measured(
     predictions: Tensor, targets: Tensor, score: Score, beta: float | None, reduction: Reduction
 ) -> Tensor:
     """The score of soft predictions; 0/0 counts 0."""
-    over = (0,) if reduction == "macro" else (0, 1)
+    over = -2 if reduction == "macro" else (-2, -1)
     true_positive = (predictions * targets).sum(over)
     false_positive = (predictions * (1 - targets)).sum(over)
     false_negative = ((1 - predictions) * targets).sum(over)
@@ -70,4 +70,5 @@ def measured(
     else:  # negative predictive value
         hits, misses = true_negative, false_negative
     whole = hits + misses
-    return (hits / torch.where(whole.abs() < LEAST, LEAST, whole)).mean()
+    found = hits / torch.where(whole.abs() < LEAST, LEAST, whole)
+    return found.mean(-1) if reduction == "macro" else found

@@ -17,7 +17,7 @@ def focal(logits: Tensor, targets: Tensor, alpha: Share, gamma: Focus) -> Tensor
 
     Lin et al. 2017, Eq. 5, on one sigmoid a label. With γ = 0 and α = ½ it is half of `bce`.
     """
-    return entries(widened(logits), targets, alpha, gamma).mean()
+    return entries(widened(logits), targets, alpha, gamma).mean((-2, -1))
 
 
 def entries(logits: Tensor, targets: Tensor, alpha: Share, gamma: Focus, tolerance: float = 1.0) -> Tensor:

@@ -16,8 +16,8 @@ def ranking(logits: Tensor, targets: Tensor) -> Tensor:
     outputs = widened(logits).tanh()
     relevant = _mean((-outputs).exp(), targets)
     irrelevant = _mean(outputs.exp(), 1 - targets)
-    return (relevant * irrelevant).mean()
+    return (relevant * irrelevant).mean(-1)
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:
-    return (weights * values).sum(1) / weights.sum(1).clamp(min=1)
+    return (weights * values).sum(-1) / weights.sum(-1).clamp(min=1)

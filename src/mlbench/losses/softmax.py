@@ -12,7 +12,7 @@ def balanced_softmax(logits: Tensor, targets: Tensor) -> Tensor:
     Zhang et al. 2021 in the form that FLEM compares with (Su et al. 2022 call it ZLPR).
     """
     logits = widened(logits)
-    return (_log_one_more(logits, 1 - targets) + _log_one_more(-logits, targets)).mean()
+    return (_log_one_more(logits, 1 - targets) + _log_one_more(-logits, targets)).mean(-1)
 
 
 def softmax_pal(logits: Tensor, targets: Tensor, normalised: bool) -> Tensor:
@@ -20,10 +20,10 @@ def softmax_pal(logits: Tensor, targets: Tensor, normalised: bool) -> Tensor:
 
     Menon et al. 2019, PAL and PAL-N. An instance without positives costs nothing.
     """
-    cost = -(targets * widened(logits).log_softmax(1)).sum(1)
-    return (cost / targets.sum(1).clamp(min=1) if normalised else cost).mean()
+    cost = -(targets * widened(logits).log_softmax(-1)).sum(-1)
+    return (cost / targets.sum(-1).clamp(min=1) if normalised else cost).mean(-1)
 
 
 def _log_one_more(logits: Tensor, weights: Tensor) -> Tensor:
     """log(1 + Σ_j w_j·e^{z_j}), (B,)."""
-    return F.pad(logits + weights.clamp(min=0).log(), (0, 1)).logsumexp(1)  # e^0 is the one
+    return F.pad(logits + weights.clamp(min=0).log(), (0, 1)).logsumexp(-1)  # e^0 is the one

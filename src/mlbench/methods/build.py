@@ -3,7 +3,7 @@
 import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mlbench.config import Node, checked, options, target
 from mlbench.data.task import Modality, Task
 from mlbench.errors import UserError
+from mlbench.layers import LANES, each
 from mlbench.methods.base import Loss, Method
 from mlbench.trust import foreign, is_named, within
 
@@ -59,24 +60,46 @@ def build_loss(loss: Node, task: Task) -> Loss:
     asked = inspect.signature(target(loss)).parameters
     known = {"instances": task.instances} if "instances" in asked else {}
     bound = functools.partial(target(loss), **options(loss), **known)
-    return WithPositives(bound, task) if "positives" in asked else bound
+    return Objective(bound, task.positives if "positives" in asked else None)
 
 
-class WithPositives(nn.Module):
-    """A loss that asks for each label's positives, and those.
+class Objective(nn.Module):
+    """A loss, and each label's positives if it asks for them; of replicas one after the other, (R,), where it
+    knows of no dimension before (B, L).
 
-    They are a buffer, so that they go where the method goes and each of several replicas has its own. No
+    Positives are a buffer, so that they go where the method goes and each of several replicas has its own. No
     state dict holds them: the task does.
     """
 
-    def __init__(self, loss: Callable[..., Tensor], task: Task):
+    def __init__(self, loss: Callable[..., Tensor], positives: Sequence[int] | None):
         super().__init__()
         self.loss = loss
-        positives = torch.tensor(task.positives, dtype=torch.float32)
-        self.register_buffer("positives", positives, persistent=False)
+        held = None if positives is None else torch.tensor(positives, dtype=torch.float32)
+        self.register_buffer("positives", held, persistent=False)
+        self.carries: bool | None = None  # whether it carries along what stands before (B, L), once known
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return self.loss(logits, targets, positives=self.positives)
+        if logits.ndim > 2 and self.carries is None:
+            self.carries = self._carries(logits.shape[-1], logits.device)
+        return each(self._loss, 2, logits, targets, self.positives, apart=not self.carries)
+
+    def _loss(self, logits: Tensor, targets: Tensor, positives: Tensor | None) -> Tensor:
+        more = {} if positives is None else {"positives": positives.unsqueeze(-2)}
+        return self.loss(logits, targets, **more)
+
+    @torch.no_grad()
+    def _carries(self, labels: int, device: torch.device) -> bool:
+        """Whether two at once have what each has alone."""
+        draws = torch.Generator().manual_seed(0)
+        logits = torch.randn(2, LANES, labels, generator=draws).to(device)
+        targets = (torch.rand(2, LANES, labels, generator=draws) < 0.5).to(logits)
+        positives = None if self.positives is None else targets.sum(-2)
+        try:
+            found = self._loss(logits, targets, positives)
+            alone = each(self._loss, 2, logits, targets, positives, apart=True)
+            return found.shape == alone.shape and torch.equal(found, alone)
+        except Exception:  # whatever a loss makes of one dimension more
+            return False
 
 
 def packed(method: Method, nodes: dict[str, Node], task: Task) -> dict[str, Any]:

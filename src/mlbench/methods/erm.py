@@ -1,9 +1,10 @@
 """Empirical risk minimisation: a backbone, a linear head, a loss on its logits."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
+from mlbench.layers import Linear
 from mlbench.methods.base import Backbone, Loss, Method
 
 
@@ -11,7 +12,7 @@ class ERM(Method):
     def __init__(self, task: Task, backbone: Backbone, loss: Loss):
         super().__init__()
         self.backbone = backbone(task)
-        self.head = nn.Linear(self.backbone.width, len(task.labels))
+        self.head = Linear(self.backbone.width, len(task.labels))
         self.objective = loss
 
     def logits(self, batch: Batch) -> Tensor:

@@ -2,15 +2,17 @@
 is distilled from all of them (Shen et al. 2019b, as far as ANT's comparison goes).
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
+from mlbench.layers import beside, each, product
+from mlbench.losses.bce import bce
 from mlbench.methods.amalgamation.label_sets import Expert
 from mlbench.methods.amalgamation.teachers import (
     Amalgamation,
@@ -97,24 +99,28 @@ class Specialists(nn.Module):
 
     def unroll(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, L) and hidden states (B, L, H)."""
-        fixed = (x @ self.into).unflatten(-1, (len(self.bias_out), -1))
-        first = fixed[..., -1:] + self.bias_first
-        gates = fixed[..., :-1] + self.bias_input + self.bias_hidden + first * self.fed
+        fixed = product(x, self.into).unflatten(-1, (self.bias_out.shape[-1], -1))
+        bias_first, bias_input, bias_hidden, fed, out = (
+            beside(own, fixed, dims=2)
+            for own in (self.bias_first, self.bias_input, self.bias_hidden, self.fed, self.out)
+        )
+        first = fixed[..., -1:] + bias_first
+        gates = fixed[..., :-1] + bias_input + bias_hidden + first * fed
         g, i, o = gates.unflatten(-1, (3, self.hidden)).unbind(-2)
         hidden = o.sigmoid() * (i.sigmoid() * g.tanh()).tanh()
-        return (hidden * self.out).sum(-1) + self.bias_out, hidden
+        logits = (hidden * out).sum(-1)
+        return logits + beside(self.bias_out, logits), hidden
 
     def logits(self, x: Tensor) -> Tensor:
         return self.unroll(x)[0]
 
     def loss(self, batch: Batch) -> Tensor:
         """Each specialist's cross-entropy and its distance to its expert's feature, summed over them."""
-        labels = len(self.bias_out)
         features, chosen = told(batch, len(self.bridges)), batch.extra["chosen"]
         logits, hidden = self.unroll(batch.x)
-        loss = labels * F.binary_cross_entropy_with_logits(logits, batch.targets)
-        by_label = hidden.movedim(1, 0)
+        loss = logits.shape[-1] * each(functools.partial(bce, pos_weight=None), 2, logits, batch.targets)
+        by_label = hidden.movedim(-2, -3)
         for teacher, (feature, bridge, bias) in enumerate(zip(features, self.bridges, self.bridge_biases)):
-            apart = by_label @ bridge + bias - feature  # (L, B, width of the teacher)
-            loss = loss + (apart.square().mean(-1) * (chosen == teacher).mT).mean(1).sum()
+            apart = product(by_label, bridge) + bias - feature.unsqueeze(-3)  # (L, B, width of the teacher)
+            loss = loss + (apart.square().mean(-1) * (chosen == teacher).mT).mean(-1).sum(-1)
         return loss

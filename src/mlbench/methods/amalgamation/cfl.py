@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
+from mlbench.layers import Linear
 from mlbench.methods.amalgamation.teachers import (
     Amalgamation,
     Positive,
@@ -54,10 +55,10 @@ class CFL(Amalgamation):
         own = self.student.hidden
         widths = [teacher.chain.hidden for teacher in self.teachers]
         common = max(least_width, own // narrowing)
-        self.student_entry = nn.Sequential(nn.Linear(own, common), nn.ReLU())
-        self.entries = nn.ModuleList(nn.Sequential(nn.Linear(w, common), nn.ReLU()) for w in widths)
-        self.extractor = nn.Sequential(nn.Linear(common, common), nn.ReLU(), nn.Linear(common, common))
-        self.decoders = nn.ModuleList(nn.Linear(common, width) for width in widths)
+        self.student_entry = nn.Sequential(Linear(own, common), nn.ReLU())
+        self.entries = nn.ModuleList(nn.Sequential(Linear(w, common), nn.ReLU()) for w in widths)
+        self.extractor = nn.Sequential(Linear(common, common), nn.ReLU(), Linear(common, common))
+        self.decoders = nn.ModuleList(Linear(common, width) for width in widths)
 
     def learn(self, data: Rows) -> Iterator[Stage]:
         passes = [unrolled(teacher, data) for teacher in self.teachers]
@@ -66,12 +67,12 @@ class CFL(Amalgamation):
 
     def loss(self, batch: Batch) -> Tensor:
         unrolled = self.student.unroll(batch.x)
-        mine = self.extractor(self.student_entry(unrolled.hidden[-1]))
+        mine = self.extractor(self.student_entry(unrolled.hidden[..., -1, :, :]))
         discrepancy = reconstruction = 0.0
         for feature, entry, decoder in zip(told(batch, len(self.entries)), self.entries, self.decoders):
             theirs = self.extractor(entry(feature))
             discrepancy = discrepancy + mean_discrepancy(mine, theirs, self.sigmas)
-            reconstruction = reconstruction + F.mse_loss(decoder(theirs), feature)
+            reconstruction = reconstruction + (decoder(theirs) - feature).square().mean((-2, -1))
         return (
             self.student.loss_of(unrolled, batch.targets)
             + self.discrepancy_weight * discrepancy
@@ -85,8 +86,9 @@ def mean_discrepancy(a: Tensor, b: Tensor, sigmas: Tensor) -> Tensor:
     The kernel is Σ_σ exp(−‖u − v‖² / 2σ²), as in CFL's code. Of the narrowest σ, .001, it sees distances that
     2 − 2u·v loses to rounding, so they are taken from the differences.
     """
-    rows = torch.cat([F.normalize(a), F.normalize(b)])
-    distances = (rows.unsqueeze(1) - rows.unsqueeze(0)).square().sum(-1)
-    kernel = torch.exp(-distances.unsqueeze(0) / (2 * sigmas.square()[:, None, None])).sum(0)
-    n = len(a)
-    return (kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()).clamp(min=0)
+    rows = torch.cat([F.normalize(a, dim=-1), F.normalize(b, dim=-1)], dim=-2)
+    distances = (rows.unsqueeze(-2) - rows.unsqueeze(-3)).square().sum(-1)
+    kernel = torch.exp(-distances.unsqueeze(-3) / (2 * sigmas.square()[..., None, None])).sum(-3)
+    n, both = a.shape[-2], (-2, -1)
+    own = kernel[..., :n, :n].mean(both) + kernel[..., n:, n:].mean(both)
+    return (own - 2 * kernel[..., :n, n:].mean(both)).clamp(min=0)

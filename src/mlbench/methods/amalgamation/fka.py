@@ -4,11 +4,11 @@ step; the student's own head learns the averaged logits (Ye et al. 2019, as far 
 
 from collections.abc import Iterator
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
+from mlbench.layers import Linear, linear
 from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, by_teacher, told, unrolled
 from mlbench.methods.amalgamation.transfer import mean
 from mlbench.methods.base import Backbone, Stage
@@ -20,7 +20,7 @@ class FKA(Amalgamation):
     ):
         super().__init__(task, backbone, teachers, overlap, shared_first)
         self.adaptors = nn.ModuleList(
-            nn.Linear(self.student.hidden, teacher.chain.hidden) for teacher in self.teachers
+            Linear(self.student.hidden, teacher.chain.hidden) for teacher in self.teachers
         )
 
     def learn(self, data: Rows) -> Iterator[Stage]:
@@ -36,6 +36,6 @@ class FKA(Amalgamation):
         for teacher, adaptor, theirs in zip(self.teachers, self.adaptors, steps):
             # A teacher takes as many steps as it has labels: the student's first ones are held against them.
             weights, count = teacher.chain.weights, len(teacher.task.labels)
-            hybrid = F.linear(adaptor(unrolled.hidden[:count]), weights.out, weights.bias_out)
-            loss = loss + F.mse_loss(hybrid, theirs.movedim(-2, 0))
+            hybrid = linear(adaptor(unrolled.hidden[..., :count, :, :]), weights.out, weights.bias_out)
+            loss = loss + (hybrid - theirs.movedim(-2, -3)).square().mean((-3, -2, -1))
         return loss

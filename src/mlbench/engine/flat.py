@@ -1,0 +1,120 @@
+"""The weights of R replicas in one tensor, a row each, for an optimiser that treats every entry by itself.
+
+A parameter remains a leaf, a view (R, *shape) of that tensor; its gradient is a view of another. Parameters
+begin at whole lines of the cache and rows are padded to whole vectors, so that no replica's bits depend on
+how many others there are.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mlbench.layers import LINE
+
+ROW = 64  # floats: a row of weights is a multiple of it
+
+# Rows of weights have other parameters between them; torch supposes that this is slow, which it is not here.
+warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
+
+
+class Flat:
+    """`parts`: names of parameters, those of an optimiser's group together; each has a tensor of its own."""
+
+    def __init__(
+        self, shapes: dict[str, torch.Size], parts: Sequence[Sequence[str]], like: Tensor, rows: int
+    ):
+        self.shapes, self.rows = shapes, rows
+        self.places: dict[str, tuple[int, int]] = {}  # name -> its part, and where it begins in a row
+        self.weights: list[Tensor] = []  # of each part
+        for part, names in enumerate(parts):
+            width = 0
+            for name in names:
+                self.places[name] = part, width
+                width += -(-math.prod(shapes[name]) // LINE) * LINE
+            self.weights.append(like.new_zeros(rows, -(-width // ROW) * ROW))
+        self.gradients = [torch.zeros_like(weights) for weights in self.weights]
+        self.targets: list[tuple[Tensor, Tensor]] = []  # what the optimiser steps on, and its gradient
+
+    def view(self, name: str, of: Sequence[Tensor]) -> Tensor:
+        """(R, *shape)."""
+        part, begin = self.places[name]
+        shape = self.shapes[name]
+        return of[part][:, begin : begin + math.prod(shape)].view(-1, *shape)
+
+    def leaves(self, start: int, stop: int) -> dict[str, nn.Parameter]:
+        """The parameters of some replicas, (stop − start, *shape)."""
+        return {name: self._leaf(name, slice(start, stop)) for name in self.places}
+
+    def _leaf(self, name: str, rows: slice | int) -> nn.Parameter:
+        leaf = nn.Parameter(self.view(name, self.weights)[rows])
+        leaf.grad = self.view(name, self.gradients)[rows]
+        return leaf
+
+    @torch.no_grad()
+    def take(self, module: nn.Module) -> None:
+        """The one replica is this module: its parameters become views, and are the same objects as before."""
+        own = dict(module.named_parameters())
+        for name in self.places:
+            view = self.view(name, self.weights)[0]
+            own[name].data = view.copy_(own[name])
+            own[name].grad = self.view(name, self.gradients)[0]
+
+    @torch.no_grad()
+    def fill(self, modules: Sequence[nn.Module]) -> None:
+        for name in self.places:
+            for own, module in zip(self.view(name, self.weights), modules):
+                own.copy_(module.get_parameter(name))
+
+    @torch.no_grad()
+    def hand_back(self, modules: Sequence[nn.Module]) -> None:
+        for name in self.places:
+            for own, module in zip(self.view(name, self.weights), modules):
+                module.get_parameter(name).copy_(own)
+
+    def optimised(self, part: int, start: int, stop: int) -> Tensor:
+        """The weights of some replicas in one part, as one leaf for an optimiser."""
+        leaf = self.weights[part][start:stop].detach().requires_grad_()
+        self.targets.append((leaf, self.gradients[part][start:stop]))
+        return leaf
+
+    def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+        def step() -> None:
+            for leaf, gradient in self.targets:
+                leaf.grad = gradient
+            optimizer.step()
+            for gradients in self.gradients:
+                gradients.zero_()
+
+        return step
+
+    def norms(self) -> Tensor:
+        """Each replica's norm of its gradient, (R,)."""
+        return torch.stack([gradients.norm(dim=1) for gradients in self.gradients]).norm(dim=0)
+
+    @torch.no_grad()
+    def clip(self, limit: float, by: str) -> None:
+        """Each replica's gradient by its own norm, as torch.nn.utils.clip_grad_norm_ does, or by value."""
+        if by == "value":
+            for gradients in self.gradients:
+                gradients.clamp_(-limit, limit)
+            return
+        shares = (limit / (self.norms() + 1e-6)).clamp(max=1)
+        for gradients in self.gradients:
+            gradients.mul_(shares.unsqueeze(1))
+
+    def state(self) -> list[Tensor]:
+        return self.weights
+
+    @torch.no_grad()
+    def restore(self, state: Sequence[Tensor]) -> None:
+        for weights, kept in zip(self.weights, state, strict=True):
+            weights.copy_(kept)
+
+
+def shapes_of(module: nn.Module) -> dict[str, Any]:
+    """Of the parameters that are trained."""
+    return {name: parameter.shape for name, parameter in module.named_parameters() if parameter.requires_grad}

@@ -1,0 +1,271 @@
+"""Layers that act on the last dimensions of what they are given, for one module or for R replicas together.
+
+Constructed, initialised and named as torch.nn's. Where the parameters have a dimension R in front, (R, ...),
+so has the input, (R, B, d), and every replica gets the very bits that it gets alone: the blocks of a replica
+begin where a line of the cache begins, as they do in tensors of its own.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mlbench.seeding import derive
+
+LINE = 16  # floats in a line of the cache, 64 bytes: MKL takes another kernel where a result begins elsewhere
+LANES = 32  # floats that torch's elementwise loops take at once, at most; the rest goes through other code
+TINY = 400  # multiply-adds of a product: torch.bmm does smaller ones without MKL
+
+
+def blocks(like: Tensor, *shape: int) -> Tensor:
+    """An empty tensor (R, m, n), each replica's block at the beginning of a line."""
+    replicas, rows, width = shape
+    size = -(-rows * width // LINE) * LINE
+    return like.new_empty(replicas, size)[:, : rows * width].view(shape)
+
+
+def aligned(tensor: Tensor) -> Tensor:
+    """(R, m, n) with blocks that begin as one replica's (m, n) does; transposed ones stay so."""
+    if tensor.ndim == 2:
+        return tensor
+    _, rows, width = tensor.shape
+    if tensor.stride()[1:] == (1, rows) and width > 1 < rows:
+        return aligned(tensor.mT).mT
+    if tensor.stride(0) % LINE == 0 and tensor.stride(2) == 1 and tensor.stride(1) == width:
+        return tensor
+    return blocks(tensor, *tensor.shape).copy_(tensor)
+
+
+def multiplied(a: Tensor, b: Tensor, add: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+    """add + a @ b, of one or of R: each replica has the bits of torch.mm or torch.addmm by itself."""
+    if a.ndim == 2:
+        return torch.mm(a, b, out=out) if add is None else torch.addmm(add, a, b, out=out)
+    (replicas, m, k), n = a.shape, b.shape[-1]
+    out = blocks(a, replicas, m, n) if out is None else out
+    if m * k * n < TINY and a.device.type == "cpu":
+        for replica in range(replicas):
+            own = None if add is None else add[replica]
+            multiplied(a[replica], b[replica], own, out[replica])
+        return out
+    return torch.bmm(a, b, out=out) if add is None else torch.baddbmm(add, a, b, out=out)
+
+
+class Product(torch.autograd.Function):
+    """F.linear of R replicas: x (R, B, d), weight (R, n, d), bias (R, n) or None → (R, B, n)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x, weight = aligned(x), aligned(weight)
+        ctx.save_for_backward(x, weight)
+        return multiplied(x, weight.mT, None if bias is None else bias.unsqueeze(1))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (x, weight), gradient = ctx.saved_tensors, aligned(gradient)
+        into_x, into_weight, into_bias = ctx.needs_input_grad
+        return (
+            multiplied(gradient, weight) if into_x else None,
+            multiplied(gradient.mT, x) if into_weight else None,
+            gradient.sum(1) if into_bias else None,
+        )
+
+
+class Blocks(torch.autograd.Function):
+    """a @ b of many, (N, m, k) and (N, k, n), where N may be a dimension of one module's or of R modules'."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        a, b = aligned(a), aligned(b)
+        ctx.save_for_backward(a, b)
+        return multiplied(a, b)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (a, b), gradient = ctx.saved_tensors, aligned(gradient)
+        into_a, into_b = ctx.needs_input_grad
+        return (
+            multiplied(gradient, b.mT) if into_a else None,
+            multiplied(a.mT, gradient) if into_b else None,
+        )
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b over the last two dimensions; those before are the same in both."""
+    if a.ndim == 2:
+        return a @ b
+    before = a.shape[:-2]
+    return Blocks.apply(a.flatten(0, -3), b.flatten(0, -3)).unflatten(0, before)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """F.linear; with a weight (R, n, d) of R replicas x is (R, ..., d), or the same (B, d) for all."""
+    if weight.ndim == 2:
+        return F.linear(x, weight, bias)
+    if x.ndim == 2:
+        x = x.expand(len(weight), *x.shape)
+    rows = x.shape[1:-1]
+    return Product.apply(x.flatten(1, -2), weight, bias).unflatten(1, rows)
+
+
+def beside(parameter: Tensor, x: Tensor, dims: int = 1) -> Tensor:
+    """A parameter of `dims` dimensions, or of one more for R replicas, as it meets x (R, ..., its own)."""
+    if parameter.ndim == dims:
+        return parameter
+    return parameter.reshape(len(parameter), *[1] * (x.ndim - 1 - dims), *parameter.shape[1:])
+
+
+def each(function: Callable[..., Tensor], ndim: int, *tensors: Tensor | None, apart: bool = False) -> Tensor:
+    """`function` of each replica's tensors, of which the first has `ndim` dimensions: a scalar, or (R,).
+
+    All replicas go through `function` at once where elementwise operations give each the bits it has alone:
+    where its block is whole vectors of the processor. σ and powers have other code for what is left over.
+    With `apart` they never do.
+    """
+    first = tensors[0]
+    whole = first[0].numel() % LANES == 0 or first.device.type != "cpu"
+    if first.ndim == ndim or (whole and not apart):
+        return function(*tensors)
+    own = [[None] * len(first) if tensor is None else tensor.unbind() for tensor in tensors]
+    return torch.stack([function(*parts) for parts in zip(*own)])
+
+
+class Linear(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
+
+
+class GELU(nn.GELU):
+    """By the error function: torch's own takes another code for tensors with gaps between the replicas."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.approximate != "none":
+            return super().forward(x)
+        return 0.5 * x * (1 + torch.erf(x * 0.5**0.5))
+
+
+class LayerNorm(nn.LayerNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        dims = len(self.normalized_shape)
+        x = F.layer_norm(x, self.normalized_shape, eps=self.eps)
+        x = x if self.weight is None else x * beside(self.weight, x, dims)
+        return x if self.bias is None else x + beside(self.bias, x, dims)
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """Over the rows of a batch (..., B, d), scored ones too: it keeps no running statistics."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = False,
+        *,
+        bias: bool = True,
+    ):
+        if track_running_stats:
+            raise ValueError("track_running_stats=True: this layer keeps none; leave it out")
+        super().__init__(num_features, eps, momentum, affine, track_running_stats=False, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        apart = x - x.mean(-2, keepdim=True)
+        x = apart * (apart.square().mean(-2, keepdim=True) + self.eps).rsqrt()
+        x = x if self.weight is None else x * beside(self.weight, x)
+        return x if self.bias is None else x + beside(self.bias, x)
+
+
+class Embedding(nn.Embedding):
+    """Of row numbers, (...) or (R, ...)."""
+
+    def forward(self, index: Tensor) -> Tensor:
+        if self.weight.ndim == 2:
+            return super().forward(index)
+        if self.max_norm is not None or self.scale_grad_by_freq or self.sparse:
+            raise ValueError("replicas take no max_norm, scale_grad_by_freq or sparse")
+        replicas = torch.arange(len(index), device=index.device).view(-1, *[1] * (index.ndim - 1))
+        found = self.weight[replicas, index]
+        if self.padding_idx is None:
+            return found
+        return torch.where((index == self.padding_idx).unsqueeze(-1), found.detach(), found)
+
+
+class LSTMCell(nn.LSTMCell):
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        hidden, cell = state or (x.new_zeros(*x.shape[:-1], self.hidden_size),) * 2
+        gates = linear(x, self.weight_ih, self.bias_ih) + linear(hidden, self.weight_hh, self.bias_hh)
+        i, f, g, o = gates.chunk(4, -1)
+        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+        return o.sigmoid() * cell.tanh(), cell
+
+
+class GRUCell(nn.GRUCell):
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+        if hidden is None:
+            hidden = x.new_zeros(*x.shape[:-1], self.hidden_size)
+        from_x = linear(x, self.weight_ih, self.bias_ih)
+        from_hidden = linear(hidden, self.weight_hh, self.bias_hh)
+        gates = 2 * self.hidden_size
+        reset, update = (from_x[..., :gates] + from_hidden[..., :gates]).chunk(2, -1)
+        update = update.sigmoid()
+        new = (from_x[..., gates:] + reset.sigmoid() * from_hidden[..., gates:]).tanh()
+        return new + update * (hidden - new)
+
+
+class Dropout(nn.Dropout):
+    """Draws from a generator of the replica's own, so that a replica draws the same beside any others.
+
+    `begin_draws` seeds it; until then it draws from torch's global generator, as torch.nn's does.
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False):
+        super().__init__(p, inplace)
+        self.draws = [Draws()]  # one for each replica
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return x
+        keep = torch.empty_like(x, memory_format=torch.contiguous_format)
+        for draws, own in zip(self.draws, [keep] if len(self.draws) == 1 else keep):
+            own.bernoulli_(1 - self.p, generator=draws.on(x.device))
+        return x * keep.div_(1 - self.p)
+
+
+class Draws:
+    """A generator on whatever device is asked for, and where it stands."""
+
+    def __init__(self, seed: int | None = None, state: Tensor | None = None):
+        self.begin(seed, state)
+
+    def begin(self, seed: int | None, state: Tensor | None = None) -> None:
+        self.seed, self.state = seed, state
+        self.generator: torch.Generator | None = None
+
+    def on(self, device: torch.device) -> torch.Generator | None:
+        if self.seed is not None and (self.generator is None or self.generator.device != device):
+            self.generator = torch.Generator(device).manual_seed(self.seed)
+            if self.state is not None:
+                self.generator.set_state(self.state)
+        return self.generator
+
+    def kept(self) -> tuple[int | None, Tensor | None]:
+        """What `begin` takes to go on from here."""
+        return self.seed, self.generator.get_state() if self.generator else self.state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Draws, self.kept()  # a copy draws by itself what this one would
+
+
+def draws_of(module: nn.Module) -> dict[str, list[Draws]]:
+    """Path → the draws of each dropout in a module: for a checkpoint, and to put side by side."""
+    return {path: part.draws for path, part in module.named_modules() if isinstance(part, Dropout)}
+
+
+def begin_draws(module: nn.Module, seed: int) -> None:
+    """Seeds every dropout of one module, each with a seed of its own."""
+    for path, (draws,) in draws_of(module).items():
+        draws.begin(derive(seed, "dropout", path))

@@ -1,0 +1,208 @@
+"""A replica leaves the same bytes alone and beside any number of others."""
+
+import copy
+import functools
+
+import pytest
+import torch
+
+from mlbench.backbones.chain import Chain
+from mlbench.backbones.linear import Linear
+from mlbench.backbones.mlp import MLP
+from mlbench.compose import configure
+from mlbench.data.rows import Rows, order
+from mlbench.data.shared import Shared
+from mlbench.data.task import Modality, Task
+from mlbench.engine.flat import Flat, shapes_of
+from mlbench.engine.native import Native
+from mlbench.layers import begin_draws
+from mlbench.methods.build import build_loss, build_method
+from mlbench.methods.erm import ERM
+from mlbench.methods.ofcc import OFCC
+from mlbench.seeding import seed_everything
+
+FEATURES, LABELS, UNITS = 33, 7, 33  # nothing is a multiple of what a processor takes at once
+ROWS, BATCH, STEPS = 50, 20, 50  # the last batch of an epoch has 10
+TASK = Task(
+    "made up",
+    tuple("abcdefg"),
+    (Modality("features", 0, FEATURES),),
+    ROWS,
+    tuple(range(5, 5 + LABELS)),
+)
+OPTIMIZERS = {
+    "Adam": functools.partial(torch.optim.Adam, lr=0.01, fused=True),
+    "AdamW": functools.partial(torch.optim.AdamW, lr=0.01, fused=True),
+    "momentum": functools.partial(torch.optim.SGD, lr=0.001, momentum=0.9, weight_decay=0.01, fused=True),
+}
+
+
+@functools.cache
+def configured(*overrides):
+    return configure([*overrides])
+
+
+def data_of(seed):
+    draws = torch.Generator().manual_seed(seed)
+    features = torch.randn(ROWS, FEATURES, generator=draws)
+    targets = (features[:, :LABELS] + torch.randn(ROWS, LABELS, generator=draws) > 0.3).float()
+    return Rows(features, targets, torch.arange(ROWS))
+
+
+def erm(seed, data, widths=(), activation="relu", dropout=0.0, loss="bce"):
+    seed_everything(seed)
+    chosen = build_loss(configured(f"loss={loss}").loss, TASK)
+    backbone = (lambda task: MLP(task, list(widths), activation, dropout)) if widths else Linear
+    module = ERM(TASK, backbone, chosen)
+    begin_draws(module, seed)
+    return module, data
+
+
+def ofcc(seed, data, **options):
+    seed_everything(seed)
+    given = {"hidden": 5, "selection": "confident", "loss_on": "steps"} | options
+    return OFCC(TASK, lambda task: Chain(task, **given)), data
+
+
+def student(seed, data, method, stage=0):
+    """A stage of a method whose teachers, left as they are made, are all that it asks."""
+    seed_everything(seed)
+    changed = ["backbone.hidden=5", "method.teachers.hidden=[6,3]", "method.teachers.labels=null"]
+    config = configured(f"method={method}", *changed)
+    module = build_method(config.method, config.backbone, config.loss, TASK)
+    module.teachers.eval().requires_grad_(False)
+    for number, found in enumerate(module.learn(data)):
+        if number == stage:
+            return found.module, found.data
+    raise AssertionError(f"{method} has no stage {stage}")
+
+
+KINDS = {
+    "linear": erm,
+    "mlp": functools.partial(erm, widths=[UNITS]),
+    "mlp, gelu, dropout": functools.partial(erm, widths=[UNITS, 64], activation="gelu", dropout=0.3),
+    "distribution-balanced": functools.partial(erm, widths=[UNITS], loss="db"),
+    "ofcc": ofcc,
+    "ofcc, final": functools.partial(ofcc, loss_on="final", selection="always"),
+    "ant": functools.partial(student, method="ant"),
+    "tc": functools.partial(student, method="tc"),
+    "fka": functools.partial(student, method="fka"),
+    "cfl": functools.partial(student, method="cfl"),
+    "aka, specialists": functools.partial(student, method="aka"),
+    "aka": functools.partial(student, method="aka", stage=1),
+}
+
+
+@functools.cache
+def made(kind, seed):
+    torch.set_num_threads(1)
+    return KINDS[kind](seed, data_of(seed))
+
+
+def batches_of(seed):
+    epochs = range(-(-STEPS * BATCH // ROWS))
+    return [rows for epoch in epochs for rows in order(ROWS, seed, epoch).split(BATCH)][:STEPS]
+
+
+def alone(kind, seed, optimizer):
+    """Losses of all steps, the weights, and what the optimiser keeps, of a module trained as it is."""
+    module, data = copy.deepcopy(made(kind, seed))
+    module.train()
+    shapes = shapes_of(module)
+    flat = Flat(shapes, [[*shapes]], next(module.parameters()), 1)
+    flat.take(module)
+    built = OPTIMIZERS[optimizer]([flat.optimised(0, 0, 1)])
+    step, losses = flat.step_of(built), []
+    for rows in batches_of(seed):
+        loss = module.loss(data.batch(rows))
+        loss.backward()
+        step()
+        losses.append(loss.detach())
+    return torch.stack(losses), flat.weights[0][0], kept_by(built)
+
+
+def beside(kind, replicas, optimizer, piece=32):
+    """The same of several, trained as one: (R, ...)."""
+    modules, data = zip(*[made(kind, seed) for seed in range(replicas)])
+    native = Native([module.train() for module in copy.deepcopy(modules)], piece=piece)
+    rows = [torch.stack(rows) for rows in zip(*[batches_of(seed) for seed in range(replicas)])]
+    first = torch.arange(replicas)[:, None] * ROWS
+    shared = Shared.of(data)
+    built = OPTIMIZERS[optimizer]([native.flat.optimised(0, 0, replicas)])
+    step, losses = native.flat.step_of(built), []
+    for own in rows:
+        loss = native.losses(shared.batch(own + first))
+        loss.backward(torch.ones_like(loss))
+        step()
+        losses.append(loss.detach())
+    return torch.stack(losses, dim=1), native.flat.weights[0], kept_by(built)
+
+
+def kept_by(optimizer):
+    (state,) = optimizer.state.values()
+    return {name: kept for name, kept in state.items() if torch.is_tensor(kept) and kept.ndim > 1}
+
+
+def assert_same(kind, replicas, optimizer, whose=(0,), **how):
+    losses, weights, kept = beside(kind, replicas, optimizer, **how)
+    assert losses.shape == (replicas, STEPS) and losses.isfinite().all()
+    assert not torch.equal(losses[0], losses[-1])
+    for seed in {*whose, replicas - 1}:
+        own_losses, own_weights, own_kept = alone(kind, seed, optimizer)
+        assert torch.equal(losses[seed], own_losses)
+        assert torch.equal(weights[seed], own_weights)
+        assert kept.keys() == own_kept.keys() and kept
+        assert all(torch.equal(kept[name][seed], own_kept[name][0]) for name in kept)
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 8, 32])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_replica_is_alone_whatever_its_neighbours(kind, replicas):
+    assert_same(kind, replicas, "Adam")
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "momentum"])
+@pytest.mark.parametrize("kind", ["mlp, gelu, dropout", "cfl", "aka, specialists"])
+def test_whatever_the_optimiser(kind, optimizer):
+    assert_same(kind, 3, optimizer)
+
+
+@pytest.mark.parametrize("kind", ["mlp, gelu, dropout", "ofcc"])
+def test_replicas_may_be_cut_into_pieces_of_any_size(kind):
+    assert_same(kind, 5, "Adam", whose=range(5), piece=2)
+
+
+def test_replicas_with_other_numbers_are_other_pieces():
+    """1 − α of a number is rounded otherwise than 1 − α of a tensor."""
+    modules = [erm(seed, None, [UNITS], loss=loss)[0] for seed, loss in enumerate(["focal", "focal", "bce"])]
+    modules[1].objective.loss.keywords["alpha"] = 0.3
+    assert [rows for rows, _ in Native(modules[:2]).pieces] == [slice(0, 1), slice(1, 2)]
+    assert [rows for rows, _ in Native([modules[0]] * 3, piece=2).pieces] == [slice(0, 2), slice(2, 3)]
+    data = data_of(0).batch(torch.arange(2 * BATCH))
+    batch = data.map(lambda part: part.unflatten(0, (2, BATCH)))
+    assert Native(modules[:2]).exact(batch)
+
+
+class Averages(ERM):
+    """Its loss knows of no dimension before the batch."""
+
+    def loss(self, batch):
+        return super().loss(batch).mean() + self.logits(batch).square().mean()
+
+
+class Centres(ERM):
+    """So does this one's, which has the right shape all the same."""
+
+    def loss(self, batch):
+        return super().loss(batch._replace(x=batch.x - batch.x.mean(0)))
+
+
+@pytest.mark.parametrize("kind", [Averages, Centres])
+def test_a_module_that_mixes_replicas_is_found_out(kind):
+    modules = [erm(seed, None)[0] for seed in range(2)]
+    for module in modules:
+        module.__class__ = kind
+    data = data_of(0).batch(torch.arange(2 * BATCH))
+    native = Native(modules)
+    assert not native.exact(data.map(lambda part: part.unflatten(0, (2, BATCH))))
+    assert not any(gradients.any() for gradients in native.flat.gradients)

@@ -1,0 +1,124 @@
+"""Layers: torch's own in all but the bits, and the bits that a replica has alone."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mlbench import layers
+from mlbench.engine.native import put
+
+MADE = {
+    "Linear": (9, 7),
+    "GELU": (),
+    "LayerNorm": (9,),
+    "BatchNorm1d": (9,),
+    "Embedding": (5, 7),
+    "LSTMCell": (9, 7),
+    "GRUCell": (9, 7),
+    "Dropout": (0.4,),
+}
+
+
+def made(name, seed, package=layers, **options):
+    torch.manual_seed(seed)
+    if name == "BatchNorm1d":
+        options["track_running_stats"] = False
+    return getattr(package, name)(*MADE[name], **options)
+
+
+def input_of(name, *shape):
+    return torch.randint(5, shape) if name == "Embedding" else torch.randn(*shape, 9)
+
+
+def first(found):
+    return found[0] if isinstance(found, tuple) else found
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_layer_is_torchs(name):
+    """Names, first weights, and what it makes of a batch; but dropout, of which see below."""
+    ours, theirs = made(name, 3), made(name, 3, nn)
+    assert isinstance(ours, type(theirs)) and str(ours) == str(theirs)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    for one, other in zip(ours.parameters(), theirs.parameters()):
+        assert torch.equal(one, other)
+    assert torch.equal(torch.rand(3), (made(name, 3, nn), torch.rand(3))[1])  # as much was drawn
+    if name != "Dropout":
+        x = input_of(name, 6)
+        torch.testing.assert_close(first(ours(x)), first(theirs(x)))
+
+
+def side_by_side(modules):
+    """One module with the parameters of several, each in rows of whole vectors."""
+    module = copy.deepcopy(modules[0])
+    held = {}
+    for parameter_name, parameter in module.named_parameters():
+        size = parameter.numel()
+        rows = torch.zeros(len(modules), -(-size // 64) * 64)[:, :size].view(-1, *parameter.shape)
+        rows.copy_(torch.stack([own.get_parameter(parameter_name).detach() for own in modules]))
+        held[parameter_name] = nn.Parameter(rows)
+    put(module, held)
+    if isinstance(module, layers.Dropout):
+        module.draws = [copy.deepcopy(own.draws[0]) for own in modules]
+    return module
+
+
+@settings(max_examples=15, deadline=None)
+@given(replicas=st.integers(1, 5), rows=st.integers(1, 40), seed=st.integers(0, 1000))
+@pytest.mark.parametrize("name", MADE)
+def test_every_replica_has_the_bits_it_has_alone(name, replicas, rows, seed):
+    """Its output and its gradients, whatever the size of the batch."""
+    torch.set_num_threads(1)
+    modules = [made(name, seed + number) for number in range(replicas)]
+    for number, module in enumerate(modules):
+        layers.begin_draws(module, seed + number)
+    together = side_by_side(modules)
+    torch.manual_seed(seed)
+    x = input_of(name, replicas, rows)
+    out = first(together(x))
+    weigh = torch.randn(out.shape)
+    (out * weigh).sum().backward() if out.requires_grad else None
+    for number, module in enumerate(modules):
+        own = first(module(x[number].clone()))
+        assert torch.equal(out[number], own)
+        if own.requires_grad:
+            (own * weigh[number].clone()).sum().backward()
+        for one, other in zip(together.parameters(), module.parameters()):
+            if other.grad is not None:
+                assert torch.equal(one.grad[number], other.grad)
+
+
+def test_embedding_leaves_its_padding():
+    together = side_by_side([made("Embedding", seed, padding_idx=1) for seed in range(2)])
+    together(torch.tensor([[0, 1, 1], [1, 2, 2]])).sum().backward()
+    assert together.weight.grad.sum(-1).tolist() == [[7, 0, 0, 0, 0], [0, 0, 14, 0, 0]]
+
+
+def test_dropout_keeps_its_share_and_the_mean():
+    dropout = layers.Dropout(0.3)
+    layers.begin_draws(dropout, 1)
+    found = dropout(torch.ones(100, 100))
+    assert found.unique().tolist() == [0, pytest.approx(1 / 0.7)]
+    assert (found == 0).float().mean().item() == pytest.approx(0.3, abs=0.02)
+    assert torch.equal(dropout.eval()(found), found)
+
+
+def test_dropout_draws_on_from_where_it_was_left_and_leaves_torchs_generator_alone():
+    one, other = (nn.Sequential(layers.Dropout(), layers.Dropout()) for _ in range(2))
+    layers.begin_draws(one, 5)
+    x, before = torch.ones(8, 8), torch.get_rng_state()
+    first_mask, second = one[0](x), one[1](x)
+    assert not torch.equal(first_mask, second)  # each layer has a seed of its own
+    for path, draws in layers.draws_of(other).items():
+        draws[0].begin(*layers.draws_of(one)[path][0].kept())
+    assert torch.equal(one(x), other(x)) and torch.equal(copy.deepcopy(one)(x), other(x))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_batch_norm_of_ours_keeps_no_running_statistics():
+    with pytest.raises(ValueError, match="track_running_stats"):
+        layers.BatchNorm1d(3, track_running_stats=True)
