@@ -22,10 +22,6 @@ def smaller(config, seed, outputs, cache):
     if "teachers" in method:
         teachers = {"epochs": 2, "batch_size": 48, "hidden": [6, 8]}
         method, train = method | {"teachers": method["teachers"] | teachers}, train | {"batch_size": 12}
-    if (
-        "sigmas" in method
-    ):  # the narrow kernels of CFL, exp(−d²/0.000002), make much of the last bit of a distance
-        method = method | {"sigmas": [sigma for sigma in method["sigmas"] if sigma >= 0.1]}
     sizes = {"hidden": 5, "widths": [8]}
     changes = {
         "method": method,

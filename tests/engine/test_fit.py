@@ -13,6 +13,7 @@ import outside
 from mlbench.data.rows import order
 from mlbench.engine import ranks
 from mlbench.errors import UserError
+from mlbench.layers import begin_draws
 from mlbench.methods.erm import ERM
 from mlbench.seeding import seed_everything
 
@@ -30,6 +31,7 @@ def by_hand(module, data, seed, optimizer, scheduler=None, epochs=3, batch_size=
         scheduler = getattr(torch.optim.lr_scheduler, scheduler[0])(optimizer, **scheduler[1])
     means = []
     seed_everything(seed)
+    begin_draws(module, seed)
     for epoch in range(epochs):
         losses = []
         for rows in order(len(data), seed, epoch, shuffle).split(batch_size):

@@ -1,8 +1,6 @@
 """Stages trained as one stack leave what each leaves alone; whatever stops them, and whoever cannot join."""
 
 import functools
-import multiprocessing
-import signal
 from types import SimpleNamespace
 
 import pytest
@@ -10,22 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from commands import signalled_at_rename, signalled_at_step
 from mlbench.engine import fit as engine
-from mlbench.engine import loop, many
+from mlbench.engine import many
 from mlbench.errors import UserError
 from mlbench.evaluation.thresholds import FrequencyPerLabel
 from mlbench.losses.bce import bce
 from mlbench.methods.erm import ERM
-
-forked = multiprocessing.get_context("fork")  # quick: everything is imported already
+from replicas import COSINE, RATES, bits, equal
 
 
 @pytest.fixture
 def both(jobs, capfd):
-    """both(changes, ...) trains replicas alone and together and compares: what each left, what was said."""
+    """both(changes, ...) trains replicas alone and together and compares: what each left, what was said.
 
-    def both(*replicas, stack=True, **common):
+    To the last bit but where operations do not carry along what stands before the last dimensions.
+    """
+
+    def both(*replicas, stack=True, exact=True, **common):
         alone = [engine.fit(job) for job in jobs("alone", *replicas, **common)]
         asked = jobs("together", *replicas, **common)
         weights = [bits(job.stage.module.state_dict()) for job in asked]
@@ -36,24 +35,10 @@ def both(jobs, capfd):
         assert [bits(job.stage.module.state_dict()) for job in asked] == weights
         left = [engine.fit(job) for job in asked]
         for ours, theirs in zip(left, alone, strict=True):
-            close(ours, theirs) if stack else equal(ours, theirs)
+            equal(ours, theirs) if exact else close(ours, theirs)
         return SimpleNamespace(alone=alone, left=left, said=said)
 
     return both
-
-
-def bits(state):
-    return {name: tensor.numpy().tobytes() for name, tensor in state.items()}
-
-
-def equal(ours, theirs):
-    """To the last bit."""
-    assert (bits(ours.last), ours.history) == (bits(theirs.last), theirs.history)
-    assert ours.kept.keys() == theirs.kept.keys()
-    for rule, kept in ours.kept.items():
-        other = theirs.kept[rule]
-        assert (kept["epoch"], kept["value"]) == (other["epoch"], other["value"])
-        assert bits(kept["state"]) == bits(other["state"])
 
 
 def close(ours, theirs):
@@ -68,10 +53,6 @@ def close(ours, theirs):
         assert kept["epoch"] == theirs.kept[rule]["epoch"]
         assert kept["value"] == pytest.approx(theirs.kept[rule]["value"], abs=1e-9)
         near(kept["state"], theirs.kept[rule]["state"])
-
-
-RATES = [{"lr": 0.01}, {"lr": 0.003, "weight_decay": 0.1}, {"lr": 0.01}, {"lr": 0.03}]
-COSINE = ("CosineAnnealingWarmRestarts", {"T_0": 2, "T_mult": 1, "eta_min": 0.0})
 
 
 @pytest.mark.parametrize("optimizer", ["Adam", "AdamW", "SGD", "RMSprop"])
@@ -129,7 +110,8 @@ STACKED = {
 
 @pytest.mark.parametrize("how", STACKED)
 def test_what_a_loop_knows_is_each_ones_own(how, both):
-    assert both({}, {"seed": 5}, {"seed": 7}, **STACKED[how]).said == ""
+    exact = how != "norms of the batch at hand"  # by torch.nn's layer
+    assert both({}, {"seed": 5}, {"seed": 7}, exact=exact, **STACKED[how]).said == ""
 
 
 def sloped(logits, targets, slope):
@@ -151,7 +133,8 @@ def test_numbers_in_methods_and_losses_are_each_ones_own(loss, number, both):
         {"module": {"kind": Shrinks, "loss": functools.partial(loss, **{number: own}), "strength": strength}}
         for own, strength in ((0.5, 0.0), (1, 0.1), (4.0, 2.0))
     ]
-    done = both(*replicas, seed=5, optimizer=("SGD", {"lr": 0.1, "momentum": 0.9}))
+    sgd = ("SGD", {"lr": 0.1, "momentum": 0.9})
+    done = both(*replicas, seed=5, optimizer=sgd, exact=loss is not sloped)  # which takes the mean over all
     assert len({row.history[0]["loss"] for row in done.left}) == 3 and done.said == ""
 
 
@@ -165,6 +148,15 @@ def test_the_epoch_that_is_kept_is_each_ones_own(both):
     for outcome in done.left:
         assert [row["epoch"] for row in outcome.history if "test_f1_macro" in row] == [2, 4, 6, 7]
         assert {*outcome.kept} == {"best", "oracle"} and done.said == ""
+
+
+class Drops(ERM):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.dropout = nn.Dropout(0.4)
+
+    def logits(self, batch):
+        return self.head(self.dropout(self.backbone(batch.x)))
 
 
 class Steps(ERM):
@@ -206,7 +198,7 @@ class Named(ERM):
 
 
 ALONE = {
-    "it has dropout": {"module": {"dropout": 0.4}},
+    "it has dropout that draws from everybody's generator": {"module": {"kind": Drops}},
     "it has batch norm with running statistics": {"module": {"kind": Normalised}},
     "it has after_step": {"module": {"kind": Steps}},
     "its rate waits for a plateau of its own": {"scheduler": ("ReduceLROnPlateau", {"patience": 0})},
@@ -300,142 +292,3 @@ def test_what_follows_draws_what_it_draws_alone(jobs):
             engine.fit(job)
             drawn.append(torch.rand(3).tolist())
     assert drawn[:3] == drawn[3:] and drawn[0] != drawn[1]
-
-
-# Stopped, and gone on with
-
-
-@pytest.fixture
-def three(jobs, monkeypatch):
-    """three("folder"): jobs of two chunks an epoch, with two learning rates between them and looks."""
-    monkeypatch.setattr(loop, "STEPS", 10)
-    long = {"rows": 14, "batch_size": 1, "epochs": 3, "looks": ["best"], "every": 2, "scheduler": COSINE}
-    replicas = [{"optimizer": ("Adam", rate)} for rate in RATES[:3]]
-    return lambda folder: jobs(folder, *replicas, checkpoint_seconds=0, **long)
-
-
-@pytest.fixture
-def undisturbed(three):
-    return trained(three("undisturbed"))
-
-
-def trained(asked):
-    many.fit_together(asked)
-    assert all(job.done.exists() for job in asked) and checkpoints(asked) == []
-    return [engine.fit(job) for job in asked]
-
-
-def checkpoints(asked):
-    return [path for job in asked for path in job.path.parent.glob("*.ckpt")]
-
-
-def killed(asked, accident):
-    """Trains in a process that comes to an end."""
-    process = forked.Process(target=lambda: (accident(), many.fit_together(asked)))
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("step, stopped_at", [(1, 10), (12, 14), (31, 38)])
-def test_a_signal_stops_it_and_it_goes_on_from_there(
-    step, stopped_at, number, three, undisturbed, monkeypatch
-):
-    """At the end of the chunk: within an epoch, at the end of one, within the last."""
-    adam, steps = torch.optim.Adam.step, []
-
-    def counted(self, closure=None):
-        adam(self)
-        steps.append(len(steps) + 1)
-        if steps[-1] == step:
-            signal.raise_signal(number)
-
-    asked = three("stopped")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(torch.optim.Adam, "step", counted)
-        many.fit_together(asked)
-    assert steps[-1] == stopped_at and len(checkpoints(asked)) == 1
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    for ours, whole in zip(trained(three("stopped")), undisturbed, strict=True):
-        equal(ours, whole)
-
-
-def test_a_signal_in_the_last_chunk_is_heard_once_all_is_done(three, monkeypatch):
-    adam, steps = torch.optim.Adam.step, []
-
-    def counted(self, closure=None):
-        adam(self)
-        steps.append(self)
-        if len(steps) == 41:
-            signal.raise_signal(signal.SIGTERM)
-
-    asked = three("stopped")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(torch.optim.Adam, "step", counted)
-        many.fit_together(asked)
-    assert len(steps) == 42 and all(job.done.exists() for job in asked) and checkpoints(asked) == []
-
-
-def test_a_signal_while_it_writes_is_heard_once_all_is_written(three, monkeypatch):
-    asked, write = three("stopped"), loop.write
-
-    def interrupted(path, content):
-        write(path, content)
-        if path == asked[0].done:
-            signal.raise_signal(signal.SIGTERM)
-
-    monkeypatch.setattr(loop, "write", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        many.fit_together(asked)
-    assert all(job.done.exists() for job in asked) and checkpoints(asked) == []
-
-
-MOMENTS = {
-    "in a step": functools.partial(signalled_at_step, 26, signal.SIGKILL),
-    "in a step before there is a checkpoint": functools.partial(signalled_at_step, 2, signal.SIGKILL),
-    "before a checkpoint": functools.partial(signalled_at_rename, 2, ".ckpt", "before"),
-    "after a checkpoint": functools.partial(signalled_at_rename, 4, ".ckpt", "after"),
-    "before the first result": functools.partial(signalled_at_rename, 1, ".pt", "before"),
-    "after the first result": functools.partial(signalled_at_rename, 1, ".pt", "after"),
-    "after the second": functools.partial(signalled_at_rename, 2, ".pt", "after"),
-    "after the last": functools.partial(signalled_at_rename, 3, ".pt", "after"),
-}
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_killed_it_goes_on_from_its_checkpoint(moment, three, undisturbed):
-    killed(three("killed"), MOMENTS[moment])
-    asked = three("killed")
-    many.fit_together(asked)
-    for job, whole in zip(asked, undisturbed, strict=True):
-        assert job.done.exists()
-        equal(engine.fit(job), whole)
-    assert checkpoints(asked) == [] and not list(asked[0].path.parents[1].rglob("*.tmp"))
-
-
-def test_a_stack_of_others_begins_anew(three, undisturbed):
-    """It does not take a checkpoint of three for its own; the three go on from it afterwards."""
-    killed(three("killed"), MOMENTS["after a checkpoint"])
-    two = three("killed")[1:]
-    many.fit_together(two)
-    for job, fresh in zip(two, trained(three("fresh")[1:])):
-        equal(engine.fit(job), fresh)
-    assert len(checkpoints(three("killed"))) == 1
-    equal(trained(three("killed"))[0], undisturbed[0])
-
-
-def test_nothing_is_left_of_a_stack_whose_members_went_other_ways(three):
-    killed(three("killed"), MOMENTS["before a checkpoint"])
-    first, *others = three("killed")
-    many.fit_together(others)
-    assert len(checkpoints([first])) == 1
-    engine.fit(first)
-    assert checkpoints([first]) == [] and not list(first.path.parents[1].rglob("*.tmp"))
-
-
-def test_one_that_was_begun_alone_joins(three):
-    asked = three("begun")
-    asked[1].path.parent.mkdir(parents=True)
-    asked[1].path.with_suffix(".ckpt").touch()
-    trained(asked)

@@ -11,10 +11,11 @@ from mlbench.backbones.linear import Linear
 from mlbench.backbones.mlp import MLP
 from mlbench.compose import configure
 from mlbench.data.rows import Rows, order
-from mlbench.data.shared import Shared
+from mlbench.data.shared import beside as beside_of
 from mlbench.data.task import Modality, Task
 from mlbench.engine.flat import Flat, shapes_of
 from mlbench.engine.native import Native
+from mlbench.engine.plan import Plan
 from mlbench.layers import begin_draws
 from mlbench.methods.build import build_loss, build_method
 from mlbench.methods.erm import ERM
@@ -124,10 +125,10 @@ def alone(kind, seed, optimizer):
 def beside(kind, replicas, optimizer, piece=32):
     """The same of several, trained as one: (R, ...)."""
     modules, data = zip(*[made(kind, seed) for seed in range(replicas)])
-    native = Native([module.train() for module in copy.deepcopy(modules)], piece=piece)
+    native = native_of([module.train() for module in copy.deepcopy(modules)], piece)
     rows = [torch.stack(rows) for rows in zip(*[batches_of(seed) for seed in range(replicas)])]
     first = torch.arange(replicas)[:, None] * ROWS
-    shared = Shared.of(data)
+    shared = beside_of(data)
     built = OPTIMIZERS[optimizer]([native.flat.optimised(0, 0, replicas)])
     step, losses = native.flat.step_of(built), []
     for own in rows:
@@ -136,6 +137,12 @@ def beside(kind, replicas, optimizer, piece=32):
         step()
         losses.append(loss.detach())
     return torch.stack(losses, dim=1), native.flat.weights[0], kept_by(built)
+
+
+def native_of(modules, piece=32):
+    train = configured().train
+    plans = [Plan("train", 1, BATCH, train.optimizer, train.scheduler, train, n) for n in range(len(modules))]
+    return Native([modules], plans, piece=piece)
 
 
 def kept_by(optimizer):
@@ -176,11 +183,11 @@ def test_replicas_with_other_numbers_are_other_pieces():
     """1 − α of a number is rounded otherwise than 1 − α of a tensor."""
     modules = [erm(seed, None, [UNITS], loss=loss)[0] for seed, loss in enumerate(["focal", "focal", "bce"])]
     modules[1].objective.loss.keywords["alpha"] = 0.3
-    assert [rows for rows, _ in Native(modules[:2]).pieces] == [slice(0, 1), slice(1, 2)]
-    assert [rows for rows, _ in Native([modules[0]] * 3, piece=2).pieces] == [slice(0, 2), slice(2, 3)]
+    assert [rows for rows, _ in native_of(modules[:2]).pieces] == [slice(0, 1), slice(1, 2)]
+    assert [rows for rows, _ in native_of([modules[0]] * 3, 2).pieces] == [slice(0, 2), slice(2, 3)]
     data = data_of(0).batch(torch.arange(2 * BATCH))
     batch = data.map(lambda part: part.unflatten(0, (2, BATCH)))
-    assert Native(modules[:2]).exact(batch)
+    assert native_of(modules[:2]).exact(batch)
 
 
 class Averages(ERM):
@@ -203,6 +210,6 @@ def test_a_module_that_mixes_replicas_is_found_out(kind):
     for module in modules:
         module.__class__ = kind
     data = data_of(0).batch(torch.arange(2 * BATCH))
-    native = Native(modules)
+    native = native_of(modules)
     assert not native.exact(data.map(lambda part: part.unflatten(0, (2, BATCH))))
     assert not any(gradients.any() for gradients in native.flat.gradients)

@@ -43,7 +43,7 @@ def test_they_are_those_of_the_task(name):
 
 def test_a_loss_that_does_not_ask_is_bound_to_its_options_alone():
     loss = build_loss(configure(["loss=focal"]).loss, counted_task())
-    assert isinstance(loss, partial) and loss.keywords == {"alpha": 0.25, "gamma": 2.0}
+    assert isinstance(loss.loss, partial) and loss.loss.keywords == {"alpha": 0.25, "gamma": 2.0}
 
 
 @pytest.mark.parametrize("name", ASKING)

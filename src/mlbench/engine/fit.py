@@ -5,12 +5,12 @@ import time
 from dataclasses import replace
 
 from mlbench.engine import ranks, threads
+from mlbench.engine.alone import Alone
 from mlbench.engine.job import Job, Outcome
 from mlbench.engine.loop import Loop
 from mlbench.engine.saved import read, write
 from mlbench.engine.score import state_of
 from mlbench.engine.signals import Stop, caught
-from mlbench.engine.stack import Alone
 from mlbench.errors import UserError
 from mlbench.seeding import derive, seed_everything
 

@@ -5,6 +5,7 @@ begin at whole lines of the cache and rows are padded to whole vectors, so that 
 how many others there are.
 """
 
+import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,6 +20,18 @@ ROW = 64  # floats: a row of weights is a multiple of it
 
 # Rows of weights have other parameters between them; torch supposes that this is slow, which it is not here.
 warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
+
+
+# Optimisers that treat every entry of a parameter by itself, so that many tensors may be one.
+ELEMENTWISE = {
+    f"torch.optim.{name}" for name in ("Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "Adamax", "NAdam")
+}
+
+
+def elementwise(optimizer: dict[str, Any], module: nn.Module) -> bool:
+    """Whether what a module trains may lie in one tensor for this optimiser."""
+    kinds = {(p.dtype, p.device, p.layout) for p in module.parameters() if p.requires_grad}
+    return optimizer["_target_"] in ELEMENTWISE and len(kinds) == 1
 
 
 class Flat:
@@ -36,14 +49,26 @@ class Flat:
                 self.places[name] = part, width
                 width += -(-math.prod(shapes[name]) // LINE) * LINE
             self.weights.append(like.new_zeros(rows, -(-width // ROW) * ROW))
+        self.width = sum(weights.shape[1] for weights in self.weights)  # of a replica
         self.gradients = [torch.zeros_like(weights) for weights in self.weights]
         self.targets: list[tuple[Tensor, Tensor]] = []  # what the optimiser steps on, and its gradient
+        self.reached: set[str] = set()  # parameters that have a gradient
+        self.idle: list[tuple[Tensor, Tensor]] | None = None  # weights of the others, and what they stay
 
     def view(self, name: str, of: Sequence[Tensor]) -> Tensor:
         """(R, *shape)."""
         part, begin = self.places[name]
         shape = self.shapes[name]
         return of[part][:, begin : begin + math.prod(shape)].view(-1, *shape)
+
+    def views(self, part: int) -> dict[str, Callable[[Tensor], Tensor]]:
+        """Of each parameter of a part: where it lies in a tensor like the part's weights, of one replica."""
+
+        def view(name: str, tensor: Tensor) -> Tensor:
+            begin, shape = self.places[name][1], self.shapes[name]
+            return tensor[0, begin : begin + math.prod(shape)].view(shape)
+
+        return {name: functools.partial(view, name) for name, (own, _) in self.places.items() if own == part}
 
     def leaves(self, start: int, stop: int) -> dict[str, nn.Parameter]:
         """The parameters of some replicas, (stop − start, *shape)."""
@@ -52,7 +77,15 @@ class Flat:
     def _leaf(self, name: str, rows: slice | int) -> nn.Parameter:
         leaf = nn.Parameter(self.view(name, self.weights)[rows])
         leaf.grad = self.view(name, self.gradients)[rows]
+        self._watch(name, leaf)
         return leaf
+
+    def _watch(self, name: str, leaf: Tensor) -> None:
+        def reached(_: Tensor) -> None:
+            self.reached.add(name)
+            handle.remove()
+
+        handle = leaf.register_post_accumulate_grad_hook(reached)
 
     @torch.no_grad()
     def take(self, module: nn.Module) -> None:
@@ -62,6 +95,13 @@ class Flat:
             view = self.view(name, self.weights)[0]
             own[name].data = view.copy_(own[name])
             own[name].grad = self.view(name, self.gradients)[0]
+            self._watch(name, own[name])
+
+    def release(self, module: nn.Module) -> None:
+        """The one replica's parameters get memory of their own."""
+        for name in self.places:
+            parameter = module.get_parameter(name)
+            parameter.data, parameter.grad = parameter.data.clone(), None
 
     @torch.no_grad()
     def fill(self, modules: Sequence[nn.Module]) -> None:
@@ -82,10 +122,20 @@ class Flat:
         return leaf
 
     def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+        """What has no gradient stays as it is, as torch leaves it, although decay would change it here."""
+        decays = any(group.get("weight_decay") for group in optimizer.param_groups)
+
+        @torch.no_grad()
         def step() -> None:
             for leaf, gradient in self.targets:
                 leaf.grad = gradient
+            if self.idle is None:
+                names = [name for name in self.places if decays and name not in self.reached]
+                views = [self.view(name, self.weights) for name in names]
+                self.idle = [(view, view.clone()) for view in views]
             optimizer.step()
+            for weights, kept in self.idle:
+                weights.copy_(kept)
             for gradients in self.gradients:
                 gradients.zero_()
 

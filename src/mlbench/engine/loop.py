@@ -15,15 +15,17 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from mlbench.data.rows import order
+from mlbench.engine.alone import Alone
 from mlbench.engine.generators import begin_drawing, generators
 from mlbench.engine.job import AGAIN, Job, Outcome
+from mlbench.engine.native import Native
 from mlbench.engine.plan import Schedule, build_optimizer
 from mlbench.engine.progress import progress
 from mlbench.engine.ranks import any_of, of_all, orphaned
 from mlbench.engine.saved import read, write
 from mlbench.engine.score import state_of
 from mlbench.engine.signals import Stop, caught
-from mlbench.engine.stack import Alone, Stack
+from mlbench.engine.stack import Stack
 from mlbench.errors import UserError
 
 STEPS = 50  # long enough to drown what comes between, short enough to stop or save within seconds
@@ -34,7 +36,12 @@ class Loop:
     """`jobs` differ in seed, rows and numbers only; the first one's settings are those of all."""
 
     def __init__(
-        self, jobs: Sequence[Job], replicas: Alone | Stack, fabric: Fabric, checkpoint: Path, stop: Stop
+        self,
+        jobs: Sequence[Job],
+        replicas: Alone | Native | Stack,
+        fabric: Fabric,
+        checkpoint: Path,
+        stop: Stop,
     ):
         self.jobs, self.replicas, self.fabric = jobs, replicas, fabric
         self.checkpoint, self.stop = checkpoint, stop
@@ -131,8 +138,6 @@ class Loop:
         self.replicas.call("before_step")
         self.schedule.before_step()
         self.step()
-        for leaf in self.leaves:
-            leaf.grad = None
         if self.average:
             torch._foreach_lerp_(self.average, self.leaves, 1 - self.plan.train.ema)
         self.replicas.call("after_step")
@@ -218,7 +223,7 @@ class Loop:
         if self.rank == 0:
             state = {
                 "replicas": self.replicas.state(),
-                "optimizer": self.optimizer.state_dict(),
+                "optimizer": self.replicas.optimizer_state(self.optimizer),
                 "schedule": self.schedule.state(),
                 "average": self.average,
                 "precision": self.fabric.strategy.precision.state_dict(),
@@ -237,9 +242,9 @@ class Loop:
         state = read(self.checkpoint)
         if state is None:
             return []
-        self.replicas.restore(state["replicas"], self.checkpoint)
         try:
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.replicas.restore(state["replicas"], self.checkpoint)
+            self.replicas.restore_optimizer(self.optimizer, state["optimizer"])
         except ValueError as error:
             kind = type(self.replicas.modules[0]).__name__
             raise UserError(
@@ -273,6 +278,7 @@ class Loop:
                 job.forget_checkpoints()
         if self.rank == 0:
             self.checkpoint.unlink(missing_ok=True)
+        self.replicas.release()
         return outcomes
 
 

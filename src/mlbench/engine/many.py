@@ -21,16 +21,14 @@ from torch import nn
 
 from mlbench.config import MACHINE, options
 from mlbench.engine import ranks, threads
+from mlbench.engine.flat import ELEMENTWISE
 from mlbench.engine.job import Job, Outcome
 from mlbench.engine.loop import Loop
+from mlbench.engine.native import Native, NotNative
 from mlbench.engine.signals import Stop
 from mlbench.engine.stack import BrokenAlone, Stack
+from mlbench.layers import Dropout
 from mlbench.methods.base import hooks_of
-
-# Optimisers that treat every entry of a parameter by itself, so that a stack of them is one of each.
-ELEMENTWISE = {
-    f"torch.optim.{name}" for name in ("Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "Adamax", "NAdam")
-}
 
 REPLICAS = 32  # to train at once: more of them make a step longer, not cheaper
 
@@ -102,7 +100,10 @@ def why_alone(job: Job) -> str | None:
         "it has batch norm with running statistics": any(
             isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats for part in parts
         ),
-        "it has dropout": any(isinstance(part, nn.modules.dropout._DropoutNd) and part.p for part in parts),
+        "it has dropout that draws from everybody's generator": any(
+            isinstance(part, nn.modules.dropout._DropoutNd) and part.p and not isinstance(part, Dropout)
+            for part in parts
+        ),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 
@@ -151,9 +152,14 @@ def _train(jobs: list[Job]) -> dict[Path, Outcome]:
         groups.setdefault(_optimizer(job), []).append(job)
     first, stop, fabric = jobs[0], Stop(), ranks.fabric_of(jobs[0].train)
     threads.use(first.train, first.stage.module, first.plan.batch_size, len(jobs))
-    stack = Stack([[job.stage.module for job in group] for group in groups.values()], fabric.device)
     ordered = [job for group in groups.values() for job in group]
-    outcomes = Loop(ordered, stack, fabric, checkpoint_of(jobs), stop).run()
+    modules = [[job.stage.module for job in group] for group in groups.values()]
+    try:
+        native = Native(modules, [job.plan for job in ordered], fabric.device)
+        loop = Loop(ordered, native, fabric, checkpoint_of(jobs), stop)
+    except NotNative:
+        loop = Loop(ordered, Stack(modules, fabric.device), fabric, checkpoint_of(jobs), stop)
+    outcomes = loop.run()
     if stop.asked:
         raise KeyboardInterrupt
     return {job.path: outcome for job, outcome in zip(ordered, outcomes) if outcome}

@@ -3,36 +3,59 @@
 Each has the bits that it has alone, so that they may be cut into as many pieces as are fastest.
 """
 
+import contextlib
 import copy
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mlbench.data.rows import Batch
-from mlbench.engine.flat import Flat, shapes_of
-from mlbench.engine.stack import plain
-from mlbench.layers import draws_of
+from mlbench.engine.flat import Flat, elementwise, shapes_of
+from mlbench.engine.plan import Plan, groups_of, in_one_pass
+from mlbench.engine.stack import Beside, plain, state_of
+from mlbench.layers import begin_draws, draws_of
+
+# Weights of replicas that are one module: of more of them, with what goes with them, the caches are full.
+ENOUGH = 1_500_000
 
 
-class Native:
-    """Works on copies, `modules`: those it was given stay as they are."""
+class NotNative(Exception):
+    """Its operations do not carry along what stands before the last dimensions."""
+
+
+class Native(Beside):
+    """`groups` are runs of replicas that stand together, each a list of modules: one optimiser group each.
+
+    Works on copies, `modules`: those it was given stay as they are.
+    """
 
     def __init__(
         self,
-        modules: Sequence[nn.Module],
+        groups: Sequence[Sequence[nn.Module]],
+        plans: Sequence[Plan],
         device: torch.device | str = "cpu",
-        parts: Sequence[Sequence[str]] | None = None,
-        piece: int = 32,
+        piece: int | None = None,
     ):
-        """`parts`: names of the parameters of each optimiser group; `piece`: replicas that are one module."""
-        self.modules = [copy.deepcopy(module).to(device) for module in modules]
-        shapes = shapes_of(self.modules[0])
-        like = next(self.modules[0].parameters())
-        self.flat = Flat(shapes, parts or [[*shapes]], like, len(modules))
+        """`plans` are those of all replicas; `piece`: how many are one module."""
+        self.modules = [copy.deepcopy(module).to(device) for group in groups for module in group]
+        self.device = torch.device(device)
+        self.starts = [*itertools.accumulate(map(len, groups), initial=0)]
+        for module, plan in zip(self.modules, plans):
+            begin_draws(module, plan.seed)
+        shapes = [shapes_of(module) for module in self.modules]
+        if any(own != shapes[0] for own in shapes) or not elementwise(plans[0].optimizer, self.modules[0]):
+            raise NotNative
+        self.parts = groups_of(self.modules[0], plans[0].train.decay_on)
+        names = [part["params"] for part in self.parts]
+        like = self.modules[0].get_parameter(names[0][0])
+        self.flat = Flat(shapes[0], names, like, len(self.modules))
         self.flat.fill(self.modules)
+        piece = piece or max(ENOUGH // max(self.flat.width, 1), 1)
         self.fixed = fixed_of(self.modules)
         self.pieces = [
             (slice(start, stop), self._together(start, stop))
@@ -61,38 +84,85 @@ class Native:
 
         False, too, where its operations take no dimension more.
         """
-        draws = [own for module in self.modules for draws in draws_of(module).values() for own in draws]
-        before = [own.kept() for own in draws]
         try:
-            losses = self.losses(batch)
-            if losses.shape != (len(self.modules),):
-                return False
-            losses.backward(torch.ones_like(losses))
+            with self._drawing_again():
+                losses = self.losses(batch)
+                if losses.shape != (len(self.modules),):
+                    return False
+                losses.backward(torch.ones_like(losses))
         except Exception:  # whatever a module makes of one dimension more
             return False
         finally:
-            for own, kept in zip(draws, before):
-                own.begin(*kept)
             gradients = [gradients.clone() for gradients in self.flat.gradients]
             for own in self.flat.gradients:
                 own.zero_()
-        names = [*self.flat.places]
-        for number, module in enumerate(self.modules):
-            loss = module.loss(alone(batch, number))
-            leaves = [module.get_parameter(name) for name in names]
-            own = torch.autograd.grad(loss, leaves, allow_unused=True)
-            pairs = [(loss, losses[number])] + [
-                (self.flat.view(name, gradients)[number], expected)
-                for name, expected in zip(names, own)
-                if expected is not None
-            ]
-            if not all(torch.equal(one, other) for one, other in pairs):
-                return False
-        return True
+        with self._drawing_again():
+            return all(self._same(number, losses, gradients, batch) for number in range(len(self.modules)))
+
+    def _same(self, number: int, losses: Tensor, gradients: Sequence[Tensor], batch: Batch) -> bool:
+        module, names = self.modules[number], [*self.flat.places]
+        loss = module.loss(alone(batch, number))
+        leaves = [module.get_parameter(name) for name in names]
+        own = torch.autograd.grad(loss, leaves, allow_unused=True)
+        return torch.equal(loss, losses[number]) and all(
+            torch.equal(self.flat.view(name, gradients)[number], expected)
+            for name, expected in zip(names, own)
+            if expected is not None
+        )
+
+    @contextlib.contextmanager
+    def _drawing_again(self) -> Iterator[None]:
+        """What is drawn meanwhile is drawn once more afterwards."""
+        draws = [own for module in self.modules for several in draws_of(module).values() for own in several]
+        before = [own.kept() for own in draws]
+        try:
+            yield
+        finally:
+            for own, kept in zip(draws, before):
+                own.begin(*kept)
+
+    def choose(self, batches: Sequence[Batch]) -> None:
+        try:
+            self.exact(batches[0])  # what a loss finds out once, it has found out
+            before = [state_of(module) for _, module in self.pieces]
+            exact = all(self.exact(batch) for batch in batches)
+        except Exception as error:  # alone it cannot be had either, which others will say
+            raise NotNative from error
+        if not exact or before != [state_of(module) for _, module in self.pieces]:
+            raise NotNative
+
+    def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
+        """Of each replica's plan; those of a group of replicas are the same."""
+        return [
+            in_one_pass(plans[start].optimizer, self.device)
+            | part
+            | {"params": [self.flat.optimised(number, start, stop)]}
+            for start, stop in itertools.pairwise(self.starts)
+            for number, part in enumerate(self.parts)
+        ]
+
+    def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
+        return self.flat.step_of(optimizer)
+
+    def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
+        self.flat.clip(limit, by)
 
     def hand_back(self) -> None:
         """What was learned goes into `modules`."""
         self.flat.hand_back(self.modules)
+
+    @property
+    def draws(self) -> list[Any]:
+        pieces = [draws_of(module) for _, module in self.pieces]
+        return [own for draws in pieces for several in draws.values() for own in several]
+
+    def state(self) -> dict[str, Any]:
+        return {"weights": self.flat.state(), "draws": [own.kept() for own in self.draws]}
+
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        self.flat.restore(state["weights"])
+        for own, kept in zip(self.draws, state["draws"], strict=True):
+            own.begin(*kept)
 
 
 def edges_of(modules: Sequence[nn.Module], piece: int) -> list[int]:

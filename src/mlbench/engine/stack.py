@@ -16,14 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.shared import beside
-from mlbench.engine.job import load
-from mlbench.engine.lit import Lit
 from mlbench.engine.plan import Plan, groups_of, in_one_pass
 
 Hyper = dict[tuple[str, str, str], Tensor]  # (module, attribute, keyword of a partial or "") -> (R,)
@@ -49,51 +46,44 @@ class LossOf(nn.Module):
         return self.module.loss(batch)
 
 
-class Alone:
-    """One module, as the loop trains it: through Fabric where Fabric has something to add."""
+class Beside:
+    """What replicas have in common, however their losses are had: `starts` part them into groups whose
+    optimiser is the same, its numbers included.
+    """
 
-    def __init__(self, module: nn.Module, fabric: Fabric):
-        self.modules, self.fabric, self.lit = [module], fabric, Lit(module)
-        self.plain = fabric.world_size == 1 and fabric.strategy.precision.precision == "32-true"
-        self.model = self.lit.to(fabric.device) if self.plain else fabric.setup(self.lit)
-        self.losses = self.model.training_step
-        self.backward = Tensor.backward if self.plain else fabric.backward
-        self.call = self.lit.call
+    starts: list[int]
 
-    def choose(self, batches: Sequence[Batch]) -> None:
-        """There is one way to have its loss."""
+    def backward(self, losses: Tensor) -> None:
+        """Replicas share nothing: the gradient of the sum is each one's own."""
+        losses.backward(torch.ones_like(losses))
+
+    def call(self, hook: str, *given: int) -> None:
+        """A module that has a hook is trained alone."""
 
     def data(self, parts: Sequence[Rows]) -> Rows:
-        return parts[0]
+        return beside(parts)
 
     def rows(self, orders: Sequence[Tensor]) -> Tensor:
-        return orders[0]
-
-    def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
-        return self.lit.groups(plans[0])
-
-    def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
-        return optimizer.step if self.plain else self.fabric.setup_optimizers(optimizer).step
-
-    def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
-        self.fabric.strategy.precision.unscale_gradients(optimizer)
-        clip = torch.nn.utils.clip_grad_norm_ if by == "norm" else torch.nn.utils.clip_grad_value_
-        clip(self.modules[0].parameters(), limit)
+        """Row numbers in the data of all, (R, N): every replica in an order of its own."""
+        return torch.stack([order + number * len(order) for number, order in enumerate(orders)])
 
     def rates(self, optimizer: torch.optim.Optimizer) -> list[float]:
-        return [float(optimizer.param_groups[0]["lr"])]
+        sizes = [stop - start for start, stop in itertools.pairwise(self.starts)]
+        parts = len(optimizer.param_groups) // len(sizes)
+        rates = [float(group["lr"]) for group in optimizer.param_groups[::parts]]
+        return [rate for rate, size in zip(rates, sizes) for _ in range(size)]
 
-    def hand_back(self) -> None:
-        """What is learned is in the module already."""
+    def release(self) -> None:
+        """What was trained are copies."""
 
-    def state(self) -> dict[str, Tensor]:
-        return self.modules[0].state_dict()
+    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        return optimizer.state_dict()
 
-    def restore(self, state: dict[str, Tensor], path: Path) -> None:
-        load(self.modules[0], state, path)
+    def restore_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+        optimizer.load_state_dict(state)
 
 
-class Stack:
+class Stack(Beside):
     """`groups` are runs of replicas that stand together, each a list of modules: one optimiser group each.
 
     Works on copies, `modules`: those it was given stay as they are.
@@ -206,20 +196,6 @@ class Stack:
     def _named(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         return {f"module.{name}": tensor for name, tensor in parameters.items()}
 
-    def backward(self, losses: Tensor) -> None:
-        """Replicas share nothing: the gradient of the sum is each one's own."""
-        losses.backward(torch.ones_like(losses))
-
-    def call(self, hook: str, *given: int) -> None:
-        """A module that has a hook is trained alone."""
-
-    def data(self, parts: Sequence[Rows]) -> Rows:
-        return beside(parts)
-
-    def rows(self, orders: Sequence[Tensor]) -> Tensor:
-        """Row numbers in the data of all, (R, N): every replica in an order of its own."""
-        return torch.stack([order + number * len(order) for number, order in enumerate(orders)])
-
     def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
         """Of each replica's plan; those of a group of replicas are the same."""
         parts = groups_of(self.modules[0], plans[0].train.decay_on)
@@ -232,7 +208,7 @@ class Stack:
         ]
 
     def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
-        return optimizer.step
+        return stepping(optimizer, optimizer.step)
 
     @torch.no_grad()
     def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
@@ -247,12 +223,6 @@ class Stack:
             shares = (limit / (norms + 1e-6)).clamp(max=1)
             for gradient in gradients:
                 gradient.mul_(shares.view(-1, *[1] * (gradient.ndim - 1)))
-
-    def rates(self, optimizer: torch.optim.Optimizer) -> list[float]:
-        parts = len(optimizer.param_groups) // len(self.leaves)
-        rates = [float(group["lr"]) for group in optimizer.param_groups[::parts]]
-        sizes = [stop - start for start, stop in itertools.pairwise(self.starts)]
-        return [rate for rate, size in zip(rates, sizes) for _ in range(size)]
 
     @torch.no_grad()
     def hand_back(self) -> None:
@@ -269,6 +239,18 @@ class Stack:
         for each, held in zip(self.leaves, state, strict=True):
             for name, leaf in each.items():
                 leaf.copy_(held[name])
+
+
+def stepping(optimizer: torch.optim.Optimizer, step: Callable[[], Any]) -> Callable[[], None]:
+    """A step, after which there are no gradients."""
+    leaves = [leaf for group in optimizer.param_groups for leaf in group["params"]]
+
+    def act() -> None:
+        step()
+        for leaf in leaves:
+            leaf.grad = None
+
+    return act
 
 
 def stacked(states: Sequence[dict[str, Tensor]], name: str) -> Tensor:

@@ -1,0 +1,130 @@
+"""One module, as the loop trains it."""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from mlbench.data.rows import Batch, Rows
+from mlbench.engine.flat import Flat, elementwise, shapes_of
+from mlbench.engine.job import load
+from mlbench.engine.lit import Lit
+from mlbench.engine.plan import Plan, groups_of
+from mlbench.engine.stack import stepping
+from mlbench.layers import begin_draws, draws_of
+
+
+class Alone:
+    """Through Fabric where Fabric has something to add. Elsewhere its weights lie as those of one replica
+    among several do, and it draws what such a one draws: it learns the same, bit for bit.
+    """
+
+    def __init__(self, module: nn.Module, fabric: Fabric):
+        self.modules, self.fabric, self.lit = [module], fabric, Lit(module)
+        self.plain = fabric.world_size == 1 and fabric.strategy.precision.precision == "32-true"
+        self.model = self.lit.to(fabric.device) if self.plain else fabric.setup(self.lit)
+        self.flat: Flat | None = None
+        self.losses = self.model.training_step
+        self.backward = Tensor.backward if self.plain else fabric.backward
+        self.call = self.lit.call
+
+    def choose(self, batches: Sequence[Batch]) -> None:
+        """There is one way to have its loss."""
+
+    def data(self, parts: Sequence[Rows]) -> Rows:
+        return parts[0]
+
+    def rows(self, orders: Sequence[Tensor]) -> Tensor:
+        return orders[0]
+
+    def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
+        (plan,), (module,) = plans, self.modules
+        if self.plain:
+            begin_draws(module, plan.seed)
+        if not self.plain or not elementwise(plan.optimizer, module):
+            return self.lit.groups(plan)
+        parts = groups_of(module, plan.train.decay_on)
+        names = [part["params"] for part in parts]
+        self.flat = Flat(shapes_of(module), names, module.get_parameter(names[0][0]), 1)
+        self.flat.take(module)
+        return [part | {"params": [self.flat.optimised(n, 0, 1)]} for n, part in enumerate(parts)]
+
+    def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
+        if self.flat:
+            return self.flat.step_of(optimizer)
+        steps = optimizer if self.plain else self.fabric.setup_optimizers(optimizer)
+        return stepping(optimizer, steps.step)
+
+    def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
+        if self.flat:
+            self.flat.clip(limit, by)
+            return
+        self.fabric.strategy.precision.unscale_gradients(optimizer)
+        clip = torch.nn.utils.clip_grad_norm_ if by == "norm" else torch.nn.utils.clip_grad_value_
+        clip(self.modules[0].parameters(), limit)
+
+    def rates(self, optimizer: torch.optim.Optimizer) -> list[float]:
+        return [float(optimizer.param_groups[0]["lr"])]
+
+    def hand_back(self) -> None:
+        """What is learned is in the module already."""
+
+    def release(self) -> None:
+        """The module's weights lie by themselves again."""
+        if self.flat:
+            self.flat.release(self.modules[0])
+
+    def state(self) -> dict[str, Any]:
+        draws = [own.kept() for own in self.draws] if self.plain else []
+        return {"module": self.modules[0].state_dict(), "draws": draws}
+
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        load(self.modules[0], state["module"], path)
+        for own, kept in zip(self.draws, state["draws"] if self.plain else []):
+            own.begin(*kept)
+
+    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """By the parameters' names, so that any number of devices goes on from it."""
+        groups = [{key: own for key, own in g.items() if key != "params"} for g in optimizer.param_groups]
+        kept: dict[str, Any] = {}
+        for leaf, named in self._held(optimizer):
+            state = optimizer.state.get(leaf, {}).items()
+            for name, view in named.items():
+                kept[name] = {key: own if _whole(key, own) else view(own) for key, own in state}
+        return {"groups": groups, "parameters": kept}
+
+    def restore_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+        held = self._held(optimizer)
+        if {name for _, named in held for name in named} != state["parameters"].keys():
+            raise ValueError("other parameters are trained")
+        for group, kept in zip(optimizer.param_groups, state["groups"], strict=True):
+            group.update(kept)
+        for leaf, named in held:
+            own = optimizer.state[leaf]
+            for name, view in named.items():
+                for key, value in state["parameters"][name].items():
+                    if _whole(key, value):
+                        own[key] = copy.deepcopy(value)  # one of many parameters may be one tensor in a file
+                    else:
+                        view(own.setdefault(key, torch.zeros_like(leaf))).copy_(value)
+
+    def _held(self, optimizer: torch.optim.Optimizer) -> list[tuple[Tensor, dict[str, Callable]]]:
+        """Each tensor that the optimiser steps on, and where in such a one the parameters lie, by name."""
+        leaves = [leaf for group in optimizer.param_groups for leaf in group["params"]]
+        if self.flat:
+            return [(leaf, self.flat.views(part)) for part, leaf in enumerate(leaves)]
+        names = {id(parameter): name for name, parameter in self.modules[0].named_parameters()}
+        return [(leaf, {names[id(leaf)]: lambda tensor: tensor}) for leaf in leaves]
+
+    @property
+    def draws(self) -> list[Any]:
+        return [own for draws in draws_of(self.modules[0]).values() for own in draws]
+
+
+def _whole(key: str, value: Any) -> bool:
+    """Whether an optimiser keeps one of it for a whole parameter, not one for each entry."""
+    return key in ("step", "mu_product") or not isinstance(value, Tensor)
