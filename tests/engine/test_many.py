@@ -14,7 +14,7 @@ from mlbench.errors import UserError
 from mlbench.evaluation.thresholds import FrequencyPerLabel
 from mlbench.losses.bce import bce
 from mlbench.methods.erm import ERM
-from replicas import COSINE, RATES, bits, equal
+from replicas import COSINE, RATES, Hooked, bits, equal
 
 
 @pytest.fixture
@@ -114,6 +114,14 @@ def test_what_a_loop_knows_is_each_ones_own(how, both):
     assert both({}, {"seed": 5}, {"seed": 7}, exact=exact, **STACKED[how]).said == ""
 
 
+def test_hooks_are_each_ones_own(both):
+    """Under them a weight that grows by epochs, a limit of gradients, a queue and an average are learned."""
+    done = both({}, {"seed": 5}, {"optimizer": ("Adam", {"lr": 0.01})}, module={"kind": Hooked}, epochs=3)
+    assert done.said == ""
+    queues = [outcome.last["queue"] for outcome in done.left]
+    assert all(queue.all() for queue in queues) and not torch.equal(queues[0], queues[1])
+
+
 def sloped(logits, targets, slope):
     return F.softplus(slope * (1 - 2 * targets) * logits).mean()
 
@@ -159,10 +167,12 @@ class Drops(ERM):
         return self.head(self.dropout(self.backbone(batch.x)))
 
 
-class Steps(ERM):
+class Centres(ERM):
+    """What its hook does to a bias is another thing for several."""
+
     def after_step(self):
         with torch.no_grad():
-            self.head.bias.clamp_(-0.1, 0.1)
+            self.head.bias.sub_(self.head.bias.mean())
 
 
 class Jitters(ERM):
@@ -200,7 +210,7 @@ class Named(ERM):
 ALONE = {
     "it has dropout that draws from everybody's generator": {"module": {"kind": Drops}},
     "it has batch norm with running statistics": {"module": {"kind": Normalised}},
-    "it has after_step": {"module": {"kind": Steps}},
+    "what after_step does": {"module": {"kind": Centres}},
     "its rate waits for a plateau of its own": {"scheduler": ("ReduceLROnPlateau", {"patience": 0})},
     "train.precision=bf16-mixed": {"precision": "bf16-mixed"},
     "torch.optim.Adafactor mixes the entries": {"optimizer": ("Adafactor", {"lr": 0.01})},

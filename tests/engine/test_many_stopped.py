@@ -10,18 +10,18 @@ import torch
 from commands import signalled_at_rename, signalled_at_step
 from mlbench.engine import fit as engine
 from mlbench.engine import loop, many
-from replicas import COSINE, RATES, equal
+from replicas import COSINE, RATES, Hooked, equal
 
 forked = multiprocessing.get_context("fork")  # quick: everything is imported already
 
 
 @pytest.fixture
 def three(jobs, monkeypatch):
-    """three("folder"): jobs of two chunks an epoch, with two learning rates between them and looks."""
+    """three("folder"): jobs of two chunks an epoch, with two learning rates between them, looks and hooks."""
     monkeypatch.setattr(loop, "STEPS", 10)
     long = {"rows": 14, "batch_size": 1, "epochs": 3, "looks": ["best"], "every": 2, "scheduler": COSINE}
     replicas = [{"optimizer": ("Adam", rate)} for rate in RATES[:3]]
-    return lambda folder: jobs(folder, *replicas, checkpoint_seconds=0, **long)
+    return lambda folder: jobs(folder, *replicas, checkpoint_seconds=0, module={"kind": Hooked}, **long)
 
 
 @pytest.fixture

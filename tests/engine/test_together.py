@@ -175,7 +175,7 @@ def test_a_method_draws_between_its_stages_what_it_draws_alone(table):
     words = ["method._target_=outside.TwoStages"]
     alone = [experiment.run(config) for config in seeds_of(table("alone", *words))]
     ended, said = side_by_side(seeds_of(table("together", *words)))
-    assert said.count("\n") == 1 and "student is trained one by one: it has after_step" in said
+    assert said.count("\n") == 1 and "student is trained one by one: what after_step does" in said
     for (_, ours), (_, theirs) in zip(ended, alone, strict=True):  # the teacher's loss is a mean over all
         scores, expected = scores_at(ours)["last"], scores_at(theirs)["last"]
         np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)

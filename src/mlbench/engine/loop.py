@@ -242,6 +242,8 @@ class Loop:
         state = read(self.checkpoint)
         if state is None:
             return []
+        if state["batch"]:  # what `begin_epoch` sets may be an attribute, which no checkpoint holds
+            self.replicas.call("begin_epoch", state["epoch"], self.plan.epochs)
         try:
             self.replicas.restore(state["replicas"], self.checkpoint)
             self.replicas.restore_optimizer(self.optimizer, state["optimizer"])

@@ -28,7 +28,6 @@ from mlbench.engine.native import Native, NotNative
 from mlbench.engine.signals import Stop
 from mlbench.engine.stack import BrokenAlone, Stack
 from mlbench.layers import Dropout
-from mlbench.methods.base import hooks_of
 
 REPLICAS = 32  # to train at once: more of them make a step longer, not cheaper
 
@@ -90,13 +89,12 @@ def _acquired(held: ExitStack, job: Job) -> bool:
 def why_alone(job: Job) -> str | None:
     """What speaks against stacking a job, whatever the others are."""
     train, optimizer, plateau = job.train, job.plan.optimizer["_target_"], PLATEAU
-    parts, hooks = [*job.stage.module.modules()], hooks_of(job.stage.module)
+    parts = [*job.stage.module.modules()]
     reasons = {
         f"train.devices={train.devices}": train.devices > 1,
         f"train.precision={train.precision}": train.precision != "32-true",
         f"{optimizer} mixes the entries of a parameter": optimizer not in ELEMENTWISE,
         f"its rate waits for a plateau of its own ({plateau})": job.plan.scheduler["_target_"] == plateau,
-        f"it has {', '.join(hooks)}": hooks,
         "it has batch norm with running statistics": any(
             isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats for part in parts
         ),

@@ -15,10 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from mlbench.data.rows import Batch
+from mlbench.engine.alone import Alone
 from mlbench.engine.flat import Flat, elementwise, shapes_of
 from mlbench.engine.plan import Plan, groups_of, in_one_pass
+from mlbench.engine.ranks import fabric_of
 from mlbench.engine.stack import Beside, plain, state_of
 from mlbench.layers import begin_draws, draws_of
+from mlbench.methods.base import hooks_of
 
 # Weights of replicas that are one module: of more of them, with what goes with them, the caches are full.
 ENOUGH = 1_500_000
@@ -43,7 +46,7 @@ class Native(Beside):
     ):
         """`plans` are those of all replicas; `piece`: how many are one module."""
         self.modules = [copy.deepcopy(module).to(device) for group in groups for module in group]
-        self.device = torch.device(device)
+        self.device, self.plans = torch.device(device), plans
         self.starts = [*itertools.accumulate(map(len, groups), initial=0)]
         for module, plan in zip(self.modules, plans):
             begin_draws(module, plan.seed)
@@ -55,12 +58,13 @@ class Native(Beside):
         like = self.modules[0].get_parameter(names[0][0])
         self.flat = Flat(shapes[0], names, like, len(self.modules))
         self.flat.fill(self.modules)
-        piece = piece or max(ENOUGH // max(self.flat.width, 1), 1)
+        self.piece = piece = piece or max(ENOUGH // max(self.flat.width, 1), 1)
         self.fixed = fixed_of(self.modules)
         self.pieces = [
             (slice(start, stop), self._together(start, stop))
             for start, stop in itertools.pairwise(edges_of(self.modules, piece))
         ]
+        self.hooks = [hooks_of(module) for _, module in self.pieces]
 
     def _together(self, start: int, stop: int) -> nn.Module:
         """The module of some replicas: their parameters are leaves, their buffers one tensor each."""
@@ -78,6 +82,12 @@ class Native(Beside):
         if len(self.pieces) == 1:
             return self.pieces[0][1].loss(batch)
         return torch.cat([module.loss(rows_of(batch, rows)) for rows, module in self.pieces])
+
+    def call(self, hook: str, *given: int) -> None:
+        """A hook acts on the parameters, gradients and buffers of all replicas of a piece."""
+        for hooks in self.hooks:
+            if hook in hooks:
+                hooks[hook](*given)
 
     def exact(self, batch: Batch) -> bool:
         """Whether every replica has on this batch the loss and the gradient, bit for bit, that it has alone.
@@ -125,11 +135,34 @@ class Native(Beside):
         try:
             self.exact(batches[0])  # what a loss finds out once, it has found out
             before = [state_of(module) for _, module in self.pieces]
-            exact = all(self.exact(batch) for batch in batches)
+            if any(self.hooks):
+                exact = self._rehearsed(batches)
+            else:
+                exact = all(self.exact(batch) for batch in batches)
+                exact = exact and before == [state_of(module) for _, module in self.pieces]
         except Exception as error:  # alone it cannot be had either, which others will say
             raise NotNative from error
-        if not exact or before != [state_of(module) for _, module in self.pieces]:
+        if not exact:
             raise NotNative
+
+    def _rehearsed(self, batches: Sequence[Batch]) -> bool:
+        """Whether copies, whose module has hooks, go through steps as each replica does by itself.
+
+        Three steps at least, so that what a hook keeps of one meets the next.
+        """
+        steps = [*itertools.islice(itertools.cycle(batches), max(len(batches), 3))]
+        together = Native([self.modules], self.plans, self.device, self.piece)
+        losses = rehearse(together, steps)
+        together.hand_back()
+        for number, plan in enumerate(self.plans):
+            one = Alone(copy.deepcopy(self.modules[number]), fabric_of(plan.train))
+            one.groups([plan])
+            if not torch.equal(rehearse(one, [alone(batch, number) for batch in steps]), losses[:, number]):
+                return False
+            tensors = zip(tensors_of(one.modules[0]), tensors_of(together.modules[number]), strict=True)
+            if not all(itertools.starmap(torch.equal, tensors)):
+                return False
+        return True
 
     def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
         """Of each replica's plan; those of a group of replicas are the same."""
@@ -147,9 +180,14 @@ class Native(Beside):
     def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
         self.flat.clip(limit, by)
 
+    @torch.no_grad()
     def hand_back(self) -> None:
-        """What was learned goes into `modules`."""
+        """What was learned, and what hooks have changed, goes into `modules`."""
         self.flat.hand_back(self.modules)
+        for (rows, piece), hooks in zip(self.pieces, self.hooks):
+            held = fixed_in(piece).items() if hooks else ()
+            for (name, tensor), (number, module) in itertools.product(held, enumerate(self.modules[rows])):
+                fixed_in(module)[name].copy_(tensor[number])
 
     @property
     def draws(self) -> list[Any]:
@@ -157,10 +195,15 @@ class Native(Beside):
         return [own for draws in pieces for several in draws.values() for own in several]
 
     def state(self) -> dict[str, Any]:
-        return {"weights": self.flat.state(), "draws": [own.kept() for own in self.draws]}
+        held = [fixed_in(module) if hooks else {} for (_, module), hooks in zip(self.pieces, self.hooks)]
+        return {"weights": self.flat.state(), "draws": [own.kept() for own in self.draws], "held": held}
 
+    @torch.no_grad()
     def restore(self, state: dict[str, Any], path: Path) -> None:
         self.flat.restore(state["weights"])
+        for (_, module), held in zip(self.pieces, state["held"], strict=True):
+            for name, tensor in held.items():
+                fixed_in(module)[name].copy_(tensor)
         for own, kept in zip(self.draws, state["draws"], strict=True):
             own.begin(*kept)
 
@@ -197,13 +240,36 @@ def alone(batch: Batch, number: int) -> Batch:
 
 
 def fixed_of(modules: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """What is not trained, (R, ...): buffers and frozen parameters."""
-    states = [
-        {name: p for name, p in module.named_parameters() if not p.requires_grad}
-        | dict(module.named_buffers())
-        for module in modules
-    ]
-    return {name: torch.stack([state[name].detach() for state in states]) for name in states[0]}
+    """(R, ...), by name."""
+    states = [fixed_in(module) for module in modules]
+    return {name: torch.stack([state[name] for state in states]) for name in states[0]}
+
+
+def fixed_in(module: nn.Module) -> dict[str, Tensor]:
+    """What the optimiser does not train, by name: buffers and frozen parameters."""
+    frozen = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
+    return frozen | dict(module.named_buffers())
+
+
+def tensors_of(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
+def rehearse(replicas: Alone | Native, batches: Sequence[Batch]) -> Tensor:
+    """The losses of a few steps down the gradient, with all hooks: (steps,) or (steps, R)."""
+    losses = []
+    replicas.call("begin_epoch", 0, 1)
+    for batch in batches:
+        loss = replicas.losses(batch)
+        replicas.backward(loss)
+        replicas.call("before_step")
+        with torch.no_grad():
+            for weights, gradients in zip(replicas.flat.weights, replicas.flat.gradients):
+                weights.sub_(gradients, alpha=2**-7)  # a power of two: the product is exact, fused or not
+                gradients.zero_()
+        replicas.call("after_step")
+        losses.append(loss.detach())
+    return torch.stack(losses)
 
 
 def put(module: nn.Module, tensors: dict[str, Tensor]) -> None:

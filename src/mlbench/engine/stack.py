@@ -22,6 +22,7 @@ from torch.func import functional_call, vmap
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.shared import beside
 from mlbench.engine.plan import Plan, groups_of, in_one_pass
+from mlbench.methods.base import hooks_of
 
 Hyper = dict[tuple[str, str, str], Tensor]  # (module, attribute, keyword of a partial or "") -> (R,)
 Gradients = dict[str, list[Tensor | None]]  # parameter -> each replica's; None where it has none
@@ -56,9 +57,6 @@ class Beside:
     def backward(self, losses: Tensor) -> None:
         """Replicas share nothing: the gradient of the sum is each one's own."""
         losses.backward(torch.ones_like(losses))
-
-    def call(self, hook: str, *given: int) -> None:
-        """A module that has a hook is trained alone."""
 
     def data(self, parts: Sequence[Rows]) -> Rows:
         return beside(parts)
@@ -107,6 +105,8 @@ class Stack(Beside):
         self.fixed = {name: stacked(states, name) for name in states[0] if name not in trained}
         self.hyper = differing(self.modules, device)
         self.template = LossOf(first)
+        if hooks := hooks_of(first):
+            raise CannotStack(f"what {', '.join(hooks)} does is another thing for several at once")
         self.losses = self._by_vmap  # until `choose` finds a better way
 
     @property
@@ -206,6 +206,9 @@ class Stack(Beside):
             for start, leaves in zip(self.starts, self.leaves)
             for part in parts
         ]
+
+    def call(self, hook: str, *given: int) -> None:
+        """There are none."""
 
     def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
         return stepping(optimizer, optimizer.step)
