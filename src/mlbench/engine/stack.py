@@ -1,8 +1,7 @@
-"""Modules that differ in nothing but numbers, as one: their parameters side by side, a loss for each.
+"""Modules that know of no dimension of replicas, and differ in nothing but numbers, as one by `torch.func.vmap`.
 
-`losses` goes one of two ways: through `torch.func.vmap`, or, where the module's operations take a first
-dimension more (a chain), by calling it as it is with stacked parameters and rows, which costs less. Whether
-every replica gets the very loss and gradient it has alone is found out on batches, not assumed.
+Whether every replica gets the loss and the gradient it has alone, but for the order of sums, is found out on
+batches, not assumed.
 """
 
 import copy
@@ -107,7 +106,6 @@ class Stack(Beside):
         self.template = LossOf(first)
         if hooks := hooks_of(first):
             raise CannotStack(f"what {', '.join(hooks)} does is another thing for several at once")
-        self.losses = self._by_vmap  # until `choose` finds a better way
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -121,29 +119,22 @@ class Stack(Beside):
         return {name: torch.cat([each[name] for each in self.leaves]) for name in self.leaves[0]}
 
     def choose(self, batches: Sequence[Batch]) -> None:
-        """The better way of those that give each replica what it has alone on these, (R, B, ...) each.
+        """Raises where a replica would not have what it has alone on these, (R, B, ...) each.
 
-        What `vmap` refuses, such as random numbers or a branch on a value, goes no other way either: there
-        all would take the branch of one.
+        `vmap` refuses random numbers and a branch on a value, where all would take the branch of one.
         """
-        before, directly = state_of(self.modules[0]), True
+        before = state_of(self.modules[0])
         for batch in batches:  # one after the other: the gradients of large modules fill memory
             try:
                 expected = self._alone(batch)
                 if state_of(self.modules[0]) != before:
                     raise CannotStack("its loss changes what it holds")
-                self._check(self._by_vmap, batch, *expected)
+                self._check(batch, *expected)
             except (BrokenAlone, CannotStack):
                 raise
             except Exception as error:  # whatever a method makes of one dimension more
                 reason = str(error).strip().partition("\n")[0] or type(error).__name__
                 raise CannotStack(f"its loss cannot be had for several at once ({reason})") from error
-            if directly:
-                try:
-                    self._check(self._directly, batch, *expected)
-                except Exception:  # its operations take no dimension more, or mean another thing then
-                    directly = False
-        self.losses = self._directly if directly else self._by_vmap
 
     def _alone(self, batch: Batch) -> tuple[Tensor, Gradients]:
         losses, gradients = [], {name: [] for name in self.leaves[0]}
@@ -161,11 +152,9 @@ class Stack(Beside):
                 raise CannotStack("a parameter has a gradient in some of them only")
         return torch.stack(losses), gradients
 
-    def _check(
-        self, way: Callable[[Batch], Tensor], batch: Batch, losses: Tensor, gradients: Gradients
-    ) -> None:
+    def _check(self, batch: Batch, losses: Tensor, gradients: Gradients) -> None:
         """Raises where a loss or a gradient is another."""
-        found = way(batch)
+        found = self.losses(batch)
         torch.testing.assert_close(found.detach(), losses, rtol=1e-4, atol=1e-6, equal_nan=True)
         leaves = {(name, group): leaf for group, own in enumerate(self.leaves) for name, leaf in own.items()}
         own = gradients_of(found.sum(), leaves)
@@ -182,19 +171,15 @@ class Stack(Beside):
             for part, alone in zip(itertools.chain.from_iterable(together), expected):
                 torch.testing.assert_close(part, alone, rtol=1e-2, atol=close, equal_nan=True)
 
-    def _directly(self, batch: Batch) -> Tensor:
-        with replaced(self.template.module, self.hyper):
-            return functional_call(self.template, self._named(self.parameters), (batch,))
+    def losses(self, batch: Batch) -> Tensor:
+        """(R,)."""
 
-    def _by_vmap(self, batch: Batch) -> Tensor:
         def one(parameters: dict[str, Tensor], hyper: Hyper, batch: Batch) -> Tensor:
+            named = {f"module.{name}": tensor for name, tensor in parameters.items()}
             with replaced(self.template.module, hyper):
-                return functional_call(self.template, self._named(parameters), (batch,))
+                return functional_call(self.template, named, (batch,))
 
         return vmap(one, randomness="error")(self.parameters, self.hyper, batch)
-
-    def _named(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {f"module.{name}": tensor for name, tensor in parameters.items()}
 
     def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
         """Of each replica's plan; those of a group of replicas are the same."""
