@@ -194,6 +194,7 @@ def finish(run: Run) -> None:
         machine=machine(),
         revision=revision(),
         code=run.code,
+        trained=run.stages.trained,
     )
     store.finish(folder, record, run.stages.history)
     pieces.tracker.finish(folder / "record.json", record.metrics)

@@ -81,18 +81,20 @@ def test_training_is_what_a_hand_written_loop_does(changes, problem):
     assert not torch.equal(ours.last["head.weight"], problem.erm().head.weight)
 
 
-def test_the_gradient_is_clipped(problem):
+def test_the_gradient_is_clipped(problem, monkeypatch):
     """With plain SGD at rate 1 no step is longer than the largest norm allowed."""
-    states, data = [], problem.vectors(40)
+    states, data, step = [], problem.vectors(40), torch.optim.SGD.step
 
-    class Walks(ERM):
-        def after_step(self):
-            states.append(torch.cat([p.detach().reshape(-1).clone() for p in self.parameters()]))
+    def walked(self, closure=None):
+        step(self)
+        leaves = [leaf for group in self.param_groups for leaf in group["params"]]
+        states.append(torch.cat([leaf.detach().flatten().clone() for leaf in leaves]))
 
+    monkeypatch.setattr(torch.optim.SGD, "step", walked)
     for clip in (0.01, None):
         states.clear()
         changes = {"optimizer": ("SGD", {"lr": 1.0}), "gradient_clip": clip, "batch_size": 4, "epochs": 1}
-        problem.fit(problem.erm(kind=Walks), data, name=str(clip), **changes)
+        problem.fit(problem.erm(), data, name=str(clip), **changes)
         longest = max((after - before).norm().item() for before, after in itertools.pairwise(states))
         assert (longest <= 0.01 * 1.001) == (clip is not None)
 
@@ -201,14 +203,16 @@ def test_what_follows_a_stage_draws_the_same_when_it_was_there_already(problem):
     assert torch.equal(*drawn)
 
 
-def test_ctrl_c_in_the_last_chunk_is_heard_once_the_stage_is_done(problem, tmp_path):
-    class Interrupted(ERM):
-        def after_step(self):
-            signal.raise_signal(signal.SIGINT)
+def test_ctrl_c_in_the_last_chunk_is_heard_once_the_stage_is_done(problem, tmp_path, monkeypatch):
+    adam, data = torch.optim.Adam.step, problem.vectors(20)
 
-    data = problem.vectors(20)
-    with pytest.raises(KeyboardInterrupt):
-        problem.fit(problem.erm(kind=Interrupted), data, epochs=1, batch_size=20)
+    def interrupted(self, closure=None):
+        adam(self)
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(torch.optim.Adam, "step", interrupted)
+        problem.fit(problem.erm(), data, epochs=1, batch_size=20)
     assert (tmp_path / "train.pt").exists() and not (tmp_path / "train.ckpt").exists()
     assert problem.fit(problem.erm(), data, epochs=1, batch_size=20).history[0]["epoch"] == 1
 

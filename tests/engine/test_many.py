@@ -36,6 +36,8 @@ def both(jobs, capfd):
         left = [engine.fit(job) for job in asked]
         for ours, theirs in zip(left, alone, strict=True):
             equal(ours, theirs) if exact else close(ours, theirs)
+            if stack:
+                assert theirs.trained == ("" if exact else "alone") and (ours.trained == "" or not exact)
         return SimpleNamespace(alone=alone, left=left, said=said)
 
     return both
@@ -122,6 +124,32 @@ def test_hooks_are_each_ones_own(both):
     assert all(queue.all() for queue in queues) and not torch.equal(queues[0], queues[1])
 
 
+class Centres(ERM):
+    """What its hook does to a bias is another thing for several."""
+
+    def after_step(self):
+        with torch.no_grad():
+            self.head.bias.sub_(self.head.bias.mean())
+
+
+@pytest.mark.parametrize(
+    ("changes", "trained"),
+    [
+        ({}, ""),
+        ({"module": {"kind": Hooked}}, ""),
+        ({"module": {"kind": Centres}}, "alone"),
+        ({"module": {"kind": Renormalised}}, "alone"),  # others may be stacked with it by vmap
+        ({"module": {"kind": Normalised}}, ""),  # never
+        ({"threads": 2}, "alone"),
+    ],
+    ids=str,
+)
+def test_one_that_is_trained_alone_says_where_neighbours_would_change_its_last_digits(changes, trained, jobs):
+    (job,) = jobs("alone", changes)
+    assert engine.fit(job).trained == trained
+    assert engine.fit(job).trained == trained, "as it is read again"
+
+
 def sloped(logits, targets, slope):
     return F.softplus(slope * (1 - 2 * targets) * logits).mean()
 
@@ -132,7 +160,7 @@ class Shrinks(ERM):
         self.strength = strength
 
     def loss(self, batch):
-        return super().loss(batch) + self.strength * self.head.weight.square().sum()
+        return super().loss(batch) + self.strength * self.head.weight.square().sum((-2, -1))
 
 
 @pytest.mark.parametrize("loss, number", [(sloped, "slope"), (bce, "pos_weight")])
@@ -165,14 +193,6 @@ class Drops(ERM):
 
     def logits(self, batch):
         return self.head(self.dropout(self.backbone(batch.x)))
-
-
-class Centres(ERM):
-    """What its hook does to a bias is another thing for several."""
-
-    def after_step(self):
-        with torch.no_grad():
-            self.head.bias.sub_(self.head.bias.mean())
 
 
 class Jitters(ERM):

@@ -76,6 +76,7 @@ def assert_same_record(ended, alone):
     assert (record.parts, record.data, record.facts) == (other.parts, other.data, other.facts)
     assert commands.result(path) == commands.result(other_path)
     assert {*record.seconds} == {*other.seconds}
+    assert record.trained == other.trained == ""
 
 
 @pytest.mark.parametrize("words", SHIPPED)
@@ -176,7 +177,11 @@ def test_a_method_draws_between_its_stages_what_it_draws_alone(table):
     alone = [experiment.run(config) for config in seeds_of(table("alone", *words))]
     ended, said = side_by_side(seeds_of(table("together", *words)))
     assert said.count("\n") == 1 and "student is trained one by one: what after_step does" in said
-    for (_, ours), (_, theirs) in zip(ended, alone, strict=True):  # the teacher's loss is a mean over all
+    for (record, ours), (single, theirs) in zip(ended, alone, strict=True):
+        assert (record.trained, single.trained) == (
+            "stacked",
+            "alone",
+        )  # the teacher's loss is a mean over all
         scores, expected = scores_at(ours)["last"], scores_at(theirs)["last"]
         np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
 

@@ -46,3 +46,9 @@ def test_other_code_is_told_of_where_there_is_some(cases):
 def test_a_table_says_how_many_runs_are_of_other_code(code, said, cases, tmp_path):
     changes = {"code": code(cases[0].runs[0])} if code else {}
     assert made_up_table(tmp_path, **changes).header.get("other code") == said
+
+
+@pytest.mark.parametrize("trained", ["", "alone", "stacked"])
+def test_a_table_says_how_many_runs_depend_on_how_they_were_trained(trained, tmp_path):
+    said = made_up_table(tmp_path, trained=trained).header.get("last digits")
+    assert said == (f"those of 12 runs by being trained {trained}" if trained else None)

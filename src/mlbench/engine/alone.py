@@ -23,8 +23,8 @@ class Alone:
     among several do, and it draws what such a one draws: it learns the same, bit for bit.
     """
 
-    def __init__(self, module: nn.Module, fabric: Fabric):
-        self.modules, self.fabric, self.lit = [module], fabric, Lit(module)
+    def __init__(self, module: nn.Module, fabric: Fabric, trained: str = ""):
+        self.modules, self.fabric, self.lit, self.trained = [module], fabric, Lit(module), trained
         self.plain = fabric.world_size == 1 and fabric.strategy.precision.precision == "32-true"
         self.model = self.lit.to(fabric.device) if self.plain else fabric.setup(self.lit)
         self.flat: Flat | None = None

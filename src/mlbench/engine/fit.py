@@ -8,6 +8,8 @@ from mlbench.engine import ranks, threads
 from mlbench.engine.alone import Alone
 from mlbench.engine.job import Job, Outcome
 from mlbench.engine.loop import Loop
+from mlbench.engine.many import why_alone
+from mlbench.engine.native import exact_here, settled
 from mlbench.engine.saved import read, write
 from mlbench.engine.score import state_of
 from mlbench.engine.signals import Stop, caught
@@ -79,7 +81,9 @@ def descend(job: Job, stop: Stop) -> Outcome:
     if fabric.world_size > 1:  # processes share the memory of tensors that they are sent
         for tensor in itertools.chain(job.stage.module.parameters(), job.stage.module.buffers()):
             tensor.data = tensor.data.clone()
-    replicas = Alone(job.stage.module, fabric)
+    exact = fabric.world_size == 1 and exact_here(fabric.device)
+    exact = exact and (why_alone(job) is not None or settled(job, fabric.device))
+    replicas = Alone(job.stage.module, fabric, "" if exact else "alone")
     (outcome,) = Loop([job], replicas, fabric, job.path.with_suffix(".ckpt"), stop).run()
     return outcome
 

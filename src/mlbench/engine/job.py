@@ -23,6 +23,7 @@ class Outcome:
     kept: dict[str, dict[str, Any]]  # rule -> {epoch, value, state}
     history: list[dict[str, float]]
     seconds: float
+    trained: str = ""  # "alone" or "stacked" where the other would have left other last digits
 
 
 @dataclass(frozen=True)

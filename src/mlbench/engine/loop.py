@@ -274,7 +274,8 @@ class Loop:
         outcomes: list[Outcome | None] = []
         for job, module, history, broken in zip(self.jobs, self.replicas.modules, self.history, self.broken):
             kept = {watch.rule: watch.kept for watch in job.watches}
-            outcomes.append(None if broken else Outcome(state_of(module), kept, history, seconds))
+            left = Outcome(state_of(module), kept, history, seconds, self.replicas.trained)
+            outcomes.append(None if broken else left)
             if self.rank == 0 and not broken and not job.done.exists():
                 write(job.done, outcomes[-1].__dict__)
                 job.forget_checkpoints()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mlbench.data.rows import Batch
 from mlbench.engine.alone import Alone
 from mlbench.engine.flat import Flat, elementwise, shapes_of
+from mlbench.engine.job import Job
 from mlbench.engine.plan import Plan, groups_of, in_one_pass
 from mlbench.engine.ranks import fabric_of
 from mlbench.engine.stack import Beside, plain, state_of
@@ -76,6 +77,10 @@ class Native(Beside):
             if path in draws[0]:
                 part.draws = [own[path][0] for own in draws]
         return module
+
+    @property
+    def trained(self) -> str:
+        return "" if exact_here(self.device) else "stacked"
 
     def losses(self, batch: Batch) -> Tensor:
         """(R,)."""
@@ -206,6 +211,29 @@ class Native(Beside):
                 fixed_in(module)[name].copy_(tensor)
         for own, kept in zip(self.draws, state["draws"], strict=True):
             own.begin(*kept)
+
+
+def exact_here(device: torch.device) -> bool:
+    """Whether an operation gives a replica the same bits however many are given: not where threads share it,
+    nor on a GPU, whose libraries choose a kernel by the number.
+    """
+    return device.type == "cpu" and torch.get_num_threads() == 1
+
+
+def settled(job: Job, device: torch.device) -> bool:
+    """Whether a stage trained alone leaves what it leaves beside others: a neighbour in a rehearsal shows."""
+    module, plan, rows = job.stage.module, job.plan, job.stage.data
+    neighbour = copy.deepcopy(module)
+    with torch.no_grad():
+        for parameter in neighbour.parameters():
+            parameter.mul_(0.5)
+    batch = rows.batch(torch.arange(min(plan.batch_size, len(rows))))
+    both = batch.map(lambda part: torch.stack([part, part]).to(device))
+    try:
+        Native([[module, neighbour]], [plan, plan], device).choose([both])
+    except NotNative:
+        return False
+    return True
 
 
 def edges_of(modules: Sequence[nn.Module], piece: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Modules that know of no dimension of replicas, and differ in nothing but numbers, as one by `torch.func.vmap`.
+"""Modules that know of no dimension of replicas and differ in numbers only, as one by `torch.func.vmap`.
 
 Whether every replica gets the loss and the gradient it has alone, but for the order of sums, is found out on
 batches, not assumed.
@@ -52,6 +52,7 @@ class Beside:
     """
 
     starts: list[int]
+    trained = "stacked"
 
     def backward(self, losses: Tensor) -> None:
         """Replicas share nothing: the gradient of the sum is each one's own."""

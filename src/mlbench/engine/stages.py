@@ -41,6 +41,7 @@ class Stages:
         self.last: tuple[Job, Outcome] | None = None
         self.history: dict[str, list[dict[str, float]]] = {}  # stage -> a row an epoch
         self.seconds: dict[str, float] = {}  # stage -> training time
+        self.trained = ""
 
     def ask(self) -> list[Job]:
         """The next fits, which do not wait for one another; none once the method is trained."""
@@ -95,6 +96,7 @@ class Stages:
             if best := outcome.kept.get(self.config.selection.rule):
                 job.stage.module.load_state_dict(best["state"])
             self.last = job, outcome
+            self.trained = max(self.trained, outcome.trained)  # "", "alone", "stacked": in this order
 
     def models(self) -> tuple[dict[str, Method], dict[str, dict[str, float]]]:
         """By selection rule: the method as it is to be scored; the epoch, and the value it was kept for."""

@@ -42,6 +42,7 @@ class Record:
     machine: dict[str, Any] = field(default_factory=dict)
     revision: str | None = None
     code: str | None = None  # see mlbench.results.code; older records have none
+    trained: str = ""  # "alone" or "stacked" where the other would have left other last digits
 
     def write(self, path: Path) -> None:
         """Written by rename, after everything else of the run: a record that exists is whole."""

@@ -1,7 +1,7 @@
 """Checks the content of a record.json, so that tables and reports can rely on it."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -65,6 +65,7 @@ class Shape(Strict):
     machine: dict[str, Any] = {}
     revision: str | None = None
     code: str | None = None
+    trained: Literal["", "alone", "stacked"] = ""
 
     @model_validator(mode="after")
     def _whole(self) -> "Shape":

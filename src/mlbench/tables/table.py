@@ -2,7 +2,8 @@
 
 import itertools
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -297,6 +298,7 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         **({"folds": str(spec.folds)} if spec.folds else {}),
         "runs": f"{len(found)} of {planned}",
         **({"other code": f"{outdated} of these runs, whose code has changed since"} if outdated else {}),
+        **({"last digits": ways} if (ways := ways_of(found)) else {}),
         "data": ", ".join(dict.fromkeys(f"{r.data['name']} {checksum(r)}" for r in found)),
         "versions": all_of(
             ", ".join(f"{name} {record.versions.get(name, 'unknown')}" for name in ("mlbench", "torch"))
@@ -306,6 +308,12 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         "dates": " to ".join(dict.fromkeys((days[0], days[-1]))),
         "machine": all_of(machines),
     }
+
+
+def ways_of(records: Sequence[Record]) -> str:
+    """How many runs were trained in a way on which their last digits depend."""
+    counts = Counter(record.trained for record in records if record.trained)
+    return ", ".join(f"those of {count} runs by being trained {way}" for way, count in sorted(counts.items()))
 
 
 def checksum(record: Record) -> str:
