@@ -6,34 +6,59 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
+from mlbench.assemble import assemble
 from mlbench.bench.chain import built
 from mlbench.bench.timing import Row, compare
 from mlbench.compose import configure
 from mlbench.config import Config
 from mlbench.data.catalogue import described, state
+from mlbench.data.rows import Rows
+from mlbench.data.task import Modality, Task
 from mlbench.engine.fit import Job, fit
 from mlbench.engine.many import fit_together
 from mlbench.methods.base import Method, Stage
 
+WIDE = "512-256-90"
 CASES = {  # what is trained: its overrides
     "ANT's student": ("method=ant",),
     "ANT's first teacher": ("method=ant",),
     "linear": ("backbone=linear", "split=holdout", "train.batch_size=64"),
     "mlp-64": ("backbone.widths=[64]", "split=holdout", "train.batch_size=64"),
+    WIDE: ("backbone.widths=[256]", "split=holdout", "train.batch_size=64"),
 }
 
 
-def many(repeats: int = 5, epochs: int = 20, chains: int = 8, others: int = 32) -> Iterator[Row]:
-    """Whole fits of replicas that differ in seed, with the files they leave; so many of chains, of others."""
+def many(
+    repeats: int = 5, epochs: int = 20, chains: int = 8, others: int = 32, accelerator: str = "cpu"
+) -> Iterator[Row]:
+    """Whole fits of replicas that differ in seed, with the files they leave: `chains` of chains and of
+    networks that fill the caches, `others` of the others.
+    """
     for name, overrides in CASES.items():
-        config = configure([*overrides, "dataset=scene"])
+        config = configure([*overrides, f"train.accelerator={accelerator}", "dataset=scene"])
         if state(dict(described())["scene"], config.paths.cache) != "here":
-            config = configure([*overrides, "dataset=multidigits"])
-        replicas = chains if "ANT" in name else others
-        stages = [stage_of(name, *built(config, seed)) for seed in range(replicas)]
+            config = config.model_copy(update={"dataset": configure(["dataset=multidigits"]).dataset})
+        replicas = chains if "ANT" in name or name == WIDE else others
+        make = wide if name == WIDE else built
+        stages = [stage_of(name, *make(config, seed)) for seed in range(replicas)]
         batch_size = stages[0].batch_size or config.train.batch_size
-        title = f"{config.choices['dataset']}, {name}, batch {batch_size}, {replicas} replicas"
+        of = "random" if name == WIDE else assemble(config).dataset.name
+        title = f"{of}, {name}, batch {batch_size}, {replicas} replicas"
         yield compare_engines(title, [replace(stage, epochs=epochs) for stage in stages], config, repeats)
+
+
+def wide(config: Config, seed: int) -> tuple[Method, dict[str, Rows]]:
+    """A network and rows of WIDE's size."""
+    draws = torch.Generator().manual_seed(seed)
+    x = torch.randn(1024, 512, generator=draws)
+    targets = (torch.rand(1024, 90, generator=draws) < 0.05).float()
+    labels = tuple(f"label {number}" for number in range(90))
+    positives = tuple(map(int, targets.sum(0)))
+    task = Task("random", labels, (Modality("features", 0, 512),), len(x), positives)
+    torch.manual_seed(seed)
+    return assemble(config).method(task), {"train": Rows(x, targets, torch.arange(len(x)))}
 
 
 def compare_engines(title: str, stages: list[Stage], config: Config, repeats: int) -> Row:

@@ -11,7 +11,8 @@ from mlbench.spelling import spelled
 
 def page(folder: Path, suites: dict[str, str]) -> str:
     """One section a suite that was run; `suites` are their names and what they do."""
-    found = {name: folder / f"{name}.json" for name in suites if (folder / f"{name}.json").is_file()}
+    asked = {f"{name}{of}": about for name, about in suites.items() for of in ("", "-gpu")}
+    found = {name: folder / f"{name}.json" for name in asked if (folder / f"{name}.json").is_file()}
     if not found:
         raise UserError(f"{folder} has no results; {spelled('bench')} suite=all makes them")
     lines = [
@@ -27,18 +28,18 @@ def page(folder: Path, suites: dict[str, str]) -> str:
     if not any(content["machine"]["gpu"] for content in contents.values()):
         lines += ["Nothing here was measured on a GPU.", ""]
     for name, content in contents.items():
-        lines += [*_section(content, suites[name]), ""]
-    if missing := [name for name in suites if name not in found]:
+        lines += [*_section(name, content, asked[name]), ""]
+    if missing := [name for name in suites if not {name, f"{name}-gpu"} & {*found}]:
         lines += [f"Not run: {', '.join(missing)}.", ""]
     return "\n".join(lines)
 
 
-def _section(content: dict[str, Any], about: str) -> Iterator[str]:
+def _section(name: str, content: dict[str, Any], about: str) -> Iterator[str]:
     machine, versions = content["machine"], content["versions"]
     settings = " ".join(f"{key}={_shown(value)}" for key, value in content["settings"].items())
-    yield f"## {content['suite']}"
+    yield f"## {name.replace('-gpu', ' on a GPU')}"
     yield ""
-    yield about.partition("\n")[0]
+    yield " ".join(about.split())
     yield ""
     yield f"`python scripts/bench.py suite={content['suite']} {settings}`".replace(" `", "`")
     yield (

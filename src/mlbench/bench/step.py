@@ -22,15 +22,16 @@ from mlbench.seeding import derive
 SEED = 0
 
 
-def step(repeats: int = 5, epochs: int = 100) -> Iterator[Row]:
-    """Whole fits: ours with its Trainer, its history and the file it leaves; a loop of nothing but steps."""
+def step(repeats: int = 5, epochs: int = 100, accelerator: str = "cpu") -> Iterator[Row]:
+    """Whole fits: ours with its history and the file it leaves; a loop of nothing but steps."""
     for backbone in ("linear", "mlp"):
         for batch_size in (64, 256):
-            yield compare_fits(backbone, batch_size, epochs, repeats)
+            yield compare_fits(backbone, batch_size, epochs, repeats, accelerator)
 
 
-def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int) -> Row:
-    config = configure([f"backbone={backbone}", f"train.batch_size={batch_size}", f"train.epochs={epochs}"])
+def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int, accelerator: str) -> Row:
+    changes = [f"backbone={backbone}", f"train.batch_size={batch_size}", f"train.epochs={epochs}"]
+    config = configure([*changes, f"train.accelerator={accelerator}"])
     if state(dict(described())["scene"], config.paths.cache) == "here":
         config = config.model_copy(update={"dataset": configure(["dataset=scene"]).dataset})
     pieces = assemble(config)
@@ -48,12 +49,13 @@ def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int) -> R
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "stage"
             fit(Job(stage, config.train, config.selection, SEED, path, [], "", lambda history: None))
-        return list(fresh.parameters())
+        return [weights.detach().cpu() for weights in fresh.parameters()]
 
     def by_hand() -> list[Tensor]:
-        model = copy.deepcopy(plain)
-        train_by_hand(model, train.x, train.targets, batch_size, seeds)
-        return list(model.parameters())
+        device = "cuda" if accelerator == "gpu" else accelerator
+        model = copy.deepcopy(plain).to(device)
+        train_by_hand(model, train.x.to(device), train.targets.to(device), batch_size, seeds)
+        return [weights.detach().cpu() for weights in model.parameters()]
 
     steps = epochs * -(-len(train) // batch_size)
     row = compare(
@@ -82,6 +84,7 @@ def train_by_hand(model: nn.Module, x: Tensor, y: Tensor, batch_size: int, seeds
     for seed in seeds:
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
         for rows in order.split(batch_size):
+            rows = rows.to(x.device)
             loss = F.binary_cross_entropy_with_logits(model(x[rows]), y[rows])
             loss.backward()
             optimizer.step()
@@ -90,5 +93,5 @@ def train_by_hand(model: nn.Module, x: Tensor, y: Tensor, batch_size: int, seeds
 
 def apart(ours: list[Tensor], by_hand: list[Tensor]) -> dict[str, float]:
     """How far the weights came to lie apart: a step by hand multiplies in another order."""
-    furthest = max(float((a - b).detach().abs().max()) for a, b in zip(ours, by_hand, strict=True))
+    furthest = max(float((a - b).abs().max()) for a, b in zip(ours, by_hand, strict=True))
     return {"largest_difference": furthest}

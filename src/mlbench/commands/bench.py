@@ -24,6 +24,7 @@ from mlbench.spelling import spelled
 Suite = Callable[..., Iterator[Row]]
 
 SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (step, chain, many, metrics, load, start)}
+ACCELERATORS = ("cpu", "gpu")
 COLUMNS = ("", "beside", "ours", "other", "ratio", "least", "largest")
 
 
@@ -49,7 +50,8 @@ def run(arguments: list[str]) -> None:
     check_keys(given, ["suite", "page", "paths.outputs", *known])
     settings = {key: typed(key, value, known[key].default) for key, value in given.items()}
     for suite in chosen:
-        report(suite, settings, outputs / "bench" / f"{suite.__name__}.json")
+        of = "-gpu" if settings.get("accelerator") == "gpu" else ""
+        report(suite, settings, outputs / "bench" / f"{suite.__name__}{of}.json")
     if shown_on:
         write_page(Path(shown_on), outputs)
 
@@ -80,6 +82,10 @@ def typed(key: str, value: str, default: Any) -> Any:
     """`value` as the kind of thing that the default is."""
     if isinstance(default, tuple):
         return tuple(value.split(","))
+    if isinstance(default, str):
+        if value not in ACCELERATORS:
+            raise UserError(f"{key}={value}: choose {' or '.join(ACCELERATORS)}")
+        return value
     if not value.isdecimal() or int(value) < 1:
         raise UserError(f"{key}={value}: a whole number, 1 or more")
     return int(value)
