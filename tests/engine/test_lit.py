@@ -8,11 +8,11 @@ import torch
 from lightning import Trainer
 
 from mlbench.compose import choices, configure
+from mlbench.config import target
 from mlbench.data.rows import order
 from mlbench.engine.fit import fit
 from mlbench.engine.lit import Lit
 from mlbench.experiment import Run, prepare
-from mlbench.methods.base import Method
 from small import smaller
 
 
@@ -46,10 +46,20 @@ def trained_by_lightning(job, folder):
     return lit.module
 
 
-@pytest.mark.parametrize("method", choices("method"))
+# Narrow kernels magnify rounding, which is another where an optimiser has all parameters in one tensor.
+CHANGES = {"cfl": ["method.sigmas=[0.5,1.0,2.0]"]}
+
+
+def configured(method):
+    return configure([f"method={method}", *CHANGES.get(method, [])])
+
+
+LEARNED = [name for name in choices("method") if target(configured(name).method).train_options]
+
+
+@pytest.mark.parametrize("method", LEARNED)
 def test_every_method_learns_the_same_in_a_plain_trainer(method, tmp_path, cache):
-    config = smaller(configure([f"method={method}"]), 1, tmp_path, cache)
-    run, gradients = Run(config), 0
+    run, gradients = Run(smaller(configured(method), 1, tmp_path, cache)), 0
     with ExitStack() as held:
         prepare(run, held, wait=True)
         while run.jobs:
@@ -62,5 +72,4 @@ def test_every_method_learns_the_same_in_a_plain_trainer(method, tmp_path, cache
                     for name, tensor in job.stage.module.state_dict().items():
                         torch.testing.assert_close(module.state_dict()[name], tensor, atol=1e-5, rtol=1e-4)
             run.jobs = run.stages.ask()
-    has_loss = type(run.method).loss is not Method.loss
-    assert gradients or not has_loss
+    assert gradients

@@ -17,9 +17,10 @@ forked = multiprocessing.get_context("fork")  # quick: everything is imported al
 
 @pytest.fixture
 def three(jobs, monkeypatch):
-    """three("folder"): jobs of two chunks an epoch, with two learning rates between them, looks and hooks."""
+    """three("folder"): jobs of two chunks an epoch; two learning rates, a warm-up, looks, hooks."""
     monkeypatch.setattr(loop, "STEPS", 10)
-    long = {"rows": 14, "batch_size": 1, "epochs": 3, "looks": ["best"], "every": 2, "scheduler": COSINE}
+    long = {"rows": 14, "batch_size": 1, "epochs": 3, "looks": ["best"], "every": 2}
+    long |= {"scheduler": COSINE, "warmup": 20}
     replicas = [{"optimizer": ("Adam", rate)} for rate in RATES[:3]]
     return lambda folder: jobs(folder, *replicas, checkpoint_seconds=0, module={"kind": Hooked}, **long)
 

@@ -73,10 +73,11 @@ class Workspace:
         self.candidates, self.path, self.on, self.alive = (
             like.new_empty(*rows, width) for width in (L, 1, 1, 1)
         )
-        self.label = torch.empty(*rows, 1, dtype=torch.long, device=like.device)
         # Whole vectors of the processor, since σ has other code for what is left over.
         self.values = like.new_zeros(*rows[:-1], -(-rows[-1] // LANES) * LANES, 1)
         self.value = self.values[..., : rows[-1], :]
+        labels = torch.zeros_like(self.values, dtype=torch.long)  # laid out as the values are, for torch.max
+        self.label = labels[..., : rows[-1], :]
         gates = self.gates.split(H, dim=-1)
         columns = self.states, self.gates, gates[0], self.gates[..., H:], *gates[1:]
         after = self.tanh, self.hidden, self.logits, self.hard[1:]

@@ -13,7 +13,7 @@ from mlbench.data.rows import Batch, Rows
 from mlbench.engine.flat import Flat, elementwise, shapes_of
 from mlbench.engine.job import load
 from mlbench.engine.lit import Lit
-from mlbench.engine.plan import Plan, groups_of
+from mlbench.engine.plan import Plan, groups_of, resume
 from mlbench.engine.stack import stepping
 from mlbench.layers import begin_draws, draws_of
 
@@ -102,13 +102,16 @@ class Alone:
         if {name for _, named in held for name in named} != state["parameters"].keys():
             raise ValueError("other parameters are trained")
         for group, kept in zip(optimizer.param_groups, state["groups"], strict=True):
-            group.update(kept)
+            resume(group, kept)
+        groups = {leaf: group for group in optimizer.param_groups for leaf in group["params"]}
         for leaf, named in held:
+            counts_on = leaf.device if groups[leaf].get("fused") or groups[leaf].get("capturable") else "cpu"
             own = optimizer.state[leaf]
             for name, view in named.items():
                 for key, value in state["parameters"][name].items():
-                    if _whole(key, value):
-                        own[key] = copy.deepcopy(value)  # one of many parameters may be one tensor in a file
+                    if _whole(key, value):  # one of many parameters may be one tensor in a file
+                        whole = copy.deepcopy(value)
+                        own[key] = whole.to(counts_on) if isinstance(whole, Tensor) else whole
                     else:
                         view(own.setdefault(key, torch.zeros_like(leaf))).copy_(value)
 

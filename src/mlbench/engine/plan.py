@@ -84,6 +84,21 @@ def build_optimizer(
         raise UserError(f"train.optimizer or train.scheduler: {error}") from error
 
 
+HOW = ("fused", "foreach", "capturable")  # options of an optimiser that no number depends on
+
+
+def resume(group: Node, kept: Node) -> None:
+    """The numbers of an optimiser's group are those kept; how and where it computes stays as it is."""
+    for key, value in kept.items():
+        if key in HOW or key == "params":
+            continue
+        value = float(value) if isinstance(value, Tensor) else value
+        if isinstance(group.get(key), Tensor):
+            group[key].fill_(value)
+        else:
+            group[key] = value
+
+
 def groups_of(module: nn.Module, decay_on: str) -> list[Node]:
     """An optimiser's groups of what a module trains, each parameter by its name: the module's own, the rest.
 

@@ -20,7 +20,7 @@ from torch.func import functional_call, vmap
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.shared import beside
-from mlbench.engine.plan import Plan, groups_of, in_one_pass
+from mlbench.engine.plan import HOW, Plan, groups_of, in_one_pass, resume
 from mlbench.methods.base import hooks_of
 
 Hyper = dict[tuple[str, str, str], Tensor]  # (module, attribute, keyword of a partial or "") -> (R,)
@@ -78,7 +78,13 @@ class Beside:
         return optimizer.state_dict()
 
     def restore_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        optimizer.load_state_dict(state)
+        """The groups stay the same objects, which a schedule holds."""
+        groups, kept = optimizer.param_groups, state["param_groups"]
+        how = [{key: own[key] for key in HOW if key in own} for own in groups]
+        optimizer.load_state_dict(state | {"param_groups": [k | own for k, own in zip(kept, how)]})
+        for group, numbers in zip(groups, kept):
+            resume(group, numbers)
+        optimizer.param_groups = groups
 
 
 class Stack(Beside):
