@@ -37,9 +37,10 @@ def many(
     networks that fill the caches, `others` of the others.
     """
     for name, overrides in CASES.items():
-        config = configure([*overrides, f"train.accelerator={accelerator}", "dataset=scene"])
+        overrides = *overrides, f"train.accelerator={accelerator}"
+        config = configure([*overrides, "dataset=scene"])
         if state(dict(described())["scene"], config.paths.cache) != "here":
-            config = config.model_copy(update={"dataset": configure(["dataset=multidigits"]).dataset})
+            config = configure([*overrides, "dataset=multidigits"])
         replicas = chains if "ANT" in name or name == WIDE else others
         make = wide if name == WIDE else built
         stages = [stage_of(name, *make(config, seed)) for seed in range(replicas)]

@@ -95,7 +95,7 @@ class Native(Beside):
                 hooks[hook](*given)
 
     def exact(self, batch: Batch) -> bool:
-        """Whether every replica has on this batch the loss and the gradient that it has alone: bit for bit where
+        """Whether every replica has on this batch the loss and the gradient it has alone: bit for bit, where
         bits can be had. False, too, where its operations take no dimension more.
         """
         try:
