@@ -43,6 +43,7 @@ class Train(Strict):
     scheduler: Node
     shuffle: bool
     drop_last: bool
+    walk: Annotated[int, Field(ge=1)] | Literal["passes", "endless"]
     gradient_clip: float | None = Field(gt=0)
     clip_by: Literal["norm", "value"]
     decay_on: Literal["all", "weights"]
@@ -80,7 +81,10 @@ class Rates(Open):
 MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"})
 TRAINING = frozenset(Train.model_fields) - MACHINE
 # Options that came later: at these values they change nothing, and stay out of a run's key.
-NEUTRAL = {"clip_by": "norm", "decay_on": "all", "warmup": 0, "schedule_every": "epoch", "ema": None}
+NEUTRAL = {
+    **{"clip_by": "norm", "decay_on": "all", "warmup": 0, "schedule_every": "epoch", "ema": None},
+    "walk": "passes",
+}
 NOT_TAKEN = "–"  # stands for the choice of a group that the method does not take
 
 

@@ -229,10 +229,21 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return x
+        return x * self.kept(x).div_(1 - self.p)
+
+    def kept(self, x: Tensor) -> Tensor:
+        """1 for each entry that stays, drawn anew, and 0 for the others."""
         keep = torch.empty_like(x, memory_format=torch.contiguous_format)
         for draws, own in zip(self.draws, [keep] if len(self.draws) == 1 else keep):
             own.bernoulli_(1 - self.p, generator=draws.on(x.device))
-        return x * keep.div_(1 - self.p)
+        return keep
+
+
+class Mask(Dropout):
+    """Sets each entry to 0 with probability p, in training, and leaves the others as they are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.kept(x) if self.training and self.p else x
 
 
 class Draws:

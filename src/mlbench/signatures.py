@@ -14,22 +14,26 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
-# Parameters that the program supplies; a configuration never names them.
-SUPPLIED = frozenset(
-    {"self", "task", "backbone", "loss", "params", "optimizer", "logits", "targets", "positives", "instances"}
-)
+# Parameters that the program supplies, to classes and to functions; a configuration never names them.
+SUPPLIED = frozenset({"self", "task", "backbone", "loss", "params", "optimizer"})
+TO_FUNCTIONS = SUPPLIED | {"logits", "targets", "positives", "instances"}
 WITH_TORCH = ("mlbench.backbones.", "mlbench.evaluation.", "mlbench.losses.", "mlbench.methods.")
 
 
 def parameters(path: str, located: Callable[[str], Any]) -> list[inspect.Parameter]:
     """The parameters that a configuration may name; `located` imports what a dotted path names."""
     function = sketched(path) or located(path)
+    supplied = frozenset() if sketched(path) else supplied_to(function)
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
     return [
         parameter.replace(annotation=hints.get(name, Any))
         for name, parameter in inspect.signature(function).parameters.items()
-        if name not in SUPPLIED
+        if name not in supplied
     ]
+
+
+def supplied_to(function: Any) -> frozenset[str]:
+    return SUPPLIED if inspect.isclass(function) else TO_FUNCTIONS
 
 
 def light(path: str) -> bool:
@@ -67,8 +71,10 @@ class Source:
         self.begun: set[str] = set()
 
     def sketch(self, function: ast.FunctionDef) -> Callable:
-        """The function without its body and without the parameters in SUPPLIED."""
-        function.args.args = [each for each in function.args.args if each.arg not in SUPPLIED]
+        """The function, or a class's constructor, without its body and without what is supplied."""
+        names = [each.arg for each in function.args.args]
+        supplied = SUPPLIED if "self" in names else TO_FUNCTIONS
+        function.args.args = [each for each in function.args.args if each.arg not in supplied]
         function.returns, function.decorator_list, function.body = None, [], [ast.Pass()]
         self.run(function)
         return self.values.pop(function.name)

@@ -9,7 +9,7 @@ from mlbench.compose import GROUPS, config_dir, configure
 from mlbench.config import Config, Paths, Selection, Train, target
 from mlbench.data.datasets import reader_named
 from mlbench.search import spec as searches
-from mlbench.signatures import SUPPLIED
+from mlbench.signatures import supplied_to
 from mlbench.tables import spec
 
 NESTED = ("train/optimizer", "train/scheduler")
@@ -96,8 +96,9 @@ def part_of_node(said: dict, node: dict) -> dict:
     }
 
 
-def options_of(function, supplied=SUPPLIED) -> dict[str, inspect.Parameter]:
+def options_of(function, supplied=None) -> dict[str, inspect.Parameter]:
     """The parameters that a configuration may name."""
+    supplied = supplied or supplied_to(function)
     parameters = inspect.signature(function).parameters.items()
     return {name: each for name, each in parameters if each.kind != each.VAR_KEYWORD and name not in supplied}
 

@@ -9,7 +9,6 @@ from lightning import Trainer
 
 from mlbench.compose import choices, configure
 from mlbench.config import target
-from mlbench.data.rows import order
 from mlbench.engine.fit import fit
 from mlbench.engine.lit import Lit
 from mlbench.experiment import Run, prepare
@@ -26,7 +25,7 @@ class Batches:
         return self.plan.batches(len(self.rows))
 
     def __iter__(self):
-        visits = order(len(self.rows), self.plan.seed, self.trainer.current_epoch)
+        visits = self.plan.visits(len(self.rows), self.trainer.current_epoch)
         return iter([self.rows.batch(index) for index in visits.split(self.plan.batch_size)])
 
 

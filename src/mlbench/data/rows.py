@@ -109,3 +109,10 @@ def order(count: int, seed: int, epoch: int, shuffle: bool = True) -> Tensor:
     if not shuffle:
         return torch.arange(count)
     return torch.randperm(count, generator=torch.Generator().manual_seed(derive(seed, "order", epoch)))
+
+
+def walk(count: int, seed: int, start: int, stop: int, shuffle: bool = True) -> Tensor:
+    """The rows visited from `start` to `stop` of a walk without end: one order after another."""
+    first, last = start // count, -(-stop // count)
+    laps = torch.cat([order(count, seed, lap, shuffle) for lap in range(first, last)])
+    return laps[start - first * count : stop - first * count]

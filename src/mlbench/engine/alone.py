@@ -38,7 +38,7 @@ class Alone:
     def data(self, parts: Sequence[Rows]) -> Rows:
         return parts[0]
 
-    def rows(self, orders: Sequence[Tensor]) -> Tensor:
+    def rows(self, orders: Sequence[Tensor], count: int) -> Tensor:
         return orders[0]
 
     def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:

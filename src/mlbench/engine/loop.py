@@ -14,7 +14,6 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from mlbench.data.rows import order
 from mlbench.engine.alone import Alone
 from mlbench.engine.generators import begin_drawing, generators
 from mlbench.engine.job import AGAIN, Job, Outcome
@@ -98,9 +97,8 @@ class Loop:
 
     def _batches(self, epoch: int) -> Sequence[Tensor]:
         """Row numbers of the epoch's batches: (B,), or (R, B) with an order of its own for each replica."""
-        shuffle = self.plan.train.shuffle
-        orders = [order(self.count, job.plan.seed, epoch, shuffle) for job in self.jobs]
-        rows = self.replicas.rows(orders).to(self.fabric.device)
+        orders = [job.plan.visits(self.count, epoch) for job in self.jobs]
+        rows = self.replicas.rows(orders, self.count).to(self.fabric.device)
         return rows.split(self.plan.batch_size, dim=-1)[: self.batches]
 
     def _ends(self, batches: Sequence[Tensor]) -> list[Tensor]:

@@ -28,6 +28,7 @@ from mlbench.engine.native import Native, NotNative
 from mlbench.engine.signals import Stop
 from mlbench.engine.stack import BrokenAlone, Stack
 from mlbench.layers import Dropout
+from mlbench.methods.base import OWN
 
 REPLICAS = 32  # to train at once: more of them make a step longer, not cheaper
 
@@ -116,9 +117,9 @@ def kind_of(job: Job) -> str:
         "state": state,
         "functions": functions_of(module),
         "data": stage.data.described,
-        "plan": [plan.epochs, plan.batch_size, plan.optimizer["_target_"], plan.scheduler],
+        "plan": [plan.epochs, plan.batch_size, plan.walk, plan.optimizer["_target_"], plan.scheduler],
         "optimizer": {key: value for key, value in options(plan.optimizer).items() if not _number(value)},
-        "train": train.model_dump(exclude={*MACHINE, "optimizer", "scheduler", "epochs", "batch_size"}),
+        "train": train.model_dump(exclude={*MACHINE, *OWN}),
         "device": train.accelerator,
         "selection": job.selection.model_dump() if job.watches else None,
         "watches": [[watch.rule, watch.part] for watch in job.watches],

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlbench.config import Node, Train, options, science_of_training, target
+from mlbench.data.rows import order, walk
 from mlbench.errors import UserError
 from mlbench.methods.base import Stage
 
@@ -25,6 +26,7 @@ class Plan:
     scheduler: Node
     train: Train
     seed: int
+    walk: int | str = "passes"
 
     @classmethod
     def of(cls, stage: Stage, train: Train, seed: int) -> "Plan":
@@ -36,6 +38,7 @@ class Plan:
             scheduler=stage.scheduler or train.scheduler,
             train=train,
             seed=seed,
+            walk=stage.walk or train.walk,
         )
 
     @property
@@ -44,17 +47,28 @@ class Plan:
         own = {
             name: getattr(self, name) for name in ("epochs", "batch_size", "optimizer", "scheduler", "seed")
         }
-        return science_of_training(self.train.model_dump()) | own
+        return science_of_training(self.train.model_dump() | {"walk": self.walk}) | own
 
     def batches(self, count: int) -> int:
         """Batches of an epoch over `count` rows."""
-        rounded = math.floor if self.train.drop_last else math.ceil
+        if isinstance(self.walk, int):
+            return self.walk
+        short = self.train.drop_last and self.walk == "passes"
+        rounded = math.floor if short else math.ceil
         number = rounded(count / self.batch_size)
         if not number:
             raise UserError(
                 f"train.drop_last=true leaves no batch of {self.batch_size}, with {count} instances"
             )
         return number
+
+    def visits(self, count: int, epoch: int) -> Tensor:
+        """The row numbers of an epoch's batches, one after the other."""
+        shuffle = self.train.shuffle
+        if self.walk == "passes":
+            return order(count, self.seed, epoch, shuffle)
+        length = self.batches(count) * self.batch_size
+        return walk(count, self.seed, epoch * length, (epoch + 1) * length, shuffle)
 
 
 def in_one_pass(optimizer: Node, device: torch.device | None = None) -> Node:

@@ -61,9 +61,9 @@ class Beside:
     def data(self, parts: Sequence[Rows]) -> Rows:
         return beside(parts)
 
-    def rows(self, orders: Sequence[Tensor]) -> Tensor:
-        """Row numbers in the data of all, (R, N): every replica in an order of its own."""
-        return torch.stack([order + number * len(order) for number, order in enumerate(orders)])
+    def rows(self, orders: Sequence[Tensor], count: int) -> Tensor:
+        """Row numbers in the data of all, (R, N): every replica, which has `count`, in an order of its own."""
+        return torch.stack([order + number * count for number, order in enumerate(orders)])
 
     def rates(self, optimizer: torch.optim.Optimizer) -> list[float]:
         sizes = [stop - start for start, stop in itertools.pairwise(self.starts)]

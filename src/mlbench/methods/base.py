@@ -26,6 +26,15 @@ class Requires:
     )
 
 
+OWN = (
+    "epochs",
+    "batch_size",
+    "walk",
+    "optimizer",
+    "scheduler",
+)  # of conf/train, what a stage may have itself
+
+
 @dataclass(frozen=True)
 class Stage:
     """One fit inside a method's training.
@@ -39,6 +48,7 @@ class Stage:
     data: Rows
     epochs: int | None = None
     batch_size: int | None = None
+    walk: int | str | None = None
     optimizer: dict[str, Any] | None = None
     scheduler: dict[str, Any] | None = None
     selects: bool = True  # keep the best epoch by validation scores; False for teachers and pre-training
@@ -51,7 +61,7 @@ class Stage:
     @property
     def train_options(self) -> frozenset[str]:
         """What it takes of conf/train."""
-        own = {name for name in ("epochs", "batch_size", "optimizer", "scheduler") if getattr(self, name)}
+        own = {name for name in OWN if getattr(self, name)}
         return frozenset() if self.solve else TRAINING - own
 
 

@@ -1,0 +1,121 @@
+"""MulSupCon: pre-training that pulls an instance towards those that carry a label of its own, label by label,
+then a label layer (Zhang and Wu, Multi-Label Supervised Contrastive Learning, AAAI 2024).
+
+The equations' numbers are those of MulSupCon_LD (preprint, 2025), which takes it over.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from mlbench.config import Node
+from mlbench.data.rows import Batch
+from mlbench.data.task import Task
+from mlbench.layers import Linear, Mask
+from mlbench.methods.base import Backbone, Loss, Method, Parts, Stage
+from mlbench.methods.contrastive.losses import PairWeights, Positives
+from mlbench.methods.contrastive.pretraining import SetContrast, Settings, Share, projection_head
+
+Rate = Annotated[float, Field(gt=0)]
+
+
+class Contrastive(Method):
+    """Two stages: `pretraining`, then the backbone and a label layer with the loss of conf/loss.
+
+    With pretrain.epochs=0 the second stage is all there is: the control.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        backbone: Backbone,
+        loss: Loss,
+        pretrain: Settings,
+        mask: Share,
+        linear_probe: bool,
+        backbone_rate: Rate | None,
+    ):
+        super().__init__()
+        self.settings = Settings.model_validate(pretrain)
+        self.backbone = backbone(task)
+        self.head = Linear(self.head_width, len(task.labels))
+        self.mask = Mask(mask)
+        self.objective = loss
+        self.linear_probe, self.backbone_rate = linear_probe, backbone_rate
+
+    @property
+    def head_width(self) -> int:
+        return self.backbone.width
+
+    @staticmethod
+    def defining(options: Node) -> Node:
+        """Without a first stage, nothing of it counts."""
+        if options["pretrain"]["epochs"]:
+            return options
+        kept = {"_target_", "mask", "linear_probe", "backbone_rate"}
+        return {name: value for name, value in options.items() if name in kept} | {"pretrain": {"epochs": 0}}
+
+    def pretraining(self) -> nn.Module:
+        """The module of the first stage, which has this method's backbone."""
+        raise NotImplementedError(f"{type(self).__name__} has no first stage")
+
+    def stages(self, data: Parts) -> Iterator[Stage]:
+        settings = self.settings
+        if settings.epochs:
+            yield Stage(
+                "pretrain",
+                self.pretraining(),
+                data["train"],
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                walk=settings.walk,
+                optimizer=settings.optimizer,
+                scheduler=settings.scheduler,
+                selects=False,
+            )
+        if self.linear_probe:
+            self.backbone.eval().requires_grad_(False)
+        yield Stage("train", self, data["train"])
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        if self.backbone_rate is None or self.linear_probe:
+            return []
+        return [{"params": [*self.backbone.parameters()], "lr": self.backbone_rate}]
+
+    def features(self, batch: Batch) -> Tensor:
+        return self.backbone(self.mask(batch.x))
+
+    def logits(self, batch: Batch) -> Tensor:
+        return self.head(self.features(batch))
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.objective(self.logits(batch), batch.targets)
+
+    def scores(self, batch: Batch) -> Tensor:
+        return self.logits(batch).sigmoid()
+
+
+class MulSupCon(Contrastive):
+    def __init__(
+        self,
+        task: Task,
+        backbone: Backbone,
+        loss: Loss,
+        pretrain: Settings,
+        mask: Share,
+        linear_probe: bool,
+        backbone_rate: Rate | None,
+        positives: Positives,
+        pair_weights: PairWeights,
+    ):
+        super().__init__(task, backbone, loss, pretrain, mask, linear_probe, backbone_rate)
+        self.positives, self.pair_weights = positives, pair_weights
+
+    def pretraining(self) -> SetContrast:
+        projection = projection_head(self.backbone.width, self.settings)
+        labels = self.head.out_features
+        return SetContrast(
+            self.backbone, projection, labels, self.settings, self.positives, self.pair_weights
+        )
