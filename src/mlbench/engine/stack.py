@@ -62,7 +62,7 @@ class Beside:
         return beside(parts)
 
     def rows(self, orders: Sequence[Tensor], count: int) -> Tensor:
-        """Row numbers in the data of all, (R, N): every replica, which has `count`, in an order of its own."""
+        """Row numbers in the data of all, (R, ...): every replica has `count`, and an order of its own."""
         return torch.stack([order + number * count for number, order in enumerate(orders)])
 
     def rates(self, optimizer: torch.optim.Optimizer) -> list[float]:

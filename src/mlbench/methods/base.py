@@ -32,7 +32,7 @@ OWN = (
     "walk",
     "optimizer",
     "scheduler",
-)  # of conf/train, what a stage may have itself
+)  # what a stage may have of its own
 
 
 @dataclass(frozen=True)

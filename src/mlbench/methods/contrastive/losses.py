@@ -12,10 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mlbench.layers import product
+from mlbench.methods.contrastive.queue import References
 
 Positives = Literal["all", "any", "mulsupcon"]
 PairWeights = Literal["pair", "instance"]
 Weighting = Literal["exp", "neg_log", "literal"]
+OwnDistribution = Literal["detached", "live"]
+Constants = Literal["own", "positives"]
+Normalise = Literal["none", "positives"]
 
 CLOSED = -1e30  # in place of a logit: its exponential is 0 in single precision, and 0 times it is 0
 
@@ -46,7 +50,7 @@ def contrast(
     positives: Positives,
     pair_weights: PairWeights,
 ) -> Tensor:
-    """The loss of MulSupCon (Eq. 1 to 4) with C = `ratios`, or a share of it whose mean over ranks is the loss.
+    """The loss of MulSupCon (Eq. 1 to 4), or a share of it whose mean over ranks is the loss.
 
     `batch` are the labels of the whole batch, of which a rank has the anchors `y` and no others.
     """
@@ -75,8 +79,8 @@ def pairs(y: Tensor, labels: Tensor, open: Tensor, batch: Tensor, by: PairWeight
 def sets(y: Tensor, labels: Tensor, open: Tensor, batch: Tensor, positives: Positives) -> Tensor:
     """Weights of C for the mean over anchors of the mean over an anchor's positives.
 
-    `all`: references with the very labels of the anchor (Eq. 1). `any`: those that share one (Eq. 2), of which
-    an anchor without labels has none; it is left out of the mean, where the published code divides 0 by 0.
+    `all`: references with the very labels of the anchor (Eq. 1). `any`: those that share one (Eq. 2). An
+    anchor without labels has none of these, and is left out: the published code divides 0 by 0.
     """
     inner = shared(y, labels, open)
     if positives == "any":
@@ -109,7 +113,10 @@ def ratio_weights(ratios: Tensor, weighting: Weighting) -> Tensor:
 
 
 def contrast_by_label(ratios: Tensor, y: Tensor, labels: Tensor, distributions: Tensor) -> Tensor:
-    """T_i = −Σ_{j∈y_i} Σ_{p∈P^j(i)} d_p^j C_ip (Eq. 12, 13), (..., B); y_p^j is 1 on P^j."""
+    """T_i = −Σ_{j∈y_i} Σ_{p∈P^j(i)} d_p^j C_ip (Eq. 12, 13), (..., B); y_p^j is 1 on P^j.
+
+    `ratios` are 0 off the positives.
+    """
     return -(product(y, (distributions * labels).mT) * ratios).sum(-1)
 
 
@@ -118,3 +125,50 @@ def pull(weights: Tensor, d: Tensor, distributions: Tensor) -> Tensor:
     means = product(weights, torch.cat([distributions, distributions.square().sum(-1, keepdim=True)], -1))
     cross = (d * means[..., :-1]).sum(-1)
     return weights.sum(-1) * d.square().sum(-1) + means[..., -1] - 2 * cross
+
+
+def distribution_loss(
+    weights: Tensor,
+    ratios: Tensor,
+    y: Tensor,
+    d: Tensor,
+    layer: Tensor,
+    met: References,
+    own: Tensor,
+    batch: int,
+    *,
+    alpha: float,
+    beta: float,
+    own_distribution: OwnDistribution,
+    h: Constants,
+    normalise_labels: bool,
+    normalise: Normalise,
+) -> Tensor:
+    """The loss of MulSupCon_LD (Eq. 12 to 15), or a share of it whose mean over ranks is the loss.
+
+    `weights` are w_ip of any anchor and reference, `layer` the label layer's weight W without its bias, `own`
+    the places of the anchors' own keys, `batch` the anchors of all ranks. β‖W‖² counts once an anchor.
+    """
+    positive = shared(y, met.labels, met.open) > 0
+    contrasts = contrast_by_label(ratios * positive, y, met.labels, met.distributions)
+    if own_distribution == "live":  # the same value; its gradient reaches d_i
+        ratio = ratios[..., torch.arange(len(own), device=own.device), own]
+        contrasts = contrasts - ((d - d.detach()) * y).sum(-1) * ratio
+    pulls = pull(weights * positive, d, met.distributions)
+    truth, labels = (of_one(y), of_one(met.labels)) if normalise_labels else (y, met.labels)
+    distances = (truth - d).square().sum(-1)  # H_i (Eq. 8): of its own row, which alone trains
+    if h == "positives":
+        constants = (labels - met.distributions).square().sum(-1)
+        others = product(positive.float(), constants.unsqueeze(-1)).squeeze(-1)
+        distances = distances + others - constants[..., own] * (y.sum(-1) > 0)
+    size = layer.square().sum((-2, -1)).unsqueeze(-1)
+    if normalise == "positives":
+        count = positive.sum(-1).clamp(min=1)
+        return ((contrasts + pulls) / count + alpha * distances + beta * size).mean(-1)
+    losses = contrasts + pulls + alpha * distances + beta * size
+    return batch / y.shape[-2] * losses.sum(-1)
+
+
+def of_one(labels: Tensor) -> Tensor:
+    """Label rows that sum to 1, as distributions do; those without labels stay 0."""
+    return labels / labels.sum(-1, keepdim=True).clamp(min=1)

@@ -5,9 +5,9 @@ The equations' numbers are those of MulSupCon_LD (preprint, 2025), which takes i
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlbench.config import Node
@@ -16,9 +16,14 @@ from mlbench.data.task import Task
 from mlbench.layers import Linear, Mask
 from mlbench.methods.base import Backbone, Loss, Method, Parts, Stage
 from mlbench.methods.contrastive.losses import PairWeights, Positives
-from mlbench.methods.contrastive.pretraining import SetContrast, Settings, Share, projection_head
-
-Rate = Annotated[float, Field(gt=0)]
+from mlbench.methods.contrastive.pretraining import (
+    LabelInput,
+    Rate,
+    SetContrast,
+    Settings,
+    Share,
+    projection_head,
+)
 
 
 class Contrastive(Method):
@@ -36,18 +41,18 @@ class Contrastive(Method):
         mask: Share,
         linear_probe: bool,
         backbone_rate: Rate | None,
+        label_input: LabelInput = "backbone",
     ):
         super().__init__()
-        self.settings = Settings.model_validate(pretrain)
+        self.settings = settings = Settings.model_validate(pretrain)
         self.backbone = backbone(task)
-        self.head = Linear(self.head_width, len(task.labels))
+        beyond = label_input != "backbone"  # the head stands on the projection, which the method then keeps
+        self.projection = projection_head(self.backbone.width, settings) if beyond else None
+        self.head = Linear(settings.width if beyond else self.backbone.width, len(task.labels))
         self.mask = Mask(mask)
         self.objective = loss
         self.linear_probe, self.backbone_rate = linear_probe, backbone_rate
-
-    @property
-    def head_width(self) -> int:
-        return self.backbone.width
+        self.normalised = label_input == "normalised"
 
     @staticmethod
     def defining(options: Node) -> Node:
@@ -84,11 +89,11 @@ class Contrastive(Method):
             return []
         return [{"params": [*self.backbone.parameters()], "lr": self.backbone_rate}]
 
-    def features(self, batch: Batch) -> Tensor:
-        return self.backbone(self.mask(batch.x))
-
     def logits(self, batch: Batch) -> Tensor:
-        return self.head(self.features(batch))
+        features = self.backbone(self.mask(batch.x))
+        if self.projection is not None:
+            features = self.projection(features)
+        return self.head(F.normalize(features, dim=-1) if self.normalised else features)
 
     def loss(self, batch: Batch) -> Tensor:
         return self.objective(self.logits(batch), batch.targets)

@@ -1,4 +1,4 @@
-"""The first stage of MulSupCon and MulSupCon_LD: two views of a batch, a momentum encoder, a queue of keys."""
+"""The first stage of MulSupCon and MulSupCon_LD: two views, a momentum encoder, a queue of keys."""
 
 import copy
 from typing import Annotated, Any, Literal, NamedTuple
@@ -23,6 +23,7 @@ from mlbench.shards import whole
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0)]
+LabelInput = Literal["backbone", "projection", "normalised"]
 
 
 class Settings(BaseModel):
@@ -61,6 +62,10 @@ class Anchors(NamedTuple):
     projected: Tensor  # (B, width)
     z: Tensor  # (B, width), of length 1
     keys: Tensor  # (B, width), of length 1, of the second view by the momentum encoder
+
+    def seen(self, by: LabelInput) -> Tensor:
+        """What a label layer is put on."""
+        return {"backbone": self.features, "projection": self.projected, "normalised": self.z}[by]
 
 
 class Pretraining(nn.Module):
