@@ -71,7 +71,14 @@ class Anchors(NamedTuple):
 class Pretraining(nn.Module):
     """What both papers' first stages share; the backbone is the method's own."""
 
-    def __init__(self, backbone: nn.Module, projection: nn.Module, labels: int, settings: Settings):
+    def __init__(
+        self,
+        backbone: nn.Module,
+        projection: nn.Module,
+        labels: int,
+        settings: Settings,
+        distributions: int = 0,
+    ):
         super().__init__()
         if settings.queue % settings.batch_size:
             raise UserError(
@@ -82,7 +89,7 @@ class Pretraining(nn.Module):
         self.mask = Mask(settings.mask)
         self.key_backbone = copy.deepcopy(backbone).requires_grad_(False)
         self.key_projection = copy.deepcopy(projection).requires_grad_(False)
-        self.queue = Queue(settings.queue, settings.batch_size, settings.width, labels)
+        self.queue = Queue(settings.queue, settings.batch_size, settings.width, labels, distributions)
         self.temperature, self.momentum = settings.temperature, settings.momentum
 
     def anchors(self, batch: Batch) -> Anchors:
