@@ -17,11 +17,13 @@ def small_data(labels, rows=40, features=5):
 
 
 def smaller(config, seed, outputs, cache):
-    """Whatever the method: its first fifty steps, and before them two epochs of small teachers."""
+    """Whatever the method: its first fifty steps, and before them two epochs of what comes first."""
     method, backbone, train = config.method, config.backbone, {"epochs": 1, "batch_size": 32}
     if "teachers" in method:
         teachers = {"epochs": 2, "batch_size": 48, "hidden": [6, 8]}
         method, train = method | {"teachers": method["teachers"] | teachers}, train | {"batch_size": 12}
+    if "pretrain" in method:
+        method = method | {"pretrain": method["pretrain"] | {"epochs": 2, "batch_size": 32, "queue": 64}}
     sizes = {"hidden": 5, "widths": [8]}
     changes = {
         "method": method,

@@ -116,8 +116,9 @@ def test_it_overfits_sixteen_rows(name, problem, fresh, pieces, learn, everythin
     stages = method.stages
     method.stages = lambda parts: (seen.append(stage) or stage for stage in stages(parts))
     losses = learn(method, data, pieces(f"method={name}"), steps=300)
-    for fallen in filter(None, losses):
-        assert fallen[-1] < fallen[0] / 4
+    for stage, fallen in zip(seen, losses):
+        if fallen and stage.name != "pretrain":  # where a queue opens meanwhile, its loss rises
+            assert fallen[-1] < fallen[0] / 4
     last = seen[-1]
     if not last.solve and torch.equal(last.data.targets, data.targets):  # it was told the labels
         scores, positive = scores_of(method, everything(data)), data.targets.bool()

@@ -12,6 +12,7 @@ from mlbench.config import target
 from mlbench.engine.fit import fit
 from mlbench.engine.lit import Lit
 from mlbench.experiment import Run, prepare
+from mlbench.layers import begin_draws
 from small import smaller
 
 
@@ -32,6 +33,7 @@ class Batches:
 def trained_by_lightning(job, folder):
     """The job's module after its epochs under a Trainer."""
     lit = Lit(copy.deepcopy(job.stage.module), job.plan)
+    begin_draws(lit.module, job.plan.seed)
     trainer = Trainer(
         max_epochs=job.plan.epochs,
         accelerator="cpu",

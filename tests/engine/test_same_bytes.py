@@ -78,6 +78,19 @@ def student(seed, data, method, stage=0):
     raise AssertionError(f"{method} has no stage {stage}")
 
 
+def contrastive(seed, data, method, stage=0):
+    """A stage of a contrastive method, in small."""
+    seed_everything(seed)
+    small = ["method.pretrain.batch_size=20", "method.pretrain.queue=40", "method.pretrain.width=9"]
+    config = configured(f"method={method}", "method.mask=0.4", "backbone.widths=[33,64]", *small)
+    module = [
+        found.module
+        for found in build_method(config.method, config.backbone, config.loss, TASK).stages({"train": data})
+    ][stage]
+    begin_draws(module, seed)
+    return module, data
+
+
 KINDS = {
     "linear": erm,
     "mlp": functools.partial(erm, widths=[UNITS]),
@@ -91,6 +104,10 @@ KINDS = {
     "cfl": functools.partial(student, method="cfl"),
     "aka, specialists": functools.partial(student, method="aka"),
     "aka": functools.partial(student, method="aka", stage=1),
+    "mulsupcon": functools.partial(contrastive, method="mulsupcon"),
+    "mulsupcon, label layer": functools.partial(contrastive, method="mulsupcon", stage=1),
+    "rld": functools.partial(contrastive, method="mulsupcon_rld"),
+    "cld": functools.partial(contrastive, method="mulsupcon_cld"),
 }
 
 
