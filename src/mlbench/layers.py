@@ -126,6 +126,7 @@ def each(function: Callable[..., Tensor], ndim: int, *tensors: Tensor | None, ap
     With `apart` they never do.
     """
     first = tensors[0]
+    assert first is not None, "the first of the tensors tells how many replicas there are"
     whole = first[0].numel() % LANES == 0 or first.device.type != "cpu"
     if first.ndim == ndim or (whole and not apart):
         return function(*tensors)

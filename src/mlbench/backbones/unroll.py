@@ -127,7 +127,7 @@ class Workspaces:
     def views(self, vector: Tensor, plan: "Plan") -> Weights:
         """The views into `vector`, made once for as long as it stays where it is."""
         where = vector.data_ptr(), vector.dtype, vector.shape, vector.stride()
-        if where != self.where:
+        if self.weights is None or where != self.where:
             self.weights, self.where = Weights.of(vector.detach(), *plan.size), where
         return self.weights
 

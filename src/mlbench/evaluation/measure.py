@@ -30,8 +30,8 @@ def measure(
     `orders` maps an ending to an order of the columns of scores and label sets: all metrics are given once
     more under it, their names with that ending.
     """
-    assert not rule.fitted or fitting is not None, "this rule is fitted on labelled scores"
     if rule.fitted:
+        assert fitting is not None, "this rule is fitted on labelled scores"
         rule.fit(*fitting)
     ending = {"label_sets": rule.suffix, "scores": ""}
     metrics = {

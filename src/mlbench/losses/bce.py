@@ -7,9 +7,10 @@ from torch import Tensor
 
 def bce(logits: Tensor, targets: Tensor, pos_weight: float | list[float] | None) -> Tensor:
     """−[w·y·log σ(z) + (1 − y)·log(1 − σ(z))], mean over instances and labels; w weighs positive entries."""
+    weight = None
     if pos_weight is not None:
-        pos_weight = torch.as_tensor(pos_weight, dtype=logits.dtype, device=logits.device)
-        if pos_weight.ndim and len(pos_weight) != logits.shape[-1]:
-            raise ValueError(f"pos_weight has {len(pos_weight)} values for {logits.shape[-1]} labels")
-    entries = F.binary_cross_entropy_with_logits(logits, targets, pos_weight=pos_weight, reduction="none")
+        weight = torch.as_tensor(pos_weight, dtype=logits.dtype, device=logits.device)
+        if weight.ndim and len(weight) != logits.shape[-1]:
+            raise ValueError(f"pos_weight has {len(weight)} values for {logits.shape[-1]} labels")
+    entries = F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight, reduction="none")
     return entries.mean((-2, -1))

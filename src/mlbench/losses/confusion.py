@@ -58,6 +58,7 @@ def measured(
     false_negative = ((1 - predictions) * targets).sum(over)
     true_negative = ((1 - predictions) * (1 - targets)).sum(over)
     if score == "f_beta":
+        assert beta is not None, "confusion refuses f_beta without one"
         hits, misses = (1 + beta**2) * true_positive, beta**2 * false_negative + false_positive
     elif score == "accuracy":
         hits, misses = true_positive + true_negative, false_positive + false_negative

@@ -71,6 +71,8 @@ class Objective(nn.Module):
     state dict holds them: the task does.
     """
 
+    positives: Tensor | None
+
     def __init__(self, loss: Callable[..., Tensor], positives: Sequence[int] | None):
         super().__init__()
         self.loss = loss

@@ -13,6 +13,7 @@ Verdict = Literal["agrees", "better", "worse", "not compared", "not run"]
 
 CLOSE = 0.01  # for a quantity in [0, 1]: a difference that a reader of a table would overlook
 STANDARD_ERRORS = 2
+COMPARED = ("agrees", "better", "worse")
 UNDEFINED = "not defined on this data"  # every run has finished, and the metric is NaN in each
 
 
@@ -35,11 +36,16 @@ class Cell:
         return self.planned * (self.folds or 1) - (len(self.ours.values) if self.ours else 0)
 
     @property
+    def compared(self) -> tuple[float, float] | None:
+        """Our mean and theirs, where the two are compared."""
+        if self.ours is None or self.theirs is None or self.theirs.mean is None:
+            return None
+        return (self.ours.mean, self.theirs.mean) if self.verdict in COMPARED else None
+
+    @property
     def difference(self) -> float | None:
         """Ours minus theirs, where the two are compared."""
-        if self.ours is None or self.theirs is None or self.verdict not in ("agrees", "better", "worse"):
-            return None
-        return None if self.theirs.mean is None else self.ours.mean - self.theirs.mean
+        return None if self.compared is None else self.compared[0] - self.compared[1]
 
 
 def cell(

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from omegaconf import OmegaConf
-
-from mlbench.compose import config_dir
+from mlbench.compose import config_dir, content
 from mlbench.config import options, target
 from mlbench.data.datasets import Loaded
 from mlbench.data.instances import statistics
@@ -82,9 +80,9 @@ def _cells(dataset: str, source: str | None, printed: Mapping[str, str], cache: 
 
 def _described(source: str) -> Any:
     """The data set as conf/dataset has it."""
-    says = OmegaConf.to_container(OmegaConf.load(config_dir() / "dataset" / f"{source}.yaml"), resolve=True)
-    says.pop("defaults", None)
-    return target(says)(**options(says))
+    node = content(config_dir() / "dataset" / f"{source}.yaml")
+    node.pop("defaults", None)
+    return target(node)(**options(node))
 
 
 def _here(dataset: Any, cache: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlbench.config import options
 from mlbench.errors import UserError, did_you_mean
+from mlbench.evaluation.metric import Better
 from mlbench.results import store
 from mlbench.results.record import Record
 from mlbench.spelling import spelled
@@ -17,7 +18,7 @@ from mlbench.tables.comparison import Comparison, compare, order_agreement
 from mlbench.tables.measured import better, values
 from mlbench.tables.plan import Case, runs_of
 from mlbench.tables.published import Published, published
-from mlbench.tables.ranks import half_up, mean_ranks, ranks
+from mlbench.tables.ranks import Name, half_up, mean_ranks, ranks
 from mlbench.tables.spec import GRID, Axis, Results
 
 Where = tuple[str, str, str]  # data set, setting, method
@@ -177,20 +178,19 @@ def _block(where: dict[Axis, str], spec: Results, cells: dict[tuple, Cell]) -> B
 
 def _with_ranks(block: Block, spec: Results) -> Block:
     """Our mean ranks where all methods have run; the order of the methods beside the paper's."""
-    directions = {
+    directions: dict[str, Better] = {
         column: better(spec.metrics[block.cells[block.rows[0], column].metric].ours)
         for column in block.columns
     }
-    whole = {
-        column: {row: block.cells[row, column].ours.mean for row in block.rows}
-        for column in block.columns
-        if all(block.cells[row, column].ours for row in block.rows)
+    columns = {
+        column: _means((row, block.cells[row, column]) for row in block.rows) for column in block.columns
     }
-    means = mean_ranks(whole, directions) if len(whole) == len(block.columns) else {}
-    both = _comparable(block)
+    whole = all(len(means) == len(block.rows) for means in columns.values())
+    means = mean_ranks(columns, directions) if whole else {}
+    both = _compared(block)
     tau, same_first = order_agreement(
-        {column: {row: cell.ours.mean for row, cell in rows.items()} for column, rows in both.items()},
-        {column: {row: cell.theirs.mean for row, cell in rows.items()} for column, rows in both.items()},
+        {column: {row: ours for row, (ours, _) in rows.items()} for column, rows in both.items()},
+        {column: {row: theirs for row, (_, theirs) in rows.items()} for column, rows in both.items()},
         directions,
     )
     return replace(
@@ -202,15 +202,20 @@ def _with_ranks(block: Block, spec: Results) -> Block:
     )
 
 
-def _comparable(block: Block) -> dict[str, dict[str, Cell]]:
-    """The columns and rows in which both sides have numbers: rows without any are left out first."""
+def _means(cells: Iterable[tuple[Name, Cell]]) -> dict[Name, float]:
+    """Our means by name, of the cells that have one."""
+    return {name: cell.ours.mean for name, cell in cells if cell.ours}
 
-    def known(row: str, column: str) -> bool:
-        return block.cells[row, column].difference is not None
 
-    rows = [row for row in block.rows if any(known(row, column) for column in block.columns)]
-    columns = [column for column in block.columns if all(known(row, column) for row in rows)]
-    return {column: {row: block.cells[row, column] for row in rows} for column in columns} if rows else {}
+def _compared(block: Block) -> dict[str, dict[str, tuple[float, float]]]:
+    """Our mean and theirs by column and row: rows in which nothing is compared are left out, then columns
+    that lack one of the other rows."""
+    columns = {
+        column: {row: pair for row in block.rows if (pair := block.cells[row, column].compared)}
+        for column in block.columns
+    }
+    rows = {row for pairs in columns.values() for row in pairs}
+    return {column: pairs for column, pairs in columns.items() if len(pairs) == len(rows)} if rows else {}
 
 
 def _printed_ranks(block: Block, spec: Results) -> dict[str, float | None]:
@@ -239,13 +244,13 @@ def best(block: Block, spec: Results) -> set[tuple[str, str]]:
         lines = [[(row, column) for column in block.columns] for row in block.rows]
     else:
         return set()
-    found = set()
+    first = set()
     for line in lines:
-        means = {place: cell.ours.mean for place in line if (cell := block.cells[place]).ours}
+        means = _means((place, block.cells[place]) for place in line)
         if len(means) > 1:
             direction = better(spec.metrics[block.cells[next(iter(means))].metric].ours)
-            found |= {place for place, rank in ranks(means, direction).items() if rank == 1}
-    return found
+            first |= {place for place, rank in ranks(means, direction).items() if rank == 1}
+    return first
 
 
 def _comparisons(spec: Results, cells: dict[tuple, Cell]) -> Iterable[Comparison]:
@@ -256,11 +261,9 @@ def _comparisons(spec: Results, cells: dict[tuple, Cell]) -> Iterable[Comparison
         problems = itertools.product(datasets, [setting] if apart else settings)
         rows = {problem: [cells[*problem, method, metric] for method in methods] for problem in problems}
         values = {
-            " ".join(problem if not apart else problem[:1]).strip(): {
-                cell.method: cell.ours.mean for cell in row
-            }
+            " ".join(problem if not apart else problem[:1]).strip(): means
             for problem, row in rows.items()
-            if all(cell.ours for cell in row)
+            if len(means := _means((cell.method, cell) for cell in row)) == len(methods)
         }
         if compared := compare(metric, better(spec.metrics[metric].ours), values, setting):
             yield compared

@@ -15,7 +15,7 @@ from mlbench.tables.cells import Cell
 from mlbench.tables.measured import better
 from mlbench.tables.plan import Case, Run
 from mlbench.tables.published import Published
-from mlbench.tables.spec import Results
+from mlbench.tables.spec import Axis, Results
 from mlbench.tables.table import Table, View, Where
 
 POINTS = 60  # of a learning curve
@@ -54,11 +54,11 @@ def in_order(table: Table) -> Iterator[tuple[View, Cell]]:
                 yield from ((view, cell) for cell in block.row(row))
 
 
-def shown(axis: str | None, name: str, spec: Results) -> str:
+def shown(axis: Axis, name: str, spec: Results) -> str:
     """The name of an axis's value, for people."""
     if axis == "metric":
         return name.replace("_", " ")
-    value = spec.axes.get(axis, {}).get(name)
+    value = spec.axes[axis].get(name) if axis in spec.axes else None
     return value.shown if value and value.shown else name
 
 
@@ -191,8 +191,8 @@ def thinned(rows: list[Any], most: int = POINTS) -> list[Any]:
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
     names = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, float))
-    epochs = [int(row["epoch"]) for row in rows]
-    return {"epoch": epochs} | {
+    columns: dict[str, list[float | None]] = {"epoch": [int(row["epoch"]) for row in rows]}
+    return columns | {
         name: [_significant(row.get(name)) for row in rows] for name in names if name != "epoch"
     }
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from html import escape
 from pathlib import Path
 
+from mlbench.results.repeats import Average
 from mlbench.tables.cells import CLOSE, Cell
 from mlbench.tables.comparison import LEVEL, Comparison
 from mlbench.tables.measured import better, definition
@@ -227,7 +228,7 @@ def _cell(cell: Cell, number: int, spec: Results, *, bold: bool) -> str:
         value = f"{cell.ours.mean:.{decimals + 4}f}"
         mean, std = f"{cell.ours.mean:.{decimals}f}", cell.ours.std
         spread = "" if std is None else f" <i>±{std:.{decimals}f}</i>"
-        few = _few(cell) if cell.missing else ""
+        few = _few(cell, cell.ours) if cell.missing else ""
         ours = f'<span class="ours">{f"<b>{mean}</b>" if bold else mean}{spread}{few}</span>'
     else:
         ours = (
@@ -242,10 +243,10 @@ def _cell(cell: Cell, number: int, spec: Results, *, bold: bool) -> str:
     )
 
 
-def _few(cell: Cell) -> str:
+def _few(cell: Cell, ours: Average) -> str:
     """How many runs there are, where some are missing."""
-    count, planned = len(cell.ours.values), cell.planned * (cell.folds or 1)
-    over = f", the deviation is over {cell.ours.over}" if cell.folds else ""
+    count, planned = len(ours.values), cell.planned * (cell.folds or 1)
+    over = f", the deviation is over {ours.over}" if cell.folds else ""
     said = f"{count} of {planned} {'runs' if cell.folds else 'seeds'}{over}"
     return f' <em title="{said}">n={count}</em>'
 
