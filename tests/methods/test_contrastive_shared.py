@@ -76,6 +76,7 @@ def without_norm(module):
 
 
 def rank(number, method, folder):
+    torch.set_num_threads(1)  # a forked process has none of its threads
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/{method}", rank=number, world_size=2
     )
