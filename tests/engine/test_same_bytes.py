@@ -91,6 +91,14 @@ def contrastive(seed, data, method, stage=0):
     return module, data
 
 
+def flem(seed, data, strategy):
+    """Each with weights of its own, as on a grid."""
+    seed_everything(seed)
+    weights = f"method.w_ld={0.03 * (seed % 5)}", f"method.w_le={0.1 + 0.02 * (seed % 3)}"
+    config = configured(f"method=flem_{strategy}", *weights)
+    return build_method(config.method, config.backbone, config.loss, TASK), data
+
+
 KINDS = {
     "linear": erm,
     "mlp": functools.partial(erm, widths=[UNITS]),
@@ -102,6 +110,9 @@ KINDS = {
     "tc": functools.partial(student, method="tc"),
     "fka": functools.partial(student, method="fka"),
     "cfl": functools.partial(student, method="cfl"),
+    "flem, similarity": functools.partial(flem, strategy="s"),
+    "flem, threshold": functools.partial(flem, strategy="t"),
+    "flem, distribution": functools.partial(flem, strategy="d"),
     "aka, specialists": functools.partial(student, method="aka"),
     "aka": functools.partial(student, method="aka", stage=1),
     "mulsupcon": functools.partial(contrastive, method="mulsupcon"),

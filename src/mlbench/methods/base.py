@@ -71,6 +71,8 @@ class Method(nn.Module):
     requires: ClassVar[Requires] = Requires()
     # Of conf/train, what its stages take; nothing where all are in closed form. A run's key has no more.
     train_options: ClassVar[frozenset[str]] = TRAINING
+    # Parts and buffers that only training needs: model.pt leaves them out.
+    discarded: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -107,7 +107,13 @@ class Objective(nn.Module):
 def packed(method: Method, nodes: dict[str, Node], task: Task) -> dict[str, Any]:
     """All that it takes to have this trained method again, in plain types and tensors."""
     nodes = json.loads(json.dumps(nodes, default=str))  # a path is a word
-    return {"config": nodes, "task": asdict(task), "state": method.state_dict()}
+    state = {name: held for name, held in method.state_dict().items() if not discards(method, name)}
+    return {"config": nodes, "task": asdict(task), "state": state}
+
+
+def discards(method: Method, name: str) -> bool:
+    """Whether a trained one does without what its state holds under this name."""
+    return any(f"{name}.".startswith(f"{part}.") for part in method.discarded)
 
 
 def unpacked(path: Path) -> tuple[Method, Task]:
@@ -126,7 +132,8 @@ def unpacked(path: Path) -> tuple[Method, Task]:
                 if not fits(role, target(node)):
                     raise UserError(f"it names {node['_target_']} for its {role}, which is none")
             method = build_method(**nodes, task=task)
-            method.load_state_dict(content["state"])
+            untrained = {name: held for name, held in method.state_dict().items() if discards(method, name)}
+            method.load_state_dict(untrained | content["state"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; a run leaves its trained method in model.pt") from None
     except UserError as error:

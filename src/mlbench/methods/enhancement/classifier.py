@@ -1,0 +1,90 @@
+"""What methods of label enhancement share: a classifier f that learns labels and label distributions (FLEM, Zhao et
+al., IJCAI 2022, Eq. 10). f alone predicts.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mlbench.data.rows import Batch
+from mlbench.data.task import Task
+from mlbench.errors import UserError
+from mlbench.layers import Linear
+from mlbench.methods.base import Backbone, Loss, Method, Parts, Stage
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Classifier(Method):
+    """Subclasses say where the label distributions come from."""
+
+    w_ld: Tensor
+
+    def __init__(self, task: Task, backbone: Backbone, loss: Loss, w_ld: Share, bias_decay: Weight):
+        super().__init__()
+        self.backbone = backbone(task)
+        self.head = Linear(self.backbone.width, len(task.labels))
+        if not [*self.backbone.parameters()]:
+            kaiming(self.head)
+        self.objective = loss
+        self.bias_decay = bias_decay
+        # A weight is a tensor, so that replicas with weights of their own are one module.
+        self.register_buffer("w_ld", torch.tensor(w_ld), persistent=False)
+
+    def stages(self, data: Parts) -> Iterator[Stage]:
+        check(data)
+        yield from self.learn(data)
+
+    def learn(self, data: Parts) -> Iterator[Stage]:
+        """The fits that train the method, in order."""
+        yield from super().stages(data)
+
+    def logits(self, batch: Batch) -> Tensor:
+        return self.head(self.backbone(batch.x))
+
+    def scores(self, batch: Batch) -> Tensor:
+        return self.logits(batch).sigmoid()
+
+    def classification(self, logits: Tensor, targets: Tensor, log_d: Tensor) -> Tensor:
+        """L_CLS of logits, labels and the logarithms of label distributions (Eq. 10)."""
+        apart = divergence(log_d.detach(), logits.log_softmax(-1))  # L_LD, Eq. 9
+        return self.w_ld * apart + (1 - self.w_ld) * self.objective(logits, targets)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Biases, where they are decayed otherwise than conf/train says."""
+        biases = [own for name, own in self.named_parameters() if name.endswith("bias") and own.requires_grad]
+        return [{"params": biases, "weight_decay": self.bias_decay}] if self.bias_decay else []
+
+
+def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p ‖ q) of distributions over labels, given by their logarithms (..., B, L); mean over instances."""
+    return (log_p.exp() * (log_p - log_q)).sum(-1).mean(-1)
+
+
+def kaiming(module: nn.Module) -> nn.Module:
+    """Every matrix in it normal with variance 2 / columns, every bias of a linear layer 0."""
+    for part in module.modules():
+        if isinstance(part, Linear):
+            nn.init.kaiming_normal_(part.weight)
+            nn.init.zeros_(part.bias)
+    return module
+
+
+def check(data: Parts) -> None:
+    """There is something to enhance, and something to choose an epoch by."""
+    if data["train"].targets.all():
+        raise UserError(
+            "every label is positive in every training row: there is nothing to learn apart; use other labels, "
+            "or method=prior"
+        )
+    validation = data.get("validation")
+    if validation is not None and not validation.targets.any():
+        raise UserError(
+            f"no label is positive in any of the {len(validation)} validation rows, so that they choose a model "
+            "that finds none; use a larger part (split.validation), another seed, or split.validation=0"
+        )
