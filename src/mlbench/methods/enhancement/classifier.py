@@ -1,9 +1,9 @@
-"""What methods of label enhancement share: a classifier f that learns labels and label distributions (FLEM, Zhao et
-al., IJCAI 2022, Eq. 10). f alone predicts.
+"""What methods of label enhancement share: a classifier f that learns labels and label distributions (FLEM,
+IJCAI 2022, Eq. 10). f alone predicts.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -79,12 +79,12 @@ def check(data: Parts) -> None:
     """There is something to enhance, and something to choose an epoch by."""
     if data["train"].targets.all():
         raise UserError(
-            "every label is positive in every training row: there is nothing to learn apart; use other labels, "
+            "every label is positive in every training row, which leaves nothing to learn: use other labels, "
             "or method=prior"
         )
     validation = data.get("validation")
     if validation is not None and not validation.targets.any():
         raise UserError(
-            f"no label is positive in any of the {len(validation)} validation rows, so that they choose a model "
-            "that finds none; use a larger part (split.validation), another seed, or split.validation=0"
+            f"no label is positive in any of the {len(validation)} validation rows, which would choose a "
+            "model that finds none: use a larger part (split.validation), another seed, or split.validation=0"
         )

@@ -1,8 +1,8 @@
 """FLEM: a classifier and an estimator of label distributions learn together (Fusion Label Enhancement for
 Multi-Label Learning, IJCAI 2022).
 
-The estimator g sees an instance and its labels; the classifier f learns from g's distributions and g from what f
-predicts, neither through the other. Only f is needed to predict.
+The estimator g sees an instance and its labels; the classifier f learns from g's distributions and g from
+what f predicts, neither through the other. Only f is needed to predict.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ class FLEM(Classifier):
         self.clipping = clipping
         self.estimator = kaiming(Estimator(task.features, len(task.labels), hidden))
         self.register_buffer("w_le", torch.tensor(w_le), persistent=False)
-        # The gradient's norms of late, the last one at the end. At first ∞ alone: what stands before it is none.
+        # The gradient's norms of late, the last one at the end. At first ∞ alone: before it stands no norm.
         self.register_buffer("norms", torch.tensor([0.0] * (REMEMBERED - 1) + [torch.inf]))
 
     def loss(self, batch: Batch) -> Tensor:
@@ -126,8 +126,8 @@ def similarity(x: Tensor, raw: Tensor) -> Tensor:
 
 def cosines(rows: Tensor) -> Tensor:
     """(..., B, B)."""
-    rows = F.normalize(rows, dim=-1)
-    return product(rows, rows.mT)
+    rows = F.normalize(rows, dim=-1).unsqueeze(-3)  # a block of one, so that one module multiplies as R do
+    return product(rows, rows.mT).squeeze(-3)
 
 
 def threshold(raw: Tensor, targets: Tensor, margin: float) -> Tensor:
