@@ -143,13 +143,29 @@ def test_it_begins_with_a_comment(path):
     assert first.startswith("# ") and len(first) > 10
 
 
-@pytest.mark.parametrize("path", files_of(*OWN_GROUPS))
+def base_of(path: str) -> str | None:
+    """The file that a preset changes some values of."""
+    group, _ = group_and_name(path)
+    names = [
+        each for each in content_of(path).get("defaults", []) if isinstance(each, str) and each != "_self_"
+    ]
+    return f"{group}/{names[0]}.yaml" if names else None
+
+
+@pytest.mark.parametrize("path", [path for path in files_of(*OWN_GROUPS) if base_of(path)])
+def test_a_preset_changes_what_is_there_and_is_a_choice_of_its_own(path):
+    assert own_content(path).keys() <= own_content(base_of(path)).keys()
+    group, name = group_and_name(path)
+    assert configure(overrides_for(path)).choices[group] == name
+
+
+@pytest.mark.parametrize("path", [path for path in files_of(*OWN_GROUPS) if not base_of(path)])
 def test_it_names_all_that_its_target_takes(path):
     content = own_content(path)
     assert {*content, *nested_in(path)} - {"_target_"} == set(options_of(target(content)))
 
 
-@pytest.mark.parametrize("path", files_of(*OWN_GROUPS))
+@pytest.mark.parametrize("path", [path for path in files_of(*OWN_GROUPS) if not base_of(path)])
 def test_no_default_is_written_twice(path):
     defaults = [
         name for name, each in options_of(target(own_content(path))).items() if each.default is not each.empty
