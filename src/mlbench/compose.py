@@ -83,11 +83,22 @@ def chosen_names(chosen: Mapping[str, str | None], composed: DictConfig) -> dict
     """What was chosen in each group; a `_target_` given by hand counts under its own name."""
     names = {group: str(chosen.get(group)) for group in GROUPS}
     for group in ("method", "backbone", "loss"):
-        shipped = config_dir() / group / f"{names[group]}.yaml"
         target = (composed.get(group) or {}).get("_target_")
-        if shipped.is_file() and target and OmegaConf.select(OmegaConf.load(shipped), "_target_") != target:
+        if target and shipped_target(group, names[group]) not in (None, target):
             names[group] = target.rpartition(".")[2].lower()
     return names
+
+
+def shipped_target(group: str, name: str) -> str | None:
+    """The `_target_` of a shipped choice; a preset's is that of the file it builds on."""
+    path = config_dir() / group / f"{name}.yaml"
+    if not path.is_file():
+        return None
+    said = OmegaConf.load(path)
+    base = next(
+        (each for each in said.get("defaults", []) if isinstance(each, str) and each != "_self_"), None
+    )
+    return said.get("_target_") or (shipped_target(group, base) if base else None)
 
 
 def content(path: Path) -> dict[str, Any]:
