@@ -82,7 +82,11 @@ MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoin
 TRAINING = frozenset(Train.model_fields) - MACHINE
 # Options that came later: at these values they change nothing, and stay out of a run's key.
 NEUTRAL = {
-    **{"clip_by": "norm", "decay_on": "all", "warmup": 0, "schedule_every": "epoch", "ema": None},
+    "clip_by": "norm",
+    "decay_on": "all",
+    "warmup": 0,
+    "schedule_every": "epoch",
+    "ema": None,
     "walk": "passes",
 }
 NOT_TAKEN = "–"  # stands for the choice of a group that the method does not take

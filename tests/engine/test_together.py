@@ -178,10 +178,8 @@ def test_a_method_draws_between_its_stages_what_it_draws_alone(table):
     ended, said = side_by_side(seeds_of(table("together", *words)))
     assert said.count("\n") == 1 and "student is trained one by one: what after_step does" in said
     for (record, ours), (single, theirs) in zip(ended, alone, strict=True):
-        assert (record.trained, single.trained) == (
-            "stacked",
-            "alone",
-        )  # the teacher's loss is a mean over all
+        ways = record.trained, single.trained
+        assert ways == ("stacked", "alone"), "the teacher's loss is a mean over all"
         scores, expected = scores_at(ours)["last"], scores_at(theirs)["last"]
         np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
 

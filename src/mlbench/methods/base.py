@@ -26,13 +26,7 @@ class Requires:
     )
 
 
-OWN = (
-    "epochs",
-    "batch_size",
-    "walk",
-    "optimizer",
-    "scheduler",
-)  # what a stage may have of its own
+OWN = ("epochs", "batch_size", "walk", "optimizer", "scheduler")  # what a stage may have of its own
 
 
 @dataclass(frozen=True)
