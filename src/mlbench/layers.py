@@ -171,7 +171,9 @@ class BatchNorm1d(nn.BatchNorm1d):
     ):
         if track_running_stats:
             raise ValueError("track_running_stats=True: this layer keeps none; leave it out")
-        super().__init__(num_features, eps, momentum, affine, track_running_stats=False, bias=bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats=False)
+        if not bias:  # older torch takes no such option
+            self.register_parameter("bias", None)
 
     def forward(self, x: Tensor) -> Tensor:
         apart = x - x.mean(-2, keepdim=True)
