@@ -1,6 +1,7 @@
 """Stages trained as one stack leave what each leaves alone; whatever stops them, and whoever cannot join."""
 
 import functools
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -130,6 +131,20 @@ class Centres(ERM):
     def after_step(self):
         with torch.no_grad():
             self.head.bias.sub_(self.head.bias.mean())
+
+
+class Locked(ERM):
+    """Holds what cannot be copied."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.lock = threading.Lock()
+
+
+def test_one_that_cannot_be_copied_is_trained(jobs):
+    (job,) = jobs("alone", {"module": {"kind": Locked}})
+    outcome = engine.fit(job)
+    assert len(outcome.history) == 2 and outcome.trained == "alone"
 
 
 @pytest.mark.parametrize(

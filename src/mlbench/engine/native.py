@@ -230,15 +230,17 @@ def same(ours: Tensor, theirs: Tensor) -> bool:
 def settled(job: Job, device: torch.device) -> bool:
     """Whether a stage trained alone leaves what it leaves beside others: a neighbour in a rehearsal shows."""
     module, plan, rows = job.stage.module, job.plan, job.stage.data
-    neighbour = copy.deepcopy(module)
-    with torch.no_grad():
-        for parameter in neighbour.parameters():
-            parameter.mul_(0.5)
-    batch = rows.batch(torch.arange(min(plan.batch_size, len(rows))))
-    both = batch.map(lambda part: torch.stack([part, part]).to(device))
     try:
+        neighbour = copy.deepcopy(module)
+        with torch.no_grad():
+            for parameter in neighbour.parameters():
+                parameter.mul_(0.5)
+        batch = rows.batch(torch.arange(min(plan.batch_size, len(rows))))
+        both = batch.map(lambda part: torch.stack([part, part]).to(device))
         Native([[module, neighbour]], [plan, plan], device).choose([both])
-    except NotNative:
+    except (
+        Exception
+    ):  # a module that cannot be rehearsed, or copied, is trained all the same: what fails says so
         return False
     return True
 
