@@ -169,6 +169,8 @@ def finish(run: Run) -> None:
     clock = time.monotonic()
     scored, measured = measured_under(run, models)
     save_scores(folder / "scores.npz", scored, run.parts["test"])
+    if (degrees := run.method.distributions()) is not None:
+        save_distributions(folder / "distributions.npz", degrees, run.parts["train"], task)
     nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
     write(folder / "model.pt", packed(models[config.selection.rule], nodes, task))
 
@@ -255,3 +257,15 @@ def save_scores(path: Path, scores: dict[str, Tensor], test: Rows) -> None:
     arrays = {rule: scored.numpy() for rule, scored in scores.items()}
     with whole(path) as file:
         np.savez(file, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **arrays)
+
+
+def save_distributions(path: Path, degrees: Tensor, train: Rows, task: Task) -> None:
+    """Label distributions of the training rows, with these rows' numbers in the data set and true labels."""
+    with whole(path) as file:
+        np.savez(
+            file,
+            ids=train.ids.numpy(),
+            targets=train.targets.numpy().astype(np.uint8),
+            degrees=degrees.cpu().numpy(),
+            labels=np.array(task.labels),
+        )

@@ -219,16 +219,31 @@ class GRUCell(nn.GRUCell):
         return new + update * (hidden - new)
 
 
-class Dropout(nn.Dropout):
+class ELU(nn.ELU):
+    """By expm1: torch's own takes another code for what is left over."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, self.alpha * x.clamp(max=0).expm1())
+
+
+class Drawing(nn.Module):
     """Draws from a generator of the replica's own, so that a replica draws the same beside any others.
 
-    `begin_draws` seeds it; until then it draws from torch's global generator, as torch.nn's does.
+    `begin_draws` seeds it; until then it draws from torch's global generator, as torch.nn's layers do.
     """
 
-    def __init__(self, p: float = 0.5, inplace: bool = False):
-        super().__init__(p, inplace)
+    def __init__(self, *given: Any, **named: Any):
+        super().__init__(*given, **named)
         self.draws = [Draws()]  # one for each replica
 
+    def drawn(self, into: Tensor, draw: Callable[[Tensor, torch.Generator | None], Any]) -> Tensor:
+        """`into`, of which `draw` has filled each replica's part by that one's generator."""
+        for draws, own in zip(self.draws, [into] if len(self.draws) == 1 else into):
+            draw(own, draws.on(into.device))
+        return into
+
+
+class Dropout(Drawing, nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return x
@@ -237,9 +252,7 @@ class Dropout(nn.Dropout):
     def kept(self, x: Tensor) -> Tensor:
         """1 for each entry that stays, drawn anew, and 0 for the others."""
         keep = torch.empty_like(x, memory_format=torch.contiguous_format)
-        for draws, own in zip(self.draws, [keep] if len(self.draws) == 1 else keep):
-            own.bernoulli_(1 - self.p, generator=draws.on(x.device))
-        return keep
+        return self.drawn(keep, lambda own, generator: own.bernoulli_(1 - self.p, generator=generator))
 
 
 class Mask(Dropout):
@@ -275,11 +288,11 @@ class Draws:
 
 
 def draws_of(module: nn.Module) -> dict[str, list[Draws]]:
-    """Path → the draws of each dropout in a module: for a checkpoint, and to put side by side."""
-    return {path: part.draws for path, part in module.named_modules() if isinstance(part, Dropout)}
+    """Path → the draws of each layer that has such: for a checkpoint, and to put side by side."""
+    return {path: part.draws for path, part in module.named_modules() if isinstance(part, Drawing)}
 
 
 def begin_draws(module: nn.Module, seed: int) -> None:
-    """Seeds every dropout of one module, each with a seed of its own."""
+    """Seeds every layer of one module that draws, each with a seed of its own."""
     for path, (draws,) in draws_of(module).items():
         draws.begin(derive(seed, "dropout", path))

@@ -12,9 +12,10 @@ from mlbench.data.rows import Rows
 from mlbench.data.sparse import SparseRows, sparse_rows
 from mlbench.data.task import Modality, Task
 from mlbench.errors import UserError
-from mlbench.methods.classical import mlknn, nearest
+from mlbench.methods import nearest
+from mlbench.methods.classical import mlknn
 from mlbench.methods.classical.mlknn import MLkNN
-from mlbench.methods.classical.nearest import Held
+from mlbench.methods.nearest import Held
 
 
 def distance(one, other) -> float:

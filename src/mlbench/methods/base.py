@@ -85,6 +85,11 @@ class Method(nn.Module):
         """One probability per label, (B, L), in [0, 1]. Sees batch.x only."""
         raise NotImplementedError(f"{type(self).__name__} has no scores")
 
+    def distributions(self) -> Tensor | None:
+        """Label distributions of the training rows, (N, L), where its training recovers such: a run's folder
+        keeps them."""
+        return None
+
     def facts(self) -> dict[str, float]:
         """What the method has to say of its training, for the record."""
         return {}

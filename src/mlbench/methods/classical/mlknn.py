@@ -13,7 +13,7 @@ from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
 from mlbench.errors import UserError
 from mlbench.methods.base import Method, Parts, Stage
-from mlbench.methods.classical.nearest import CELLS, Held, take_sizes
+from mlbench.methods.nearest import CELLS, Held, take_sizes
 
 
 class MLkNN(Method):

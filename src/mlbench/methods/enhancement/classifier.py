@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
 from mlbench.errors import UserError
-from mlbench.layers import Linear
+from mlbench.layers import Linear, product
 from mlbench.methods.base import Backbone, Loss, Method, Parts, Stage
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -64,6 +64,12 @@ class Classifier(Method):
 def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     """KL(p ‖ q) of distributions over labels, given by their logarithms (..., B, L); mean over instances."""
     return (log_p.exp() * (log_p - log_q)).sum(-1).mean(-1)
+
+
+def products(rows: Tensor) -> Tensor:
+    """Inner products of all pairs of rows, (..., B, B)."""
+    rows = rows.unsqueeze(-3)  # a block of one, so that one module multiplies as R do
+    return product(rows, rows.mT).squeeze(-3)
 
 
 def kaiming(module: nn.Module) -> nn.Module:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
-from mlbench.layers import BatchNorm1d, Linear, product
+from mlbench.layers import BatchNorm1d, Linear
 from mlbench.methods.base import Backbone, Loss
 from mlbench.methods.enhancement.classifier import (
     Classifier,
@@ -23,6 +23,7 @@ from mlbench.methods.enhancement.classifier import (
     Weight,
     divergence,
     kaiming,
+    products,
 )
 
 SLOPE = 0.01  # of the leaky rectifier; the authors' code
@@ -126,8 +127,7 @@ def similarity(x: Tensor, raw: Tensor) -> Tensor:
 
 def cosines(rows: Tensor) -> Tensor:
     """(..., B, B)."""
-    rows = F.normalize(rows, dim=-1).unsqueeze(-3)  # a block of one, so that one module multiplies as R do
-    return product(rows, rows.mT).squeeze(-3)
+    return products(F.normalize(rows, dim=-1))
 
 
 def threshold(raw: Tensor, targets: Tensor, margin: float) -> Tensor:

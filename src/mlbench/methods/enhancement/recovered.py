@@ -1,0 +1,69 @@
+"""What methods share that recover label distributions of the training rows first, and teach a classifier then."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mlbench.data.rows import Batch, Rows
+from mlbench.layers import Linear
+from mlbench.methods.base import Parts, Stage
+from mlbench.methods.enhancement.classifier import Classifier
+
+CONSTANT = {"_target_": None}  # schedule of a stage whose rate stays as it is
+ROWS = 4096  # read at once: a sparse data set is never dense as a whole
+
+
+class Recovered(Classifier):
+    """Subclasses say in `recover` how. f is trained with L_CLS on what was recovered, which stays as it is."""
+
+    recovered: Tensor | None = None
+
+    def recover(self, data: Rows) -> Generator[Stage, None, Tensor]:
+        """The fits that recover distributions; returns their logarithms, (N, L), none of them infinite."""
+        raise NotImplementedError(f"{type(self).__name__} recovers nothing")
+
+    def learn(self, data: Parts) -> Iterator[Stage]:
+        log_d = yield from self.recover(data["train"])
+        self.recovered = log_d.exp()
+        yield Stage("train", self, replace(data["train"], extra={"log_d": log_d}))
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.classification(self.logits(batch), batch.targets, batch.extra["log_d"])
+
+    def distributions(self) -> Tensor | None:
+        return self.recovered
+
+
+class Recovering(nn.Module):
+    """Decays its biases as its weights, as both authors' codes do."""
+
+    def __init__(self, optimizer: dict[str, Any]):
+        super().__init__()
+        self.decay = optimizer.get("weight_decay", 0.0)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": [*self.parameters()], "weight_decay": self.decay}]
+
+
+def xavier(module: nn.Module) -> nn.Module:
+    """Every matrix in it normal with variance 2 / (rows + columns), every bias of a linear layer .01."""
+    for part in module.modules():
+        if isinstance(part, Linear):
+            nn.init.xavier_normal_(part.weight)
+            nn.init.constant_(part.bias, 0.01)
+    return module
+
+
+def entropies(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy of each entry."""
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+
+
+def blocks(data: Rows) -> Iterator[Batch]:
+    """All rows, in their order."""
+    for rows in torch.arange(len(data), device=data.device).split(ROWS):
+        yield data.batch(rows)
