@@ -99,6 +99,17 @@ def flem(seed, data, strategy):
     return build_method(config.method, config.backbone, config.loss, TASK), data
 
 
+def recovered(seed, data, method, stage=0):
+    """A stage of a method that recovers label distributions first, in small."""
+    seed_everything(seed)
+    small = ["method.recovery.hidden=33", "method.recovery.latent=9"] if method == "levi" else []
+    config = configured(f"method={method}", f"method.w_ld={0.03 * (seed % 5)}", *small)
+    module = build_method(config.method, config.backbone, config.loss, TASK)
+    found = [*module.stages({"train": data})][stage]
+    begin_draws(found.module, seed)
+    return found.module, found.data
+
+
 KINDS = {
     "linear": erm,
     "mlp": functools.partial(erm, widths=[UNITS]),
@@ -113,6 +124,10 @@ KINDS = {
     "flem, similarity": functools.partial(flem, strategy="s"),
     "flem, threshold": functools.partial(flem, strategy="t"),
     "flem, distribution": functools.partial(flem, strategy="d"),
+    "levi, distributions": functools.partial(recovered, method="levi"),
+    "levi": functools.partial(recovered, method="levi", stage=1),
+    "valen, warm-up": functools.partial(recovered, method="valen"),
+    "valen, distributions": functools.partial(recovered, method="valen", stage=1),
     "aka, specialists": functools.partial(student, method="aka"),
     "aka": functools.partial(student, method="aka", stage=1),
     "mulsupcon": functools.partial(contrastive, method="mulsupcon"),

@@ -1,5 +1,5 @@
-"""LEVI: label distributions recovered by a variational autoencoder, then a classifier that learns them too (Xu,
-Shu, Geng, Variational Label Enhancement, ICML 2020, in the multilayer form of its code).
+"""LEVI: a variational autoencoder recovers label distributions, then a classifier learns them, too (Xu, Shu,
+Geng, Variational Label Enhancement, 2020, in the multilayer form of its code).
 
 The first stage is that of the authors' code, the second is FLEM's (IJCAI 2022), which compares with it.
 docs/flem.md says what neither settles.
@@ -81,9 +81,7 @@ class Recovery(Recovering):
     low: Tensor
     span: Tensor
 
-    def __init__(
-        self, features: int, labels: int, settings: Settings, low: float, high: float, binary: bool
-    ):
+    def __init__(self, features: int, labels: int, settings: Settings, low: float, high: float, binary: bool):
         super().__init__(settings.optimizer)
         self.labels, self.binary = labels, binary
         self.information, self.features = settings.information, settings.features

@@ -1,4 +1,4 @@
-"""What methods share that recover label distributions of the training rows first, and teach a classifier then."""
+"""What methods share that recover label distributions of the training rows, then teach a classifier."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -18,7 +18,7 @@ ROWS = 4096  # read at once: a sparse data set is never dense as a whole
 
 
 class Recovered(Classifier):
-    """Subclasses say in `recover` how. f is trained with L_CLS on what was recovered, which stays as it is."""
+    """f is trained with L_CLS on distributions that stay as they are. Subclasses say how to recover them."""
 
     recovered: Tensor | None = None
 

@@ -1,0 +1,269 @@
+"""VALEN: an encoder learns densities of label distributions, then a classifier learns these, too (Xu, Qiao,
+Geng, Zhang, Instance-Dependent Partial Label Learning, 2021).
+
+It was made for partial labels, one true among candidates; here the positive labels are the candidates. The
+first two stages are those of the authors' code, the last is FLEM's (IJCAI 2022), which compares with it.
+docs/flem.md says what neither settles.
+"""
+
+import copy
+import math
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from mlbench.data.rows import Batch, Rows
+from mlbench.data.task import Task
+from mlbench.errors import UserError
+from mlbench.layers import Drawing, Linear
+from mlbench.methods.base import Backbone, Loss, Stage
+from mlbench.methods.enhancement.classifier import Positive, Share, Weight, products
+from mlbench.methods.enhancement.recovered import (
+    CONSTANT,
+    Recovered,
+    Recovering,
+    blocks,
+    entropies,
+    xavier,
+)
+from mlbench.methods.nearest import CELLS, Held
+from mlbench.shards import ranks
+
+CLOSED = -1e30  # in place of a logit: its exponential is 0 in single precision, and 0 times it is 0
+LEAST = 0.01  # added to every parameter of a Dirichlet density; the authors' code
+BOUNDS = math.log(0.01), math.log(30)  # of log a, of which L_α is; the authors' code
+
+
+class Settings(BaseModel):
+    """Of the first two stages."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    warm_up: Positive
+    epochs: Positive
+    batch_size: Positive
+    optimizer: dict[str, Any]
+    neighbours: Annotated[int, Field(ge=0)]
+    beta: Weight
+    gamma: Weight
+    features: Weight
+    labels: Weight
+
+
+class VALEN(Recovered):
+    def __init__(
+        self,
+        task: Task,
+        backbone: Backbone,
+        loss: Loss,
+        recovery: Settings,
+        w_ld: Share,
+        bias_decay: Weight,
+    ):
+        super().__init__(task, backbone, loss, w_ld, bias_decay)
+        self.settings = Settings.model_validate(recovery)
+        self.shape = task.features, len(task.labels)
+
+    def recover(self, data: Rows) -> Generator[Stage, None, Tensor]:
+        settings = self.settings
+        classifier = Linear(*self.shape)
+        encoder = copy.deepcopy(classifier)
+        o = data.targets / data.targets.sum(-1, keepdim=True).clamp(min=1)
+        numbered = replace(data, extra={"row": torch.arange(len(data), device=data.device)})
+        warming = WarmUp(classifier, settings.optimizer, o=o)
+        yield self.stage("warm_up", warming, numbered, settings.warm_up)
+        recovery = Recovery(classifier, encoder, settings, warming.o)
+        graph = {"neighbours": neighbours(data, settings.neighbours)}
+        numbered = replace(numbered, extra=numbered.extra | graph)
+        yield self.stage("recover", recovery, numbered, settings.epochs)
+        return recovery.to(data.device).log_distributions(data)
+
+    def stage(self, name: str, module: nn.Module, data: Rows, epochs: int) -> Stage:
+        settings = self.settings
+        return Stage(
+            name,
+            module,
+            data,
+            epochs=epochs,
+            batch_size=settings.batch_size,
+            walk="passes",
+            optimizer=settings.optimizer,
+            scheduler=CONSTANT,
+            selects=False,
+        )
+
+
+class WarmUp(Recovering):
+    """f learns o, which follows it: a distribution over the positives of every training row, (N, L)."""
+
+    o: Tensor
+
+    def __init__(self, classifier: Linear, optimizer: dict[str, Any], **kept: Tensor):
+        super().__init__(optimizer)
+        self.classifier = classifier
+        for name, rows in kept.items():
+            self.register_buffer(name, rows.clone())
+        self.found: list[tuple[Tensor, dict[str, Tensor]]] = []  # in the step at hand
+
+    def loss(self, batch: Batch) -> Tensor:
+        logits = self.classifier(batch.x)
+        self.find(batch, o=restricted(logits, batch.targets))
+        return matching(logits, self.kept(batch, "o"))
+
+    def kept(self, batch: Batch, name: str) -> Tensor:
+        return getattr(self, name).gather(-2, places(batch))
+
+    def find(self, batch: Batch, **rows: Tensor) -> None:
+        """What the rows of a batch have from the next step on."""
+        self.found.append((places(batch), {name: own.detach() for name, own in rows.items()}))
+
+    def begin_epoch(self, epoch: int, of: int) -> None:
+        if ranks()[1] > 1:
+            raise UserError(
+                "method=valen remembers what it found of every row, which several processes would not share: "
+                "use train.devices=1"
+            )
+        self.found = []
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        for where, rows in self.found:
+            for name, own in rows.items():
+                getattr(self, name).scatter_(-2, where, own)
+        self.found = []
+
+
+class Recovery(WarmUp):
+    """f, the encoder e and a decoder; dist is the target of f, o that of e."""
+
+    dist: Tensor
+
+    def __init__(self, classifier: Linear, encoder: Linear, settings: Settings, o: Tensor):
+        super().__init__(classifier, settings.optimizer, o=o, dist=o)
+        self.encoder, self.settings = encoder, settings
+        width, labels = encoder.in_features, encoder.out_features
+        self.decoder = xavier(nn.Sequential(Linear(labels, width), nn.ReLU(), Linear(width, width)))
+        self.dirichlet = Dirichlet()
+
+    def loss(self, batch: Batch) -> Tensor:
+        e, f, settings = self.encoder(batch.x), self.classifier(batch.x), self.settings
+        d = self.dirichlet(strengths(e, batch.targets))
+        terms = self.terms(batch, e, f, d)
+        self.find(batch, dist=shared(d, batch.targets), o=restricted(f, batch.targets))
+        return (
+            terms["x"]
+            + terms["y"]
+            + terms["A"]
+            + settings.beta * terms["alpha"]
+            + settings.gamma * terms["d"]
+            + terms["o"]
+        )
+
+    def terms(self, batch: Batch, e: Tensor, f: Tensor, d: Tensor) -> dict[str, Tensor]:
+        """L_x, L_y, L_A, L_α, L_d and L_o, of logits of the encoder and the classifier and what was drawn."""
+        settings, all_entries = self.settings, (-2, -1)
+        near = F.logsigmoid(products(d)).exp().softmax(-1)
+        return {
+            "x": settings.features * (self.decoder(d) - batch.x).square().mean(all_entries),
+            "y": settings.labels * entropies(d, batch.targets).mean(all_entries),
+            "A": (near - block(batch)).square().mean(all_entries),
+            "alpha": from_uniform((e / 4).clamp(*BOUNDS).exp()).mean(-1),
+            "d": matching(e, self.kept(batch, "o")),
+            "o": matching(f, self.kept(batch, "dist")),
+        }
+
+    @torch.no_grad()
+    def log_distributions(self, data: Rows) -> Tensor:
+        """Of softmax(e) on the positives, uniform where there are none, (N, L)."""
+        found = [supported(self.encoder(batch.x), batch.targets.bool()) for batch in blocks(data)]
+        return torch.cat(found)
+
+
+class Dirichlet(Drawing):
+    """A distribution over labels for each row of parameters."""
+
+    def forward(self, parameters: Tensor) -> Tensor:
+        drawn = parameters.detach().clone(memory_format=torch.contiguous_format)
+        self.drawn(drawn, lambda own, generator: own.copy_(torch._sample_dirichlet(own, generator)))
+        return Sampled.apply(parameters, drawn)
+
+
+class Sampled(torch.autograd.Function):
+    """What was drawn, with the gradient that its reparametrisation has (as in torch.distributions)."""
+
+    @staticmethod
+    def forward(ctx: Any, parameters: Tensor, drawn: Tensor) -> Tensor:
+        ctx.save_for_backward(parameters, drawn)
+        return drawn.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        parameters, drawn = ctx.saved_tensors
+        total = parameters.sum(-1, keepdim=True).expand_as(parameters)
+        slope = torch._dirichlet_grad(drawn, parameters, total)
+        return slope * (gradient - (drawn * gradient).sum(-1, keepdim=True)), None
+
+
+def neighbours(data: Rows, count: int) -> Tensor:
+    """Numbers of the rows that are a row's neighbours in A, itself among them: (N, count + 1) or all N."""
+    held = Held(data.x.shape[1]).to(data.device)
+    held.hold(data.x)
+    own = torch.arange(len(data), device=data.device)
+    count = min(count, len(data) - 1)
+    parts = own.split(max(1, CELLS // held.width)) if count else []
+    near = [held.nearest(data.batch(rows).x, count, rows) for rows in parts]
+    return torch.cat([own.unsqueeze(-1), *([torch.cat(near)] if near else [])], -1)
+
+
+def block(batch: Batch) -> Tensor:
+    """A on the batch's rows and columns, (B, B)."""
+    near = batch.extra["neighbours"]
+    rows = batch.extra["row"][..., None, :, None]
+    return (near.unsqueeze(-2) == rows).any(-1).to(batch.x) / near.shape[-1]
+
+
+def places(batch: Batch) -> Tensor:
+    """Where the batch's rows are among all, as `gather` takes it, (B, L)."""
+    return batch.extra["row"].unsqueeze(-1).expand_as(batch.targets)
+
+
+def supported(logits: Tensor, support: Tensor) -> Tensor:
+    """log softmax over the support alone; uniform in a row without."""
+    return logits.masked_fill(~support, CLOSED).log_softmax(-1).clamp(min=CLOSED)
+
+
+def restricted(logits: Tensor, targets: Tensor) -> Tensor:
+    """softmax on the positives, renormalised; 0 in a row without."""
+    return supported(logits, targets.bool()).exp() * targets
+
+
+def shared(d: Tensor, targets: Tensor) -> Tensor:
+    """The distribution on the positives, renormalised; 0 in a row without."""
+    d = d * targets
+    return d / d.sum(-1, keepdim=True).clamp(min=torch.finfo(d.dtype).tiny)
+
+
+def strengths(e: Tensor, targets: Tensor) -> Tensor:
+    """s: softmax(e) on the positives, its normaliser without gradient, and a little on every label."""
+    log_p = e.log_softmax(-1).masked_fill(~targets.bool(), CLOSED)
+    total = log_p.detach().logsumexp(-1, keepdim=True)
+    return (log_p - total).exp() * targets + LEAST
+
+
+def matching(logits: Tensor, target: Tensor) -> Tensor:
+    """−Σ target · log softmax(logits), mean over the rows that have a target."""
+    count = (target.sum(-1) > 0).sum(-1).clamp(min=1)
+    return -(target * logits.log_softmax(-1)).sum(-1).sum(-1) / count
+
+
+def from_uniform(a: Tensor) -> Tensor:
+    """KL(Dir(a) ‖ Dir(1)), (..., B)."""
+    total = a.sum(-1, keepdim=True)
+    constant = total.squeeze(-1).lgamma() - a.lgamma().sum(-1) - math.lgamma(a.shape[-1])
+    return constant + ((a - 1) * (a.digamma() - total.digamma())).sum(-1)

@@ -1,0 +1,214 @@
+"""LEVI: worked values, plain references of losses and gradients, what a run keeps of what it recovered."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from torch import nn
+
+from mlbench.compose import configure
+from mlbench.data.rows import Rows
+from mlbench.data.sparse import sparse_rows
+from mlbench.errors import UserError
+from mlbench.experiment import run, run_all
+from mlbench.methods.enhancement.classifier import Classifier
+from mlbench.methods.enhancement.levi import Noise, Recovery, Settings, extent
+from references import arithmetic
+from references import levi as reference
+
+LAYERS = (0, 3, 6)  # of encoder and decoder, between activations and dropout
+QUICK = ["train.epochs=2", "train.progress=false", "method.recovery.hidden=9", "method.recovery.epochs=3"]
+
+
+class Given(nn.Module):
+    """Noise that was drawn before."""
+
+    def __init__(self, noise):
+        super().__init__()
+        self.noise = noise
+
+    def forward(self, like):
+        return self.noise.to(like)
+
+
+def made(features, labels, hidden, latent, parameters, noise, binary=False):
+    """The autoencoder with parameters as the reference names them, without dropout."""
+    settings = {"epochs": 1, "batch_size": None, "optimizer": {}, "hidden": hidden, "latent": latent}
+    settings |= {"dropout": 0.0, "information": 0.01, "features": 0.01}
+    recovery = Recovery(features, labels, Settings(**settings), 0.0, 1.0, binary).double()
+    recovery.noise = Given(torch.tensor(noise, dtype=torch.float64))
+    with torch.no_grad():
+        for name, own in named(recovery).items():
+            own.copy_(torch.from_numpy(parameters[name]))
+    return recovery
+
+
+def named(recovery):
+    """Its parameters by the names of the reference."""
+    return {
+        f"{part}.{number}.{kind}": recovery.get_parameter(f"{part}.{layer}.{kind}")
+        for part in ("encoder", "decoder")
+        for number, layer in enumerate(LAYERS)
+        for kind in ("weight", "bias")
+    }
+
+
+def rows_of(x, y):
+    x, y = torch.tensor(x, dtype=torch.float64), torch.tensor(y, dtype=torch.float64)
+    return Rows(x, y, torch.arange(len(x)))
+
+
+def near(found, expected):
+    np.testing.assert_allclose(found.detach(), expected, atol=1e-6)
+
+
+def test_worked_values():
+    x, y = [[0.2, 0.9], [0.6, 0], [1, 0.4]], [[1, 0], [0, 1], [1, 1]]
+    noise = [[0.5, -1, 0.3], [0, 0.2, -0.4], [1, 0.1, -0.6]]
+    recovery = made(2, 2, 2, 3, arithmetic.filled(reference.shapes(2, 2, 2, 3)), noise)
+    data = rows_of(x, y)
+    batch = data.batch(torch.arange(3))
+    mu, std = recovery.encoded(batch.x, batch.targets)
+    expected = [-1.269022, 0.793524, -0.561730], [-1.489783, 1.005921, -0.412886]
+    near(mu, [*expected, [-1.414037, 0.930919, -0.468207]])
+    near(std[0], [0.873454, 0.307329, 2.041121])
+    labels, information, features = recovery.terms(batch.x, batch.targets)
+    near(labels, 1.042631)
+    near(information, 1.045540)
+    near(features, 0.261086)
+    near(recovery.loss(batch), 1.055697)
+    near(mu[:, 1:].sigmoid(), [[0.688587, 0.363147], [0.732221, 0.398220], [0.717262, 0.385041]])
+    found = recovery.log_distributions(data).exp()
+    near(found, [[0.794987, 0.205013], [0.805151, 0.194849], [0.802045, 0.197955]])
+
+
+def drawn(seed, binary):
+    """Shapes, parameters, a batch and noise."""
+    rng = np.random.default_rng(seed)
+    d, labels, hidden, rows = rng.integers(1, 5, 4)
+    latent = labels + rng.integers(0, 3)
+    shapes = reference.shapes(d, labels, hidden, latent)
+    parameters = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    x, y = rng.random((rows, d)), (rng.random((rows, labels)) < 0.5).astype(float)
+    x = x.round() if binary else x
+    return (
+        (d, labels, hidden, latent),
+        parameters,
+        x.tolist(),
+        y.tolist(),
+        rng.normal(size=(rows, latent)).tolist(),
+    )
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_losses_are_those_of_loops(binary):
+    for seed in range(100):
+        sizes, parameters, x, y, noise = drawn(seed, binary)
+        recovery, data = made(*sizes, parameters, noise, binary), rows_of(x, y)
+        loss = recovery.loss(data.batch(torch.arange(len(x)))).item()
+        assert loss == pytest.approx(reference.loss(parameters, x, y, noise, binary), rel=1e-6)
+        expected = reference.distributions(parameters, x, y)
+        np.testing.assert_allclose(recovery.log_distributions(data).exp(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_gradients_are_those_of_loops(binary):
+    for seed in range(8):
+        sizes, parameters, x, y, noise = drawn(seed, binary)
+        recovery, data = made(*sizes, parameters, noise, binary), rows_of(x, y)
+        recovery.loss(data.batch(torch.arange(len(x)))).backward()
+        fixed = {"x": x, "y": y, "noise": noise, "binary": binary}
+        slopes = arithmetic.slopes_of_all(functools.partial(reference.loss, **fixed), parameters)
+        for name, own in named(recovery).items():
+            np.testing.assert_allclose(own.grad, slopes[name], atol=1e-6, err_msg=name)
+
+
+def configured():
+    return configure(["method=levi"]).method["recovery"]
+
+
+def test_features_are_scaled_by_one_least_and_one_greatest_of_all():
+    x = torch.tensor([[1.0, 3.0, 2.0], [5.0, 1.0, 1.0]])
+    low, high, binary = extent(x)
+    recovery = Recovery(3, 2, Settings(**configured()), low, high, binary)
+    torch.testing.assert_close(recovery.scaled(x), torch.tensor(reference.scaled(x.tolist())))
+    constant = Recovery(3, 2, Settings(**configured()), *extent(torch.full((2, 3), 7.0)))
+    assert torch.equal(constant.scaled(torch.full((2, 3), 7.0)), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        ([[0.0, 1.0], [1.0, 1.0]], (0, 1, True)),
+        ([[1.0, 1.0], [1.0, 1.0]], (1, 1, True)),
+        ([[0.0, -2.0], [1.0, 1.0]], (-2, 1, False)),
+        ([[0.0, 3.0], [2.0, 3.0]], (0, 3, False)),
+        ([[0.0, 0.0], [0.0, 0.0]], (0, 0, True)),
+    ],
+)
+def test_the_extent_of_sparse_features_is_that_of_dense_ones(x, expected):
+    assert extent(torch.tensor(x)) == extent(sparse_rows(sparse.csr_matrix(np.float32(x)))) == expected
+
+
+def test_the_classifier_learns_what_was_recovered(monkeypatch, tmp_path, cache):
+    """Of the file that a run leaves; and model.pt has nothing of the autoencoder."""
+    seen = {}
+    inner = Classifier.classification
+
+    def classification(self, logits, targets, log_d):
+        seen.setdefault("log_d", []).append(log_d)
+        return inner(self, logits, targets, log_d)
+
+    monkeypatch.setattr(Classifier, "classification", classification)
+    words = ["method=levi", *QUICK, "train.batch_size=2000", "train.shuffle=false", f"paths.cache={cache}"]
+    record, path = run(configure([*words, f"paths.outputs={tmp_path}"]))
+    with np.load(path.with_name("distributions.npz")) as kept:
+        last = seen["log_d"][-1].exp()
+        assert np.array_equal(last, kept["degrees"]) and np.allclose(last.sum(-1), 1, atol=1e-5)
+        assert [*kept["labels"]] == record.per_label["label"]
+        assert len({*kept["ids"]}) == len(kept["ids"]) == record.parts["train"]
+        assert kept["targets"].shape == kept["degrees"].shape
+    assert {*torch.load(path.with_name("model.pt"))["state"]} == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize("method", ["levi", "valen"])
+def test_runs_beside_one_another_leave_what_each_leaves_alone(method, tmp_path, cache):
+    """Scores, recovered distributions and all: noise, densities and what is remembered are a run's own."""
+    quick = (
+        QUICK if method == "levi" else [*QUICK[:2], "method.recovery.epochs=3", "method.recovery.warm_up=2"]
+    )
+    words = [f"method={method}", *quick, f"paths.cache={cache}"]
+    configs = [
+        [*words, f"seed={seed}", f"method.w_ld={w_ld}"] for seed, w_ld in ((0, 0.1), (0, 0.3), (1, 0.3))
+    ]
+    together = run_all([configure([*own, f"paths.outputs={tmp_path}/together"]) for own in configs])
+    for own, (record, path) in zip(configs, together):
+        _, alone = run(configure([*own, f"paths.outputs={tmp_path}/alone"]))
+        assert record.trained == ""
+        for file in ("scores.npz", "distributions.npz"):
+            with np.load(path.with_name(file)) as ours, np.load(alone.with_name(file)) as theirs:
+                assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    first, second, third = [np.load(path.with_name("distributions.npz"))["degrees"] for _, path in together]
+    assert np.array_equal(first, second) and not np.array_equal(first, third)
+
+
+def test_noise_is_standard_normal():
+    noise = Noise()(torch.zeros(400, 50))
+    assert abs(noise.mean()) < 0.03 and abs(noise.std() - 1) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("w_ld=1.5", "method.w_ld"),
+        ("recovery.epochs=0", "epochs"),
+        ("recovery.dropout=2", "dropout"),
+        ("recovery.batch_size=0", "batch_size"),
+    ],
+)
+def test_numbers_outside_their_range_are_refused_in_a_sentence(change, said, tmp_path):
+    with pytest.raises(UserError, match=said) as refused:
+        run(configure(["method=levi", f"method.{change}", f"paths.outputs={tmp_path}"]))
+    assert "\n" not in str(refused.value)
