@@ -129,6 +129,20 @@ def configured():
     return configure(["method=levi"]).method["recovery"]
 
 
+def test_at_its_own_rate_it_learns_what_it_sees():
+    torch.manual_seed(0)
+    x, y = torch.rand(16, 4), (torch.rand(16, 3) < 0.5).float()
+    recovery = Recovery(4, 3, Settings(**configured()), *extent(x))
+    optimizer = torch.optim.Adam(recovery.parameters(), configured()["optimizer"]["lr"])
+    batch, losses = Rows(x, y, torch.arange(16)).batch(torch.arange(16)), []
+    for _ in range(150):
+        losses.append(recovery.loss(batch))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < losses[0] / 10
+
+
 def test_features_are_scaled_by_one_least_and_one_greatest_of_all():
     x = torch.tensor([[1.0, 3.0, 2.0], [5.0, 1.0, 1.0]])
     low, high, binary = extent(x)
