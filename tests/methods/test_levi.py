@@ -1,6 +1,10 @@
 """LEVI: worked values, plain references of losses and gradients, what a run keeps of what it recovered."""
 
 import functools
+import importlib
+import os
+import signal
+from itertools import count
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ import torch
 from scipy import sparse
 from torch import nn
 
+import commands
 from mlbench.compose import configure
 from mlbench.data.rows import Rows
 from mlbench.data.sparse import sparse_rows
@@ -206,6 +211,52 @@ def test_runs_beside_one_another_leave_what_each_leaves_alone(method, tmp_path, 
                 assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
     first, second, third = [np.load(path.with_name("distributions.npz"))["degrees"] for _, path in together]
     assert np.array_equal(first, second) and not np.array_equal(first, third)
+
+
+def stopped_at_call(number, name):
+    """Asked to stop when a loss calls a function of `valen` or `levi` for the n-th time."""
+    module, calls = importlib.import_module(f"mlbench.methods.enhancement.{name[0]}"), count(1)
+    inner = getattr(module, name[1])
+
+    def called(*given):
+        if next(calls) == number:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return inner(*given)
+
+    setattr(module, name[1], called)
+
+
+@pytest.mark.parametrize(
+    ("function", "small"),
+    [
+        (("levi", "entropies"), ["method.recovery.hidden=9", "method.recovery.epochs=2"]),
+        (("valen", "matching"), ["method.recovery.warm_up=2", "method.recovery.epochs=1"]),
+        (("valen", "shared"), ["method.recovery.warm_up=1", "method.recovery.epochs=2"]),
+    ],
+)
+def test_an_interrupted_run_ends_as_an_undisturbed_one(function, small, command, folder):
+    """Within an epoch: what was drawn and remembered is in the checkpoint."""
+    method = function[0]
+    words = [f"method={method}", *small, "method.recovery.batch_size=16", "train.epochs=1"]
+    assert command(*words, "paths.outputs=undisturbed").status == 0
+    stop = functools.partial(stopped_at_call, 150, function)
+    assert command(*words, first=stop).status == 130
+    (checkpoint,) = folder.glob("outputs/*/*/*/stages/*.ckpt")
+    assert 0 < torch.load(checkpoint)["batch"] < 100
+    assert command(*words).status == 0
+    (ours,), (theirs,) = commands.records(folder / "outputs"), commands.records(folder / "undisturbed")
+    assert commands.result(ours) == commands.result(theirs)
+    with (
+        np.load(ours.with_name("distributions.npz")) as one,
+        np.load(theirs.with_name("distributions.npz")) as other,
+    ):
+        assert {*one} == {*other} == {"ids", "targets", "degrees", "labels"}
+        assert all(np.array_equal(one[name], other[name]) for name in other)
+
+
+def test_the_command_line_refuses_in_a_line(command):
+    done = command("method=levi", "method.w_ld=2")
+    assert done.status == 2 and "method.w_ld" in done.err and done.err.count("\n") == 1
 
 
 def test_noise_is_standard_normal():

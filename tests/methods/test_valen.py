@@ -268,6 +268,11 @@ def test_extreme_logits_stay_finite():
     near(valen.restricted(e, y), y)
 
 
+def test_where_every_label_is_positive_there_is_nothing_to_recover():
+    with pytest.raises(UserError, match="every label is positive"):
+        next(stages_of(torch.ones(12, 3))[1])
+
+
 def test_several_processes_are_refused_in_a_sentence(monkeypatch):
     monkeypatch.setattr(valen, "ranks", lambda: (0, 2))
     _, stages = stages_of(torch.ones(12, 3).triu())
