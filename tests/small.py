@@ -24,6 +24,10 @@ def smaller(config, seed, outputs, cache):
         method, train = method | {"teachers": method["teachers"] | teachers}, train | {"batch_size": 12}
     if "pretrain" in method:
         method = method | {"pretrain": method["pretrain"] | {"epochs": 2, "batch_size": 32, "queue": 64}}
+    if "recovery" in method:
+        recovery, short = method["recovery"], {"warm_up": 2, "epochs": 2, "hidden": 8}
+        short = {name: value for name, value in short.items() if name in recovery}
+        method = method | {"recovery": recovery | short}
     sizes = {"hidden": 5, "widths": [8]}
     changes = {
         "method": method,

@@ -15,6 +15,7 @@ from mlbench.errors import UserError
 from mlbench.experiment import run
 from mlbench.losses.bce import bce
 from mlbench.methods.build import build_method, unpacked
+from mlbench.methods.enhancement import classifier
 from mlbench.methods.enhancement.classifier import divergence
 from mlbench.methods.enhancement.flem import FLEM, clip, interaction, similarity, threshold
 from mlbench.methods.erm import ERM
@@ -183,6 +184,21 @@ def test_a_trained_one_needs_no_estimator(tmp_path, cache):
     method, _ = unpacked(path.with_name("model.pt"))
     assert torch.equal(method.head.weight, state["head.weight"])
     assert record.trained == "" and record.config["train"]["decay_on"] == "weights"
+
+
+def test_a_run_keeps_what_the_estimator_makes_of_the_training_rows(monkeypatch):
+    """After training; in blocks of nearly the same size, of which none is too small for a batch norm."""
+    monkeypatch.setattr(classifier, "ROWS", 4)
+    method, batch = made(), drawn(9)
+    stages = method.stages({"train": Rows(batch.x, batch.targets, batch.ids)})
+    next(stages)
+    assert method.distributions() is None
+    with torch.no_grad():
+        method.estimator.decoder.more.bias.add_(1)
+    assert next(stages, None) is None
+    parts = torch.arange(9).split(3)
+    expected = [method.estimator(batch.x[rows], batch.targets[rows]).softmax(-1) for rows in parts]
+    torch.testing.assert_close(method.distributions(), torch.cat(expected))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mlbench.data.rows import Batch
+from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
 from mlbench.errors import UserError
 from mlbench.layers import Linear, product
@@ -18,12 +18,14 @@ from mlbench.methods.base import Backbone, Loss, Method, Parts, Stage
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+ROWS = 4096  # read at once: a sparse data set is never dense as a whole
 
 
 class Classifier(Method):
     """Subclasses say where the label distributions come from."""
 
     w_ld: Tensor
+    recovered: Tensor | None = None  # label distributions of the training rows, once it is trained
 
     def __init__(self, task: Task, backbone: Backbone, loss: Loss, w_ld: Share, bias_decay: Weight):
         super().__init__()
@@ -43,6 +45,9 @@ class Classifier(Method):
     def learn(self, data: Parts) -> Iterator[Stage]:
         """The fits that train the method, in order."""
         yield from super().stages(data)
+
+    def distributions(self) -> Tensor | None:
+        return self.recovered
 
     def logits(self, batch: Batch) -> Tensor:
         return self.head(self.backbone(batch.x))
@@ -70,6 +75,12 @@ def products(rows: Tensor) -> Tensor:
     """Inner products of all pairs of rows, (..., B, B)."""
     rows = rows.unsqueeze(-3)  # a block of one, so that one module multiplies as R do
     return product(rows, rows.mT).squeeze(-3)
+
+
+def blocks(data: Rows) -> Iterator[Batch]:
+    """All rows, in their order, in blocks of nearly the same size."""
+    for rows in torch.arange(len(data), device=data.device).tensor_split(-(-len(data) // ROWS)):
+        yield data.batch(rows)
 
 
 def kaiming(module: nn.Module) -> nn.Module:

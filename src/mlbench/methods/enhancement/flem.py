@@ -5,22 +5,23 @@ The estimator g sees an instance and its labels; the classifier f learns from g'
 what f predicts, neither through the other. Only f is needed to predict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mlbench.data.rows import Batch
+from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
 from mlbench.layers import BatchNorm1d, Linear
-from mlbench.methods.base import Backbone, Loss
+from mlbench.methods.base import Backbone, Loss, Parts, Stage
 from mlbench.methods.enhancement.classifier import (
     Classifier,
     Positive,
     Share,
     Weight,
+    blocks,
     divergence,
     kaiming,
     products,
@@ -65,6 +66,15 @@ class FLEM(Classifier):
         self.register_buffer("w_le", torch.tensor(w_le), persistent=False)
         # The gradient's norms of late, the last one at the end. At first ∞ alone: before it stands no norm.
         self.register_buffer("norms", torch.tensor([0.0] * (REMEMBERED - 1) + [torch.inf]))
+
+    def learn(self, data: Parts) -> Iterator[Stage]:
+        yield from super().learn(data)
+        self.recovered = self.to(data["train"].device).degrees(data["train"])
+
+    @torch.no_grad()
+    def degrees(self, data: Rows) -> Tensor:
+        """What g makes of all rows, (N, L); its batch norms see as many at once as can be read at once."""
+        return torch.cat([self.estimator(batch.x, batch.targets).softmax(-1) for batch in blocks(data)])
 
     def loss(self, batch: Batch) -> Tensor:
         logits = self.logits(batch)

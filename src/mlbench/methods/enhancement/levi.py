@@ -18,12 +18,11 @@ from mlbench.data.sparse import SparseRows
 from mlbench.data.task import Task
 from mlbench.layers import ELU, Drawing, Dropout, Linear, beside
 from mlbench.methods.base import Backbone, Loss, Stage
-from mlbench.methods.enhancement.classifier import Positive, Share, Weight
+from mlbench.methods.enhancement.classifier import Positive, Share, Weight, blocks
 from mlbench.methods.enhancement.recovered import (
     CONSTANT,
     Recovered,
     Recovering,
-    blocks,
     entropies,
     xavier,
 )

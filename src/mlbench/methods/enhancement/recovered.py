@@ -4,7 +4,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,13 +13,10 @@ from mlbench.methods.base import Parts, Stage
 from mlbench.methods.enhancement.classifier import Classifier
 
 CONSTANT = {"_target_": None}  # schedule of a stage whose rate stays as it is
-ROWS = 4096  # read at once: a sparse data set is never dense as a whole
 
 
 class Recovered(Classifier):
     """f is trained with L_CLS on distributions that stay as they are. Subclasses say how to recover them."""
-
-    recovered: Tensor | None = None
 
     def recover(self, data: Rows) -> Generator[Stage, None, Tensor]:
         """The fits that recover distributions; returns their logarithms, (N, L), none of them infinite."""
@@ -33,9 +29,6 @@ class Recovered(Classifier):
 
     def loss(self, batch: Batch) -> Tensor:
         return self.classification(self.logits(batch), batch.targets, batch.extra["log_d"])
-
-    def distributions(self) -> Tensor | None:
-        return self.recovered
 
 
 class Recovering(nn.Module):
@@ -61,9 +54,3 @@ def xavier(module: nn.Module) -> nn.Module:
 def entropies(logits: Tensor, targets: Tensor) -> Tensor:
     """Binary cross-entropy of each entry."""
     return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-
-
-def blocks(data: Rows) -> Iterator[Batch]:
-    """All rows, in their order."""
-    for rows in torch.arange(len(data), device=data.device).split(ROWS):
-        yield data.batch(rows)

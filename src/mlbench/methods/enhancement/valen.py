@@ -22,12 +22,11 @@ from mlbench.data.task import Task
 from mlbench.errors import UserError
 from mlbench.layers import Drawing, Linear
 from mlbench.methods.base import Backbone, Loss, Stage
-from mlbench.methods.enhancement.classifier import Positive, Share, Weight, products
+from mlbench.methods.enhancement.classifier import Positive, Share, Weight, blocks, products
 from mlbench.methods.enhancement.recovered import (
     CONSTANT,
     Recovered,
     Recovering,
-    blocks,
     entropies,
     xavier,
 )
