@@ -17,7 +17,9 @@ def small_data(labels, rows=40, features=5):
 
 
 def smaller(config, seed, outputs, cache):
-    """Whatever the method: its first fifty steps, and before them two epochs of what comes first."""
+    """Whatever the method: its first fifty steps, and before them two epochs of what comes first; of a method
+    over scikit-learn's classifiers a few trees, which draw random numbers and take moments.
+    """
     method, backbone, train = config.method, config.backbone, {"epochs": 1, "batch_size": 32}
     if "teachers" in method:
         teachers = {"epochs": 2, "batch_size": 48, "hidden": [6, 8]}
@@ -28,6 +30,9 @@ def smaller(config, seed, outputs, cache):
         recovery, short = method["recovery"], {"warm_up": 2, "epochs": 2, "hidden": 8}
         short = {name: value for name, value in short.items() if name in recovery}
         method = method | {"recovery": recovery | short}
+    if "base" in method:
+        tree = {"base": "sklearn.tree.DecisionTreeClassifier", "options": {"max_depth": 2, "max_features": 5}}
+        method = method | tree | ({"chains": 3} if "chains" in method else {})
     sizes = {"hidden": 5, "widths": [8]}
     changes = {
         "method": method,
