@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.engine.flat import Flat, elementwise, shapes_of
@@ -16,6 +16,7 @@ from mlbench.engine.lit import Lit
 from mlbench.engine.plan import Plan, groups_of, resume
 from mlbench.engine.stack import stepping
 from mlbench.layers import begin_draws, draws_of
+from mlbench.methods.base import Learner
 
 
 class Alone:
@@ -23,7 +24,7 @@ class Alone:
     among several do, and it draws what such a one draws: it learns the same, bit for bit.
     """
 
-    def __init__(self, module: nn.Module, fabric: Fabric, trained: str = ""):
+    def __init__(self, module: Learner, fabric: Fabric, trained: str = ""):
         self.modules, self.fabric, self.lit, self.trained = [module], fabric, Lit(module), trained
         self.plain = fabric.world_size == 1 and fabric.strategy.precision.precision == "32-true"
         self.model = self.lit.to(fabric.device) if self.plain else fabric.setup(self.lit)
@@ -57,6 +58,7 @@ class Alone:
         if self.flat:
             return self.flat.step_of(optimizer)
         steps = optimizer if self.plain else self.fabric.setup_optimizers(optimizer)
+        assert not isinstance(steps, tuple), "one optimiser was given"
         return stepping(optimizer, steps.step)
 
     def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:

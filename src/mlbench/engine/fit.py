@@ -2,8 +2,10 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
+from mlbench.data.rows import Rows
 from mlbench.engine import ranks, threads
 from mlbench.engine.alone import Alone
 from mlbench.engine.job import Job, Outcome
@@ -30,7 +32,7 @@ def fit(job: Job, outcome: Outcome | None = None) -> Outcome:
             outcome = finished(job)
         if outcome is None:
             seed_everything(job.seed)
-            outcome = solve(job) if job.stage.solve else train(job)
+            outcome = solve(job, job.stage.solve) if job.stage.solve else train(job)
     seed_everything(derive(job.seed, "after"))  # what follows draws the same, trained just now or not
     job.report(outcome.history)
     return outcome
@@ -46,9 +48,9 @@ def finished(job: Job) -> Outcome | None:
     return outcome
 
 
-def solve(job: Job) -> Outcome:
+def solve(job: Job, by: Callable[[Rows], None]) -> Outcome:
     started = time.monotonic()
-    job.stage.solve(job.stage.data)
+    by(job.stage.data)
     outcome = Outcome(state_of(job.stage.module), {}, [], time.monotonic() - started)
     write(job.done, outcome.__dict__)
     return outcome
@@ -85,6 +87,7 @@ def descend(job: Job, stop: Stop) -> Outcome:
     exact = exact and (why_alone(job) is not None or settled(job, fabric.device))
     replicas = Alone(job.stage.module, fabric, "" if exact else "alone")
     (outcome,) = Loop([job], replicas, fabric, job.path.with_suffix(".ckpt"), stop).run()
+    assert outcome is not None, "where the loss of one alone gives out, the loop raises"
     return outcome
 
 

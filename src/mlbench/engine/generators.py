@@ -14,7 +14,7 @@ def generators() -> dict[str, Any]:
     (version, words, gauss), (name, keys, *rest) = random.getstate(), np.random.get_state()  # noqa: NPY002
     state = {
         "python": [version, torch.tensor(words), gauss],
-        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), *rest],
+        "numpy": [name, torch.from_numpy(np.asarray(keys, np.int64)), *rest],
         "torch": torch.get_rng_state(),
     }
     return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})

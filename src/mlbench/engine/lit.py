@@ -6,17 +6,17 @@ The engine's loop hands it to Fabric. A plain `lightning.Trainer` takes it as we
 from typing import Any
 
 from lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlbench.data.rows import Batch
 from mlbench.engine.plan import Plan, Schedule, build_optimizer, groups_of
-from mlbench.methods.base import hooks_of
+from mlbench.methods.base import Learner, hooks_of
 
 
 class Lit(LightningModule):
     """`plan` is what a Trainer asks for; Fabric is given its optimiser."""
 
-    def __init__(self, module: nn.Module, plan: Plan | None = None, steps: int = 1):
+    def __init__(self, module: Learner, plan: Plan | None = None, steps: int = 1):
         super().__init__()
         self.module, self.plan, self.steps = module, plan, steps
         self.hooks = hooks_of(module)
@@ -39,7 +39,9 @@ class Lit(LightningModule):
         ]
 
     def on_train_epoch_start(self) -> None:
-        self.call("begin_epoch", self.current_epoch, self.trainer.max_epochs)
+        epochs = self.trainer.max_epochs
+        assert epochs is not None, "a Trainer that fits has a number of them"
+        self.call("begin_epoch", self.current_epoch, epochs)
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         self.call("before_step")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mlbench.engine.alone import Alone
 from mlbench.engine.generators import begin_drawing, generators
@@ -60,6 +61,7 @@ class Loop:
         self.step = replicas.step_of(self.optimizer)
         ema = self.plan.train.ema
         self.average = [leaf.detach().clone() for leaf in self.leaves] if ema else []
+        self.follow = get_ema_multi_avg_fn(ema) if ema else None
         self.epoch = self.batch = 0  # finished epochs; finished batches of the one at hand
         self.losses: list[Tensor] = []  # of the batches since the last fetch, on the device
         self.sums = [0.0] * len(jobs)  # of this epoch's losses, those fetched
@@ -136,8 +138,8 @@ class Loop:
         self.replicas.call("before_step")
         self.schedule.before_step()
         self.step()
-        if self.average:
-            torch._foreach_lerp_(self.average, self.leaves, 1 - self.plan.train.ema)
+        if self.follow:
+            self.follow(self.average, self.leaves, None)
         self.replicas.call("after_step")
         self.schedule.after_step()
 
@@ -145,7 +147,7 @@ class Loop:
         """The losses since the last time are added up, in their order."""
         fetched = torch.stack(self.losses)
         if self.world > 1:
-            fetched = self.fabric.all_reduce(fetched, reduce_op="mean")
+            fetched = self.fabric.strategy.all_reduce(fetched, reduce_op="mean")
         first = self.batch - len(self.losses) + 1
         self.losses = []
         for batch, values in enumerate(fetched.view(len(fetched), -1).tolist(), start=first):

@@ -21,8 +21,8 @@ from mlbench.engine.job import Job
 from mlbench.engine.plan import Plan, groups_of, in_one_pass
 from mlbench.engine.ranks import fabric_of
 from mlbench.engine.stack import Beside, plain, state_of
-from mlbench.layers import begin_draws, draws_of
-from mlbench.methods.base import hooks_of
+from mlbench.layers import Dropout, begin_draws, draws_of
+from mlbench.methods.base import Learner, hooks_of
 
 # Weights of replicas that are one module: of more of them, with what goes with them, the caches are full.
 ENOUGH = 1_500_000
@@ -40,7 +40,7 @@ class Native(Beside):
 
     def __init__(
         self,
-        groups: Sequence[Sequence[nn.Module]],
+        groups: Sequence[Sequence[Learner]],
         plans: Sequence[Plan],
         device: torch.device | str = "cpu",
         piece: int | None = None,
@@ -67,14 +67,14 @@ class Native(Beside):
         ]
         self.hooks = [hooks_of(module) for _, module in self.pieces]
 
-    def _together(self, start: int, stop: int) -> nn.Module:
+    def _together(self, start: int, stop: int) -> Learner:
         """The module of some replicas: their parameters are leaves, their buffers one tensor each."""
         module = copy.deepcopy(self.modules[start])
         tensors = {name: tensor[start:stop] for name, tensor in self.fixed.items()}
         put(module, tensors | self.flat.leaves(start, stop))
         draws = [draws_of(own) for own in self.modules[start:stop]]
         for path, part in module.named_modules():
-            if path in draws[0]:
+            if isinstance(part, Dropout):
                 part.draws = [own[path][0] for own in draws]
         return module
 
@@ -238,9 +238,7 @@ def settled(job: Job, device: torch.device) -> bool:
         batch = rows.batch(torch.arange(min(plan.batch_size, len(rows))))
         both = batch.map(lambda part: torch.stack([part, part]).to(device))
         Native([[module, neighbour]], [plan, plan], device).choose([both])
-    except (
-        Exception
-    ):  # a module that cannot be rehearsed, or copied, is trained all the same: what fails says so
+    except Exception:  # a module that cannot be rehearsed, or copied, is trained all the same
         return False
     return True
 
@@ -294,14 +292,15 @@ def tensors_of(module: nn.Module) -> list[Tensor]:
 
 def rehearse(replicas: Alone | Native, batches: Sequence[Batch]) -> Tensor:
     """The losses of a few steps down the gradient, with all hooks: (steps,) or (steps, R)."""
-    losses = []
+    losses, flat = [], replicas.flat
+    assert flat is not None, "what is rehearsed has its weights in one tensor"
     replicas.call("begin_epoch", 0, 1)
     for batch in batches:
         loss = replicas.losses(batch)
         replicas.backward(loss)
         replicas.call("before_step")
         with torch.no_grad():
-            for weights, gradients in zip(replicas.flat.weights, replicas.flat.gradients):
+            for weights, gradients in zip(flat.weights, flat.gradients):
                 weights.sub_(gradients, alpha=2**-7)  # a power of two: the product is exact, fused or not
                 gradients.zero_()
         replicas.call("after_step")
@@ -313,10 +312,11 @@ def put(module: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Tensors in place of a module's parameters and buffers, and of whatever else is one of these."""
     named = dict(module.named_parameters()) | dict(module.named_buffers())
     new = {id(named[name]): tensor for name, tensor in tensors.items()}
+
+    def parameter(tensor: Tensor) -> nn.Parameter:
+        return tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False)
+
     for part in module.modules():
-        for held in (part._parameters, part._buffers):
-            for name, tensor in held.items():
-                if id(tensor) in new:
-                    replacement = new[id(tensor)]
-                    is_plain = held is part._parameters and not isinstance(replacement, nn.Parameter)
-                    held[name] = nn.Parameter(replacement, requires_grad=False) if is_plain else replacement
+        own, held = part._parameters, part._buffers
+        own.update({name: parameter(new[id(old)]) for name, old in own.items() if id(old) in new})
+        held.update({name: new[id(old)] for name, old in held.items() if id(old) in new})

@@ -145,7 +145,7 @@ class Schedule:
         """`steps`: the optimiser's, in an epoch."""
         self.groups, self.warmup = optimizer.param_groups, plan.train.warmup
         self.each_step = plan.train.schedule_every == "step"
-        self.scheduler = None
+        self.scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
         if schedule := target(plan.scheduler):
             given = options(plan.scheduler)
             if "total_steps" in inspect.signature(schedule).parameters and not given.get("total_steps"):
@@ -167,18 +167,22 @@ class Schedule:
         self.taken += 1
 
     def after_step(self) -> None:
-        if self.each_step and self.scheduler:
+        if self.each_step:
             self._advance()
 
     def after_epoch(self, value: float) -> None:
         """`value` is what a scheduler that waits for a plateau looks at."""
-        if self.scheduler and not self.each_step:
+        if not self.each_step:
             self._advance(value)
 
     def _advance(self, value: float = math.nan) -> None:
+        if self.scheduler is None:
+            return
         self._set(self.rates)
-        plateau = isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-        self.scheduler.step(*([value] if plateau else []))
+        if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            self.scheduler.step(value)
+        else:
+            self.scheduler.step()
         self.rates = self._now()
 
     def _now(self) -> list[float]:

@@ -7,15 +7,19 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed
 from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException, start_processes
+from lightning.fabric.strategies.ddp import DDPStrategy
+from torch.multiprocessing.spawn import (
+    ProcessContext,
+    ProcessException,
+    ProcessExitedException,
+    start_processes,
+)
 
 from mlbench.config import Train
 from mlbench.errors import UserError
@@ -25,11 +29,11 @@ START = "spawn"  # a process that has used a GPU cannot be forked
 
 def fabric_of(train: Train) -> Fabric:
     """Devices, precision and, where several devices share a model, how they do."""
-    unused = {"find_unused_parameters": True} if train.strategy.endswith("unused_parameters_true") else {}
+    unused = train.strategy.endswith("unused_parameters_true")
     fabric = Fabric(
         accelerator=train.accelerator,
         devices=train.devices,
-        strategy=DDPStrategy(**unused) if train.devices > 1 else "auto",
+        strategy=DDPStrategy(find_unused_parameters=unused) if train.devices > 1 else "auto",
         precision=train.precision,
     )
     fabric.launch()
@@ -42,13 +46,14 @@ def start(function: Callable, arguments: tuple, train: Train) -> None:
         meeting = Path(folder, "meeting").as_uri()  # a file: a port that is free now may be taken then
         given = (function, arguments, train, meeting)
         running = start_processes(_rank, given, train.devices, join=False, start_method=START)
+        assert running is not None, "it returns at once, with what it has started"
         try:
             while not running.join():
                 pass
-        except (ProcessRaisedException, ProcessExitedException) as error:
-            raise explained(error, running.processes) from error
+        except ProcessException as error:
+            raise explained(error, running) from error
         finally:
-            end(running.processes)
+            end(running)
 
 
 def _rank(rank: int, function: Callable, arguments: tuple, train: Train, meeting: str) -> None:
@@ -90,17 +95,20 @@ def orphaned() -> bool:
     return parent is not None and not parent.is_alive()
 
 
-def explained(error: Exception, processes: Sequence[BaseProcess]) -> Exception:
+def explained(error: ProcessException, started: ProcessContext) -> Exception:
     """What a person is told when a rank has raised, of which only text is left, or was killed."""
     _, expected, sentence = str(error).rstrip().rpartition(f"{UserError.__module__}.UserError: ")
     if expected:
         return UserError(sentence)
     # The other ranks lose the connection, and those that do not notice it are sent SIGTERM.
-    codes = [process.exitcode or 0 for process in processes]
+    codes = [process.exitcode or 0 for process in started.processes]
     killed = [code for code in codes if code < 0 and code != -signal.SIGTERM]
-    if not killed and isinstance(error, ProcessRaisedException):
+    if killed:
+        code = killed[0]
+    elif isinstance(error, ProcessExitedException):
+        code = error.exit_code
+    else:
         return error
-    code = killed[0] if killed else error.exit_code
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
     several = len(codes)
     return UserError(
@@ -109,9 +117,9 @@ def explained(error: Exception, processes: Sequence[BaseProcess]) -> Exception:
     )
 
 
-def end(processes: Sequence[BaseProcess]) -> None:
+def end(started: ProcessContext) -> None:
     """Those that are still there, at once."""
-    for process in processes:
+    for process in started.processes:
         if process.is_alive():
             process.kill()
         process.join()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mlbench.config import Train
 from mlbench.data.rows import Batch, Rows
 from mlbench.errors import UserError
-from mlbench.methods.base import Method
+from mlbench.methods.base import Learner
 
 ROWS = 1024  # scored at once; fixed, so that a row's scores never depend on the machine
 
@@ -28,7 +28,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def score_rows(method: Method, data: Rows, rows: Tensor) -> Tensor:
+def score_rows(method: Learner, data: Rows, rows: Tensor) -> Tensor:
     """Scores of some rows, (len(rows), L)."""
     labels = data.targets.shape[1]
     with evaluating(method):
@@ -39,7 +39,7 @@ def score_rows(method: Method, data: Rows, rows: Tensor) -> Tensor:
     return torch.cat(scores).float() if scores else torch.zeros(0, labels, device=rows.device)
 
 
-def of_shape(shape: tuple[int, int], scores: Tensor, method: Method) -> Tensor:
+def of_shape(shape: tuple[int, int], scores: Tensor, method: Learner) -> Tensor:
     """The scores, if they are one for each row and label."""
     if isinstance(scores, Tensor) and scores.shape == shape:
         return scores
@@ -72,15 +72,18 @@ def gather(positions: Tensor, scores: Tensor, length: int, all_gather: Callable[
 
 
 def score_part(
-    method: Method, data: Rows, rank: int = 0, world: int = 1, all_gather: Callable | None = None
+    method: Learner, data: Rows, rank: int = 0, world: int = 1, all_gather: Callable | None = None
 ) -> Tensor:
     """Scores of a part; with several ranks each does its share and all get the whole."""
     rows = torch.arange(len(data), device=data.targets.device)[rank::world]
     scores = score_rows(method, data, rows)
-    return scores if world == 1 else gather(rows, scores, len(data), all_gather)
+    if world == 1:
+        return scores
+    assert all_gather is not None, "several ranks have a way to gather"
+    return gather(rows, scores, len(data), all_gather)
 
 
-def score(method: Method, parts: Sequence[Rows], train: Train) -> list[Tensor]:
+def score(method: Learner, parts: Sequence[Rows], train: Train) -> list[Tensor]:
     """Scores of each part on the CPU, by one device of those that training uses.
 
     Every device would hold the whole part anyway, and to score a part once is less than an epoch's work: far

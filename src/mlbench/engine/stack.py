@@ -21,7 +21,7 @@ from torch.func import functional_call, vmap
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.shared import beside
 from mlbench.engine.plan import HOW, Plan, groups_of, in_one_pass, resume
-from mlbench.methods.base import hooks_of
+from mlbench.methods.base import Learner, hooks_of
 
 Hyper = dict[tuple[str, str, str], Tensor]  # (module, attribute, keyword of a partial or "") -> (R,)
 Gradients = dict[str, list[Tensor | None]]  # parameter -> each replica's; None where it has none
@@ -38,7 +38,7 @@ class BrokenAlone(Exception):
 class LossOf(nn.Module):
     """`functional_call` calls a module; this one's call is the other's loss."""
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: Learner):
         super().__init__()
         self.module = module
 
@@ -93,7 +93,7 @@ class Stack(Beside):
     Works on copies, `modules`: those it was given stay as they are.
     """
 
-    def __init__(self, groups: Sequence[Sequence[nn.Module]], device: torch.device | str = "cpu"):
+    def __init__(self, groups: Sequence[Sequence[Learner]], device: torch.device | str = "cpu"):
         given = [module for group in groups for module in group]
         self.modules = [copy.deepcopy(module).to(device) for module in given]
         self.device = torch.device(device)
@@ -168,15 +168,14 @@ class Stack(Beside):
         # What cancels out, as a bias in front of batch norm, has a gradient of nothing but rounding.
         noise = 1e-6 * largest([part for parts in gradients.values() for part in parts if part is not None])
         for name, expected in gradients.items():
-            together = [own[name, group] for group in range(len(self.leaves))]
-            if expected[0] is None or any(part is None for part in together):
-                assert all(part is None for part in [*expected, *together]), (
-                    f"{name} has a gradient only alone, or only together"
-                )
+            parts = [own[name, group] for group in range(len(self.leaves))]
+            alone, together = ([part for part in side if part is not None] for side in (expected, parts))
+            if not alone or len(together) < len(parts):
+                assert not alone and not together, f"{name} has a gradient only alone, or only together"
                 continue
-            close = max(1e-2 * largest(expected), noise)
-            for part, alone in zip(itertools.chain.from_iterable(together), expected):
-                torch.testing.assert_close(part, alone, rtol=1e-2, atol=close, equal_nan=True)
+            close = max(1e-2 * largest(alone), noise)
+            for ours, theirs in zip(itertools.chain.from_iterable(together), alone):
+                torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=close, equal_nan=True)
 
     def losses(self, batch: Batch) -> Tensor:
         """(R,)."""
@@ -209,11 +208,10 @@ class Stack(Beside):
     def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
         """Each replica's gradient by its own norm, as torch.nn.utils.clip_grad_norm_ does."""
         for leaves in self.leaves:
-            gradients = [leaf.grad for leaf in leaves.values() if leaf.grad is not None]
             if by == "value":
-                torch._foreach_clamp_min_(gradients, -limit)
-                torch._foreach_clamp_max_(gradients, limit)
+                torch.nn.utils.clip_grad_value_(leaves.values(), limit)
                 continue
+            gradients = [leaf.grad for leaf in leaves.values() if leaf.grad is not None]
             norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
             shares = (limit / (norms + 1e-6)).clamp(max=1)
             for gradient in gradients:
@@ -264,7 +262,9 @@ def largest(gradients: Sequence[Tensor]) -> float:
 def state_of(module: nn.Module) -> dict[tuple[str, str], Any]:
     """What a loss that keeps a memory would leave a trace in."""
     tensors = dict(module.named_parameters()) | dict(module.named_buffers())
-    held = {("", name): (id(tensor), tensor._version) for name, tensor in tensors.items()}
+    held: dict[tuple[str, str], Any] = {
+        ("", name): (id(tensor), tensor._version) for name, tensor in tensors.items()
+    }
     for path, part in module.named_modules():
         for attribute, value in vars(part).items():
             size = len(value) if isinstance(value, list | dict | set | deque) else None
@@ -304,10 +304,11 @@ def differing(modules: Sequence[nn.Module], device: torch.device | str = "cpu") 
             if not isinstance(value, functools.partial):
                 note((path, attribute, ""), values)
                 continue
-            if any(getattr(each, "func", None) is not value.func for each in values):
+            partials = [each for each in values if isinstance(each, functools.partial)]
+            if len(partials) < len(values) or any(each.func is not value.func for each in partials):
                 raise CannotStack(f"they differ in {attribute}")
-            for keyword in sorted({keyword for each in values for keyword in each.keywords}):
-                note((path, attribute, keyword), [each.keywords.get(keyword) for each in values])
+            for keyword in sorted({keyword for each in partials for keyword in each.keywords}):
+                note((path, attribute, keyword), [each.keywords.get(keyword) for each in partials])
     return found
 
 

@@ -9,7 +9,7 @@ from mlbench.data.rows import Rows
 from mlbench.engine.score import score_part, state_of
 from mlbench.evaluation.suite import METRICS
 from mlbench.evaluation.thresholds import Threshold, evaluate_under
-from mlbench.methods.base import Method
+from mlbench.methods.base import Learner
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Watch:
     kept: dict[str, Any] = field(default_factory=dict)  # epoch, value and state of the best epoch so far
 
     def look(
-        self, module: Method, epoch: int, rank: int = 0, world: int = 1, all_gather: Callable | None = None
+        self, module: Learner, epoch: int, rank: int = 0, world: int = 1, all_gather: Callable | None = None
     ) -> float:
         scores = score_part(module, self.data, rank, world, all_gather)
         self.threshold.fit(scores, self.data.targets)

@@ -26,6 +26,34 @@ class Requires:
     )
 
 
+class Learner(nn.Module):
+    """What a stage trains: a loss, and scores if the stage selects. The rest is optional."""
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The scalar that a training step descends."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss: it must yield its own stages")
+
+    def scores(self, batch: Batch) -> Tensor:
+        """One probability per label, (B, L), in [0, 1]. Sees batch.x only."""
+        raise NotImplementedError(f"{type(self).__name__} has no scores")
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters with options of their own, as torch takes them: {"params": [...], "lr": ...}.
+
+        Those that no group names have the options of conf/train.
+        """
+        return []
+
+    def begin_epoch(self, epoch: int, of: int) -> None:
+        """Called before an epoch of a stage, counted from 0: annealing."""
+
+    def before_step(self) -> None:
+        """Called when the gradients are there, before the optimiser's step: clipping of its own."""
+
+    def after_step(self) -> None:
+        """Called after every optimiser step: momentum encoders, queues."""
+
+
 OWN = ("epochs", "batch_size", "walk", "optimizer", "scheduler")  # what a stage may have of its own
 
 
@@ -33,12 +61,12 @@ OWN = ("epochs", "batch_size", "walk", "optimizer", "scheduler")  # what a stage
 class Stage:
     """One fit inside a method's training.
 
-    `module` offers `loss(batch)`; its parameters are what is trained. Whatever is None comes from
-    conf/train. A stage with `solve` has no gradient: solve(data) sets the module's buffers in closed form.
+    The module's parameters are what is trained. Whatever is None comes from conf/train. A stage with `solve`
+    has no gradient: solve(data) sets the module's buffers in closed form.
     """
 
     name: str
-    module: nn.Module
+    module: Learner
     data: Rows
     epochs: int | None = None
     batch_size: int | None = None
@@ -59,7 +87,7 @@ class Stage:
         return frozenset() if self.solve else TRAINING - own
 
 
-class Method(nn.Module):
+class Method(Learner):
     """Subclass with `__init__(self, task, backbone, loss, own hyper-parameters)`; take only what is used."""
 
     requires: ClassVar[Requires] = Requires()
@@ -77,14 +105,6 @@ class Method(nn.Module):
         """The fits that train this method, in order. A later one may use what an earlier one learned."""
         yield Stage("train", self, data["train"])
 
-    def loss(self, batch: Batch) -> Tensor:
-        """The scalar that a training step descends."""
-        raise NotImplementedError(f"{type(self).__name__} has no loss: it must yield its own stages")
-
-    def scores(self, batch: Batch) -> Tensor:
-        """One probability per label, (B, L), in [0, 1]. Sees batch.x only."""
-        raise NotImplementedError(f"{type(self).__name__} has no scores")
-
     def distributions(self) -> Tensor | None:
         """Label distributions of the training rows, (N, L), where its training recovers such: a run's folder
         keeps them."""
@@ -98,22 +118,6 @@ class Method(nn.Module):
         """Suffix → an order of the score columns under which all metrics are reported once more."""
         return {}
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameters with options of their own, as torch takes them: {"params": [...], "lr": ...}.
-
-        Those that no group names have the options of conf/train.
-        """
-        return []
-
-    def begin_epoch(self, epoch: int, of: int) -> None:
-        """Called before an epoch of a stage, counted from 0: annealing."""
-
-    def before_step(self) -> None:
-        """Called when the gradients are there, before the optimiser's step: clipping of its own."""
-
-    def after_step(self) -> None:
-        """Called after every optimiser step: momentum encoders, queues."""
-
 
 HOOKS = ("begin_epoch", "before_step", "after_step")
 
@@ -123,5 +127,5 @@ def hooks_of(module: nn.Module) -> dict[str, Callable[..., None]]:
     return {
         name: getattr(module, name)
         for name in HOOKS
-        if getattr(type(module), name, getattr(Method, name)) is not getattr(Method, name)
+        if getattr(type(module), name, getattr(Learner, name)) is not getattr(Learner, name)
     }

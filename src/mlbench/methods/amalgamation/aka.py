@@ -23,7 +23,7 @@ from mlbench.methods.amalgamation.teachers import (
     told,
     unrolled,
 )
-from mlbench.methods.base import Backbone, Stage
+from mlbench.methods.base import Backbone, Learner, Stage
 
 
 class AKA(Amalgamation):
@@ -63,7 +63,7 @@ def most_certain(outputs: Sequence[Tensor], experts: Sequence[Sequence[Expert]])
     return torch.stack(chosen, dim=1), torch.stack(targets, dim=1)
 
 
-class Specialists(nn.Module):
+class Specialists(Learner):
     """L chains of one label each, side by side. With one label a chain takes one step, from h = c = 0, and
     what it would feed back of hidden state and hard label meets zeros, as does the forget gate: those weights
     are left out. All that sees the features is one parameter, read once a step; it and the bridges stand with

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlbench.config import Node
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
 from mlbench.layers import Linear, Mask
-from mlbench.methods.base import Backbone, Loss, Method, Parts, Stage
+from mlbench.methods.base import Backbone, Learner, Loss, Method, Parts, Stage
 from mlbench.methods.contrastive.losses import PairWeights, Positives
 from mlbench.methods.contrastive.pretraining import (
     LabelInput,
@@ -62,7 +62,7 @@ class Contrastive(Method):
         kept = {"_target_", "mask", "linear_probe", "backbone_rate"}
         return {name: value for name, value in options.items() if name in kept} | {"pretrain": {"epochs": 0}}
 
-    def pretraining(self) -> nn.Module:
+    def pretraining(self) -> Learner:
         """The module of the first stage, which has this method's backbone."""
         raise NotImplementedError(f"{type(self).__name__} has no first stage")
 
@@ -116,7 +116,8 @@ class MulSupCon(Contrastive):
         pair_weights: PairWeights,
     ):
         super().__init__(task, backbone, loss, pretrain, mask, linear_probe, backbone_rate)
-        self.positives, self.pair_weights = positives, pair_weights
+        self.positives = positives
+        self.pair_weights = pair_weights
 
     def pretraining(self) -> SetContrast:
         projection = projection_head(self.backbone.width, self.settings)

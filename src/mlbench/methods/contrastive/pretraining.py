@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mlbench.data.rows import Batch
 from mlbench.errors import UserError
 from mlbench.layers import BatchNorm1d, Dropout, Linear, Mask
+from mlbench.methods.base import Learner
 from mlbench.methods.contrastive.losses import (
     PairWeights,
     Positives,
@@ -68,7 +69,7 @@ class Anchors(NamedTuple):
         return {"backbone": self.features, "projection": self.projected, "normalised": self.z}[by]
 
 
-class Pretraining(nn.Module):
+class Pretraining(Learner):
     """What both papers' first stages share; the backbone is the method's own."""
 
     def __init__(
@@ -104,10 +105,12 @@ class Pretraining(nn.Module):
         """The step's keys enter the queue, and the momentum encoder follows: so it stands before the next
         step's forward as the papers have it, and before the first one as a copy."""
         self.queue.enter()
-        keys = [*self.key_backbone.parameters(), *self.key_projection.parameters()]
-        queries = [*self.backbone.parameters(), *self.projection.parameters()]
-        torch._foreach_mul_(keys, self.momentum)
-        torch._foreach_add_(keys, torch._foreach_mul(queries, 1 - self.momentum))
+        keys: list[Tensor] = [*self.key_backbone.parameters(), *self.key_projection.parameters()]
+        queries: list[Tensor] = [*self.backbone.parameters(), *self.projection.parameters()]
+        # torch documents operations on lists of tensors, and exports none.
+        torch._foreach_mul_(keys, self.momentum)  # pyright: ignore[reportPrivateImportUsage]
+        new = torch._foreach_mul(queries, 1 - self.momentum)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_add_(keys, new)  # pyright: ignore[reportPrivateImportUsage]
 
 
 class SetContrast(Pretraining):
@@ -123,7 +126,8 @@ class SetContrast(Pretraining):
         pair_weights: PairWeights,
     ):
         super().__init__(backbone, projection, labels, settings)
-        self.positives, self.pair_weights = positives, pair_weights
+        self.positives = positives
+        self.pair_weights = pair_weights
 
     def loss(self, batch: Batch) -> Tensor:
         anchors, labels = self.anchors(batch), whole(batch.targets)

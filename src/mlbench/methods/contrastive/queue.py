@@ -44,9 +44,10 @@ class Queue(nn.Module):
         start = self.front - count
         for name, own in zip(self.widths, rows):
             getattr(self, name)[..., start : self.front, :] = own
-        held = (getattr(self, name)[..., start:, :] for name in self.widths)
+        keys, labels, distributions = (getattr(self, name)[..., start:, :] for name in self.widths)
         place = torch.arange(count + self.capacity, device=self.entered.device)
-        return References(*held, (place < count) | (self.entered.unsqueeze(-1) >= self.capacity))
+        met = (place < count) | (self.entered.unsqueeze(-1) >= self.capacity)
+        return References(keys, labels, distributions, met)
 
     @torch.no_grad()
     def enter(self) -> None:
