@@ -5,18 +5,22 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
+
 from mlbench.data.rows import Rows
 from mlbench.engine import ranks, threads
 from mlbench.engine.alone import Alone
 from mlbench.engine.job import Job, Outcome
 from mlbench.engine.loop import Loop
-from mlbench.engine.many import why_alone
-from mlbench.engine.native import exact_here, settled
+from mlbench.engine.many import kind_of, why_alone
+from mlbench.engine.native import exact_here, numbers_of, settled
 from mlbench.engine.saved import read, write
 from mlbench.engine.score import state_of
 from mlbench.engine.signals import Stop, caught
 from mlbench.errors import UserError
 from mlbench.seeding import derive, seed_everything
+
+SETTLED: dict[str, bool] = {}  # what this process's rehearsals have shown, by the kind of what was rehearsed
 
 
 def fit(job: Job, outcome: Outcome | None = None) -> Outcome:
@@ -84,11 +88,19 @@ def descend(job: Job, stop: Stop) -> Outcome:
         for tensor in itertools.chain(job.stage.module.parameters(), job.stage.module.buffers()):
             tensor.data = tensor.data.clone()
     exact = fabric.world_size == 1 and exact_here(fabric.device)
-    exact = exact and (why_alone(job) is not None or settled(job, fabric.device))
+    exact = exact and (why_alone(job) is not None or rehearsed(job, fabric.device))
     replicas = Alone(job.stage.module, fabric, "" if exact else "alone")
     (outcome,) = Loop([job], replicas, fabric, job.path.with_suffix(".ckpt"), stop).run()
     assert outcome is not None, "where the loss of one alone gives out, the loop raises"
     return outcome
+
+
+def rehearsed(job: Job, device: torch.device) -> bool:
+    """Whether the stage is settled, rehearsed once for all of its kind."""
+    kind = f"{device} {kind_of(job)} {numbers_of(job.stage.module)}"
+    if kind not in SETTLED:
+        SETTLED[kind] = settled(job, device)
+    return SETTLED[kind]
 
 
 def silent(history: list[dict]) -> None:

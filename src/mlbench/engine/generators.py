@@ -31,8 +31,10 @@ def set_generators(state: dict[str, Any]) -> None:
 
 
 def begin_drawing(kept: list[dict[str, Any]], rank: int, seed: int) -> None:
-    """Each rank goes on where it stood; a new one begins with a seed of its own: its rows are others."""
+    """Each rank goes on where it stood. A new one begins with the seed, whatever a rehearsal drew before, or
+    beside the first one with a seed of its own: its rows are others.
+    """
     if rank < len(kept):
         set_generators(kept[rank])
-    elif rank:
-        seed_everything(derive(seed, "rank", rank))
+    else:
+        seed_everything(derive(seed, "rank", rank) if rank else seed)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import Timeout
-from torch import nn
+from torch import Tensor, nn
 
 from mlbench.config import MACHINE, options
 from mlbench.engine import ranks, threads
@@ -111,7 +111,8 @@ def kind_of(job: Job) -> str:
     """Equal for jobs that may be stacked."""
     stage, plan, train = job.stage, job.plan, job.train
     module = stage.module
-    state = {name: [*tensor.shape] for name, tensor in module.state_dict().items()}
+    held = module.state_dict().items()  # other things than tensors come from get_extra_state
+    state = {name: [*own.shape] if isinstance(own, Tensor) else type(own).__name__ for name, own in held}
     described = {
         "module": f"{type(module).__module__}.{type(module).__qualname__}",
         "state": state,

@@ -1,6 +1,7 @@
 """The processes of a fit on several devices: how they start, agree and end, what is said when one dies."""
 
 import contextlib
+import functools
 import gc
 import multiprocessing
 import os
@@ -29,13 +30,21 @@ START = "spawn"  # a process that has used a GPU cannot be forked
 
 def fabric_of(train: Train) -> Fabric:
     """Devices, precision and, where several devices share a model, how they do."""
+    if train.devices == 1 and train.precision == "32-true":
+        return plain(train.accelerator)
     unused = train.strategy.endswith("unused_parameters_true")
-    fabric = Fabric(
-        accelerator=train.accelerator,
-        devices=train.devices,
-        strategy=DDPStrategy(find_unused_parameters=unused) if train.devices > 1 else "auto",
-        precision=train.precision,
-    )
+    strategy = DDPStrategy(find_unused_parameters=unused) if train.devices > 1 else "auto"
+    return launched(train.accelerator, train.devices, strategy, train.precision)
+
+
+@functools.cache
+def plain(accelerator: str) -> Fabric:
+    """One device in full precision: such a Fabric keeps nothing of what it drives, so fits share it."""
+    return launched(accelerator, 1, "auto", "32-true")
+
+
+def launched(accelerator: str, devices: int, strategy: Any, precision: Any) -> Fabric:
+    fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)
     fabric.launch()
     return fabric
 
