@@ -94,7 +94,7 @@ def shipped_target(group: str, name: str) -> str | None:
     path = config_dir() / group / f"{name}.yaml"
     if not path.is_file():
         return None
-    said = OmegaConf.load(path)
+    said = content(path)
     base = next(
         (each for each in said.get("defaults", []) if isinstance(each, str) and each != "_self_"), None
     )

@@ -66,7 +66,7 @@ def run_all(configs: Sequence[Config], wait: bool = True) -> list[Ended]:
         for one in runs:
             with one.at_work():
                 finish(one)
-    return [one.ended for one in runs]
+    return [ended for one in runs if (ended := one.ended)]
 
 
 @dataclass
@@ -75,17 +75,18 @@ class Run:
 
     config: Config
     ended: Ended | None = None
-    folder: Path | None = None  # once it is claimed
+    folder: Path = field(init=False)
+    claimed: bool = False  # whether the folder is its own
     key: str = ""
     code: str = ""  # hash of the code that it runs
     data: Node = field(default_factory=dict)  # which data, and what they hold
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    pieces: Pieces | None = None
-    task: Task | None = None
+    pieces: Pieces = field(init=False)
+    task: Task = field(init=False)
     parts: dict[str, Rows] = field(default_factory=dict)
     labelled: Rows | None = None  # the rows whose labels training may use, if the threshold is fitted on them
-    method: Method | None = None
-    stages: Stages | None = None
+    method: Method = field(init=False)
+    stages: Stages = field(init=False)
     jobs: list[Job] = field(default_factory=list)  # the fits it waits for
 
     @contextlib.contextmanager
@@ -95,13 +96,13 @@ class Run:
             yield
         except Exception as error:
             self.ended = error
-            if self.folder:
+            if self.claimed:
                 self.pieces.tracker.stop()
                 store.fail(self.folder, error)
 
     def leave(self) -> None:
         """What an interrupt left of it is told to the tracker; of one that has ended, nothing."""
-        if self.folder and self.ended is None:
+        if self.claimed and self.ended is None:
             self.pieces.tracker.stop()
 
 
@@ -114,7 +115,7 @@ def prepare(run: Run, held: ExitStack, wait: bool) -> None:
     run.key = fingerprint(science(config, identity))
     folder = store.folder(config.paths.outputs, pieces.dataset.name, config.choices["method"], run.key)
     held.enter_context(store.claim(folder, wait))
-    run.folder = folder
+    run.folder, run.claimed = folder, True
     if config.force:
         store.clear(folder)
     run.code = code_of(config)
@@ -213,14 +214,15 @@ def measured_under(run: Run, models: dict[str, Method]) -> tuple[dict[str, Tenso
         fitting = {"test": test, "training": run.labelled, "validation": run.parts.get("validation")}[
             rule.part
         ]
-    apart = fitting is not None and not on_test
+    apart = None if on_test else fitting
+    parts = [test] if apart is None else [test, apart]
     scored, measured = {}, {}
     for name, model in models.items():
-        scores, *others = score(model, [test, *([fitting] if apart else [])], run.config.train)
+        scores, *others = score(model, parts, run.config.train)
         if not ((scores >= 0) & (scores <= 1)).all():
             method = run.config.choices["method"]
             raise UserError(f"method={method} gave scores that are no probabilities (or NaN)")
-        fit_on = ((others[0] if apart else scores), fitting.targets) if fitting is not None else None
+        fit_on = (others[0] if others else scores, fitting.targets) if fitting is not None else None
         scored[name] = scores
         measured[name] = measure(run.pieces.threshold(), scores, test.targets, fit_on, model.column_orders())
     return scored, measured
@@ -254,7 +256,7 @@ def check_threshold(threshold: Threshold, task: Task) -> None:
 
 def save_scores(path: Path, scores: dict[str, Tensor], test: Rows) -> None:
     """Scores by selection rule, with the rows' numbers in the data set and their true labels."""
-    arrays = {rule: scored.numpy() for rule, scored in scores.items()}
+    arrays: dict[str, Any] = {rule: scored.numpy() for rule, scored in scores.items()}
     with whole(path) as file:
         np.savez(file, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **arrays)
 

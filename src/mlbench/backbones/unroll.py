@@ -76,8 +76,8 @@ class Workspace:
         # Whole vectors of the processor, since σ has other code for what is left over.
         self.values = like.new_zeros(*rows[:-1], -(-rows[-1] // LANES) * LANES, 1)
         self.value = self.values[..., : rows[-1], :]
-        labels = torch.zeros_like(self.values, dtype=torch.long)  # laid out as the values are, for torch.max
-        self.label = labels[..., : rows[-1], :]
+        chosen = torch.zeros_like(self.values, dtype=torch.long)  # laid out as the values are, for torch.max
+        self.label = chosen[..., : rows[-1], :]
         gates = self.gates.split(H, dim=-1)
         columns = self.states, self.gates, gates[0], self.gates[..., H:], *gates[1:]
         after = self.tanh, self.hidden, self.logits, self.hard[1:]

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlbench.assemble import assemble
+from mlbench.backbones.chain import Chain
 from mlbench.bench.literal import LiteralChain, copy_weights
 from mlbench.bench.timing import Row, timed
 from mlbench.compose import configure
@@ -19,6 +20,7 @@ from mlbench.data.rows import Rows
 from mlbench.data.splits import labelled_rows
 from mlbench.engine.fit import Job, fit
 from mlbench.experiment import describe
+from mlbench.methods.amalgamation.ant import ANT
 from mlbench.methods.amalgamation.label_sets import experts
 from mlbench.methods.amalgamation.transfer import transfer
 from mlbench.methods.base import Method, Stage
@@ -42,6 +44,7 @@ def chain(repeats: int = 5, epochs: int = 10) -> Iterator[Row]:
 
 def compare_epochs(config: Config, part: str, epochs: int, repeats: int) -> Row:
     method, data = built(config)
+    assert isinstance(method, ANT), "the configuration says method=ant"
     size = config.train.batch_size
     literals = [literal_of(teacher.chain) for teacher in method.teachers]
     if part == "student":
@@ -76,7 +79,8 @@ def compare_epochs(config: Config, part: str, epochs: int, repeats: int) -> Row:
                 loss(rows).backward()
                 optimizer.step()
 
-    ours(), literally()
+    ours()
+    literally()
     seconds = [(timed(ours) / epochs, timed(literally)) for _ in range(repeats)]
     fast, slow = zip(*seconds)
     name = f"{config.choices['dataset']}, {part}, an epoch, batch {size}"
@@ -98,7 +102,7 @@ def run(stage: Stage, config: Config) -> None:
         fit(Job(stage, config.train, config.selection, SEED, path, [], "", lambda history: None))
 
 
-def literal_of(chain: nn.Module) -> LiteralChain:
+def literal_of(chain: Chain) -> LiteralChain:
     """A literal chain of the same size, with weights of its own."""
     literal = LiteralChain(*chain.size)
     copy_weights(literal, chain)
@@ -106,7 +110,7 @@ def literal_of(chain: nn.Module) -> LiteralChain:
 
 
 @torch.no_grad()
-def literal_targets(method: Method, teachers: list[LiteralChain], x: Tensor) -> Tensor:
+def literal_targets(method: ANT, teachers: list[LiteralChain], x: Tensor) -> Tensor:
     first = [teacher(x)[2] for teacher in teachers]
 
     def rerun(teacher: int, rows: Tensor, start: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class LiteralChain(nn.Module):
         logits = self.init(x) if start is None else start
         rows = torch.arange(len(x))
         hard, path, state = torch.zeros_like(logits), torch.ones(len(x), dtype=x.dtype), None
-        steps, states, final = [], [], None
+        steps, states, final = [], [], logits
         for _ in range(logits.shape[1]):
             output, state = self.lstm(torch.cat([logits, x, hard], dim=1).unsqueeze(1), state)
             logits = self.out(output.squeeze(1))
@@ -35,14 +35,14 @@ class LiteralChain(nn.Module):
             on = value >= 0 if self.always else (value > 0.5) & (path > 0.5)
             path = path * value
             turned = F.one_hot(label, len(hard.T)).bool() & on[:, None]
-            final = torch.where(turned, logits, final) if steps[1:] else logits
+            final = torch.where(turned, logits, final if steps[1:] else logits)
             hard = hard.clone()
             hard[rows[on], label[on]] = 1
         return torch.stack(steps), torch.stack(states), final, hard
 
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """Mean over batch and labels, summed over the steps."""
-        return sum(F.binary_cross_entropy_with_logits(logits, targets) for logits in self(x)[0])
+        return torch.stack([F.binary_cross_entropy_with_logits(own, targets) for own in self(x)[0]]).sum()
 
 
 @torch.no_grad()
@@ -51,11 +51,12 @@ def copy_weights(literal: LiteralChain, chain: Chain) -> None:
     features, labels, hidden = chain.size
     i, f, g, o = torch.arange(4 * hidden).split(hidden)
     gates = torch.cat([g, i, f, o])
-    from_logits, from_x, from_hard = literal.lstm.weight_ih_l0[gates].split([labels, features, labels], dim=1)
+    lstm = {name: parameter[gates] for name, parameter in literal.lstm.named_parameters()}
+    from_logits, from_x, from_hard = lstm["weight_ih_l0"].split([labels, features, labels], dim=1)
     weights = chain.weights
     weights.input.copy_(torch.cat([from_x, literal.init.weight]))
-    weights.bias_input.copy_(torch.cat([literal.lstm.bias_ih_l0[gates], literal.init.bias]))
-    weights.bias_hidden.copy_(literal.lstm.bias_hh_l0[gates])
-    weights.state.copy_(torch.cat([from_logits, literal.lstm.weight_hh_l0[gates], from_hard], dim=1))
+    weights.bias_input.copy_(torch.cat([lstm["bias_ih_l0"], literal.init.bias]))
+    weights.bias_hidden.copy_(lstm["bias_hh_l0"])
+    weights.state.copy_(torch.cat([from_logits, lstm["weight_hh_l0"], from_hard], dim=1))
     weights.out.copy_(literal.out.weight)
     weights.bias_out.copy_(literal.out.bias)

@@ -15,7 +15,7 @@ from torch import Tensor
 from mlbench.bench.timing import Row, compare, timed
 from mlbench.evaluation.suite import METRICS, evaluate
 
-Values = dict[str, float]
+Values = dict[str, Any]  # by name; numbers, or tensors of one
 
 
 def metrics(repeats: int = 5, instances: int = 100_000, labels: int = 100) -> Iterator[Row]:
@@ -48,7 +48,7 @@ def beside(
     library: str,
     family: Callable[..., Values],
     theirs: Sequence[Any],
-    ours: Sequence[Tensor],
+    ours: tuple[Tensor, Tensor, Tensor],
     size: str,
     repeats: int,
 ) -> Row:
@@ -75,10 +75,13 @@ def sklearn_label_sets(_: np.ndarray, sets: np.ndarray, targets: np.ndarray) -> 
         "subset_loss": sklearn.zero_one_loss(targets, sets),
         "hamming_loss": sklearn.hamming_loss(targets, sets),
     }
+    empty: Any = {"zero_division": 0}  # which scikit-learn's own annotation says is a word
     for ours, average in {"micro": "micro", "macro": "macro", "example": "samples"}.items():
-        measured = sklearn.precision_recall_fscore_support(targets, sets, average=average, zero_division=0)
+        measured = sklearn.precision_recall_fscore_support(
+            targets, sets, average=average, zero_division=empty
+        )
         values |= {f"{name}_{ours}": value for name, value in zip(("precision", "recall", "f1"), measured)}
-    return values | {"f1_weighted": sklearn.f1_score(targets, sets, average="weighted", zero_division=0)}
+    return values | {"f1_weighted": sklearn.f1_score(targets, sets, average="weighted", **empty)}
 
 
 def sklearn_ranking(scores: np.ndarray, _: np.ndarray, targets: np.ndarray) -> Values:

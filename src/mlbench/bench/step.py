@@ -38,6 +38,7 @@ def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int, acce
     loaded = pieces.dataset.load(config.paths.cache)
     rows = pieces.split(loaded.instances.targets, loaded.official, SEED)
     train = Rows.from_instances(loaded.instances, rows["train"])
+    x = train.batch(torch.arange(len(train))).x
     torch.manual_seed(SEED)
     method = pieces.method(task_of(loaded.instances, train))
     plain = nn.Sequential(*(layer for layer in method.modules() if isinstance(layer, nn.Linear | nn.ReLU)))
@@ -54,7 +55,7 @@ def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int, acce
     def by_hand() -> list[Tensor]:
         device = "cuda" if accelerator == "gpu" else accelerator
         model = copy.deepcopy(plain).to(device)
-        train_by_hand(model, train.x.to(device), train.targets.to(device), batch_size, seeds)
+        train_by_hand(model, x.to(device), train.targets.to(device), batch_size, seeds)
         return [weights.detach().cpu() for weights in model.parameters()]
 
     steps = epochs * -(-len(train) // batch_size)

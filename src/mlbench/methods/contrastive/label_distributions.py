@@ -60,7 +60,7 @@ class Distributions(Pretraining):
         labels = label_layer.out_features
         super().__init__(backbone, projection, labels, settings, distributions=labels)
         self.label_layer, self.references, self.weight_gradient = label_layer, references, weight_gradient
-        self.label_input = label_input
+        self.label_input: LabelInput = label_input
         self.kernel, self.objective = kernel, objective
 
     def loss(self, batch: Batch) -> Tensor:

@@ -116,8 +116,8 @@ class MulSupCon(Contrastive):
         pair_weights: PairWeights,
     ):
         super().__init__(task, backbone, loss, pretrain, mask, linear_probe, backbone_rate)
-        self.positives = positives
-        self.pair_weights = pair_weights
+        self.positives: Positives = positives
+        self.pair_weights: PairWeights = pair_weights
 
     def pretraining(self) -> SetContrast:
         projection = projection_head(self.backbone.width, self.settings)

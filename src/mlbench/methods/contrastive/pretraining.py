@@ -126,8 +126,8 @@ class SetContrast(Pretraining):
         pair_weights: PairWeights,
     ):
         super().__init__(backbone, projection, labels, settings)
-        self.positives = positives
-        self.pair_weights = pair_weights
+        self.positives: Positives = positives
+        self.pair_weights: PairWeights = pair_weights
 
     def loss(self, batch: Batch) -> Tensor:
         anchors, labels = self.anchors(batch), whole(batch.targets)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.layers import Linear
-from mlbench.methods.base import Parts, Stage
+from mlbench.methods.base import Learner, Parts, Stage
 from mlbench.methods.enhancement.classifier import Classifier
 
 CONSTANT = {"_target_": None}  # schedule of a stage whose rate stays as it is
@@ -31,7 +31,7 @@ class Recovered(Classifier):
         return self.classification(self.logits(batch), batch.targets, batch.extra["log_d"])
 
 
-class Recovering(nn.Module):
+class Recovering(Learner):
     """Decays its biases as its weights, as both authors' codes do."""
 
     def __init__(self, optimizer: dict[str, Any]):

@@ -82,7 +82,7 @@ class VALEN(Recovered):
         yield self.stage("recover", recovery, numbered, settings.epochs)
         return recovery.to(data.device).log_distributions(data)
 
-    def stage(self, name: str, module: nn.Module, data: Rows, epochs: int) -> Stage:
+    def stage(self, name: str, module: Recovering, data: Rows, epochs: int) -> Stage:
         settings = self.settings
         return Stage(
             name,
@@ -188,7 +188,7 @@ class Dirichlet(Drawing):
 
     def forward(self, parameters: Tensor) -> Tensor:
         drawn = parameters.detach().clone(memory_format=torch.contiguous_format)
-        self.drawn(drawn, lambda own, generator: own.copy_(torch._sample_dirichlet(own, generator)))
+        self.drawn(drawn, lambda own, generator: own.copy_(torch._sample_dirichlet(own, generator)))  # pyright: ignore[reportPrivateImportUsage] torch.distributions takes no generator
         return Sampled.apply(parameters, drawn)
 
 
@@ -205,7 +205,7 @@ class Sampled(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         parameters, drawn = ctx.saved_tensors
         total = parameters.sum(-1, keepdim=True).expand_as(parameters)
-        slope = torch._dirichlet_grad(drawn, parameters, total)
+        slope = torch._dirichlet_grad(drawn, parameters, total)  # pyright: ignore[reportPrivateImportUsage]
         return slope * (gradient - (drawn * gradient).sum(-1, keepdim=True)), None
 
 

@@ -17,7 +17,7 @@ from mlbench.tables.render.diagram import critical_difference
 from mlbench.tables.render.evidence import evidence, printed, shown
 from mlbench.tables.render.page import page
 from mlbench.tables.render.text import ARROWS, MARKS, metrics, rank
-from mlbench.tables.spec import Results
+from mlbench.tables.spec import Axis, Results
 from mlbench.tables.table import Block, Table, View, best
 
 MINUS = "\N{MINUS SIGN}"
@@ -200,12 +200,12 @@ def _sortable(inside: str, first: str, title: str = "") -> str:
     )
 
 
-def _head_of(axis: str, name: str, spec: Results) -> str:
+def _head_of(axis: Axis, name: str, spec: Results) -> str:
     title = escape(_about(axis, name, spec) or name)
     return f'<th scope="row" title="{title}">{_arrowed(axis, name, spec)}</th>'
 
 
-def _about(axis: str | None, name: str, spec: Results) -> str:
+def _about(axis: Axis, name: str, spec: Results) -> str:
     """What a metric is; nothing for the value of another axis."""
     if axis != "metric":
         return ""
@@ -213,7 +213,7 @@ def _about(axis: str | None, name: str, spec: Results) -> str:
     return f"{measured}: {definition(measured)}"
 
 
-def _arrowed(axis: str | None, name: str, spec: Results) -> str:
+def _arrowed(axis: Axis, name: str, spec: Results) -> str:
     """A name; that of a metric with its direction."""
     said = escape(shown(axis, name, spec))
     if axis != "metric":
@@ -301,11 +301,8 @@ difference at {LEVEL:g}. p of every pair: Nemenyi above the diagonal, Wilcoxon a
 
 
 def _comparison(comparison: Comparison, table: Table) -> str:
-    named = ", ".join(
-        _arrowed(axis, name, table.spec)
-        for axis, name in (("metric", comparison.metric), ("setting", comparison.setting))
-        if name
-    )
+    about: list[tuple[Axis, str]] = [("metric", comparison.metric), ("setting", comparison.setting)]
+    named = ", ".join(_arrowed(axis, name, table.spec) for axis, name in about if name)
     ranks = {shown("method", name, table.spec): rank for name, rank in comparison.mean_ranks.items()}
     diagram = critical_difference(replace(comparison, mean_ranks=ranks))
     datasets = escape(", ".join(comparison.datasets))
