@@ -77,9 +77,7 @@ def sklearn_label_sets(_: np.ndarray, sets: np.ndarray, targets: np.ndarray) -> 
     }
     empty: Any = {"zero_division": 0}  # which scikit-learn's own annotation says is a word
     for ours, average in {"micro": "micro", "macro": "macro", "example": "samples"}.items():
-        measured = sklearn.precision_recall_fscore_support(
-            targets, sets, average=average, zero_division=empty
-        )
+        measured = sklearn.precision_recall_fscore_support(targets, sets, average=average, **empty)
         values |= {f"{name}_{ours}": value for name, value in zip(("precision", "recall", "f1"), measured)}
     return values | {"f1_weighted": sklearn.f1_score(targets, sets, average="weighted", **empty)}
 

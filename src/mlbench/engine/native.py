@@ -21,7 +21,7 @@ from mlbench.engine.job import Job
 from mlbench.engine.plan import Plan, groups_of, in_one_pass
 from mlbench.engine.ranks import fabric_of
 from mlbench.engine.stack import Beside, plain, state_of
-from mlbench.layers import Dropout, begin_draws, draws_of
+from mlbench.layers import Drawing, begin_draws, draws_of
 from mlbench.methods.base import Learner, hooks_of
 
 # Weights of replicas that are one module: of more of them, with what goes with them, the caches are full.
@@ -74,7 +74,7 @@ class Native(Beside):
         put(module, tensors | self.flat.leaves(start, stop))
         draws = [draws_of(own) for own in self.modules[start:stop]]
         for path, part in module.named_modules():
-            if isinstance(part, Dropout):
+            if isinstance(part, Drawing):
                 part.draws = [own[path][0] for own in draws]
         return module
 
