@@ -66,7 +66,7 @@ def run_all(configs: Sequence[Config], wait: bool = True) -> list[Ended]:
         for one in runs:
             with one.at_work():
                 finish(one)
-    return [ended for one in runs if (ended := one.ended)]
+    return [one.outcome for one in runs]
 
 
 @dataclass
@@ -88,6 +88,11 @@ class Run:
     method: Method = field(init=False)
     stages: Stages = field(init=False)
     jobs: list[Job] = field(default_factory=list)  # the fits it waits for
+
+    @property
+    def outcome(self) -> Ended:
+        assert self.ended is not None, "it has been through the spine"
+        return self.ended
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:

@@ -20,7 +20,6 @@ from mlbench.layers import ELU, Drawing, Dropout, Linear, beside
 from mlbench.methods.base import Backbone, Loss, Stage
 from mlbench.methods.enhancement.classifier import Positive, Share, Weight, blocks
 from mlbench.methods.enhancement.recovered import (
-    CONSTANT,
     Recovered,
     Recovering,
     entropies,
@@ -60,17 +59,7 @@ class LEVI(Recovered):
     def recover(self, data: Rows) -> Generator[Stage, None, Tensor]:
         settings = self.settings
         recovery = Recovery(*self.shape, settings, *extent(data.x))
-        yield Stage(
-            "recover",
-            recovery,
-            data,
-            epochs=settings.epochs,
-            batch_size=settings.batch_size or len(data),
-            walk="passes",
-            optimizer=settings.optimizer,
-            scheduler=CONSTANT,
-            selects=False,
-        )
+        yield self.stage("recover", recovery, data, settings.epochs, settings.batch_size or len(data))
         return recovery.to(data.device).log_distributions(data)
 
 

@@ -27,6 +27,20 @@ class Recovered(Classifier):
         self.recovered = log_d.exp()
         yield Stage("train", self, replace(data["train"], extra={"log_d": log_d}))
 
+    def stage(self, name: str, module: "Recovering", data: Rows, epochs: int, batch_size: int) -> Stage:
+        """A fit before f's, in passes and at a constant rate, that selects no epoch."""
+        return Stage(
+            name,
+            module,
+            data,
+            epochs=epochs,
+            batch_size=batch_size,
+            walk="passes",
+            optimizer=module.optimizer,
+            scheduler=CONSTANT,
+            selects=False,
+        )
+
     def loss(self, batch: Batch) -> Tensor:
         return self.classification(self.logits(batch), batch.targets, batch.extra["log_d"])
 
@@ -36,10 +50,10 @@ class Recovering(Learner):
 
     def __init__(self, optimizer: dict[str, Any]):
         super().__init__()
-        self.decay = optimizer.get("weight_decay", 0.0)
+        self.optimizer = optimizer
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": [*self.parameters()], "weight_decay": self.decay}]
+        return [{"params": [*self.parameters()], "weight_decay": self.optimizer.get("weight_decay", 0.0)}]
 
 
 def xavier(module: nn.Module) -> nn.Module:

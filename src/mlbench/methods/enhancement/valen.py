@@ -24,7 +24,6 @@ from mlbench.layers import Drawing, Linear
 from mlbench.methods.base import Backbone, Loss, Stage
 from mlbench.methods.enhancement.classifier import Positive, Share, Weight, blocks, products
 from mlbench.methods.enhancement.recovered import (
-    CONSTANT,
     Recovered,
     Recovering,
     entropies,
@@ -75,26 +74,12 @@ class VALEN(Recovered):
         o = data.targets / data.targets.sum(-1, keepdim=True).clamp(min=1)
         numbered = replace(data, extra={"row": torch.arange(len(data), device=data.device)})
         warming = WarmUp(classifier, settings.optimizer, o=o)
-        yield self.stage("warm_up", warming, numbered, settings.warm_up)
+        yield self.stage("warm_up", warming, numbered, settings.warm_up, settings.batch_size)
         recovery = Recovery(classifier, encoder, settings, warming.o)
         graph = {"neighbours": neighbours(data, settings.neighbours)}
         numbered = replace(numbered, extra=numbered.extra | graph)
-        yield self.stage("recover", recovery, numbered, settings.epochs)
+        yield self.stage("recover", recovery, numbered, settings.epochs, settings.batch_size)
         return recovery.to(data.device).log_distributions(data)
-
-    def stage(self, name: str, module: Recovering, data: Rows, epochs: int) -> Stage:
-        settings = self.settings
-        return Stage(
-            name,
-            module,
-            data,
-            epochs=epochs,
-            batch_size=settings.batch_size,
-            walk="passes",
-            optimizer=settings.optimizer,
-            scheduler=CONSTANT,
-            selects=False,
-        )
 
 
 class WarmUp(Recovering):
