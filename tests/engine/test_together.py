@@ -53,7 +53,7 @@ def shipped(tmp_path_factory, cache):
         train_stack, train_one, solve = many._train, fit.train, fit.solve
         patch.setattr(many, "_train", lambda jobs: (stacks.append(jobs), train_stack(jobs))[1])
         patch.setattr(fit, "train", lambda job: (singles.append(job), train_one(job))[1])
-        patch.setattr(fit, "solve", lambda job: (singles.append(job), solve(job))[1])
+        patch.setattr(fit, "solve", lambda job, by: (singles.append(job), solve(job, by))[1])
         together, said = side_by_side(configs("together"))
     names = [*itertools.product(SHIPPED, SEEDS)]
     return dict(zip(names, zip(alone, together))), stacks, singles, said
