@@ -22,7 +22,7 @@ test: $(VENV)/.installed lint
 quick: $(VENV)/.installed style
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(QUICK)
 
-lint: style
+lint: style types
 
 style: $(VENV)/.installed
 	$(BIN)/ruff check .

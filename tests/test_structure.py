@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 SOURCE = Path(__file__).parents[1] / "src"
 MODULES = {
@@ -163,3 +164,12 @@ def test_the_map_names_every_room_and_no_other():
     root, package = SOURCE.parent, SOURCE / "mlbench"
     here = [path for path in paths if (root / path).exists() or any(package.rglob(path.strip("/")))]
     assert paths and here == paths
+
+
+def test_a_commit_is_looked_at_as_make_lint_looks():
+    root = SOURCE.parent
+    hooks = yaml.safe_load((root / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    said = subprocess.run(["make", "-n", "lint"], cwd=root, capture_output=True, text=True, check=True).stdout
+    entries = {hook["entry"].replace(" --force-exclude", "") for hook in hooks}
+    looks = {line.removesuffix(" .") for line in said.splitlines() if re.search("/(ruff|pyright) ", line)}
+    assert entries == looks
