@@ -122,3 +122,8 @@ def test_dropout_draws_on_from_where_it_was_left_and_leaves_torchs_generator_alo
 def test_batch_norm_of_ours_keeps_no_running_statistics():
     with pytest.raises(ValueError, match="track_running_stats"):
         layers.BatchNorm1d(3, track_running_stats=True)
+
+
+def test_noise_is_standard_normal():
+    noise = layers.Noise()(torch.zeros(400, 50))
+    assert abs(noise.mean()) < 0.03 and abs(noise.std() - 1) < 0.03

@@ -175,8 +175,8 @@ def finish(run: Run) -> None:
     clock = time.monotonic()
     scored, measured = measured_under(run, models)
     save_scores(folder / "scores.npz", scored, run.parts["test"])
-    if (degrees := run.method.distributions()) is not None:
-        save_distributions(folder / "distributions.npz", degrees, run.parts["train"], task)
+    for name, found in models[config.selection.rule].findings().items():
+        save_findings(folder / f"{name}.npz", found, run.parts["train"], task)
     nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
     write(folder / "model.pt", packed(models[config.selection.rule], nodes, task))
 
@@ -266,13 +266,10 @@ def save_scores(path: Path, scores: dict[str, Tensor], test: Rows) -> None:
         np.savez(file, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **arrays)
 
 
-def save_distributions(path: Path, degrees: Tensor, train: Rows, task: Task) -> None:
-    """Label distributions of the training rows, with these rows' numbers in the data set and true labels."""
+def save_findings(path: Path, found: dict[str, Tensor], train: Rows, task: Task) -> None:
+    """What training found, with the training rows' numbers in the data set, their true labels, all names."""
+    assert path.name != "scores.npz", "the scores have that file"
+    arrays: dict[str, Any] = {name: tensor.detach().cpu().numpy() for name, tensor in found.items()}
+    targets = train.targets.numpy().astype(np.uint8)
     with whole(path) as file:
-        np.savez(
-            file,
-            ids=train.ids.numpy(),
-            targets=train.targets.numpy().astype(np.uint8),
-            degrees=degrees.cpu().numpy(),
-            labels=np.array(task.labels),
-        )
+        np.savez(file, ids=train.ids.numpy(), targets=targets, labels=np.array(task.labels), **arrays)

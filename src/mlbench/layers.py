@@ -262,6 +262,14 @@ class Mask(Dropout):
         return x * self.kept(x) if self.training and self.p else x
 
 
+class Noise(Drawing):
+    """Standard normal numbers, as many as it is shown."""
+
+    def forward(self, like: Tensor) -> Tensor:
+        empty = torch.empty_like(like, memory_format=torch.contiguous_format)
+        return self.drawn(empty, lambda own, generator: own.normal_(generator=generator))
+
+
 class Draws:
     """A generator on whatever device is asked for, and where it stands."""
 

@@ -192,13 +192,13 @@ def test_a_run_keeps_what_the_estimator_makes_of_the_training_rows(monkeypatch):
     method, batch = made(), drawn(9)
     stages = method.stages({"train": Rows(batch.x, batch.targets, batch.ids)})
     next(stages)
-    assert method.distributions() is None
+    assert method.findings() == {}
     with torch.no_grad():
         method.estimator.decoder.more.bias.add_(1)
     assert next(stages, None) is None
     parts = torch.arange(9).split(3)
     expected = [method.estimator(batch.x[rows], batch.targets[rows]).softmax(-1) for rows in parts]
-    torch.testing.assert_close(method.distributions(), torch.cat(expected))
+    torch.testing.assert_close(method.findings()["distributions"]["degrees"], torch.cat(expected))
 
 
 @pytest.mark.parametrize(

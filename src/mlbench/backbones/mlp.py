@@ -1,5 +1,6 @@
 """Fully connected layers."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -13,6 +14,17 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": GELU, "tanh": nn.Tanh, "leaky_relu": nn.
 Width = Annotated[int, Field(ge=1)]
 
 
+def layers_of(width: int, widths: Sequence[int], activation: str, dropout: float) -> nn.Sequential:
+    """Fully connected layers from `width` on, each with its activation and dropout."""
+    layers: list[nn.Module] = []
+    for wider in widths:
+        layers += [Linear(width, wider), ACTIVATIONS[activation]()]
+        if dropout:
+            layers.append(Dropout(dropout))
+        width = wider
+    return nn.Sequential(*layers)
+
+
 class MLP(nn.Module):
     def __init__(
         self,
@@ -22,14 +34,8 @@ class MLP(nn.Module):
         dropout: Annotated[float, Field(ge=0, lt=1)],
     ):
         super().__init__()
-        layers, width = [], task.features
-        for wider in widths:
-            layers += [Linear(width, wider), ACTIVATIONS[activation]()]
-            if dropout:
-                layers.append(Dropout(dropout))
-            width = wider
-        self.layers = nn.Sequential(*layers)
-        self.width = width
+        self.layers = layers_of(task.features, widths, activation, dropout)
+        self.width = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)

@@ -105,10 +105,13 @@ class Method(Learner):
         """The fits that train this method, in order. A later one may use what an earlier one learned."""
         yield Stage("train", self, data["train"])
 
-    def distributions(self) -> Tensor | None:
-        """Label distributions of the training rows, (N, L), where its training recovers such: a run's folder
-        keeps them."""
-        return None
+    def findings(self) -> dict[str, dict[str, Tensor]]:
+        """What its training found, for a person to look at: a file's name → what it holds by name.
+
+        A run's folder keeps each as `<name>.npz`, with the labels' names and the training rows' numbers and
+        true labels (`labels`, `ids`, `targets`).
+        """
+        return {}
 
     def facts(self) -> dict[str, float]:
         """What the method has to say of its training, for the record."""

@@ -46,8 +46,8 @@ class Classifier(Method):
         """The fits that train the method, in order."""
         yield from super().stages(data)
 
-    def distributions(self) -> Tensor | None:
-        return self.recovered
+    def findings(self) -> dict[str, dict[str, Tensor]]:
+        return {} if self.recovered is None else {"distributions": {"degrees": self.recovered}}
 
     def logits(self, batch: Batch) -> Tensor:
         return self.head(self.backbone(batch.x))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.sparse import SparseRows
 from mlbench.data.task import Task
-from mlbench.layers import ELU, Drawing, Dropout, Linear, beside
+from mlbench.layers import ELU, Dropout, Linear, Noise, beside
 from mlbench.methods.base import Backbone, Loss, Stage
 from mlbench.methods.enhancement.classifier import Positive, Share, Weight, blocks
 from mlbench.methods.enhancement.recovered import (
@@ -126,14 +126,6 @@ class Recovery(Recovering):
         self.eval()
         found = [self.encoded(self.scaled(batch.x), batch.targets)[0] for batch in blocks(data)]
         return torch.cat(found)[:, -self.labels :].log_softmax(-1)
-
-
-class Noise(Drawing):
-    """Standard normal numbers, as many as it is shown."""
-
-    def forward(self, like: Tensor) -> Tensor:
-        empty = torch.empty_like(like, memory_format=torch.contiguous_format)
-        return self.drawn(empty, lambda own, generator: own.normal_(generator=generator))
 
 
 def extent(x: Any) -> tuple[float, float, bool]:
