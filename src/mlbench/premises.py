@@ -11,7 +11,8 @@ from mlbench.signatures import source_of
 
 
 def build(node: Node, **supplied: Any) -> Any:
-    return target(node)(**supplied, **options(node))
+    given = options(node)
+    return target(node)(**supplied, **given)
 
 
 def check_premises(config: Config) -> tuple[Dataset, Split]:
