@@ -1,4 +1,4 @@
-"""Asymmetric loss: relevant and irrelevant labels are focused apart, easy irrelevant ones cost nothing."""
+"""Asymmetric loss: relevant and irrelevant labels have a focus each; easy irrelevant ones cost nothing."""
 
 import math
 from typing import Annotated

@@ -1,7 +1,7 @@
-"""Losses that know how often each label occurs, `positives` n_j of `instances` N, all of them focal.
+"""Focal losses that weigh each label by how often it occurs: `positives` n_j of `instances` N.
 
-`positives` is (L,), or (R, 1, L) for R replicas. A label that is never, or always, relevant in the training
-part counts as if it were so once, or all but once: no weight is infinite.
+`positives` is (L,), or (R, 1, L) for R replicas. So that no weight is infinite, a label that no training
+instance carries counts as carried by one, and a label that all carry as carried by all but one.
 """
 
 from typing import Annotated
@@ -117,7 +117,7 @@ def rebalanced(
 ) -> Tensor:
     """offset + σ(slope·(r − centre)), r_ij = (1/n_j) / Σ_k y_ik/n_k, (B, L).
 
-    In a row without positives as for r → ∞.
+    A row without positives takes the limit r → ∞.
     """
     rarity = 1 / positives.clamp(min=1)
     in_row = (targets * rarity).sum(-1, keepdim=True).clamp(min=torch.finfo(rarity.dtype).tiny)

@@ -44,7 +44,7 @@ def unbounded_f1(logits: Tensor, targets: Tensor, reduction: Reduction) -> Tenso
     return 1 - measured(widened(logits), targets, "f_beta", 1.0, reduction)
 
 
-# Fewer instances a batch are too few to count in; whoever trains with fewer is told.
+# Counts over fewer instances a batch are too coarse; `assemble` warns of smaller batches.
 confusion.least_batch = unbounded_f1.least_batch = 32
 
 
@@ -52,11 +52,11 @@ def measured(
     predictions: Tensor, targets: Tensor, score: Score, beta: float | None, reduction: Reduction
 ) -> Tensor:
     """The score of soft predictions; 0/0 counts 0."""
-    over = -2 if reduction == "macro" else (-2, -1)
-    true_positive = (predictions * targets).sum(over)
-    false_positive = (predictions * (1 - targets)).sum(over)
-    false_negative = ((1 - predictions) * targets).sum(over)
-    true_negative = ((1 - predictions) * (1 - targets)).sum(over)
+    dimensions = -2 if reduction == "macro" else (-2, -1)
+    true_positive = (predictions * targets).sum(dimensions)
+    false_positive = (predictions * (1 - targets)).sum(dimensions)
+    false_negative = ((1 - predictions) * targets).sum(dimensions)
+    true_negative = ((1 - predictions) * (1 - targets)).sum(dimensions)
     if score == "f_beta":
         assert beta is not None, "confusion refuses f_beta without one"
         hits, misses = (1 + beta**2) * true_positive, beta**2 * false_negative + false_positive
@@ -70,6 +70,6 @@ def measured(
         hits, misses = true_negative, false_positive
     else:  # negative predictive value
         hits, misses = true_negative, false_negative
-    whole = hits + misses
-    found = hits / torch.where(whole.abs() < LEAST, LEAST, whole)
-    return found.mean(-1) if reduction == "macro" else found
+    total = hits + misses
+    value = hits / torch.where(total.abs() < LEAST, LEAST, total)
+    return value.mean(-1) if reduction == "macro" else value

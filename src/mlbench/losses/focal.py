@@ -1,4 +1,4 @@
-"""Focal loss: what is right and sure already costs less."""
+"""Focal loss: a prediction that is right and sure already costs less."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""In what precision losses are computed: float32 or wider, whatever the autocast."""
+"""The precision of losses: float32 or wider, under autocast too."""
 
 import torch
 from torch import Tensor

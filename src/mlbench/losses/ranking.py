@@ -10,8 +10,8 @@ def ranking(logits: Tensor, targets: Tensor) -> Tensor:
 
     BP-MLL (Zhang & Zhou 2006), whose network ends in tanh: a pair costs between e⁻² and e². The sum over
     pairs is a product of two sums. An instance without a pair costs nothing. A soft target counts as relevant
-    with weight y and as irrelevant with weight 1 − y; where either adds up to less than one label, the
-    instance counts so much less.
+    with weight y and as irrelevant with weight 1 − y; an instance whose weights of either kind add up to less
+    than 1 counts that much less.
     """
     outputs = widened(logits).tanh()
     relevant = _mean((-outputs).exp(), targets)

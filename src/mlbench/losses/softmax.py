@@ -16,9 +16,10 @@ def balanced_softmax(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def softmax_pal(logits: Tensor, targets: Tensor, normalised: bool) -> Tensor:
-    """−Σ_j y_j·log softmax(z)_j, pick all labels, mean over instances; `normalised`: over max(Σ_j y_j, 1).
+    """−Σ_j y_j·log softmax(z)_j, pick all labels, mean over instances.
 
-    Menon et al. 2019, PAL and PAL-N. An instance without positives costs nothing.
+    Menon et al. 2019, PAL, and if `normalised` PAL-N: an instance's cost is divided by max(Σ_j y_j, 1). An
+    instance without positives costs nothing.
     """
     cost = -(targets * widened(logits).log_softmax(-1)).sum(-1)
     return (cost / targets.sum(-1).clamp(min=1) if normalised else cost).mean(-1)
