@@ -8,17 +8,17 @@ from mlbench.data.task import Task
 
 
 class Network(nn.Module):
-    """A torch module of (..., d) → (..., width); one that `gives` logits makes (..., L) of it, one a label.
+    """A torch module (..., d) → (..., width), or, if it `gives` logits, (..., d) → (..., L), one a label.
 
-    It is what `backbone._target_` names, called with the task and the options of conf/backbone. Nobody need
-    inherit it: any module with these will do.
+    `backbone._target_` names its class, which is called with the task and the options of conf/backbone. A
+    module that has these attributes need not inherit from Network.
     """
 
-    width: int  # of the features it gives
+    width: int  # of the feature vectors
     gives: ClassVar[Literal["features", "logits"]] = "features"
 
 
 class Backbone(Protocol):
     def __call__(self, task: Task, **changed: Any) -> Any:
-        """A new Network for the task; `changed` takes the place of options of conf/backbone."""
+        """A new Network for the task; `changed` replaces options of conf/backbone."""
         ...

@@ -1,7 +1,7 @@
 """The order-free classifier chain (OFCC) of ANT: a recurrence that turns on one label a step.
 
 l_0 = init(x), y_0 = 0, h = c = 0; step k: h, c = LSTM([l_{k−1}, x, y_{k−1}]), l_k = out(h)   (ANT, Eq. 6-8)
-It gives logits for labels by itself, so a method that uses it puts no head on top.
+The chain gives logits of labels, so that a method puts no head on top.
 """
 
 import math
@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mlbench.backbones.unroll import Plan, Unroll, Weights, Workspaces, turned_on
+from mlbench.backbones.unroll import Design, Unroll, Weights, Workspaces, turned_on
 from mlbench.data.task import Task
 from mlbench.layers import each, linear
 
 
 class Unrolled(NamedTuple):
-    """Of chains side by side, with a dimension R in front."""
+    """What a chain gives for a batch; R chains side by side add a first dimension R."""
 
     steps: Tensor  # (K, B, L) logits of every step; there are as many steps as labels
     hidden: Tensor  # (K, B, H)
@@ -26,7 +26,7 @@ class Unrolled(NamedTuple):
 
     @property
     def final(self) -> Tensor:
-        """(B, L): the first step's logits, but of a label that a later step turned on, that step's."""
+        """(B, L): the logit of the step that turned the label on; of the first step where none did."""
         return self.steps.gather(-3, turned_on(self.hard).unsqueeze(-3)).squeeze(-3)
 
 
@@ -50,7 +50,7 @@ class Chain(nn.Module):
         self.hidden = hidden
         self.selection = selection
         self.loss_on = loss_on
-        self.plan = Plan(*self.size, selection == "always", Workspaces())
+        self.design = Design(*self.size, selection == "always", Workspaces())
         self.vector = nn.Parameter(torch.empty(sum(math.prod(shape) for shape in Weights.shapes(*self.size))))
         self.reset()
 
@@ -64,7 +64,7 @@ class Chain(nn.Module):
 
     @torch.no_grad()
     def reset(self) -> None:
-        """PyTorch's own initialisation of an LSTM and of linear layers."""
+        """PyTorch's initialisation of an LSTM and of linear layers."""
         features, _, hidden = self.size
         weights, gates = self.weights, 4 * hidden
         for tensor in (weights.input[:gates], weights.bias_input[:gates], weights.bias_hidden, weights.state):
@@ -76,7 +76,7 @@ class Chain(nn.Module):
 
     def unroll(self, x: Tensor, start: Tensor | None = None) -> Unrolled:
         """`start` replaces the initial logits l_0 (ANT's second pass over a teacher)."""
-        return Unrolled(*Unroll.apply(x, self.vector, start, self.plan))
+        return Unrolled(*Unroll.apply(x, self.vector, start, self.design))
 
     def forward(self, x: Tensor, start: Tensor | None = None) -> Tensor:
         return self.unroll(x, start).final

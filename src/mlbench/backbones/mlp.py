@@ -17,11 +17,11 @@ Width = Annotated[int, Field(ge=1)]
 def layers_of(width: int, widths: Sequence[int], activation: str, dropout: float) -> nn.Sequential:
     """Fully connected layers from `width` on, each with its activation and dropout."""
     layers: list[nn.Module] = []
-    for wider in widths:
-        layers += [Linear(width, wider), ACTIVATIONS[activation]()]
+    for units in widths:
+        layers += [Linear(width, units), ACTIVATIONS[activation]()]
         if dropout:
             layers.append(Dropout(dropout))
-        width = wider
+        width = units
     return nn.Sequential(*layers)
 
 

@@ -1,14 +1,14 @@
 """The recurrence of the order-free classifier chain, forward and backward by hand.
 
-At the batch sizes of the papers (8 to 128) the time of a chain goes into dispatching small operations, not
-into arithmetic. So: the product with x is done once a batch, not once a step; each step is a dozen
-operations that write into buffers with ready-made views; gradients of the weights are one product each after
-the backward loop, over all steps at once. Equal to autograd through the same equations (tests).
+At the batch sizes of the papers (8 to 128) a chain spends its time on dispatching small operations, not on
+arithmetic. So: the product with x is done once a batch, not once a step; each step is a dozen operations that
+write into buffers through ready-made views; the gradient of each weight matrix is one product over all steps,
+after the backward loop. Tests hold the results to autograd through the same equations.
 
 Shapes: K steps, B rows, L labels, H hidden units, d features. Gates stand in the order g, i, f, o: the three
 with a sigmoid are then neighbours, and so are the three whose gradient comes from the cell. Several chains of
 one size go side by side: weights (R, P) and rows (R, B, d) in place of (P) and (B, d); outputs are then
-(R, K, B, ·), buffers (K, R, B, ·). `vmap` over a chain arrives there. Blocks begin as in mlbench.layers, so
+(R, K, B, ·), buffers (K, R, B, ·). `vmap` over a chain does the same. Blocks begin as in mlbench.layers, so
 that each chain has the bits that it has alone.
 """
 
@@ -27,9 +27,9 @@ TAKEN = -1e30  # put on the logit of a label that is on already, so that it is n
 
 @dataclass(frozen=True)
 class Weights:
-    """Views into one vector: an elementwise optimiser then has one tensor to update instead of eight.
+    """Views into one vector: an elementwise optimiser then has one tensor to update instead of six.
 
-    Each may have a first dimension more: that of chains side by side.
+    Of chains side by side, each view has a first dimension R.
     """
 
     input: Tensor  # (4H + L, d): of the gates, and of the initial logits
@@ -109,35 +109,35 @@ class Workspace:
 
 
 class Workspaces:
-    """Workspaces lie ready by size; one in use by a graph comes back after its backward."""
+    """Workspaces that are ready for use, by size. A graph gives its workspace back after its backward."""
 
     def __init__(self):
         self.free: dict[Any, list[Workspace]] = {}
         self.weights: Weights | None = None
-        self.where: tuple[Any, ...] = ()  # the vector they are views into
-        self.passed_on: Workspace | None = None  # from a forward to the set-up of its backward
+        self.address: tuple[Any, ...] = ()  # of the vector that `weights` are views into
+        self.passed_on: Workspace | None = None  # from `forward` to `setup_context`
 
-    def take(self, rows: torch.Size, plan: "Plan", like: Tensor) -> Workspace:
+    def take(self, rows: torch.Size, design: "Design", like: Tensor) -> Workspace:
         ready = self.free.get((rows, like.device, like.dtype))
-        return ready.pop() if ready else Workspace(plan.labels, rows, plan.labels, plan.hidden, like)
+        return ready.pop() if ready else Workspace(design.labels, rows, design.labels, design.hidden, like)
 
     def give(self, workspace: Workspace, like: Tensor) -> None:
         self.free.setdefault((workspace.rows, like.device, like.dtype), []).append(workspace)
 
-    def views(self, vector: Tensor, plan: "Plan") -> Weights:
-        """The views into `vector`, made once for as long as it stays where it is."""
-        where = vector.data_ptr(), vector.dtype, vector.shape, vector.stride()
-        if self.weights is None or where != self.where:
-            self.weights, self.where = Weights.of(vector.detach(), *plan.size), where
+    def views(self, vector: Tensor, design: "Design") -> Weights:
+        """The views into `vector`, made again only if its memory has moved."""
+        address = vector.data_ptr(), vector.dtype, vector.shape, vector.stride()
+        if self.weights is None or address != self.address:
+            self.weights, self.address = Weights.of(vector.detach(), *design.size), address
         return self.weights
 
     def __reduce__(self) -> tuple[type, tuple]:
-        return Workspaces, ()  # a copy, or another process, starts with none
+        return Workspaces, ()  # a copy, or another process, starts without workspaces
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is fixed for a chain, whatever its weights."""
+class Design:
+    """What of a chain does not change in training."""
 
     features: int
     labels: int
@@ -150,9 +150,9 @@ class Plan:
         return self.features, self.labels, self.hidden
 
 
-def advance(work: Workspace, weights: Weights, x: Tensor, start: Tensor | None, plan: Plan) -> None:
-    """Runs all steps; everything that was computed is left in `work`."""
-    gates, labels = 4 * plan.hidden, plan.labels
+def advance(work: Workspace, weights: Weights, x: Tensor, start: Tensor | None, design: Design) -> None:
+    """Takes all steps forward; every result stays in `work`."""
+    gates, labels = 4 * design.hidden, design.labels
     bias, bias_out = weights.bias_input.unsqueeze(-2).clone(), weights.bias_out.unsqueeze(-2)
     bias[..., :gates] += weights.bias_hidden.unsqueeze(-2)
     fixed = multiplied(aligned(x), weights.input.mT, bias)
@@ -184,11 +184,11 @@ def advance(work: Workspace, weights: Weights, x: Tensor, start: Tensor | None, 
         torch.tanh(next_cell, out=tanh)
         torch.mul(o, tanh, out=hidden)
         multiplied(hidden, into_logits, bias_out, logits)
-        choose(work, logits, before, hard, plan.always)
+        choose(work, logits, before, hard, design.always)
 
 
 def choose(work: Workspace, logits: Tensor, before: Tensor, hard: Tensor, always: bool) -> None:
-    """Turns on the likeliest label that is not yet on, if it is likely enough and so was the path to it."""
+    """Turns on the likeliest label that is off, if this label and the path to it are likely enough."""
     torch.add(logits, before, alpha=TAKEN, out=work.candidates)
     torch.max(work.candidates, -1, keepdim=True, out=(work.value, work.label))
     if always:
@@ -202,7 +202,7 @@ def choose(work: Workspace, logits: Tensor, before: Tensor, hard: Tensor, always
 
 
 def turned_on(hard: Tensor) -> Tensor:
-    """The step (from 0) that turned each label on, 0 where none did; `hard` is (K, B, L), after each step."""
+    """The step, from 0, that turned each label on; 0 where none did. `hard` is (K, B, L), after each step."""
     after = hard.sum(-3).long()
     return (hard.shape[-3] - after).where(after > 0, 0)
 
@@ -211,29 +211,29 @@ class Unroll(torch.autograd.Function):
     """(x, weights, start) → logits (K, B, L), hidden (K, B, H) and hard labels (K, B, L) of every step."""
 
     @staticmethod
-    def forward(x: Tensor, vector: Tensor, start: Tensor | None, plan: Plan) -> tuple[Tensor, ...]:
-        work = plan.workspaces.take(x.shape[:-1], plan, like=vector)
-        advance(work, plan.workspaces.views(vector, plan), x, start, plan)
-        plan.workspaces.passed_on = work
+    def forward(x: Tensor, vector: Tensor, start: Tensor | None, design: Design) -> tuple[Tensor, ...]:
+        work = design.workspaces.take(x.shape[:-1], design, like=vector)
+        advance(work, design.workspaces.views(vector, design), x, start, design)
+        design.workspaces.passed_on = work
         outputs = work.logits, work.hidden, work.hard[1:]
         return tuple(part.movedim(0, -3).clone(memory_format=torch.contiguous_format) for part in outputs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, outputs: tuple[Tensor, ...]) -> None:
-        x, vector, start, plan = inputs
-        work, plan.workspaces.passed_on = plan.workspaces.passed_on, None
-        ctx.plan, ctx.work, ctx.started = plan, work, start is not None
-        ctx.weights = plan.workspaces.weights
+        x, vector, start, design = inputs
+        work, design.workspaces.passed_on = design.workspaces.passed_on, None
+        ctx.design, ctx.work, ctx.started = design, work, start is not None
+        ctx.weights = design.workspaces.weights
         ctx.save_for_backward(x, vector)
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(outputs[2])
         if not any(ctx.needs_input_grad):
-            plan.workspaces.give(work, like=vector)
+            design.workspaces.give(work, like=vector)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *inputs: Any) -> tuple[tuple[Tensor, ...], int]:
-        """Chains side by side: the mapped dimension comes first, and is made where there is none."""
-        x, vector, start, plan = inputs
+        """Chains side by side: the mapped dimension comes first; a tensor without one is expanded."""
+        x, vector, start, design = inputs
 
         def side_by_side(tensor: Tensor | None, dim: int | None) -> Tensor | None:
             if tensor is None:
@@ -243,55 +243,55 @@ class Unroll(torch.autograd.Function):
             )
 
         mapped = [side_by_side(tensor, dim) for tensor, dim in zip((x, vector, start), in_dims)]
-        return Unroll.apply(*mapped, plan), 0
+        return Unroll.apply(*mapped, design), 0
 
     @staticmethod
     @once_differentiable
     def backward(
         ctx: Any, d_logits: Tensor | None, d_hidden: Tensor | None, _: None
     ) -> tuple[Tensor | None, ...]:
-        (x, vector), plan, work, weights = ctx.saved_tensors, ctx.plan, ctx.work, ctx.weights
+        (x, vector), design, work, weights = ctx.saved_tensors, ctx.design, ctx.work, ctx.weights
         assert work is not None, "a chain goes backward once"
         ctx.work = None
-        H, L = plan.hidden, plan.labels
-        descend(work, weights, d_logits, d_hidden, L)
+        H, L = design.hidden, design.labels
+        go_back(work, weights, d_logits, d_hidden, L)
         gradient = vector.new_empty(*vector.shape[:-1], -(-vector.shape[-1] // LINE) * LINE)
         gradient = gradient[..., : vector.shape[-1]]
-        into = Weights.of(gradient, *plan.size)
+        into = Weights.of(gradient, *design.size)
         d_initial = torch.zeros_like(work.d_fed[..., :L]) if ctx.started else work.d_fed[..., :L]
-        d_gates, d_logits_of_all = together(work.d_gates), together(work.d_logits)
+        d_gates, d_logits_of_all = merged(work.d_gates), merged(work.d_logits)
         d_over_steps = d_gates.unflatten(-2, (L, -1)).sum(-3)
         d_fixed, x = aligned(torch.cat([d_over_steps, d_initial], dim=-1)), aligned(x)
         multiplied(d_fixed.mT, x, out=into.input)
         torch.sum(d_fixed, -2, out=into.bias_input)
         into.bias_hidden.copy_(into.bias_input[..., : 4 * H])
-        multiplied(d_gates.mT, together(work.states[:-1]), out=into.state)
-        multiplied(d_logits_of_all.mT, together(work.hidden), out=into.out)
+        multiplied(d_gates.mT, merged(work.states[:-1]), out=into.state)
+        multiplied(d_logits_of_all.mT, merged(work.hidden), out=into.out)
         torch.sum(d_logits_of_all, -2, out=into.bias_out)
-        plan.workspaces.give(work, like=vector)
+        design.workspaces.give(work, like=vector)
         d_x = multiplied(d_fixed, weights.input) if ctx.needs_input_grad[0] else None
         return d_x, gradient, None, None
 
 
-def together(steps: Tensor) -> Tensor:
-    """(K, B, ·) → (K·B, ·); (K, R, B, ·) → (R, K·B, ·)."""
+def merged(steps: Tensor) -> Tensor:
+    """The steps' rows in one matrix: (K, B, ·) → (K·B, ·); (K, R, B, ·) → (R, K·B, ·)."""
     if steps.ndim == 3:
         return steps.flatten(0, 1).contiguous()
     count, replicas, rows, width = steps.shape
-    beside = blocks(steps, replicas, count * rows, width)
-    beside.unflatten(1, (count, rows)).copy_(steps.movedim(0, 1))
-    return beside
+    matrix = blocks(steps, replicas, count * rows, width)
+    matrix.unflatten(1, (count, rows)).copy_(steps.movedim(0, 1))
+    return matrix
 
 
-def descend(
+def go_back(
     work: Workspace, weights: Weights, d_logits: Tensor | None, d_hidden: Tensor | None, L: int
 ) -> None:
-    """Back through all steps: the gradients of gates, logits and of what the first step was fed."""
+    """Goes back through all steps: the gradients of gates, of logits and of what the first step was fed."""
     if not work.backward:
         work.prepare_backward()
     g, i, f, o = work.gates.split(work.d_cell.shape[-1], dim=-1)
     to_g, to_i, to_f = work.to_gif.unbind(-2)
-    # What does not depend on later steps, for all steps at once: σ' = σ(1 − σ), tanh' = 1 − tanh².
+    # Factors that do not depend on later steps, for all steps at once: σ' = σ(1 − σ), tanh' = 1 − tanh².
     torch.addcmul(o, o * work.tanh, work.tanh, value=-1, out=work.through_tanh)
     torch.addcmul(i, i * g, g, value=-1, out=to_g)
     torch.mul(g, i - i * i, out=to_i)
@@ -306,12 +306,12 @@ def descend(
     )
     d_cell_row, d_fed_logits, d_fed_hidden = d_cell.unsqueeze(-2), d_fed[..., :L], d_fed[..., L:]
     hidden_gradients = [None] * len(work.backward) if d_hidden is None else d_hidden.unbind(-3)
-    for views, extra in zip(reversed(work.backward), reversed(hidden_gradients)):
+    for views, hidden_gradient in zip(reversed(work.backward), reversed(hidden_gradients)):
         d_step, d_gate, d_gif, d_o, through_tanh, to_gif, to_o, f = views
         d_step.add_(d_fed_logits)
         multiplied(d_step, weights.out, d_fed_hidden, d_h)
-        if extra is not None:
-            d_h.add_(extra)
+        if hidden_gradient is not None:
+            d_h.add_(hidden_gradient)
         d_cell.addcmul_(d_h, through_tanh)
         torch.mul(to_gif, d_cell_row, out=d_gif)
         torch.mul(d_h, to_o, out=d_o)
