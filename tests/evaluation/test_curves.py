@@ -119,8 +119,9 @@ def test_curves_equal_scikit_learn(seed, levels):
         }
         per_label = sk.average_precision_score(t, s, average=None).tolist()
     assert evaluate(scores, None, targets, expected) == pytest.approx(expected, rel=1e-12)
-    assert curves.ap_per_label(scores, targets).tolist() == pytest.approx(per_label, rel=1e-12)
-    auc = curves.auc_per_label(scores, targets).tolist()
+    by_label = curves.rank_instances(scores, targets)
+    assert by_label.average_precision.tolist() == pytest.approx(per_label, rel=1e-12)
+    auc = by_label.area_under_roc.tolist()
     assert math.isnan(auc[0]) and math.isnan(auc[1])
     assert auc[2:] == pytest.approx(
         [sk.roc_auc_score(t[:, j], s[:, j]) for j in range(2, t.shape[1])], rel=1e-12

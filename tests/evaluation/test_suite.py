@@ -7,7 +7,7 @@ import torch
 
 from mlbench.errors import UserError
 from mlbench.evaluation import curves, label_sets, order, ranking
-from mlbench.evaluation.suite import METRICS, evaluate, find, measure, per_label
+from mlbench.evaluation.suite import METRICS, evaluate, find, per_label
 
 SCORE_METRICS = [name for name, metric in METRICS.items() if metric.needs == "scores"]
 LOSSES = {
@@ -77,7 +77,7 @@ def test_each_function_alone_gives_what_the_suite_gives():
         module = {"label_sets": label_sets, "ranking": ranking, "curves": curves}[metric.family]
         alone = getattr(module, name)(sets if metric.needs == "label_sets" else scores, targets)
         assert alone.ndim == 0 and alone.dtype == torch.float64
-        assert alone.item() == found[name] == measure(name, scores, sets, targets)
+        assert alone.item() == found[name] == evaluate(scores, sets, targets, [name])[name]
         assert type(found[name]) is float
 
 
@@ -87,7 +87,7 @@ def test_only_what_is_needed_is_asked_for():
     assert list(evaluate(scores, None, targets, ["auc_micro", "coverage"])) == ["auc_micro", "coverage"]
     assert evaluate(scores, sets, targets, []) == {}
     with pytest.raises(AssertionError, match="f1_micro needs label_sets"):
-        measure("f1_micro", scores, None, targets)
+        evaluate(scores, None, targets, ["f1_micro"])
 
 
 def test_unknown_metric():
@@ -102,10 +102,11 @@ def test_per_label():
     found = per_label(scores, sets, targets)
     assert list(found) == ["f1", "ap", "auc", "support"]
     assert found["support"] == targets.sum(0).tolist()
-    assert math.fsum(found["f1"]) / 6 == pytest.approx(measure("f1_macro", scores, sets, targets))
-    assert math.fsum(found["ap"]) / 6 == pytest.approx(measure("ap_macro", scores, sets, targets))
+    metrics = evaluate(scores, sets, targets)
+    assert math.fsum(found["f1"]) / 6 == pytest.approx(metrics["f1_macro"])
+    assert math.fsum(found["ap"]) / 6 == pytest.approx(metrics["ap_macro"])
     assert (found["f1"][0], found["ap"][0]) == (0, 0) and math.isnan(found["auc"][0])
-    assert math.fsum(found["auc"][1:]) / 5 == pytest.approx(measure("auc_macro", scores, sets, targets))
+    assert math.fsum(found["auc"][1:]) / 5 == pytest.approx(metrics["auc_macro"])
 
 
 @pytest.mark.parametrize("targets_type", [torch.bool, torch.uint8, torch.int64, torch.float32])
@@ -161,7 +162,7 @@ def test_each_list_has_its_own_scale():
 
 def test_negative_zero_is_zero():
     scores = torch.tensor([[0.0, -0.0]])
-    assert measure("auc_example", scores, None, torch.tensor([[1, 0]])) == 0.5
+    assert evaluate(scores, None, torch.tensor([[1, 0]]), ["auc_example"])["auc_example"] == 0.5
 
 
 @pytest.mark.parametrize("block", [1, 7, 45, 10**6])
@@ -202,7 +203,7 @@ def test_shapes_are_checked():
     with pytest.raises(AssertionError):
         evaluate(torch.rand(3, 2), torch.rand(3, 2) > 0.5, torch.ones(3, 3))
     with pytest.raises(AssertionError, match="nothing to evaluate"):
-        measure("f1_micro", None, torch.zeros(0, 3), torch.zeros(0, 3))
+        evaluate(None, torch.zeros(0, 3), torch.zeros(0, 3), ["f1_micro"])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -20,7 +20,7 @@ from mlbench.errors import UserError
 from mlbench.evaluation import oracle
 from mlbench.evaluation.f1_cuts import F1Averaging, F1PerLabel
 from mlbench.evaluation.oracle import Oracle
-from mlbench.evaluation.suite import METRICS, evaluate, measure
+from mlbench.evaluation.suite import METRICS, evaluate
 from mlbench.evaluation.thresholds import Fixed, evaluate_under, strictly_above
 from mlbench.evaluation.top_k import TopK
 from mlbench.evaluation.transductive import LabelCardinality
@@ -234,10 +234,10 @@ def test_every_rule_selects_by_what_it_gives(threshold_choice, monkeypatch):
         rule.fit(scores, targets)
         if rule.suffix and metric in OF_SETS:
             sign = 1 if METRICS[metric].better == "high" else -1
-            every = [measure(metric, None, scores > cut, targets) for cut in rule.cuts_to_try]
+            every = [evaluate(None, scores > cut, targets, [metric])[metric] for cut in rule.cuts_to_try]
             assert found == sign * max(sign * value for value in every)
         else:
-            assert found == measure(metric, scores, rule.label_sets(scores), targets)
+            assert found == evaluate(scores, rule.label_sets(scores), targets, [metric])[metric]
 
 
 REFUSED = {

@@ -1,8 +1,7 @@
 """Metrics of the order of instances: for each label, or with the entries of all labels in one list.
 
-Every function takes (scores, targets), both (N, L), and returns a 0-d float64 tensor, or (L,) where its
-name says per_label. Only the order of the scores within a label (or, for micro, of all scores) matters. A
-NaN score makes the metric NaN.
+Every function takes (scores, targets), both (N, L), and returns a 0-d float64 tensor. Only the order of the
+scores within a label (or, for micro, of all scores) matters. A NaN score makes the metric NaN.
 """
 
 from collections.abc import Callable
@@ -42,7 +41,7 @@ def _label_summary(standing: Standing) -> dict[str, Tensor]:
 
 
 def _best_from_here(precision: Tensor, owner: Tensor) -> Tensor:
-    """The highest precision at the place of each entry or at a later place of the same list."""
+    """For each entry, the highest precision at its position or at a later one of the same list."""
     if len(precision) == 0:
         return precision
     precision = precision.flip(0)
@@ -58,16 +57,6 @@ def label_metric(better: Better) -> Callable[..., Metric]:
 
 def pooled_metric(better: Better) -> Callable[..., Metric]:
     return metric_of(rank_entries, family="curves", needs="scores", better=better)
-
-
-def ap_per_label(scores: Tensor, targets: Tensor) -> Tensor:
-    """(L,) average precision of each label, as in ap_macro; 0 for a label without positives."""
-    return rank_instances(scores, targets).average_precision
-
-
-def auc_per_label(scores: Tensor, targets: Tensor) -> Tensor:
-    """(L,) area under the ROC curve of each label, ties ½; NaN for a label with one class only."""
-    return rank_instances(scores, targets).area_under_roc
 
 
 @label_metric("high")

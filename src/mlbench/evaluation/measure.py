@@ -1,4 +1,4 @@
-"""What the scores of a part are worth: their label sets under a rule, and all metrics."""
+"""All metrics of a part's scores, and of the label sets that a threshold rule makes of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ def measure(
     fitting: tuple[Tensor, Tensor] | None = None,
     orders: Mapping[str, list[int]] | None = None,
 ) -> Measures:
-    """Of (N, L) scores and targets. A rule that is fitted is fitted on `fitting`, scores and targets of the
-    part that it names; on the test part itself (oracle) its metrics say so.
+    """Measures (N, L) scores against targets.
 
-    `orders` maps an ending to an order of the columns of scores and label sets: all metrics are given once
-    more under it, their names with that ending.
+    A rule that is fitted is fitted on `fitting`, scores and targets of the part that the rule names. `orders`
+    maps a suffix to an order of the columns of scores and label sets: all metrics are measured once more in
+    that order, their names with that suffix.
     """
     if rule.fitted:
         assert fitting is not None, "this rule is fitted on labelled scores"
         rule.fit(*fitting)
-    ending = {"label_sets": rule.suffix, "scores": ""}
+    of_rule = {"label_sets": rule.suffix, "scores": ""}
     metrics = {
-        f"{name}{ending[find(name).needs]}{suffix}": value
+        f"{name}{of_rule[find(name).needs]}{suffix}": value
         for suffix, columns in ({"": slice(None)} | dict(orders or {})).items()
         for name, value in evaluate_under(rule, scores, targets, columns=columns).items()
     }

@@ -22,11 +22,11 @@ def best_cuts(
 
     A metric that every cut leaves undefined gets None and NaN.
     """
-    values = [evaluate(None, strictly_above(scores, cut), targets, names) for cut in cuts]
+    metrics = [evaluate(None, strictly_above(scores, cut), targets, names) for cut in cuts]
     best = {}
     for name in names:
         sign = 1 if find(name).better == "high" else -1
-        defined = [(cut, each[name]) for cut, each in zip(cuts, values) if not math.isnan(each[name])]
+        defined = [(cut, values[name]) for cut, values in zip(cuts, metrics) if not math.isnan(values[name])]
         best[name] = max(defined, key=lambda pair, sign=sign: sign * pair[1], default=(None, math.nan))
     return best
 
@@ -36,8 +36,8 @@ class Oracle(Threshold):
 
     This is no honest estimate, but several papers print it (MPVAE, C-GMVAE, MulSupCon): the names of these
     metrics end in `_oracle`. A metric of order needs no cut and keeps its name. `label_sets` uses the cut
-    that is best for f1_macro, since a record gives the F1 of each label, which f1_macro averages. Where an
-    epoch is selected, the cut is the best for the metric and the part that select it.
+    that is best for f1_macro, since a record gives the F1 of each label, which f1_macro averages. Model
+    selection takes, at each epoch, the cut that is best for its metric on its part.
     """
 
     fitted: ClassVar[bool] = True

@@ -1,9 +1,9 @@
-"""Sorts lists of entries by score and finds the places of the relevant entries.
+"""Sorts lists of entries by score and finds the positions of the relevant entries.
 
-Every metric of scores needs these places: among an instance's labels (`ranking`), among a label's instances,
-or among all entries (`curves`). No metric sums over irrelevant entries: for each relevant entry, the number
-of entries above it and the number of relevant ones among these are enough. So after one sort the work is
-proportional to the number of relevant entries, which is small in multi-label data.
+Every metric of scores needs these positions: among an instance's labels (`ranking`), among a label's
+instances, or among all entries (`curves`). No metric sums over irrelevant entries: it is enough to know of
+each relevant entry how many entries, and how many relevant ones, stand above it. So after one sort the work
+is proportional to the number of relevant entries, which is small in multi-label data.
 """
 
 from collections.abc import Callable
@@ -14,17 +14,14 @@ from torch import Tensor
 
 from mlbench.evaluation.metric import promoted
 
-# Entries sorted at a time. Sorting takes about 50 bytes an entry: 200 MB a block.
+# Entries that are sorted at a time. Sorting takes about 50 bytes an entry: 200 MB a block.
 BLOCK = 1 << 22
 
 
 def summarise(
     scores: Tensor, targets: Tensor, summary: Callable[["Standing"], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """`summary` of every row of `scores`, in blocks of rows, so that memory is bounded.
-
-    A row is never cut: a list of all entries takes memory in proportion to their number.
-    """
+    """`summary` of every row of `scores`, in blocks of rows, which bound the memory. A row is never cut."""
     step = max(1, BLOCK // scores.shape[1])
     parts = [summary(standing(s, t)) for s, t in zip(scores.split(step), targets.split(step))]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -42,33 +39,33 @@ def standing(scores: Tensor, targets: Tensor) -> "Standing":
     torch.ne(ordered[:, 1:], ordered[:, :-1], out=opens[:, 1:])
     first = opens.flatten().nonzero().squeeze(1)
     stop = torch.cat([first[1:], first.new_tensor([lists * entries])])
-    place = relevant.flatten().nonzero().squeeze(1)
-    group = opens.flatten().cumsum(0)[place] - 1
+    position = relevant.flatten().nonzero().squeeze(1)
+    group = opens.flatten().cumsum(0)[position] - 1
 
-    owner = place // entries
+    owner = position // entries
     base = owner * entries
     size = relevant.sum(1)
     before = (size.cumsum(0) - size)[owner]  # relevant entries of earlier lists
-    _, run, run_size = group.unique_consecutive(return_inverse=True, return_counts=True)
-    run_stop = run_size.cumsum(0)
+    _, tie, tie_size = group.unique_consecutive(return_inverse=True, return_counts=True)
+    tie_stop = tie_size.cumsum(0)
     return Standing(
         entries=entries,
         relevant=size,
         broken=broken,
         owner=owner,
-        rank=(place - base + 1).double(),
+        rank=(position - base + 1).double(),
         above=(first[group] - base).double(),
         within=(stop[group] - base).double(),
-        relevant_rank=(torch.arange(1, len(place) + 1, device=place.device) - before).double(),
-        relevant_above=((run_stop - run_size)[run] - before).double(),
-        relevant_within=(run_stop[run] - before).double(),
+        relevant_rank=(torch.arange(1, len(position) + 1, device=position.device) - before).double(),
+        relevant_above=((tie_stop - tie_size)[tie] - before).double(),
+        relevant_within=(tie_stop[tie] - before).double(),
     )
 
 
 def average_precision(standing: "Standing") -> Tensor:
-    """Σ over distinct scores of (recall gained) × precision there; 0 without relevant entries.
+    """Mean over the relevant entries of the precision among the entries scored at least as high.
 
-    That is: each relevant entry adds the precision among the entries scored at least as high.
+    This is Σ over distinct scores of (recall gained) × precision; 0 without relevant entries.
     """
     return standing.mean(standing.relevant_within / standing.within)
 
@@ -91,7 +88,7 @@ class Standing:
     relevant: Tensor  # (lists,) number of relevant entries
     broken: Tensor  # (lists,) whether a score is NaN, which makes every sum over the list NaN
     owner: Tensor  # (M,) the number of the list that holds the entry; increasing
-    rank: Tensor  # (M,) the entry's place, ties in array order
+    rank: Tensor  # (M,) the entry's position, ties in array order
     above: Tensor  # (M,) entries with a higher score
     within: Tensor  # (M,) entries with a score at least as high, the entry itself among them
     relevant_rank: Tensor  # (M,) the same three counts among the relevant entries of the list
@@ -115,7 +112,7 @@ class Standing:
         """(lists,) mean over the relevant entries; 0 for a list without any."""
         return self.total(values) / self.relevant.clamp(min=1)
 
-    def _reduce(self, values: Tensor, how: str) -> Tensor:
-        # Scattered additions would sum in another order each time on a GPU; segments keep every last bit.
-        reduced = torch.segment_reduce(values, how, lengths=self.relevant, initial=0, unsafe=True)
+    def _reduce(self, values: Tensor, reduction: str) -> Tensor:
+        # On a GPU, scattered additions sum in another order each time; segments give the same bits.
+        reduced = torch.segment_reduce(values, reduction, lengths=self.relevant, initial=0, unsafe=True)
         return reduced.masked_fill_(self.broken, torch.nan)

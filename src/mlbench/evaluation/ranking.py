@@ -24,8 +24,8 @@ def rank_labels(scores: Tensor, targets: Tensor) -> "Rankings":
 
 def _summary(standing: Standing) -> dict[str, Tensor]:
     irrelevant_within = standing.within - standing.relevant_within
-    # Ties at rank k leave several possible tops. An entry counts with its chance to be in the top when the
-    # entries of its score are shuffled.
+    # Ties at rank k leave several possible tops: an entry counts with its chance to be in the top if the
+    # entries of equal score are shuffled.
     tied = standing.within - standing.above
     in_top = [standing.total(((k - standing.above) / tied).clamp(0, 1)) for k in DEPTHS]
     return {

@@ -49,8 +49,8 @@ def evaluate(
 ) -> dict[str, float]:
     """All metrics, or those named, of (N, L) tensors, as plain floats; NaN where a metric is undefined.
 
-    `scores` or `label_sets` may be None if no metric named needs them. Counting and sorting are done once
-    for all metrics that need them, and not at all if none does.
+    `scores` or `label_sets` may be None if no metric named needs them. Counting and sorting are done once for
+    all metrics that need them, and not at all if none does: model selection asks for one metric an epoch.
     """
     chosen = [find(name) for name in (METRICS if names is None else names)]
     outputs = {"scores": scores, "label_sets": label_sets}
@@ -65,11 +65,6 @@ def evaluate(
         return {}
     numbers = torch.stack([values[metric.name] for metric in chosen]).tolist()  # one copy from the device
     return {metric.name: number for metric, number in zip(chosen, numbers)}
-
-
-def measure(name: str, scores: Tensor | None, label_sets: Tensor | None, targets: Tensor) -> float:
-    """One metric, at the cost of its own family alone: model selection asks at every epoch."""
-    return evaluate(scores, label_sets, targets, [name])[name]
 
 
 def per_label(scores: Tensor, label_sets: Tensor, targets: Tensor) -> dict[str, list[float]]:

@@ -5,8 +5,8 @@ cut. One interface serves three kinds of rules:
 
 - `fit` finds a cut for all labels, or one a label, on the part named by `fit_on`: by matching cardinality or
   frequency (this module) or by maximising F1 (`f1_cuts`).
-- The cuts follow from the very scores that are cut: M3LA's label cardinality (`transductive`), the best
-  labels of each instance (`top_k`). `label_sets` and `cuts` find them anew at each call.
+- The cuts follow from the scores that are cut: M3LA's label cardinality (`transductive`), the best labels of
+  each instance (`top_k`). `label_sets` and `cuts` find the cuts anew at each call.
 - `oracle` finds one cut for each metric, the best of a list on the test part. No single label set serves all
   metrics, so this rule has an `evaluate` of its own.
 """
@@ -96,7 +96,7 @@ def cuts_below(ordered: Tensor, chosen: Tensor) -> Tensor:
 
 
 def cut_for_count(scores: Tensor, count: int) -> Tensor:
-    """The cut of `cuts_for_counts` for one row (M,), found without sorting, since all entries are one row."""
+    """The cut of `cuts_for_counts` for one row (M,), found without sorting: the row may hold all entries."""
     pivot = scores.kthvalue(len(scores) - max(count - 1, 0)).values
     above, below = scores > pivot, scores < pivot
     fewer, more = int(above.sum()), len(scores) - int(below.sum())
@@ -119,15 +119,15 @@ def just_under(scores: Tensor) -> Tensor:
     return torch.nextafter(scores, torch.full_like(scores, -torch.inf))
 
 
-def check_fit_on(fit_on: str, of: Any = FitOn) -> None:
-    choices = get_args(of)
+def check_fit_on(fit_on: str, allowed: Any = FitOn) -> None:
+    choices = get_args(allowed)
     if fit_on not in choices:
         near = did_you_mean(str(fit_on), choices)
         raise UserError(f"threshold.fit_on is {fit_on!r}{near}; it is one of {choices}")
 
 
 def check_fittable(scores: Tensor, targets: Tensor, part: str) -> Tensor:
-    """The scores in a type that sorts everywhere, once they are known to be there and to be numbers."""
+    """The scores in a type that every device sorts; refused if there are none, or if one is NaN."""
     assert scores.ndim == 2 and scores.shape == targets.shape, (scores.shape, targets.shape)
     if scores.numel() == 0:
         raise UserError(f"the threshold is to be fitted on the {part} part, which has no instances")

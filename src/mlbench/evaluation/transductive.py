@@ -58,7 +58,7 @@ class LabelCardinality(Threshold):
         return self._best_cuts(scores, self.positives) if self.fitted_cuts is None else self.fitted_cuts
 
     def _best_cuts(self, scores: Tensor, positives: Tensor) -> list[float]:
-        # A and B times their common denominator: costs of whole numbers are exact, so that ties are ties.
+        # A and B times their common denominator: costs are whole numbers and exact, so that equal ones tie.
         predicted = predicted_at(scores) * self.instances
         true = positives.to(scores.device).unsqueeze(1) * len(scores)
         overall, single = (predicted.sum(0) - true.sum()).abs(), (predicted - true).abs()
@@ -73,9 +73,8 @@ def predicted_at(scores: Tensor) -> Tensor:
     """
     scores = promoted(scores)
     grid = torch.tensor(GRID, dtype=scores.dtype, device=scores.device)
-    passed = torch.bucketize(
-        scores.T.contiguous(), grid, right=True
-    )  # number of cuts that each score reaches
+    # How many cuts each score reaches
+    passed = torch.bucketize(scores.T.contiguous(), grid, right=True)
     number = torch.zeros(len(passed), len(GRID) + 1, dtype=torch.int64, device=scores.device)
     number.scatter_add_(1, passed, torch.ones_like(passed))
     return number.flip(1).cumsum(1).flip(1)[:, 1:]
