@@ -1,7 +1,7 @@
 """Composes a configuration from overrides, and turns what Hydra says of a wrong one into one line."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,25 @@ def choices(group: str) -> list[str]:
 
 def configure(overrides: list[str]) -> Config:
     """What `python run.py <overrides>` would run."""
+    return configure_each(overrides, [[]])[0]
+
+
+def configure_each(overrides: list[str], points: Sequence[Sequence[str]]) -> list[Config]:
+    """What `python run.py <overrides> <point>` would run, where all points are values of the same options.
+
+    Hydra, which takes longer than all else, composes once.
+    """
+    first = [*overrides, *points[0]]
     try:
-        composed, chosen = _composed(overrides)
+        composed, chosen = _composed(first)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UserError(explain(error, overrides)) from error
-    return settled(composed, chosen)
+        raise UserError(explain(error, first)) from error
+    configs = []
+    for point in points:
+        for word in OverridesParser.create().parse_overrides([*point]):
+            OmegaConf.update(composed, word.key_or_group, word.value(), merge=True)
+        configs.append(settled(composed, chosen))
+    return configs
 
 
 def settled(composed: DictConfig, chosen: Mapping[str, str | None], importing: bool = True) -> Config:

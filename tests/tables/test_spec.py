@@ -159,6 +159,17 @@ def test_what_is_said_where_stands_in_the_place_of_the_rest():
     assert table.said(("yeast", "", "it")) == ["dataset=yeast", "loss=focal", "train.epochs=2"]
 
 
+def test_the_points_of_a_grid_are_all_values_of_its_options_the_last_varying_first():
+    k, w = {"method.k": [1, 2]}, {"method.w": [0.5, None]}
+    table = spec.checked(
+        changed(axes__method={"it": {"choose": k}}, axes__dataset={"scene": {"choose": w}}), "paper/1"
+    )
+    points = [["method.w=0.5", "method.k=1"], ["method.w=0.5", "method.k=2"]]
+    points += [["method.w=null", "method.k=1"], ["method.w=null", "method.k=2"]]
+    assert table.points(("scene", "", "it")) == points
+    assert spec.checked(RIGHT, "paper/1").points(("scene", "", "ant")) == [[]]
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -169,6 +180,12 @@ def test_what_is_said_where_stands_in_the_place_of_the_rest():
         ({"axes__method": "ant"}, "axes.method: "),
         ({"axes__method": {"ant": {"override": []}}}, "axes.method.ant.override: "),
         ({"axes__method": {"ant": {"where": {"scnee": []}}}}, "data set; did you mean scene?"),
+        ({"axes__method": {"ant": {"choose": {"loss": ["bce"]}}}}, "axes.method.ant.choose.loss"),
+        ({"axes__method": {"ant": {"choose": {"method.k": []}}}}, "axes.method.ant.choose.method.k: "),
+        (
+            {"axes__method": {"ant": {"overrides": ["method.k=1"], "choose": {"method.k": [1, 2]}}}},
+            "choose.method.k: overrides give it a value, too; leave one of them out",
+        ),
         ({"layout__rows": "colour"}, "layout.rows: "),
         ({"layout__rows": "dataset"}, "layout names an axis twice"),
         ({"layout__blocks": "method"}, "layout names an axis twice"),

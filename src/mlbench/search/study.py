@@ -25,6 +25,7 @@ from mlbench.errors import UserError
 from mlbench.evaluation.suite import find
 from mlbench.names import one_name
 from mlbench.results import store
+from mlbench.results.validation import best_first, on_validation
 from mlbench.runs.execute import run_missing
 from mlbench.runs.run import Run, with_seeds
 from mlbench.search.spec import Dimension, Search
@@ -130,13 +131,16 @@ class Study:
         record = store.finished(run.folder)
         if record is None:
             raise UserError(run.reason)
-        return record.selected["best"][self.metric]
+        value = on_validation(record)
+        if value is None:
+            raise UserError(f"no epoch of {run.folder} has {self.metric} on the validation part")
+        return value
 
     def ranked(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those with a value, best first, the earlier of equals before."""
-        sign = 1 if self.better == "low" else -1
-        valued = [(round(sign * trial.value, 9), trial) for trial in trials if trial.value is not None]
-        return [trial for _, trial in sorted(valued, key=lambda each: (each[0], each[1].number))]
+        trials = sorted(trials, key=lambda trial: trial.number)
+        places = best_first([trial.value for trial in trials], low=self.better == "low")
+        return [trials[place] for place in places]
 
 
 def drawn_of(study: optuna.Study) -> list[FrozenTrial]:

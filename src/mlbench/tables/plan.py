@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlbench.compose import config_dir, configure
+from mlbench.compose import config_dir, configure_each
 from mlbench.config import Config, options, target, targets
 from mlbench.errors import DoesNotFit, UserError
 from mlbench.results.record import write_json
@@ -20,13 +20,17 @@ from mlbench.words import quoted
 
 @dataclass(frozen=True)
 class Case:
-    """What stands in one place of the grid: a run a seed and fold, or why there can be none."""
+    """What stands in one place of the grid: a run a seed and fold, or why there can be none.
+
+    Where the validation part chooses among values of options, `choose`, there is a run for each of them.
+    """
 
     dataset: str
     setting: str
     method: str
     runs: tuple[Run, ...]
     not_run: str | None = None
+    choose: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> int:
@@ -69,9 +73,15 @@ def _case(
     for value in spec.values(where):
         if value.not_run:
             return Case(*where, runs=(), not_run=value.not_run)
-    overrides = quoted([*spec.said(where), *settings])
+    overrides, choose = quoted([*spec.said(where), *settings]), spec.choose(where)
+    points = [quoted(point) for point in spec.points(where)]
     try:
-        config = composed(overrides)
+        configs = composed(overrides, points)
+        config = configs[0]
+        if choose and config.selection.rule != "best":
+            raise UserError(
+                "choose goes by the best epoch of every run: add selection.rule=best to overrides"
+            )
     except DoesNotFit as error:  # in this place of the grid
         return Case(*where, runs=(), not_run=str(error))
     except UserError as error:
@@ -89,7 +99,11 @@ def _case(
     if spec.folds and "fold" not in config.split:
         return Case(*where, runs=(), not_run=f"folds={spec.folds}: split={config.choices['split']} has none")
     about = dataset.name, identities[named]
-    return Case(*where, runs=with_seeds(config, overrides, seeds, *about, spec.folds))
+    runs = [
+        with_seeds(own, [*overrides, *point], seeds, *about, spec.folds)
+        for own, point in zip(configs, points)
+    ]
+    return Case(*where, runs=tuple(itertools.chain(*runs)), choose=tuple(choose))
 
 
 class Composed:
@@ -108,17 +122,21 @@ class Composed:
         except (OSError, ValueError, KeyError, TypeError):
             pass  # none yet, or half of one
 
-    def __call__(self, overrides: list[str]) -> Config:
-        name = " ".join(overrides)
-        if name in self.known:
-            return Config.model_validate(self.known[name])
-        config = configure(overrides)
-        _check(config)
-        content = config.model_dump(mode="json", by_alias=True)
-        if all(name.startswith(("mlbench.", "torch.")) for name in targets(content)):
-            self.known[name] = content  # whose code stands still as long as the stamp does, or the version
-            self.fresh = True
-        return config
+    def __call__(self, overrides: list[str], points: list[list[str]]) -> list[Config]:
+        """One for each point of a grid, a point being more overrides."""
+        names = [" ".join([*overrides, *point]) for point in points]
+        if self.known.keys() >= {*names}:
+            return [Config.model_validate(self.known[name]) for name in names]
+        configs = configure_each(overrides, points)
+        for name, config in zip(names, configs):
+            _check(config)
+            content = config.model_dump(mode="json", by_alias=True)
+            if all(known.startswith(("mlbench.", "torch.")) for known in targets(content)):
+                self.known[name] = (
+                    content  # whose code stands still as long as the stamp does, or the version
+                )
+                self.fresh = True
+        return configs
 
     def save(self) -> None:
         if self.fresh:

@@ -5,6 +5,7 @@ the published numbers know it, and the overrides that `run.py` would be given fo
 says only what it has other than that table.
 """
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,11 +22,17 @@ Axis = Literal["dataset", "setting", "method", "metric"]
 GRID = ("dataset", "setting", "method")
 
 
+Option = Annotated[str, Field(pattern=r"\.")]  # method.w_ld; a group is chosen by a value of an axis
+Scalar = bool | int | float | str | None
+
+
 class Value(Strict):
     """One value of an axis. `not_run` says why its cells cannot be run: `data`, `encoder`, `method`."""
 
     overrides: tuple[str, ...] = ()
     where: Mapping[str, tuple[str, ...]] = Field(default={})  # data set → overrides in the place of those
+    # Option → its values: a run each, of which the validation part chooses one for every seed.
+    choose: Mapping[Option, Annotated[tuple[Scalar, ...], Field(min_length=1)]] = Field(default={})
     not_run: str | None = None
     shown: str | None = None  # where the name alone says too little
 
@@ -70,11 +77,15 @@ class Layout(Strict):
         return *self.blocks, self.rows, self.columns
 
 
+Rule = Literal["last", "best", "oracle"]
+
+
 class Variant(Strict):
-    """The same runs once more, by other metrics: those whose name ends in `suffix`."""
+    """The same runs once more, by other metrics: those whose name ends in `suffix`, or of another `rule`."""
 
     title: str
-    suffix: str
+    suffix: str = ""
+    rule: Rule | None = None
 
 
 class Results(Strict):
@@ -88,7 +99,7 @@ class Results(Strict):
     seeds: int = Field(ge=1)
     folds: int | None = Field(default=None, ge=2)  # cross-validation: so many runs of each seed
     published_seeds: int | None = Field(default=None, ge=1)  # behind each printed mean; None: not said
-    rule: Literal["last", "best", "oracle"] = "last"
+    rule: Rule = "last"
     layout: Layout
     variants: tuple[Variant, ...] = ()
     scale: float = 1.0  # 100: the paper prints percent
@@ -111,6 +122,10 @@ class Results(Strict):
         for name in (name for value in values for name in value.where):
             if name not in (known := self.axes["dataset"]):
                 raise ValueError(f"where.{name}: the table has no such data set{did_you_mean(name, known)}")
+        for place in itertools.product(*map(self.names, GRID)):
+            said = {word.partition("=")[0] for word in self.said(place)}
+            if both := said & self.choose(place).keys():
+                raise ValueError(f"choose.{min(both)}: overrides give it a value, too; leave one of them out")
         return self
 
     def names(self, axis: Axis) -> list[str]:
@@ -132,6 +147,18 @@ class Results(Strict):
             words += [] if any(word.startswith("split=") for word in words) else ["split=kfold"]
             words += [f"split.folds={self.folds}"]
         return sorted(words, key=lambda word: "." in word.partition("=")[0])
+
+    def choose(self, place: Sequence[str]) -> dict[str, tuple[Scalar, ...]]:
+        """The options that the validation part chooses there, and their values."""
+        return {option: given for value in self.values(place) for option, given in value.choose.items()}
+
+    def points(self, place: Sequence[str]) -> list[list[str]]:
+        """What run.py is told besides, for each point of the grid; its last option varies first."""
+        grid = [
+            [f"{option}={'null' if value is None else value}" for value in given]
+            for option, given in self.choose(place).items()
+        ]
+        return [[*point] for point in itertools.product(*grid)]
 
 
 class Statistics(Strict):

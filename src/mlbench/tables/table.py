@@ -12,14 +12,17 @@ from mlbench.errors import UserError, did_you_mean
 from mlbench.evaluation.metric import Better
 from mlbench.results import store
 from mlbench.results.record import Record
+from mlbench.results.repeats import Place
+from mlbench.runs.run import Run
 from mlbench.spelling import spelled
 from mlbench.tables.cells import Cell, cell
+from mlbench.tables.choice import Choice, choices, counted, why_none
 from mlbench.tables.comparison import Comparison, compare, order_agreement
 from mlbench.tables.measured import better, values
 from mlbench.tables.plan import Case, runs_of
 from mlbench.tables.published import Published, published
 from mlbench.tables.ranks import Name, half_up, mean_ranks, ranks
-from mlbench.tables.spec import GRID, Axis, Results
+from mlbench.tables.spec import GRID, Axis, Results, Rule, Variant
 
 Where = tuple[str, str, str]  # data set, setting, method
 
@@ -51,8 +54,14 @@ class View:
 
     title: str
     suffix: str
+    rule: Rule | None  # where it is not the table's
     blocks: list[Block]
     comparisons: list[Comparison]
+
+    @property
+    def ending(self) -> str:
+        """What sets the names of its metrics apart from those of other views."""
+        return f"{self.suffix}_{self.rule}" if self.rule else self.suffix
 
     def cells(self) -> Iterable[Cell]:
         return (cell for block in self.blocks for cell in block.cells.values())
@@ -66,6 +75,11 @@ class Table:
     views: list[View]
     cases: dict[Where, Case]
     records: dict[str, Record]  # by key
+    choices: dict[Where, dict[Place, Choice]]  # of options, where the validation part chooses them
+
+    def runs(self, where: Where) -> tuple[Run, ...]:
+        """Those that count, finished or not."""
+        return counted(self.cases[where], self.choices[where])
 
 
 def fill(name: str, spec: Results, cases: list[Case]) -> Table:
@@ -78,9 +92,10 @@ def fill(name: str, spec: Results, cases: list[Case]) -> Table:
     if records:
         _check_metrics(name, spec, records)
     by_where = {case.where: case for case in cases}
-    variants = [("", ""), *((variant.title, variant.suffix) for variant in spec.variants)]
-    views = [_view(title, suffix, spec, by_where, records) for title, suffix in variants]
-    return Table(name, spec, _header(spec, cases, records), views, by_where, records)
+    chosen = {case.where: choices(case, records) for case in cases}
+    table = Table(name, spec, _header(spec, cases, records), [], by_where, records, chosen)
+    variants = [Variant(title=""), *spec.variants]
+    return replace(table, views=[_view(variant, table) for variant in variants])
 
 
 def _records(cases: list[Case]) -> dict[str, Record]:
@@ -99,27 +114,25 @@ def _records(cases: list[Case]) -> dict[str, Record]:
 
 
 def _check_metrics(name: str, spec: Results, records: dict[str, Record]) -> None:
-    measured = {name for record in records.values() for name in values(record, spec.rule)}
-    if not measured:
-        raise UserError(f"table={name}: no run was scored under selection.rule={spec.rule}")
-    for suffix in ("", *(variant.suffix for variant in spec.variants)):
+    for variant in (Variant(title=""), *spec.variants):
+        rule = variant.rule or spec.rule
+        measured = {name for record in records.values() for name in values(record, rule)}
+        if not measured:
+            raise UserError(f"table={name}: no run was scored under selection.rule={rule}")
         for metric in spec.metrics.values():
-            if (wanted := metric.ours + suffix) not in measured:
+            if (wanted := metric.ours + variant.suffix) not in measured:
                 raise UserError(
                     f"table={name}: no run has the metric {wanted}{did_you_mean(wanted, measured)}"
                 )
 
 
-def _view(
-    title: str, suffix: str, spec: Results, cases: dict[Where, Case], records: dict[str, Record]
-) -> View:
+def _view(variant: Variant, table: Table) -> View:
+    spec, records, suffix, rule = table.spec, table.records, variant.suffix, variant.rule or table.spec.rule
     printed = _printed(spec)
     cells = {}
-    for where, case in cases.items():
+    for where, case in table.cases.items():
+        found = {run.place: values(records[run.key], rule) for run in table.runs(where) if run.key in records}
         for metric, measured in spec.metrics.items():
-            found = {
-                run.place: values(records[run.key], spec.rule) for run in case.runs if run.key in records
-            }
             cells[*where, metric] = cell(
                 where,
                 metric,
@@ -134,19 +147,12 @@ def _view(
                 folds=spec.folds,
                 published_seeds=spec.published_seeds,
                 scale=spec.scale,
-                not_run=_why_not(case),
+                not_run=why_none(case, records),
                 own=not spec.published,
             )
     by = spec.layout.blocks
     blocks = [_block(dict(zip(by, names)), spec, cells) for names in itertools.product(*map(spec.names, by))]
-    return View(title, suffix, blocks, [*_comparisons(spec, cells)])
-
-
-def _why_not(case: Case) -> str:
-    if case.not_run:
-        return case.not_run
-    reasons = dict.fromkeys(run.reason if run.state == "failed" else "" for run in case.runs)
-    return "; ".join(reason for reason in reasons if reason) or "not yet"
+    return View(variant.title, suffix, variant.rule, blocks, [*_comparisons(spec, cells)])
 
 
 def _printed(spec: Results) -> dict[tuple[str, str, str, str], Published]:
@@ -296,6 +302,7 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
     return {
         "split": all_of(record.choices["split"] for record in found),
         "selection": spec.rule,
+        **_chosen(cases),
         "threshold": thresholds,
         "seeds": ", ".join(map(str, seeds)),
         **({"folds": str(spec.folds)} if spec.folds else {}),
@@ -311,6 +318,13 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         "dates": " to ".join(dict.fromkeys((days[0], days[-1]))),
         "machine": all_of(machines),
     }
+
+
+def _chosen(cases: list[Case]) -> dict[str, str]:
+    """Which options the validation part chooses, and by what."""
+    options = dict.fromkeys(option for case in cases for option in case.choose)
+    metrics = dict.fromkeys(case.runs[0].config.selection.metric for case in cases if case.choose)
+    return {"chosen": f"{', '.join(options)}, by validation {', '.join(metrics)}"} if options else {}
 
 
 def ways_of(records: Sequence[Record]) -> str:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from mlbench.results.validation import on_validation
 from mlbench.tables.cells import Cell
+from mlbench.tables.choice import options
 from mlbench.tables.formats import comma_separated
 from mlbench.tables.measured import values
 from mlbench.tables.table import Table
@@ -10,7 +12,7 @@ from mlbench.tables.table import Table
 
 def cells(table: Table) -> str:
     """Every cell of every view with all that is known of it."""
-    rows = [_known(cell, view.suffix) for view in table.views for cell in view.cells()]
+    rows = [_known(cell, view.ending) for view in table.views for cell in view.cells()]
     names = list(_known(next(iter(table.views[0].cells())), ""))
     if not table.spec.published:
         names = [name for name in names if name not in ("difference", "verdict")]
@@ -18,10 +20,10 @@ def cells(table: Table) -> str:
     return comma_separated([names, *([row[name] for name in names] for row in rows)])
 
 
-def _known(cell: Cell, suffix: str) -> dict[str, Any]:
+def _known(cell: Cell, view: str) -> dict[str, Any]:
     ours, theirs = cell.ours, cell.theirs
     return {
-        "view": suffix,
+        "view": view,
         "dataset": cell.dataset,
         "setting": cell.setting,
         "method": cell.method,
@@ -59,13 +61,21 @@ def wide(table: Table) -> str:
 
 
 def runs(table: Table) -> str:
-    """Every planned run: its state, its key, and every metric of every view."""
-    spec = table.spec
-    names = [metric.ours + view.suffix for view in table.views for metric in spec.metrics.values()]
+    """Every planned run: its state, its key, and every metric of every view; where options are chosen, those
+    of the run, what it had on the validation part, and whether it was chosen."""
+    spec, any_choice = table.spec, any(case.choose for case in table.cases.values())
+    metrics = [(view, metric.ours) for view in table.views for metric in spec.metrics.values()]
     rows = []
     for where, case in table.cases.items():
+        counted = table.runs(where)
         for run in case.runs:
             record = table.records.get(run.key)
-            known = values(record, spec.rule) if record else {}
-            rows.append([*where, *run.place, run.key, run.state, *(known.get(name) for name in names)])
-    return comma_separated([["dataset", "setting", "method", "seed", "fold", "key", "state", *names], *rows])
+            known = [
+                values(record, view.rule or spec.rule).get(name + view.suffix) if record else None
+                for view, name in metrics
+            ]
+            about = [options(case, run), record and on_validation(record), run in counted]
+            rows.append([*where, *run.place, run.key, run.state, *(about if any_choice else []), *known])
+    head = ["dataset", "setting", "method", "seed", "fold", "key", "state"]
+    head += ["options", "validation", "chosen"] if any_choice else []
+    return comma_separated([[*head, *(name + view.ending for view, name in metrics)], *rows])

@@ -33,7 +33,7 @@ def files(table: Table) -> dict[str, str]:
 
 
 def file_name(table: Table, view: View, comparison: Comparison) -> str:
-    parts = (table.name.replace("/", "-"), comparison.metric + view.suffix, comparison.setting)
+    parts = (table.name.replace("/", "-"), comparison.metric + view.ending, comparison.setting)
     return re.sub(r"[^\w.-]+", "_", "-".join(filter(None, parts))) + ".svg"
 
 

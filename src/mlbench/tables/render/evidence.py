@@ -89,7 +89,7 @@ def _cell(view: View, cell: Cell, table: Table, places: dict[Where, int]) -> dic
     return {
         "case": places[where],
         "metric": shown("metric", cell.metric, table.spec),
-        "measured": measured.ours + view.suffix,
+        "measured": measured.ours + view.ending,
         "better": better(measured.ours),
         "note": measured.note,
         "mean": _rounded(cell.ours.mean, precision) if cell.ours else None,
@@ -98,9 +98,9 @@ def _cell(view: View, cell: Cell, table: Table, places: dict[Where, int]) -> dic
         "difference": _rounded(cell.difference, precision),
         "verdict": cell.verdict,
         "reason": cell.reason,
-        "planned": len(table.cases[where].runs),
+        "planned": cell.planned * (cell.folds or 1),
         "over": cell.ours.over if cell.ours else None,
-        "values": [_rounded(values.get(run.place), precision) for run in table.cases[where].runs],
+        "values": [_rounded(values.get(run.place), precision) for run in table.runs(where)],
     }
 
 
@@ -120,12 +120,13 @@ def printed(theirs: Published) -> tuple[str | None, str | None]:
 
 def _case(case: Case, table: Table, outputs: Path, pool: Pool) -> dict[str, Any]:
     spec = table.spec
-    first = next((run for run in case.runs if run.key in table.records), None)
+    runs = table.runs(case.where)
+    first = next((run for run in runs if run.key in table.records), None)
     return {
         "problem": problem(case.dataset, case.setting, spec),
         "method": shown("method", case.method, spec),
         "not_run": case.not_run,
-        "runs": [_run(run, table.records.get(run.key), outputs, pool) for run in case.runs],
+        "runs": [_run(run, table.records.get(run.key), outputs, pool) for run in runs],
         "curves": curves(first.folder / "history.jsonl") if first else {},
         "curves_seed": first.seed if first else None,
         "curves_fold": first.fold if first else None,
@@ -201,8 +202,9 @@ def per_label(table: Table) -> tuple[list[dict[str, Any]], list[str]]:
     """F1 of each label by method, mean over the runs; and where the records do not agree on the labels."""
     found, differing = [], []
     problems: dict[tuple[str, str], dict[str, list[Record]]] = {}
-    for (dataset, setting, method), case in table.cases.items():
-        records = [table.records[run.key] for run in case.runs if run.key in table.records]
+    for dataset, setting, method in table.cases:
+        runs = table.runs((dataset, setting, method))
+        records = [table.records[run.key] for run in runs if run.key in table.records]
         if records := [record for record in records if record.per_label.get("f1")]:
             problems.setdefault((dataset, setting), {})[method] = records
     for where, methods in problems.items():

@@ -57,8 +57,22 @@ def _head(table: Table) -> str:
 <h1>{escape(spec.title)}</h1>
 <dl class="facts">{facts}</dl>
 {f'<ul class="notes">{notes}</ul>' if notes else ""}
-{_legend(spec)}
+{_chosen(table)}{_legend(spec)}
 </header>"""
+
+
+def _chosen(table: Table) -> str:
+    """The options that the validation part has chosen."""
+    if not any(table.choices.values()):
+        return ""
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("", *text.CHOICE))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(said)}</td>" for said in rest)}</tr>'
+        for name, *rest in text.chosen(table)
+    )
+    return f"""<details class="notes"><summary>Chosen on the validation part</summary><p>{text.CHOSEN}</p>
+<div class="scroll"><table class="pairs"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>
+</details>"""
 
 
 def _legend(spec: Results) -> str:
@@ -112,7 +126,7 @@ def _title(view: View) -> str:
 
 
 def _view(place: int, view: View, table: Table, numbers: Iterator[int]) -> str:
-    about = f"<p>Metrics whose names end in <code>{escape(view.suffix)}</code>.</p>" if view.suffix else ""
+    about = f"<p>{escape(text.about(view))}</p>" if view.ending else ""
     blocks = [
         _block(f"{place}-{number}", block, view, table, numbers) for number, block in enumerate(view.blocks)
     ]

@@ -24,6 +24,9 @@ def _lines(table: Table) -> Iterator[str]:
     for view in (main, *(view for view in variants if any(cell.ours for cell in view.cells()))):
         yield from _view(view, table)
     yield from _reasons(table)
+    if any(table.choices.values()):
+        yield from ["", "## Chosen on the validation part", "", text.CHOSEN, ""]
+        yield from markdown_table(["", *text.CHOICE], text.chosen(table))
     if table.spec.notes:
         yield from ["", "## Notes", ""]
         yield from (f"- {note}" for note in table.spec.notes)
@@ -33,7 +36,7 @@ def _view(view: View, table: Table) -> Iterator[str]:
     level = "##"
     if view.title:
         yield from ["", f"## {view.title[0].upper()}{view.title[1:]}"]
-        yield from ["", f"Metrics whose names end in `{view.suffix}`."]
+        yield from ["", text.about(view, "`")]
         level = "###"
     if table.spec.published:
         yield from ["", _summary([*view.cells()])]

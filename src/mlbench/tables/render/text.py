@@ -1,17 +1,28 @@
 """Writes the numbers and words of a table, the same in every format."""
 
+from collections.abc import Iterator
+
 from mlbench.results.repeats import Average
 from mlbench.tables.cells import Cell
 from mlbench.tables.comparison import FEW, Comparison
 from mlbench.tables.measured import better
 from mlbench.tables.published import Published
 from mlbench.tables.spec import Results
+from mlbench.tables.table import Table, View
 
 ARROWS = {"low": ("↓", "lower is better"), "high": ("↑", "higher is better")}
 MARKS = {"agrees": "=", "better": "▲", "worse": "▼", "not compared": "·", "not run": "–"}
 LEGEND = (
     "= agrees: the difference is within two standard errors, or .01; ▲ ours is better; ▼ ours is worse; "
     "· nothing to compare with"
+)
+
+
+CHOICE = ("chosen: seeds", "of", "validation", "as good", "without")
+CHOSEN = (
+    "For every seed (and fold) the options whose run is best on the validation part, in its best epoch; "
+    "of equals the first in the order of the grid. “As good” counts those equals, “without” the runs that "
+    "failed or left the metric undefined."
 )
 
 
@@ -57,6 +68,32 @@ def missing_note(cell: Cell) -> str:
         text += f" of {cell.planned * cell.folds}"
         text += "; ± over folds" if cell.planned > 1 and cell.ours.over == "folds" else ""
     return f" ({text})"
+
+
+def chosen(table: Table) -> Iterator[list[str]]:
+    """A row a case: what was chosen for which seeds; seed by seed, how good and how sure the choice was."""
+    for where, choices in table.choices.items():
+        if not choices:
+            continue
+        by_options: dict[str, list[str]] = {}
+        for (seed, fold), choice in choices.items():
+            by_options.setdefault(choice.options, []).append(f"{seed}{'' if fold is None else f'/{fold}'}")
+        said = "; ".join(f"{words}: {', '.join(places)}" for words, places in by_options.items())
+        each = [*choices.values()]
+        values = ", ".join(f"{choice.value:.4f}" for choice in each)
+        equal, without = (
+            ", ".join(str(number) for number in numbers)
+            for numbers in ([choice.equal for choice in each], [choice.without for choice in each])
+        )
+        name = " ".join(filter(None, where))
+        yield [name, said, str(each[0].points), values, equal, without]
+
+
+def about(view: View, quote: str = "") -> str:
+    """What a view that is not the first shows."""
+    said = [f"Metrics whose names end in {quote}{view.suffix}{quote}."] if view.suffix else []
+    said += [f"Selection: {view.rule}."] if view.rule else []
+    return " ".join(said)
 
 
 def deviations(spec: Results) -> str:
