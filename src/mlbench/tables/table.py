@@ -4,7 +4,7 @@ import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlbench.config import options
@@ -54,9 +54,9 @@ class View:
 
     title: str
     suffix: str
-    rule: Rule | None  # where it is not the table's
     blocks: list[Block]
     comparisons: list[Comparison]
+    rule: Rule | None = None  # where it is not the table's
 
     @property
     def ending(self) -> str:
@@ -75,11 +75,11 @@ class Table:
     views: list[View]
     cases: dict[Where, Case]
     records: dict[str, Record]  # by key
-    choices: dict[Where, dict[Place, Choice]]  # of options, where the validation part chooses them
+    choices: dict[Where, dict[Place, Choice]] = field(default_factory=dict)  # where options are chosen
 
     def runs(self, where: Where) -> tuple[Run, ...]:
         """Those that count, finished or not."""
-        return counted(self.cases[where], self.choices[where])
+        return counted(self.cases[where], self.choices.get(where, {}))
 
 
 def fill(name: str, spec: Results, cases: list[Case]) -> Table:
@@ -152,7 +152,7 @@ def _view(variant: Variant, table: Table) -> View:
             )
     by = spec.layout.blocks
     blocks = [_block(dict(zip(by, names)), spec, cells) for names in itertools.product(*map(spec.names, by))]
-    return View(variant.title, suffix, variant.rule, blocks, [*_comparisons(spec, cells)])
+    return View(variant.title, suffix, blocks, [*_comparisons(spec, cells)], variant.rule)
 
 
 def _printed(spec: Results) -> dict[tuple[str, str, str, str], Published]:

@@ -74,8 +74,10 @@ def runs(table: Table) -> str:
                 values(record, view.rule or spec.rule).get(name + view.suffix) if record else None
                 for view, name in metrics
             ]
-            about = [options(case, run), record and on_validation(record), run in counted]
-            rows.append([*where, *run.place, run.key, run.state, *(about if any_choice else []), *known])
+            about = [*where, *run.place, run.key, run.state]
+            if any_choice:
+                about += [options(case, run), record and on_validation(record), run in counted]
+            rows.append([*about, *known])
     head = ["dataset", "setting", "method", "seed", "fold", "key", "state"]
     head += ["options", "validation", "chosen"] if any_choice else []
     return comma_separated([[*head, *(name + view.ending for view, name in metrics)], *rows])
