@@ -11,7 +11,9 @@ class Noisy(ERM):
     """Draws from torch's global generator, as modules do that know nothing of mlbench.layers."""
 
     def loss(self, batch):
-        return super().loss(batch) + 0.1 * (torch.randn_like(batch.x) * batch.x).mean() * self.head.weight.sum()
+        return (
+            super().loss(batch) + 0.1 * (torch.randn_like(batch.x) * batch.x).mean() * self.head.weight.sum()
+        )
 
 
 def rehearsals(monkeypatch):

@@ -11,12 +11,17 @@ from hypothesis import strategies as st
 
 from commands import records
 from made_up import finish, made_up_run, made_up_spec
+from mlbench import experiment
 from mlbench.commands.reproduce import main
 from mlbench.compose import configure, configure_each
+from mlbench.engine import many
 from mlbench.results import store
 from mlbench.results.validation import best_first
+from mlbench.runs.groups import grouped
+from mlbench.tables import spec
 from mlbench.tables.plan import Case
 from mlbench.tables.table import fill
+from small import smaller
 
 GRID = """
 title: A small grid
@@ -170,6 +175,21 @@ def test_points_are_composed_as_runs_by_hand_are():
     assert configure_each(overrides, points) == [configure([*overrides, *point]) for point in points]
 
 
+def test_the_grid_of_a_method_and_data_set_is_trained_as_one(tmp_path, cache, monkeypatch):
+    """w_ld and w_le are tensors: of 48 runs as many as a stack takes, then the rest."""
+    table, place = spec.read("flem/vector"), ("emotions", "", "flem_d")
+    words = [word for word in table.said(place) if not word.startswith("dataset=")]
+    points = configure_each(words, table.points(place))
+    groups = grouped(smaller(config, seed, tmp_path, cache) for config in points for seed in range(3))
+    assert [len(group) for group in groups] == [32, 16]
+    stacks, train = [], many._train
+    monkeypatch.setattr(many, "_train", lambda jobs: (stacks.append(jobs), train(jobs))[1])
+    ended = experiment.run_all(groups[1])
+    assert [len(jobs) for jobs in stacks] == [16]
+    assert {record.trained for record, _ in ended} == {""}  # each has the bits that it has alone
+    assert len({(record.config["method"]["w_ld"], record.seed) for record, _ in ended}) > 4
+
+
 # Records that no training made
 
 METRIC = "f1_macro"  # any_config's selection.metric
@@ -177,7 +197,7 @@ METRIC = "f1_macro"  # any_config's selection.metric
 
 def made_up(tmp_path, values, choose=("method.k",)):
     """A case of one seed whose runs had these values on the validation part; None: failed; "": not run."""
-    spec = made_up_spec(axes={"dataset": ["scene"], "method": ["bl"]}, seeds=1)
+    table = made_up_spec(axes={"dataset": ["scene"], "method": ["bl"]}, seeds=1)
     runs = []
     for place in range(len(values)):
         run = made_up_run(tmp_path, "scene", f"bl{place}", 0)
@@ -198,7 +218,7 @@ def made_up(tmp_path, values, choose=("method.k",)):
                 config=config,
                 metrics={"last": {"hamming_loss": 0.1, "f1_macro": place}},
             )
-    return fill("made-up", spec, [case])
+    return fill("made-up", table, [case])
 
 
 def chosen(table):
