@@ -315,12 +315,7 @@ class Queue:
 
 def followed(key: Parameters, query: Parameters, momentum: float = MOMENTUM) -> Parameters:
     """The key encoder's parameters before the forward of a step; buffers do not follow."""
-    found = {}
-    for name, array in key.items():
-        found[name] = np.empty_like(array, dtype=float)
-        for place in np.ndindex(array.shape):
-            found[name][place] = momentum * array[place] + (1 - momentum) * query[name][place]
-    return found
+    return {name: momentum * array + (1 - momentum) * query[name] for name, array in key.items()}
 
 
 def backbone(parameters: Parameters, x: Matrix) -> list[list[float]]:
@@ -367,9 +362,7 @@ def distributions(parameters: Parameters, h: Matrix, source: str = "backbone") -
 
     q is the backbone's output h; the head's output (source "projection"); that of length 1 ("normalised").
     """
-    q = h
-    if source != "backbone":
-        q = projection(parameters, h)
+    q = h if source == "backbone" else projection(parameters, h)
     if source == "normalised":
         q = of_length_one(q)
     return [softmax(affine(parameters["fc.weight"], parameters["fc.bias"], row)) for row in q]

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from references import mulsupcon as reference
+from references import mulsupcon_step
 from references.arithmetic import filled, slopes
 
 Z = [(0.6, 0.8), (1, 0), (-0.8, 0.6)]
@@ -182,6 +183,26 @@ def test_network_is_the_one_built_of_torch_layers():
         np.testing.assert_allclose(reference.distributions(given, found, source), expected, atol=1e-12)
 
 
+def test_a_step_follows_then_looks_then_enters():
+    random = np.random.default_rng(0)
+    query = {name: random.normal(size=shape) for name, shape in shapes().items()}
+    key, queue, y = {name: array + 1 for name, array in query.items()}, reference.Queue(3), [*Y]
+    first, second = random.normal(size=(2, 3, 4))
+    found = mulsupcon_step.step(query, key, queue, first, second, y, momentum=0.5)
+    np.testing.assert_allclose(found.key["fc.bias"], query["fc.bias"] + 0.5)
+    offset = {name: array + 0.5 for name, array in query.items()}
+    keys = reference.of_length_one(reference.projection(offset, reference.backbone(offset, second)))
+    np.testing.assert_allclose(found.keys, keys)
+    assert found.queue.full() and len(found.keys) == len(found.labels) == len(found.stored) == 3
+    np.testing.assert_allclose(found.queue.keys, keys)
+    np.testing.assert_allclose(found.queue.distributions, found.d)
+    later = mulsupcon_step.step(query, found.key, found.queue, second, first, y[::-1])
+    np.testing.assert_allclose(later.keys[3:], keys)
+    assert [tuple(row) for row in later.labels] == [*y[::-1], *y]
+    np.testing.assert_allclose(later.stored, [*later.d, *found.d])
+    assert [tuple(row) for row in later.queue.labels] == y[::-1]
+
+
 def test_hidden_width_of_the_head():
     assert [reference.hidden_width(width) for width in (256, 511, 512, 2048)] == [256, 256, 256, 1024]
 
@@ -206,14 +227,14 @@ def test_batches_walk_over_the_end_of_a_list():
     assert reference.batches_of_epoch(1500, 128) == 12
 
 
-def test_rate_is_that_of_torch():
-    optimiser = torch.optim.SGD([torch.zeros(1)], 4e-5)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimiser, 5, 2, 1e-5)
-    for epoch in range(40):
-        assert reference.rate(epoch, 4e-5, 5, 2, 1e-5) == pytest.approx(
-            optimiser.param_groups[0]["lr"], rel=1e-9
-        )
-        optimiser.step(), schedule.step()
+def test_rate_restarts_after_fifty_epochs_and_a_hundred_more():
+    found = {
+        epoch: reference.rate(epoch, 4e-5, 50, 2, 1e-5) for epoch in (0, 25, 49, 50, 75, 100, 150, 250, 350)
+    }
+    near_the_end = 1e-5 + 3e-5 * (1 + np.cos(np.pi * 0.98)) / 2
+    quarter = 1e-5 + 3e-5 * (1 + np.cos(np.pi / 4)) / 2
+    expected = {0: 4e-5, 25: 2.5e-5, 49: near_the_end, 50: 4e-5, 75: quarter, 100: 2.5e-5, 150: 4e-5}
+    assert found == worked({**expected, 250: 2.5e-5, 350: 4e-5}, 1e-12)
 
 
 def test_classifier():
