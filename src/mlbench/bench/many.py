@@ -2,7 +2,7 @@
 
 import copy
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from mlbench.data.rows import Rows
 from mlbench.data.task import Modality, Task
 from mlbench.engine.fit import Job, fit
 from mlbench.engine.many import fit_together
+from mlbench.engine.watch import Watch
 from mlbench.methods.amalgamation.teachers import Amalgamation
 from mlbench.methods.base import Method, Stage
 
@@ -38,10 +39,7 @@ def many(
     networks that fill the caches, `others` of the others.
     """
     for name, overrides in CASES.items():
-        overrides = *overrides, f"train.accelerator={accelerator}"
-        config = configure([*overrides, "dataset=scene"])
-        if state(dict(described())["scene"], config.paths.cache) != "here":
-            config = configure([*overrides, "dataset=multidigits"])
+        config = on("scene", [*overrides, f"train.accelerator={accelerator}"])
         replicas = chains if "ANT" in name or name == WIDE else others
         make = wide if name == WIDE else built
         stages = [stage_of(name, *make(config, seed)) for seed in range(replicas)]
@@ -51,11 +49,24 @@ def many(
         yield compare_engines(title, [replace(stage, epochs=epochs) for stage in stages], config, repeats)
 
 
+def on(dataset: str, overrides: list[str]) -> Config:
+    """On the data set if it is here, else on the embedded one."""
+    config = configure([*overrides, f"dataset={dataset}"])
+    if state(dict(described())[dataset], config.paths.cache) == "here":
+        return config
+    return configure([*overrides, "dataset=multidigits"])
+
+
 def wide(config: Config, seed: int) -> tuple[Method, dict[str, Rows]]:
     """A network and rows of WIDE's size."""
+    return random(config, seed, 1024)
+
+
+def random(config: Config, seed: int, rows: int) -> tuple[Method, dict[str, Rows]]:
+    """A method, and so many random rows of 512 features and 90 labels."""
     draws = torch.Generator().manual_seed(seed)
-    x = torch.randn(1024, 512, generator=draws)
-    targets = (torch.rand(1024, 90, generator=draws) < 0.05).float()
+    x = torch.randn(rows, 512, generator=draws)
+    targets = (torch.rand(rows, 90, generator=draws) < 0.05).float()
     labels = tuple(f"label {number}" for number in range(90))
     positives = tuple(map(int, targets.sum(0)))
     task = Task("random", labels, (Modality("features", 0, 512),), len(x), positives)
@@ -93,5 +104,6 @@ def stage_of(name: str, method: Method, data: dict) -> Stage:
     return next(iter(method.learn(data["train"])))
 
 
-def job_of(stage: Stage, config: Config, seed: int, folder: Path) -> Job:
-    return Job(stage, config.train, config.selection, seed, folder / str(seed), [], "", lambda history: None)
+def job_of(stage: Stage, config: Config, seed: int, folder: Path, watches: Sequence[Watch] = ()) -> Job:
+    path = folder / str(seed)
+    return Job(stage, config.train, config.selection, seed, path, [*watches], "", lambda history: None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.bench.chain import chain
+from mlbench.bench.enhancement import enhancement
 from mlbench.bench.load import load
 from mlbench.bench.many import many
 from mlbench.bench.metrics import metrics
@@ -23,7 +24,9 @@ from mlbench.spelling import spelled
 
 Suite = Callable[..., Iterator[Row]]
 
-SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (step, chain, many, metrics, load, start)}
+SUITES: dict[str, Suite] = {
+    suite.__name__: suite for suite in (step, chain, many, enhancement, metrics, load, start)
+}
 ACCELERATORS = ("cpu", "gpu")
 COLUMNS = ("", "beside", "ours", "other", "ratio", "least", "largest")
 
