@@ -1,0 +1,135 @@
+"""C-GMVAE: every label has a Gaussian of its own over latents, those of a row's labels are a mixture, and decoded
+latents are pulled towards the embeddings of these labels (Bai, Kong and Gomes, Gaussian Mixture Variational
+Autoencoder with Contrastive Learning for Multi-Label Classification, ICML 2022).
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mlbench.backbones.mlp import layers_of
+from mlbench.data.rows import Batch
+from mlbench.data.task import Task
+from mlbench.layers import Dropout, Linear, product
+from mlbench.methods.base import Backbone
+from mlbench.methods.generative.latent import Gaussian, Latent, Positive, Share, Weight, Widths
+from mlbench.shards import whole
+
+CLOSED = -1e30  # added to a logit: its exponential is 0 in single precision
+
+
+class CGMVAE(Latent):
+    discarded = ("label_encoder",)
+    nll: Tensor
+    divergence: Tensor
+    contrast: Tensor
+
+    def __init__(
+        self,
+        task: Task,
+        backbone: Backbone,
+        latent: Positive,
+        embedding: Positive,
+        label_widths: Widths,
+        dropout: Share,
+        decoder_widths: Widths,
+        nll: Weight,
+        divergence: Weight,
+        contrast: Weight,
+        test_latent: Literal["mean"] | Positive,
+    ):
+        super().__init__(task, backbone, latent, test_latent)
+        # Its weight, (E, L), has the embeddings of the labels.
+        self.embedding = Linear(len(task.labels), embedding)
+        self.label_encoder = nn.Sequential(
+            nn.ReLU(),
+            Dropout(dropout),
+            *layers_of(embedding, label_widths, "relu", dropout),
+            Linear(label_widths[-1], 2 * latent),
+        )
+        self.decoder = nn.Sequential(
+            *layers_of(task.features + latent, decoder_widths, "relu", 0.0),
+            Linear(decoder_widths[-1], embedding),
+            nn.LeakyReLU(),
+        )
+        # A weight is a tensor, so that replicas with weights of their own are one module.
+        for name, weight in {"nll": nll, "divergence": divergence, "contrast": contrast}.items():
+            self.register_buffer(name, torch.tensor(weight), persistent=False)
+
+    def label_gaussians(self) -> Gaussian:
+        """Of the latents, by each label: (..., L, K)."""
+        rows = self.embedding.weight.mT + self.embedding.bias.unsqueeze(-2)  # of the identity matrix
+        return Gaussian(*self.label_encoder(rows).chunk(2, -1))
+
+    def decoded(self, x: Tensor, z: Tensor) -> Tensor:
+        """(..., B, E), of length 1."""
+        return F.normalize(self.decoder(torch.cat([x, z], -1)), dim=-1)
+
+    def probabilities(self, x: Tensor, z: Tensor) -> Tensor:
+        return product(self.decoded(x, z), self.embedding.weight).sigmoid()
+
+    def loss(self, batch: Batch) -> Tensor:
+        x, labels = batch.x, batch.targets
+        by_label, by_feature = self.label_gaussians(), self.encoded(x)
+        noise = self.noise(by_feature.mean.detach().unsqueeze(-3).expand(*x.shape[:-2], 3, -1, -1))
+        first, second, third = (by_feature.at(own) for own in noise.unbind(-3))
+        z = torch.cat([product(shares(labels), by_label.mean), first, second], -2)
+        logits = product(self.decoded(torch.cat([x, x, x], -2), z), self.embedding.weight)
+        terms = (
+            self.nll.unsqueeze(-1) * entropies(logits, labels)
+            + self.contrast.unsqueeze(-1) * contrast(logits[..., : 2 * labels.shape[-2], :], labels)
+            + self.divergence.unsqueeze(-1)
+            * divergence(third, noise[..., 2, :, :], by_feature, by_label, labels)
+        )
+        return (counted(labels) * terms).sum(-1)
+
+
+def shares(targets: Tensor) -> Tensor:
+    """The labels of a row, each with the same share; 0 in a row without."""
+    return targets / targets.sum(-1, keepdim=True).clamp(min=1)
+
+
+def counted(targets: Tensor) -> Tensor:
+    """What each row weighs in the mean over those that have labels, (..., B).
+
+    Where processes share a batch, the mean over processes is that over the rows of all.
+    """
+    labelled, batch = targets.any(-1), whole(targets).any(-1)
+    return labelled * (batch.shape[-1] / labelled.shape[-1]) / batch.sum(-1, keepdim=True).clamp(min=1)
+
+
+def entropies(logits: Tensor, targets: Tensor) -> Tensor:
+    """−log p(labels) of each row, (..., B), summed over branches; these stand one after the other, (..., n·B, L)."""
+    branches = logits.unflatten(-2, (-1, targets.shape[-2]))
+    truth = targets.unsqueeze(-3).expand_as(branches)
+    return F.binary_cross_entropy_with_logits(branches, truth, reduction="none").sum(-1).sum(-2)
+
+
+def contrast(logits: Tensor, targets: Tensor) -> Tensor:
+    """−log softmax over labels, mean over a row's labels and over the branches, (..., B)."""
+    ratios = logits.unflatten(-2, (-1, targets.shape[-2])).log_softmax(-1)
+    return -(shares(targets).unsqueeze(-3) * ratios).sum(-1).mean(-2)
+
+
+def divergence(s: Tensor, noise: Tensor, feature: Gaussian, label: Gaussian, targets: Tensor) -> Tensor:
+    """log q(s) − log of the mixture of the row's labels at s, (..., B); `noise` is what s was made of.
+
+    Of both, the constant K/2 · log 2π is left out.
+    """
+    own = -0.5 * (feature.log_variance + noise.square()).sum(-1)
+    densities = log_densities(s, label) + CLOSED * (1 - targets)
+    return own - densities.logsumexp(-1) + targets.sum(-1).clamp(min=1).log()
+
+
+def log_densities(s: Tensor, label: Gaussian) -> Tensor:
+    """Of every row's s under every label's Gaussian, (..., B, L), by products of matrices.
+
+    About the labels' centre, so that little is lost where Gaussians are narrow.
+    """
+    centre = label.mean.mean(-2, keepdim=True)
+    s, mean, precision = s - centre, label.mean - centre, (-label.log_variance).exp()
+    crossed = product(s.square(), precision.mT) - 2 * product(s, (mean * precision).mT)
+    own = (mean.square() * precision + label.log_variance).sum(-1)
+    return -0.5 * (crossed + own.unsqueeze(-2))

@@ -1,0 +1,60 @@
+"""What variational autoencoders of label sets share: a Gaussian over latents for every row of features, of
+which a decoder makes probabilities.
+"""
+
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mlbench.data.rows import Batch
+from mlbench.data.task import Task
+from mlbench.layers import Linear, Noise
+from mlbench.methods.base import Backbone, Method
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Weight = Annotated[float, Field(ge=0)]
+Widths = Annotated[list[Positive], Field(min_length=1)]
+
+
+class Gaussian(NamedTuple):
+    """Of independent latents."""
+
+    mean: Tensor  # (..., K)
+    log_variance: Tensor  # (..., K)
+
+    def at(self, noise: Tensor) -> Tensor:
+        """What standard normal noise (..., K) makes of it."""
+        return self.mean + (self.log_variance / 2).exp() * noise
+
+
+class Latent(Method):
+    """The feature encoder is the backbone with a linear layer on it."""
+
+    def __init__(
+        self, task: Task, backbone: Backbone, latent: Positive, test_latent: Literal["mean"] | Positive
+    ):
+        super().__init__()
+        self.backbone = backbone(task)
+        self.feature_gaussian = Linear(self.backbone.width, 2 * latent)
+        self.noise = Noise()
+        self.test_latent = test_latent
+
+    def encoded(self, x: Tensor) -> Gaussian:
+        """Of the latents, by the features."""
+        return Gaussian(*self.feature_gaussian(self.backbone(x)).chunk(2, -1))
+
+    def probabilities(self, x: Tensor, z: Tensor) -> Tensor:
+        """Of the labels, by the features and a latent: (..., B, L)."""
+        raise NotImplementedError(f"{type(self).__name__} decodes nothing")
+
+    def scores(self, batch: Batch) -> Tensor:
+        found = self.encoded(batch.x)
+        if self.test_latent == "mean":
+            return self.probabilities(batch.x, found.mean)
+        total = torch.zeros_like(batch.targets)
+        for _ in range(self.test_latent):
+            total += self.probabilities(batch.x, found.at(self.noise(found.mean)))
+        return total / self.test_latent
