@@ -110,6 +110,18 @@ def recovered(seed, data, method, stage=0):
     return found.module, found.data
 
 
+def generative(seed, data, method):
+    """In small, each with weights of its own, as on a grid."""
+    seed_everything(seed)
+    small = ["method.latent=9", "method.label_widths=[33]", "method.decoder_widths=[33]"]
+    small += ["method.draws=5"] if method == "mpvae" else ["method.embedding=33"]
+    weight = f"method.divergence={1 + 0.1 * (seed % 3)}"
+    config = configured(f"method={method}", "backbone.widths=[33,64]", weight, *small)
+    module = build_method(config.method, config.backbone, config.loss, TASK)
+    begin_draws(module, seed)
+    return module, data
+
+
 KINDS = {
     "linear": erm,
     "mlp": functools.partial(erm, widths=[UNITS]),
@@ -134,6 +146,8 @@ KINDS = {
     "mulsupcon, label layer": functools.partial(contrastive, method="mulsupcon", stage=1),
     "rld": functools.partial(contrastive, method="mulsupcon_rld"),
     "cld": functools.partial(contrastive, method="mulsupcon_cld"),
+    "mpvae": functools.partial(generative, method="mpvae"),
+    "cgmvae": functools.partial(generative, method="cgmvae"),
 }
 
 

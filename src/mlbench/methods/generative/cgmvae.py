@@ -1,8 +1,9 @@
-"""C-GMVAE: every label has a Gaussian of its own over latents, those of a row's labels are a mixture, and decoded
-latents are pulled towards the embeddings of these labels (Bai, Kong and Gomes, Gaussian Mixture Variational
-Autoencoder with Contrastive Learning for Multi-Label Classification, ICML 2022).
+"""C-GMVAE: every label has a Gaussian of its own over latents, those of a row's labels are a mixture, and
+decoded latents are pulled towards the embeddings of these labels (Bai, Kong and Gomes, Gaussian Mixture
+Variational Autoencoder with Contrastive Learning for Multi-Label Classification, 2022).
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -12,10 +13,10 @@ from torch import Tensor, nn
 from mlbench.backbones.mlp import layers_of
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
-from mlbench.layers import Dropout, Linear, product
-from mlbench.methods.base import Backbone
+from mlbench.errors import UserError
+from mlbench.layers import Dropout, Linear, linear, product
+from mlbench.methods.base import Backbone, Parts, Stage
 from mlbench.methods.generative.latent import Gaussian, Latent, Positive, Share, Weight, Widths
-from mlbench.shards import whole
 
 CLOSED = -1e30  # added to a logit: its exponential is 0 in single precision
 
@@ -58,6 +59,18 @@ class CGMVAE(Latent):
         for name, weight in {"nll": nll, "divergence": divergence, "contrast": contrast}.items():
             self.register_buffer(name, torch.tensor(weight), persistent=False)
 
+    def stages(self, data: Parts) -> Iterator[Stage]:
+        """Of a row without labels there is no mixture."""
+        labelled = data["train"].targets.any(-1)
+        if not labelled.any():
+            raise UserError(
+                "no label is positive in any training row, and method=cgmvae learns from rows that have "
+                "labels: use other data, or another split"
+            )
+        yield Stage(
+            "train", self, data["train"] if labelled.all() else data["train"].rows(labelled.nonzero()[:, 0])
+        )
+
     def label_gaussians(self) -> Gaussian:
         """Of the latents, by each label: (..., L, K)."""
         rows = self.embedding.weight.mT + self.embedding.bias.unsqueeze(-2)  # of the identity matrix
@@ -77,13 +90,12 @@ class CGMVAE(Latent):
         first, second, third = (by_feature.at(own) for own in noise.unbind(-3))
         z = torch.cat([product(shares(labels), by_label.mean), first, second], -2)
         logits = product(self.decoded(torch.cat([x, x, x], -2), z), self.embedding.weight)
-        terms = (
-            self.nll.unsqueeze(-1) * entropies(logits, labels)
-            + self.contrast.unsqueeze(-1) * contrast(logits[..., : 2 * labels.shape[-2], :], labels)
-            + self.divergence.unsqueeze(-1)
-            * divergence(third, noise[..., 2, :, :], by_feature, by_label, labels)
+        apart = divergence(third, noise[..., 2, :, :], by_feature, by_label, labels)
+        return (
+            self.nll * mean(entropies(logits, labels), labels)
+            + self.divergence * mean(apart, labels)
+            + self.contrast * mean(contrasts(logits[..., : 2 * labels.shape[-2], :], labels), labels)
         )
-        return (counted(labels) * terms).sum(-1)
 
 
 def shares(targets: Tensor) -> Tensor:
@@ -91,23 +103,20 @@ def shares(targets: Tensor) -> Tensor:
     return targets / targets.sum(-1, keepdim=True).clamp(min=1)
 
 
-def counted(targets: Tensor) -> Tensor:
-    """What each row weighs in the mean over those that have labels, (..., B).
-
-    Where processes share a batch, the mean over processes is that over the rows of all.
-    """
-    labelled, batch = targets.any(-1), whole(targets).any(-1)
-    return labelled * (batch.shape[-1] / labelled.shape[-1]) / batch.sum(-1, keepdim=True).clamp(min=1)
+def mean(values: Tensor, targets: Tensor) -> Tensor:
+    """Of the rows that have labels."""
+    labelled = targets.any(-1)
+    return (values * labelled).sum(-1) / labelled.sum(-1).clamp(min=1)
 
 
 def entropies(logits: Tensor, targets: Tensor) -> Tensor:
-    """−log p(labels) of each row, (..., B), summed over branches; these stand one after the other, (..., n·B, L)."""
+    """−log p(labels) of each row, summed over branches, which stand one after the other: (..., B)."""
     branches = logits.unflatten(-2, (-1, targets.shape[-2]))
     truth = targets.unsqueeze(-3).expand_as(branches)
     return F.binary_cross_entropy_with_logits(branches, truth, reduction="none").sum(-1).sum(-2)
 
 
-def contrast(logits: Tensor, targets: Tensor) -> Tensor:
+def contrasts(logits: Tensor, targets: Tensor) -> Tensor:
     """−log softmax over labels, mean over a row's labels and over the branches, (..., B)."""
     ratios = logits.unflatten(-2, (-1, targets.shape[-2])).log_softmax(-1)
     return -(shares(targets).unsqueeze(-3) * ratios).sum(-1).mean(-2)
@@ -130,6 +139,6 @@ def log_densities(s: Tensor, label: Gaussian) -> Tensor:
     """
     centre = label.mean.mean(-2, keepdim=True)
     s, mean, precision = s - centre, label.mean - centre, (-label.log_variance).exp()
-    crossed = product(s.square(), precision.mT) - 2 * product(s, (mean * precision).mT)
+    crossed = linear(s.square(), precision) - 2 * linear(s, mean * precision)
     own = (mean.square() * precision + label.log_variance).sum(-1)
     return -0.5 * (crossed + own.unsqueeze(-2))

@@ -1,6 +1,6 @@
-"""MPVAE: latents of features and labels are drawn together, and a probit with one covariance for all rows makes
-labels of them (Bai, Kong and Gomes, Disentangled Variational Autoencoder based Multi-Label Classification with
-Covariance-Aware Multivariate Probit Model, IJCAI 2020).
+"""MPVAE: latents of features and of labels share a decoder, and a probit with one covariance for all rows
+makes labels of what is decoded (Bai, Kong and Gomes, Disentangled Variational Autoencoder based Multi-Label
+Classification with Covariance-Aware Multivariate Probit Model, 2021).
 """
 
 import math
@@ -100,10 +100,10 @@ def probit(inputs: Tensor) -> Tensor:
 
 
 def terms(heads: Tensor, noises: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """NLL and rank term of each branch, (..., 2), of what the heads give, (..., 2, B, L), and Rε of each draw.
+    """NLL and rank term of each branch, (..., 2), of the heads, (..., 2, B, L), and of Rε, (..., S, B, L).
 
-    p = Φ(±(head + Rε)) is the probability of the truth: E of a positive label, 1 − E of a negative one. So the
-    rank term, a sum over pairs of exp(−5(E_p − E_n)), is a product of two sums of exp(−5p), times e⁵.
+    p = Φ(±(head + Rε)) is the probability of the truth: E of a positive label, 1 − E of a negative one. So
+    the rank term, a sum over pairs of exp(−5(E_p − E_n)), is a product of two sums of exp(−5p), times e⁵.
     """
     truth = (2 * targets - 1)[..., None, None, :, :]
     p = probit(truth * (heads.unsqueeze(-3) + noises.unsqueeze(-4)))  # (..., 2, S, B, L)
@@ -118,7 +118,7 @@ def terms(heads: Tensor, noises: Tensor, targets: Tensor) -> tuple[Tensor, Tenso
 
 
 def divergence(label: Gaussian, feature: Gaussian) -> Tensor:
-    """KL(label ‖ feature) with 1e-6 added to a variance that divides, as in the authors' code; mean over rows."""
+    """KL(label ‖ feature), mean over rows; to the variance that divides 1e-6 is added, as in the code."""
     apart = label.log_variance - feature.log_variance
     far = (feature.mean - label.mean).square() / (feature.log_variance.exp() + 1e-6)
     return 0.5 * (apart.exp() - apart - 1 + far).sum(-1).mean(-1)
