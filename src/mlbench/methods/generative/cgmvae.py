@@ -73,7 +73,7 @@ class CGMVAE(Latent):
 
     def label_gaussians(self) -> Gaussian:
         """Of the latents, by each label: (..., L, K)."""
-        rows = self.embedding.weight.mT + self.embedding.bias.unsqueeze(-2)  # of the identity matrix
+        rows = self.embedding.weight.mT.contiguous() + self.embedding.bias.unsqueeze(-2)  # of the identity
         return Gaussian(*self.label_encoder(rows).chunk(2, -1))
 
     def decoded(self, x: Tensor, z: Tensor) -> Tensor:

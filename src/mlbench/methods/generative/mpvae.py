@@ -68,7 +68,8 @@ class MPVAE(Latent):
         both = Gaussian(*(torch.cat(parts, -2) for parts in zip(by_label, by_feature)))
         z = both.at(self.noise(both.mean))
         decoded = self.decoder(torch.cat([torch.cat([x, x], -2), z], -1))
-        own, other = decoded.chunk(2, -2)
+        # Copies: a product has other bits where its rows do not begin with a line of the cache.
+        own, other = (part.clone() for part in decoded.chunk(2, -2))
         heads = torch.stack([self.label_head(own), self.feature_head(other)], -3)
         likelihood, rank = terms(heads, self.noises(heads[..., 0, :, :], self.draws), labels)
         return (
