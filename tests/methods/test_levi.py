@@ -65,19 +65,6 @@ def rows_of(x, y):
     return Rows(x, y, torch.arange(len(x)))
 
 
-@pytest.fixture
-def small(tmp_path):
-    """Overrides that choose 130 rows to train with."""
-    rng = np.random.default_rng(0)
-    words = ["dataset=npz", "dataset.name=small", f"paths.cache={tmp_path}/cache"]
-    for part, rows in (("path", 130), ("test", 20)):
-        x = rng.normal(size=(rows, 7)).astype(np.float32)
-        y = (x[:, :4] + rng.normal(size=(rows, 4)) > 0).astype(np.uint8)
-        np.savez(tmp_path / f"{part}.npz", features=x, targets=y)
-        words.append(f"dataset.{part}={tmp_path}/{part}.npz")
-    return words
-
-
 def near(found, expected):
     np.testing.assert_allclose(found.detach(), expected, atol=1e-6)
 
