@@ -1,4 +1,4 @@
-"""What stands around training: the rehearsal before it leaves no trace in it, and the running mean no graph."""
+"""Around training: a rehearsal leaves no trace in it, and the running mean of the weights keeps no graph."""
 
 import torch
 
