@@ -4,6 +4,7 @@ import functools
 import importlib
 import os
 import signal
+from collections import Counter
 from itertools import count
 
 import numpy as np
@@ -194,23 +195,37 @@ def test_the_classifier_learns_what_was_recovered(monkeypatch, tmp_path, small):
 
 @pytest.mark.parametrize("method", ["levi", "valen"])
 def test_runs_beside_one_another_leave_what_each_leaves_alone(method, tmp_path, small):
-    """Scores, recovered distributions and all: noise, densities and what is remembered are a run's own."""
+    """Scores, recovered distributions and all: noise, densities and what is remembered are a run's own. Runs
+    that differ in no option of the recovery share its fits, and others do not."""
     quick = (
         QUICK if method == "levi" else [*QUICK[:2], "method.recovery.epochs=3", "method.recovery.warm_up=2"]
     )
     words = [*small, f"method={method}", *quick]
     configs = [
-        [*words, f"seed={seed}", f"method.w_ld={w_ld}"] for seed, w_ld in ((0, 0.1), (0, 0.3), (1, 0.3))
+        [*words, f"seed={seed}", f"method.w_ld={w_ld}", *more]
+        for seed, w_ld, more in [
+            (0, 0.1, []),
+            (0, 0.3, []),
+            (1, 0.3, []),
+            (0, 0.3, ["method.recovery.features=0.5"]),
+            (
+                0,
+                0.3,
+                ["backbone=mlp", "backbone.widths=[4]"],
+            ),  # first weights are drawn after those of others
+        ]
     ]
     together = run_all([configure([*own, f"paths.outputs={tmp_path}/together"]) for own in configs])
-    for own, (record, path) in zip(configs, together):
-        _, alone = run(configure([*own, f"paths.outputs={tmp_path}/alone"]))
+    for number, (own, (record, path)) in enumerate(zip(configs, together)):
+        _, alone = run(configure([*own, f"paths.outputs={tmp_path}/alone-{number}"]))
         assert record.trained == ""
         for file in ("scores.npz", "distributions.npz"):
             with np.load(path.with_name(file)) as ours, np.load(alone.with_name(file)) as theirs:
                 assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
-    first, second, third = [np.load(path.with_name("distributions.npz"))["degrees"] for _, path in together]
-    assert np.array_equal(first, second) and not np.array_equal(first, third)
+    first, second, *others = [np.load(path.with_name("distributions.npz"))["degrees"] for _, path in together]
+    assert np.array_equal(first, second) and not any(np.array_equal(first, other) for other in others)
+    fits = Counter(path.stem for path in (tmp_path / "together").glob("*/stages/*/*.pt"))
+    assert fits == {"recover": 4} | ({"warm_up": 4, "graph": 2} if method == "valen" else {})
 
 
 def stopped_at_call(number, name):
@@ -240,7 +255,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(function, changes, small,
     assert command(*words, "paths.outputs=undisturbed").status == 0
     stop = functools.partial(stopped_at_call, 100, function)
     assert command(*words, first=stop).status == 130
-    (checkpoint,) = folder.glob("outputs/*/*/*/stages/*.ckpt")
+    (checkpoint,) = folder.glob("outputs/*/stages/*/*.ckpt")
     assert 0 < torch.load(checkpoint)["batch"] < 65
     assert command(*words).status == 0
     (ours,), (theirs,) = commands.records(folder / "outputs"), commands.records(folder / "undisturbed")

@@ -1,10 +1,12 @@
 """What methods share that recover label distributions of the training rows, then teach a classifier."""
 
+import hashlib
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch.nn.functional as F
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from mlbench.data.rows import Batch, Rows
@@ -16,7 +18,12 @@ CONSTANT = {"_target_": None}  # schedule of a stage whose rate stays as it is
 
 
 class Recovered(Classifier):
-    """f is trained with L_CLS on distributions that stay as they are. Subclasses say how to recover them."""
+    """f is trained with L_CLS on distributions that stay as they are. Subclasses say how to recover them.
+
+    What recovers them knows nothing of w_ld: runs that differ in no option of `settings` share its fits.
+    """
+
+    settings: BaseModel
 
     def recover(self, data: Rows) -> Generator[Stage, None, Tensor]:
         """The fits that recover distributions; returns their logarithms, (N, L), none of them infinite."""
@@ -39,7 +46,13 @@ class Recovered(Classifier):
             optimizer=module.optimizer,
             scheduler=CONSTANT,
             selects=False,
+            shared=self.described | {"begins": digest(module)},
         )
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What recovers the distributions, for the keys of its stages."""
+        return {"recovers": type(self).__name__, "settings": self.settings.model_dump()}
 
     def loss(self, batch: Batch) -> Tensor:
         return self.classification(self.logits(batch), batch.targets, batch.extra["log_d"])
@@ -54,6 +67,14 @@ class Recovering(Learner):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"params": [*self.parameters()], "weight_decay": self.optimizer.get("weight_decay", 0.0)}]
+
+
+def digest(module: nn.Module) -> str:
+    """Of all that a module holds: its first weights are drawn after those of a backbone, whatever that is."""
+    found = hashlib.sha256()
+    for name, own in module.state_dict().items():
+        found.update(name.encode() + own.cpu().numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def xavier(module: nn.Module) -> nn.Module:

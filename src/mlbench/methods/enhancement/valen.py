@@ -21,7 +21,7 @@ from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
 from mlbench.errors import UserError
 from mlbench.layers import Drawing, Linear
-from mlbench.methods.base import Backbone, Loss, Stage
+from mlbench.methods.base import Backbone, Learner, Loss, Stage
 from mlbench.methods.enhancement.classifier import Positive, Share, Weight, blocks, products
 from mlbench.methods.enhancement.recovered import (
     Recovered,
@@ -75,9 +75,12 @@ class VALEN(Recovered):
         numbered = replace(data, extra={"row": torch.arange(len(data), device=data.device)})
         warming = WarmUp(classifier, settings.optimizer, o=o)
         yield self.stage("warm_up", warming, numbered, settings.warm_up, settings.batch_size)
+        graph = Graph(len(data), settings.neighbours)
+        known = {"neighbours": settings.neighbours}
+        yield Stage("graph", graph, data, selects=False, solve=graph.find, shared=known)
         recovery = Recovery(classifier, encoder, settings, warming.o)
-        graph = {"neighbours": neighbours(data, settings.neighbours)}
-        numbered = replace(numbered, extra=numbered.extra | graph)
+        near = {"neighbours": graph.neighbours.to(data.device)}
+        numbered = replace(numbered, extra=numbered.extra | near)
         yield self.stage("recover", recovery, numbered, settings.epochs, settings.batch_size)
         return recovery.to(data.device).log_distributions(data)
 
@@ -122,6 +125,19 @@ class WarmUp(Recovering):
         self.found = []
 
 
+class Graph(Learner):
+    """A, by the numbers of the rows that are a row's neighbours, itself among them."""
+
+    neighbours: Tensor
+
+    def __init__(self, rows: int, count: int):
+        super().__init__()
+        self.register_buffer("neighbours", torch.zeros(rows, min(count + 1, rows), dtype=torch.long))
+
+    def find(self, data: Rows) -> None:
+        self.neighbours = neighbours(data, self.neighbours.shape[1] - 1)
+
+
 class Recovery(WarmUp):
     """f, the encoder e and a decoder; dist is the target of f, o that of e."""
 
@@ -129,13 +145,16 @@ class Recovery(WarmUp):
 
     def __init__(self, classifier: Linear, encoder: Linear, settings: Settings, o: Tensor):
         super().__init__(classifier, settings.optimizer, o=o, dist=o)
-        self.encoder, self.settings = encoder, settings
+        self.encoder = encoder
+        # By themselves, so that stacks tell them apart.
+        self.beta, self.gamma = settings.beta, settings.gamma
+        self.features, self.labels = settings.features, settings.labels
         width, labels = encoder.in_features, encoder.out_features
         self.decoder = xavier(nn.Sequential(Linear(labels, width), nn.ReLU(), Linear(width, width)))
         self.dirichlet = Dirichlet()
 
     def loss(self, batch: Batch) -> Tensor:
-        e, f, settings = self.encoder(batch.x), self.classifier(batch.x), self.settings
+        e, f = self.encoder(batch.x), self.classifier(batch.x)
         d = self.dirichlet(strengths(e, batch.targets))
         terms = self.terms(batch, e, f, d)
         self.find(batch, dist=shared(d, batch.targets), o=restricted(f, batch.targets))
@@ -143,18 +162,18 @@ class Recovery(WarmUp):
             terms["x"]
             + terms["y"]
             + terms["A"]
-            + settings.beta * terms["alpha"]
-            + settings.gamma * terms["d"]
+            + self.beta * terms["alpha"]
+            + self.gamma * terms["d"]
             + terms["o"]
         )
 
     def terms(self, batch: Batch, e: Tensor, f: Tensor, d: Tensor) -> dict[str, Tensor]:
         """L_x, L_y, L_A, L_α, L_d and L_o, of logits of the encoder and the classifier and what was drawn."""
-        settings, all_entries = self.settings, (-2, -1)
+        all_entries = (-2, -1)
         near = F.logsigmoid(products(d)).exp().softmax(-1)
         return {
-            "x": settings.features * (self.decoder(d) - batch.x).square().mean(all_entries),
-            "y": settings.labels * entropies(d, batch.targets).mean(all_entries),
+            "x": self.features * (self.decoder(d) - batch.x).square().mean(all_entries),
+            "y": self.labels * entropies(d, batch.targets).mean(all_entries),
             "A": (near - block(batch)).square().mean(all_entries),
             "alpha": from_uniform((e / 4).clamp(*BOUNDS).exp()).mean(-1),
             "d": matching(e, self.kept(batch, "o")),
