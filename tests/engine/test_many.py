@@ -32,12 +32,13 @@ def both(jobs, capfd):
         capfd.readouterr()
         many.fit_together(asked)
         said = capfd.readouterr().err
-        assert [job.done.exists() for job in asked] == [stack] * len(asked), said
+        stacked = stack if isinstance(stack, list) else [stack] * len(asked)
+        assert [job.done.exists() for job in asked] == stacked, said
         assert [bits(job.stage.module.state_dict()) for job in asked] == weights
         left = [engine.fit(job) for job in asked]
         for ours, theirs in zip(left, alone, strict=True):
             equal(ours, theirs) if exact else close(ours, theirs)
-            if stack:
+            if stack is True:
                 assert theirs.trained == ("" if exact else "alone") and (ours.trained == "" or not exact)
         return SimpleNamespace(alone=alone, left=left, said=said)
 
@@ -82,6 +83,19 @@ def test_rates_and_decays_are_each_ones_own(optimizer, both):
 def test_orders_and_batches_are_each_ones_own(changes, both):
     done = both(**changes)
     assert len({row.history[0]["loss"] for row in done.left}) == 3 and done.said == ""
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(2.5, [2, 2, 1]), (5, [5]), (1.2, [])])
+def test_a_stack_holds_as_much_as_memory_is_to_hold(most, sizes, both, jobs, monkeypatch):
+    """What modules remember of all rows counts, and so do labels and what comes with them."""
+    one = jobs("measured", {})[0].stage
+    tensors = [*one.module.state_dict().values(), one.data.targets, *one.data.extra.values()]
+    monkeypatch.setattr(many, "HELD", int(most * sum(own.nbytes for own in tensors)))
+    stacks, train = [], many._train
+    monkeypatch.setattr(many, "_train", lambda group: (stacks.append(len(group)), train(group))[1])
+    joined = [True, True, True, True, False] if sizes[-1:] == [1] else bool(sizes)
+    done = both(*[{}] * 5, stack=joined)
+    assert stacks == [size for size in sizes if size > 1] and done.said == ""
 
 
 class Normalised(ERM):

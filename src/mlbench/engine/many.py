@@ -31,6 +31,7 @@ from mlbench.layers import Dropout
 from mlbench.methods.base import OWN
 
 REPLICAS = 32  # to train at once: more of them make a step longer, not cheaper
+HELD = 2**29  # bytes that the replicas of a stack hold, at most: it makes copies of some of them
 
 PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
 
@@ -53,7 +54,7 @@ def fit_together(jobs: Sequence[Job]) -> dict[Path, Outcome]:
     for line, times in Counter(alone).items():
         if times > 1:
             print(f"mlbench: {line}", file=sys.stderr)
-    for group in alike.values():
+    for group in (stack for like in alike.values() for stack in within_memory(like)):
         with ExitStack() as held:
             free = [job for job in group if _acquired(held, job)]
             missing = [job for job in free if not job.done.exists()]
@@ -69,6 +70,15 @@ def fit_together(jobs: Sequence[Job]) -> dict[Path, Outcome]:
                 except Exception as error:  # whatever it is: alone it works, or says what is wrong
                     print(f"mlbench: {missing[0].label} is trained one by one: {error}", file=sys.stderr)
     return left
+
+
+def within_memory(jobs: list[Job]) -> list[list[Job]]:
+    """Stacks of as many as hold HELD together: in their modules, some of which remember all rows, and in
+    what each has of its rows besides their features."""
+    module, data = jobs[0].stage.module, jobs[0].stage.data
+    tensors = [*module.parameters(), *module.buffers(), data.targets, *data.extra.values()]
+    most = max(1, HELD // sum(own.nbytes for own in tensors))
+    return [jobs[start : start + most] for start in range(0, len(jobs), most)]
 
 
 def checkpoint_of(jobs: Sequence[Job]) -> Path:
