@@ -91,9 +91,14 @@ def place_of(path: str) -> list[str]:
 def part_of_node(said: dict, node: dict) -> dict:
     """What `node` has where `said` says something."""
     return {
-        key: part_of_node(value, node[key]) if isinstance(value, dict) else node.get(key, "nothing")
+        key: part_of_node(value, node[key]) if isinstance(value, dict) else written(node.get(key, "nothing"))
         for key, value in said.items()
     }
+
+
+def written(value: object) -> object:
+    """As a YAML file has it: a pair of numbers is a list."""
+    return [*value] if isinstance(value, tuple) else value
 
 
 def options_of(function, supplied=None) -> dict[str, inspect.Parameter]:

@@ -122,6 +122,17 @@ def generative(seed, data, method):
     return module, data
 
 
+def lamp(seed, data):
+    """In small, behind a mask of the replica's own."""
+    seed_everything(seed)
+    given = {"layers": 1, "width": 33, "head_width": 9, "hidden": 35, "heads": 3}
+    config = configured("method=lamp", *[f"method.{name}={value}" for name, value in given.items()])
+    module = build_method(config.method, config.backbone, config.loss, TASK)
+    module.mask |= torch.rand(LABELS, LABELS) < 0.3
+    begin_draws(module, seed)
+    return module, data
+
+
 KINDS = {
     "linear": erm,
     "mlp": functools.partial(erm, widths=[UNITS]),
@@ -148,6 +159,7 @@ KINDS = {
     "cld": functools.partial(contrastive, method="mulsupcon_cld"),
     "mpvae": functools.partial(generative, method="mpvae"),
     "cgmvae": functools.partial(generative, method="cgmvae"),
+    "lamp": lamp,
 }
 
 
