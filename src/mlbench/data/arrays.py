@@ -67,8 +67,10 @@ def csr(
     shape: Sequence[int] | np.ndarray,
 ) -> sparse.csr_matrix:
     """The CSR matrix of four arrays of a file, once they are checked: SciPy crashes on inconsistent ones."""
-    whole = all(part.ndim == 1 and part.dtype.kind in "ui" for part in (indices, indptr, np.asarray(shape)))
-    if data.ndim != 1 or data.dtype.kind not in "buif" or not whole or len(shape) != 2:
+    integers = all(
+        part.ndim == 1 and part.dtype.kind in "ui" for part in (indices, indptr, np.asarray(shape))
+    )
+    if data.ndim != 1 or data.dtype.kind not in "buif" or not integers or len(shape) != 2:
         raise UserError(f"{path}: the parts of {name} are no CSR matrix: three rows of numbers and a shape")
     rows, columns = map(int, shape)
     used = int(indptr[-1]) if len(indptr) else -1  # data and indices may be longer
@@ -112,12 +114,12 @@ def zeros_and_ones(path: Path, targets: Matrix) -> np.ndarray:
     return (dense == 1).astype(np.uint8)
 
 
-def named(path: Path, what: str, names: Sequence[str] | None, count: int) -> tuple[str, ...]:
+def named(path: Path, noun: str, names: Sequence[str] | None, count: int) -> tuple[str, ...]:
     if names is None:
-        return tuple(f"{what}{number}" for number in range(1, count + 1))
+        return tuple(f"{noun}{number}" for number in range(1, count + 1))
     names = tuple(str(name) for name in names)
-    if len(names) != count or (what == "label" and len(set(names)) < count):
+    if len(names) != count or (noun == "label" and len(set(names)) < count):
         raise UserError(
-            f"{path} has {count} {what}s, but {len(set(names))} different names for them: {names[:3]}"
+            f"{path} has {count} {noun}s, but {len(set(names))} different names for them: {names[:3]}"
         )
     return names

@@ -31,7 +31,7 @@ def cached(path: Path, build: Callable[[], Instances]) -> Instances:
 
 
 def load(path: Path) -> Instances | None:
-    """The instances in a file of `save`; None where there is no such file, or it is damaged or another's."""
+    """The instances that `save` wrote to `path`; None if the file is missing, damaged or of another kind."""
     try:
         parts = npz.arrays_in(path)
         about = json.loads(parts["about"].tobytes())
@@ -55,7 +55,7 @@ def load(path: Path) -> Instances | None:
 
 
 def save(path: Path, instances: Instances) -> None:
-    """Written without compression, so that reading costs little."""
+    """Writes instances without compression, so that reading is quick."""
     features = instances.features
     about = {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""Which data sets conf/dataset describes, and where each stands."""
+"""The data sets that conf/dataset describes, and whether the files of each are here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ BY_HAND = "by hand"
 
 @dataclass(frozen=True)
 class Entry:
-    """What conf/dataset says of a data set; `files` is empty where it has none of its own."""
+    """What conf/dataset says of a data set; `files` is empty if the data set is made, or a person's own."""
 
     name: str
     target: str
@@ -29,28 +29,28 @@ class Entry:
 
     @property
     def modality_names(self) -> tuple[str, ...]:
-        """As stated; for a data set without files, as its class has them."""
+        """As conf/dataset states them; for a data set without files, those of its class."""
         return self.modalities if self.files else getattr(get_class(self.target), "modality_names", ())
 
     @property
     def own(self) -> bool:
-        """Whether it stands for a format in which people bring files of their own."""
+        """Whether the entry stands for a format in which people bring files of their own."""
         return self.target.endswith(".OwnFiles")
 
 
 def described() -> Iterator[tuple[str, Entry]]:
     """The data sets of conf/dataset, by name."""
     for path in sorted((config_dir() / "dataset").glob("*.yaml")):
-        says = content(path)
-        files = says.get("files") or {}
+        node = content(path)
+        files = node.get("files") or {}
         entry = Entry(
             name=path.stem,
-            target=says.get("_target_") or "",
+            target=node.get("_target_") or "",
             files={role: file_described(path.stem, role, file) for role, file in files.items()},
-            folder=says.get("folder") or path.stem,
-            where=says.get("where"),
-            statistics=says.get("statistics") or {},
-            modalities=tuple(says.get("modalities") or ()),
+            folder=node.get("folder") or path.stem,
+            where=node.get("where"),
+            statistics=node.get("statistics") or {},
+            modalities=tuple(node.get("modalities") or ()),
         )
         yield path.stem, entry
 
@@ -67,7 +67,7 @@ def shown(number: float | None) -> str:
 
 
 def state(entry: Entry, cache: Path) -> str:
-    """Files that are here were verified, this time or before."""
+    """Whether the files are here, with the right checksums, or how to get those that are not."""
     missing = [file for file in entry.files.values() if find(file, entry.folder, cache) is None]
     if not entry.files:
         return "built in"
@@ -77,7 +77,7 @@ def state(entry: Entry, cache: Path) -> str:
 
 
 def size(files: list[File]) -> str:
-    """Of the uncompressed files, if all of them can be downloaded."""
+    """The size of the uncompressed files; `by hand` if one of them has no address."""
     if not all(file.urls for file in files):
         return BY_HAND
     total = sum(file.bytes or 0 for file in files)

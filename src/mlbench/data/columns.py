@@ -24,9 +24,8 @@ TRUTHS = {
     **{"0": 0, "no": 0, "n": 0, "false": 0, "f": 0},
     **{"1": 1, "yes": 1, "y": 1, "true": 1, "t": 1},
 }
-ROW_ID_VALUES = (
-    50  # a column with fewer declared values is a category, even if each of a few rows has its own
-)
+# A column with fewer declared values is a category, even if each of a few rows has another value.
+ROW_ID_VALUES = 50
 MISSING = ("refuse", "mean")
 Columns = np.ndarray | sparse.csc_matrix
 Kind = Literal["number", "nominal", "text"]
@@ -80,13 +79,13 @@ def instances(
     """`labels` are columns of the table; all other columns are features, except dropped ones and row ids."""
     if missing not in MISSING:
         raise UserError(f"missing={missing} is none of {', '.join(MISSING)}{did_you_mean(missing, MISSING)}")
-    whole = table.cells if isinstance(table.cells, np.ndarray) else sparse.csc_matrix(table.cells)
+    table_cells = table.cells if isinstance(table.cells, np.ndarray) else sparse.csc_matrix(table.cells)
     left_out = dropped(table.path, [attribute.name for attribute in table.attributes], drop)
     refuse_text(table.path, table.attributes, labels, left_out)
     declared = sorted({*range(len(table.attributes))}.difference(labels))
-    kept = [c for c in declared if c not in left_out and not is_row_id(whole, c, table.attributes[c])]
+    kept = [c for c in declared if c not in left_out and not is_row_id(table_cells, c, table.attributes[c])]
     attributes = [table.attributes[column] for column in kept]
-    cells: Columns = whole[:, kept]
+    cells: Columns = table_cells[:, kept]
     holes = columns_with_holes(cells)
     if len(holes) and missing == "refuse":
         row = np.flatnonzero(np.isnan(cells_of(cells, holes[0])))[0]
@@ -103,7 +102,7 @@ def instances(
         names += block_names
     return Instances(
         features=joined(blocks, cells),
-        targets=label_sets(table, whole, labels),
+        targets=label_sets(table, table_cells, labels),
         labels=tuple(table.attributes[column].name for column in labels),
         feature_names=tuple(names),
         attributes=len(declared),
@@ -113,7 +112,7 @@ def instances(
 def refuse_text(
     path: Path, attributes: Sequence[Attribute], labels: Sequence[int], left_out: set[int]
 ) -> None:
-    """Refuses text that is not left out, since text is neither a feature nor a label, and dropped labels."""
+    """Refuses dropped labels, and text that is not dropped: text is neither a feature nor a label."""
     for column, attribute in enumerate(attributes):
         if column in left_out and column in labels:
             raise UserError(f"{path}: {attribute.name!r} is a label, which cannot be dropped")
@@ -214,20 +213,20 @@ def refuse_many_columns(path: Path, cells: Columns, attributes: Sequence[Attribu
     if not sum(counts):
         return
     most = attributes[int(np.argmax(counts))].name
-    what = f"{sum(counts):,} values of words, a column for each"
+    announced = f"{sum(counts):,} values of words, a column for each"
     cure = f"leave out those of most values with dataset.drop=[...], as {most!r}"
-    refuse_more_than_room(path, held(cells), 4 * shape_of(cells)[0] * sum(counts), what, cure)
+    refuse_more_than_room(path, bytes_of(cells), 4 * shape_of(cells)[0] * sum(counts), announced, cure)
 
 
-def held(cells: Columns) -> int:
-    """The bytes that cells take."""
+def bytes_of(cells: Columns) -> int:
+    """The memory that cells take."""
     if isinstance(cells, np.ndarray):
         return cells.nbytes
     return cells.data.nbytes + cells.indices.nbytes + 8 * max(shape_of(cells))
 
 
 def is_plain(attribute: Attribute) -> bool:
-    """Whether an attribute's cells are its feature as they stand: a number, or the position of two values."""
+    """Whether an attribute's cells are a feature as they stand: numbers, or positions among two values."""
     if attribute.kind == "number" or truths(attribute) in ([0], [0, 1]):
         return True
     return len(attribute.values) == 2 and truths(attribute) is None
@@ -252,25 +251,25 @@ def joined(blocks: list, cells: Columns) -> np.ndarray | sparse.csr_matrix:
     return features
 
 
-def label_sets(table: Table, whole: Columns, columns: Sequence[int]) -> np.ndarray:
+def label_sets(table: Table, table_cells: Columns, columns: Sequence[int]) -> np.ndarray:
     """(N, L), the columns in the order given; a label cell must mean 0 or 1."""
-    chosen: Columns = whole[:, columns]
+    chosen: Columns = table_cells[:, columns]
     if not isinstance(chosen, np.ndarray):
         rows, labels = shape_of(chosen)
-        what = f"{rows:,} rows of {labels:,} labels"
-        refuse_more_than_room(table.path, held(whole), 4 * rows * labels, what)
+        announced = f"{rows:,} rows of {labels:,} labels"
+        refuse_more_than_room(table.path, bytes_of(table_cells), 4 * rows * labels, announced)
     cells = np.array(chosen) if isinstance(chosen, np.ndarray) else chosen.toarray()
-    given = cells
+    as_read = cells
     for column, attribute in enumerate(table.attributes[column] for column in columns):
         if attribute.kind == "nominal" and truths(attribute) != [0, 1]:
             meanings = np.array([truth(value) for value in attribute.values], dtype=np.float32)  # None: NaN
-            given = cells.copy() if given is cells else given
+            as_read = cells.copy() if as_read is cells else as_read
             known = ~np.isnan(cells[:, column])
             cells[known, column] = meanings[cells[known, column].astype(np.int64)]
     wrong = ~((cells == 0) | (cells == 1))
     if wrong.any():
         row, column = np.argwhere(wrong)[0].tolist()
-        attribute, value = table.attributes[columns[column]], given[row, column]
+        attribute, value = table.attributes[columns[column]], as_read[row, column]
         if np.isnan(value):
             problem = "is missing"
         elif attribute.kind == "nominal":

@@ -15,52 +15,52 @@ Parts = dict[str, "np.ndarray"]  # part name -> int64 row numbers
 
 
 class Dataset(Protocol):
-    """Its class is `dataset._target_`.
+    """`dataset._target_` names a class of this kind.
 
-    All but `load` is known before anything is read. A data set whose files a person has to bring also has
-    `absent(cache)`, which lists those that are not there: tables leave out its runs.
+    All but `load` answers before anything is read. A data set whose files a person has to bring also has
+    `absent(cache)`, which lists the files that are missing: tables leave out its runs.
     """
 
     @property
     def name(self) -> str:
-        """Names the folder of its runs."""
+        """The folder of the data set's runs is called so."""
         ...
 
     @property
     def kind(self) -> Kind:
-        """What an instance is; a method says which kinds it takes."""
+        """What an instance is; a method names the kinds that it takes."""
         ...
 
     @property
     def scaling(self) -> str:
-        """How its features are scaled: none, zscore, minmax, or the dotted path of a Scaler."""
+        """How the features are scaled: none, zscore, minmax, or the dotted path of a Scaler."""
         ...
 
     @property
     def official(self) -> Sequence[str]:
-        """The parts of its own split: train, test and perhaps validation; empty where it has no split."""
+        """The parts of the official split: train, test and perhaps validation; empty where there is none."""
         ...
 
     @property
     def modality_names(self) -> Sequence[str]:
-        """Empty where the features are one block, or where only the file knows."""
+        """Empty where the features are one block, or where only the file names the modalities."""
         ...
 
     def identity(self, cache: Path | None = None) -> dict[str, Any]:
-        """What the data are, wherever they lie, checksums and scaling included: part of a run's key."""
+        """What defines the data, checksums and scaling included, but no path: part of a run's key."""
         ...
 
     def load(self, cache: Path) -> "Loaded":
-        """Reads it; what may be kept for the next time goes below `cache`."""
+        """Reads the data; what is kept for the next time goes below `cache`."""
         ...
 
 
 class Split(Protocol):
-    """Its class is `split._target_`."""
+    """`split._target_` names a class of this kind."""
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts that every data set gets; one with a validation part of its own may get that, too."""
+        """The parts of every data set; an official validation part may be added to them."""
         ...
 
     @property
@@ -74,16 +74,16 @@ class Split(Protocol):
 
 
 class Scaler(Protocol):
-    """Built without arguments. `state` holds all that `fit` learned, in plain types or tensors: a new scaler
-    of the class scales the same once it has that state.
+    """Built without arguments. `state` holds all that `fit` learned, in plain types or tensors: given that
+    state, a new scaler of the class scales the same.
     """
 
     state: dict[str, Any]
 
     def fit(self, train: "Features") -> None:
-        """Learns from the rows that training may look at, (N, d) float32."""
+        """Learns from the features (N, d), float32, of the rows that training may look at."""
         ...
 
     def apply(self, features: "Features") -> "Features":
-        """Any rows, scaled; float32, and sparse if they were."""
+        """Features of any rows, scaled: float32, and sparse if `features` are."""
         ...

@@ -23,7 +23,7 @@ from mlbench.data.task import Kind
 from mlbench.errors import UserError, did_you_mean
 from mlbench.names import one_name
 
-# What a file is for: these hold instances, in this order; any other name is an argument of the reader.
+# Roles of files that hold instances, in the order of the rows; any other role is an argument of the reader.
 PARTS = ("all", "train", "validation", "test")
 
 
@@ -35,7 +35,7 @@ def reader_named(path: str) -> Callable[..., Instances]:
 
 
 def check_options(dataset: str, path: str, names: list[str]) -> None:
-    """Whether a reader takes these arguments after its first, the path, and needs no others."""
+    """Refuses arguments that a reader does not take after the path, and the lack of one that it needs."""
     _, *parameters = inspect.signature(reader_named(path)).parameters.values()
     known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
     for name in names if len(known) == len(parameters) else []:
@@ -47,13 +47,13 @@ def check_options(dataset: str, path: str, names: list[str]) -> None:
             raise UserError(f"data set {dataset}: {path} needs to know dataset.{parameter.name}=...")
 
 
-def check_one_of(path: str, given: Mapping[str, Any]) -> None:
-    """Whether exactly one is given of the options of which a reader needs one, as what the labels are."""
+def check_one_of(path: str, options: Mapping[str, Any]) -> None:
+    """Refuses none, or several, of the options of which a reader needs one, such as what the labels are."""
     one_of = getattr(reader_named(path), "one_of", {})
-    said = [f"dataset.{option}" for option in one_of if given.get(option) not in (None, [])]
-    if one_of and len(said) != 1:
-        which = " or ".join(f"dataset.{option}={what}" for option, what in one_of.items())
-        raise UserError(f"{' and '.join(said) or 'the labels are not given'}: say one of {which}")
+    chosen = [f"dataset.{option}" for option in one_of if options.get(option) not in (None, [])]
+    if one_of and len(chosen) != 1:
+        choices = " or ".join(f"dataset.{option}={meaning}" for option, meaning in one_of.items())
+        raise UserError(f"{' and '.join(chosen) or 'the labels are not given'}: say one of {choices}")
 
 
 def parts_in(dataset: str, roles: Mapping[str, Any]) -> list[str]:
@@ -82,33 +82,35 @@ def file_described(dataset: str, role: str, entry: Mapping[str, Any]) -> File:
 
 
 def ranges(dataset: str, modalities: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """First column and last + 1 of each modality, from first and last; together they must have no gaps."""
-    found, start = {}, 0
+    """First column and last + 1 of each modality, from first and last; the modalities leave no gap."""
+    by_name, start = {}, 0
     for name, columns in modalities.items():
-        said = f"data set {dataset}: modality {name}={columns}"
+        start_of_error = f"data set {dataset}: modality {name}={columns}"
         match columns:
             case [int() as first, int() as last] if first <= last:
                 pass
             case _:
-                raise UserError(f"{said} must be [first column, last column], zero-based")
+                raise UserError(f"{start_of_error} must be [first column, last column], zero-based")
         if first != start:
-            raise UserError(f"{said} must begin at column {start}: modalities cover all columns in order")
-        found[str(name)] = (first, last + 1)
+            raise UserError(
+                f"{start_of_error} must begin at column {start}: modalities cover all columns in order"
+            )
+        by_name[str(name)] = (first, last + 1)
         start = last + 1
-    return found
+    return by_name
 
 
-def own_file(given: str, key: str) -> Path:
-    path = Path(given).expanduser().absolute()
+def own_file(written: str, key: str) -> Path:
+    path = Path(written).expanduser().absolute()
     if path.is_dir():
-        raise UserError(f"dataset.{key}={given} is a folder; name the file in it")
+        raise UserError(f"dataset.{key}={written} is a folder; name the file in it")
     if not path.is_file():
-        raise UserError(f"dataset.{key}={given}: there is no file {path}")
+        raise UserError(f"dataset.{key}={written}: there is no file {path}")
     return path
 
 
 def stem(path: Path) -> str:
-    """The file's name without its suffix, nor that of a compression."""
+    """The file's name without its suffix and the suffix of a compression."""
     name = path.with_suffix("") if path.suffix in SUFFIXES[1:] else path
     return name.stem
 
@@ -119,27 +121,27 @@ def label_file(path: Path) -> Path:
     for candidate in (name, re.sub(r"[-_](train|test)$", "", name, flags=re.IGNORECASE)):
         if (xml := path.with_name(f"{candidate}.xml")).is_file():
             return xml
-    found = sorted(path.parent.glob("*.xml"))
-    if len(found) != 1:
-        beside = f"{len(found)} XML files lie" if found else "no XML file lies"
+    candidates = sorted(path.parent.glob("*.xml"))
+    if len(candidates) != 1:
+        beside = f"{len(candidates)} XML files lie" if candidates else "no XML file lies"
         raise UserError(f"{beside} beside {path}; say which names the labels with dataset.xml=...")
-    return found[0]
+    return candidates[0]
 
 
 def alike(dataset: str, parts: dict[str, Instances]) -> list[Instances]:
-    """The parts, if they have the same labels and features; all sparse if one is."""
-    (role, first), *others = parts.items()
-    for other, part in others:
-        for what, ours, theirs in (
+    """The parts, refused if their labels or features differ; all are sparse if one is."""
+    (role, first), *rest = parts.items()
+    for other_role, part in rest:
+        for kind, names, other_names in (
             ("labels", first.labels, part.labels),
             ("features", first.feature_names, part.feature_names),
         ):
-            if ours != theirs:
-                different = sorted(set(ours) ^ set(theirs))
-                how = f", such as {different[0]!r}" if different else ", in another order"
+            if names != other_names:
+                different = sorted(set(names) ^ set(other_names))
+                difference = f", such as {different[0]!r}" if different else ", in another order"
                 raise UserError(
-                    f"data set {dataset}: {other} has other {what} ({len(theirs)}) than {role} "
-                    f"({len(ours)}){how}; the files of one data set must agree"
+                    f"data set {dataset}: {other_role} has other {kind} ({len(other_names)}) than {role} "
+                    f"({len(names)}){difference}; the files of one data set must agree"
                 )
     if not any(sparse.issparse(part.features) for part in parts.values()):
         return list(parts.values())
@@ -154,10 +156,10 @@ class Files:
     and then the data set has an official split and its rows stand in the order train, validation, test. Any
     other role is handed to the reader under its name.
 
-    `reader` is the dotted name of a function (path, **options) -> Instances, `options` are its. `modalities`
-    gives first and last column of each, zero-based, as papers write them. `statistics` are what the rows must
-    turn out to have. `where` tells a person how to get the files that have no address; `folder` is the data
-    set's below each of MLBENCH_DATA, its name unless said otherwise.
+    `reader` is the dotted name of a function (path, **options) -> Instances, called with `options`.
+    `modalities` gives first and last column of each, zero-based, as papers write them. `statistics` are what
+    the rows must have. `where` tells a person how to get the files that have no address; `folder` is the data
+    set's folder below each of MLBENCH_DATA, by default called as the data set is.
     """
 
     def __init__(
@@ -178,11 +180,11 @@ class Files:
         if kind not in get_args(Kind):
             near = did_you_mean(str(kind), get_args(Kind))
             raise UserError(f"dataset.kind={kind}: choose {', '.join(get_args(Kind))}{near}")
-        scaler(scaling)  # refuses one that there is not
+        scaler(scaling)  # refuses an unknown name
         self.name, self.kind, self.scaling = name, kind, scaling
         one_name("dataset.name", name)
         self.files = {role: file_described(name, role, entry) for role, entry in files.items()}
-        self.known: dict[str, str] = {}  # checksums, once all are
+        self.known: dict[str, str] = {}  # checksums by role, once all are known
         self.parts = parts_in(name, files)
         self.official = () if self.parts == ["all"] else tuple(self.parts)
         self.companions = [role for role in files if role not in PARTS]
@@ -200,7 +202,7 @@ class Files:
         return tuple(self.modalities)
 
     def locate(self, cache: Path) -> dict[str, Path]:
-        """Where each file lies, downloaded if need be."""
+        """The path of each file, which is downloaded if need be."""
         return sources.obtain(self.name, self.files, self.folder, cache, self.where)
 
     def absent(self, cache: Path) -> list[str]:
@@ -209,7 +211,7 @@ class Files:
         return [file.name for file in gone if not (file.urls and file.sha256)]
 
     def identity(self, cache: Path | None = None) -> dict[str, Any]:
-        """What the data are, wherever they lie: part of a run's key. Opens only files without a checksum."""
+        """What defines the data: part of a run's key. Only files without a stated checksum are opened."""
         return {
             "name": self.name,
             "files": self.checksums(cache),
@@ -220,22 +222,22 @@ class Files:
         }
 
     def checksums(self, cache: Path | None = None) -> dict[str, str]:
-        """SHA-256 by role, the parts first; as stated, else of the file, which must then be there."""
+        """SHA-256 by role, the parts first: the stated one, else that of the file, which must exist."""
         if self.known:
             return self.known
         cache = cache and Path(cache).expanduser()
         stated = {role: self.files[role].sha256 for role in (*self.parts, *self.companions)}
-        found = {} if all(stated.values()) else self.locate(cache or sources.default_cache())
+        paths = {} if all(stated.values()) else self.locate(cache or sources.default_cache())
         known = {}
         for role, sha256 in stated.items():
-            known[role] = sha256 or sources.checksum(found[role], cache)
+            known[role] = sha256 or sources.checksum(paths[role], cache)
             if known[role] is None:
-                raise UserError(f"{found[role]} is truncated or damaged; put a whole file in its place")
+                raise UserError(f"{paths[role]} is truncated or damaged; put a whole file in its place")
         self.known = known
         return known
 
     def load(self, cache: Path) -> Loaded:
-        """Reads the files, or what an earlier run parsed of them, and verifies what they hold."""
+        """Reads the files, or what an earlier run parsed of them, and verifies the statistics."""
         cache = Path(cache).expanduser()
         checksums = self.checksums(cache)
         name = re.sub(r"[^\w.-]+", "_", self.name)
@@ -253,14 +255,14 @@ class Files:
 
     def _key(self, role: str, checksums: dict[str, str]) -> str:
         """Changes with all that a parsed part depends on."""
-        files = [checksums[other] for other in (role, *self.companions)]
+        files = [checksums[name] for name in (role, *self.companions)]
         depends = {"files": files, "reader": self.reader, "options": self.options}
         return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
 
     def _read(self, role: str, cache: Path) -> Instances:
-        found = self.locate(cache)
-        companions = {other: found[other] for other in self.companions}
-        return reader_named(self.reader)(found[role], **companions, **self.options)
+        paths = self.locate(cache)
+        companions = {name: paths[name] for name in self.companions}
+        return reader_named(self.reader)(paths[role], **companions, **self.options)
 
     def _with_modalities(self, instances: Instances) -> Instances:
         """The ranges that were given, else those that the reader found."""
@@ -287,12 +289,12 @@ class Files:
                 f"data set {self.name}: no row has any label, of {len(instances.labels)} "
                 f"({named or 'none'}): there is nothing to learn; name the columns or the file that have them"
             )
-        found = statistics(instances) | {role: len(rows) for role, rows in official.items()}
+        values = statistics(instances) | {role: len(rows) for role, rows in official.items()}
         for name, expected in self.statistics.items():
-            if name not in found:
-                near = did_you_mean(name, found)
+            if name not in values:
+                near = did_you_mean(name, values)
                 raise UserError(f"data set {self.name}: no statistic is called {name}{near}")
-            value = found[name]
+            value = values[name]
             if name == "cardinality":  # to as many digits as are stated
                 _, _, digits = str(expected).partition(".")
                 value = round(float(instances.targets.sum(axis=1).mean()), len(digits))
@@ -306,9 +308,9 @@ class Files:
 class OwnFiles(Files):
     """A person's own file, with the reader's options beside its path: dataset=csv dataset.path=my.csv.
 
-    `test` is a second file, and then there is an official split. Relative paths start at the working
-    directory. `xml`, for a reader that needs one, is by default the one beside the file. The data set has
-    the name of the file unless it is given one.
+    With a second file, `test`, there is an official split. Relative paths start at the working directory.
+    `xml`, for a reader that needs one, is by default the XML file beside `path`. The data set is called
+    `name`, or as the file is.
     """
 
     def __init__(
@@ -351,5 +353,5 @@ class OwnFiles(Files):
         return []
 
     def identity(self, cache: Path | None = None) -> dict[str, Any]:
-        """A file that was renamed is still the same data."""
+        """Without the file's name: a file that was renamed is the same data."""
         return super().identity(cache) | {"name": self.named}

@@ -205,8 +205,8 @@ def _settle(part: Path, to: Path) -> Path:
     with part.open("rb") as file:
         start = file.read(6)
     suffix = next((suffix for magic, (suffix, _) in COMPRESSIONS.items() if start.startswith(magic)), "")
-    for other in SUFFIXES:  # wrong content under a name that is looked at first would hide this file
-        to.with_name(to.name + other).unlink(missing_ok=True)
+    for ending in SUFFIXES:  # wrong content under a name that is looked at first would hide this file
+        to.with_name(to.name + ending).unlink(missing_ok=True)
     return part.replace(to.with_name(to.name + suffix))
 
 

@@ -22,31 +22,32 @@ COMPRESSIONS = {
     b"\xfd7zXZ\x00": (".xz", lzma.open),
 }
 DAMAGE = (EOFError, OSError, ValueError, MemoryError, zlib.error, lzma.LZMAError)
-ROOM, GROWTH = 64 << 20, 256  # what a file may become in memory: bytes at any size, and for each byte it has
+# A file may take this much memory: ROOM bytes whatever its size, or GROWTH bytes for each of its own.
+ROOM, GROWTH = 64 << 20, 256
 NAME_BYTES = 64  # of a name such as feature12
 DAMAGED = "it is damaged, or of another format"
 
 
 def room(size: int) -> int:
-    """The bytes that may be made of a file of `size` bytes, whatever it says of itself.
+    """The memory, in bytes, that a file of `size` bytes may take, whatever its header announces.
 
-    A few bytes can announce any number of rows or unpack to any length. Real data sets keep this by far: the
-    labels of AmazonCat-13K become 16 bytes for each of their file's, the 18 kB of genbase unpack to 174 each.
+    A few bytes can announce any number of rows or unpack to any length. Real data sets stay far below: the
+    labels of AmazonCat-13K become 16 bytes for each byte of their file, the 18 kB of genbase 174.
     """
     return max(ROOM, GROWTH * size)
 
 
-def refuse_more_than_room(path: Path, size: int, needed: int, what: str, cure: str = DAMAGED) -> None:
-    """`what` the `size` bytes of a file announce, before anything is made of it that takes `needed` bytes."""
+def refuse_more_than_room(path: Path, size: int, needed: int, announced: str, cure: str = DAMAGED) -> None:
+    """Refuses to make of a file's `size` bytes what they announce, if that takes `needed` bytes."""
     if needed > room(size):
         raise UserError(
-            f"{path} says that it has {what}, which would take {needed >> 20:,} MB, far more than is in "
+            f"{path} says that it has {announced}, which would take {needed >> 20:,} MB, far more than is in "
             f"it: {cure}"
         )
 
 
 def opener(path: Path) -> Callable[..., BinaryIO] | None:
-    """What opens a compressed file; None for one that is not."""
+    """The function that opens a compressed file; None for a plain one."""
     with path.open("rb") as file:
         start = file.read(6)
     return next((opens for magic, (_, opens) in COMPRESSIONS.items() if start.startswith(magic)), None)
@@ -81,7 +82,7 @@ def content(path: Path) -> bytes:
 
 
 def reason(error: Exception) -> str:
-    """What an error says of itself, or its kind where it says nothing."""
+    """An error's message, or its class where there is none."""
     return str(error) or type(error).__name__
 
 

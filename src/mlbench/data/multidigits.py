@@ -123,10 +123,10 @@ class MultiDigits:
     def load(self, cache: Path) -> Loaded:
         """Makes the canvases anew: that takes hundredths of a second, and nothing is put into `cache`."""
         features, targets = make()
-        found = checksum(features, targets)
-        if found != self.sha256:
+        sha256 = checksum(features, targets)
+        if sha256 != self.sha256:
             raise UserError(
-                f"{self.name}: the canvases made have SHA-256 {found}, not {self.sha256}; has scikit-learn "
+                f"{self.name}: the canvases made have SHA-256 {sha256}, not {self.sha256}; has scikit-learn "
                 "changed its digits? Install another version of it, or choose another data set"
             )
         instances = Instances(

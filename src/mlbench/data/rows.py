@@ -17,10 +17,10 @@ from mlbench.seeding import derive
 
 
 class Inputs(Protocol):
-    """What the x of a batch is read from. A Tensor (dense) and SparseRows are; pixels and tokens can be.
+    """What the x of a batch is read from: a Tensor (dense) or SparseRows; pixels and tokens can be.
 
-    Only code that has asked its task for a kind may touch more than this, such as the matrix of vectors. A
-    class other than Tensor also has `joined(parts)`, all rows of several, and `equal(other)`.
+    Only code that has checked its task's kind may use more than this, such as the matrix of vectors. A class
+    other than Tensor also has `joined(parts)`, the rows of several one below the other, and `equal(other)`.
     """
 
     @property
@@ -31,7 +31,7 @@ class Inputs(Protocol):
     def to(self, device: torch.device | str, /) -> Self: ...
 
     def __getitem__(self, index: Tensor, /) -> Self:
-        """Rows `index`, kept as they are."""
+        """Rows `index`, of the same kind: sparse rows stay sparse."""
         ...
 
     def index_select(self, dim: int, index: Tensor, /) -> Tensor:
@@ -78,22 +78,22 @@ class Rows:
 
     @property
     def described(self) -> dict[str, Any]:
-        """Kind and shape of all it holds, in plain types: equal for rows that may be stacked."""
-        shapes = {name: [str(held.dtype), *held.shape] for name, held in self.extra.items()}
+        """Kinds and shapes of x, targets and extra, in plain types: equal for rows that may be stacked."""
+        shapes = {name: [str(tensor.dtype), *tensor.shape] for name, tensor in self.extra.items()}
         x = [type(self.x).__name__, *self.x.shape]
         return {"x": x, "targets": [*self.targets.shape], "extra": shapes}
 
     def to(self, device: torch.device | str) -> "Rows":
-        return Rows(*self._each(lambda held: held.to(device)))
+        return Rows(*self._each(lambda tensor: tensor.to(device)))
 
     def rows(self, index: Tensor) -> "Rows":
         """The rows `index` as rows of their own."""
-        return Rows(*self._each(lambda held: held[index]))
+        return Rows(*self._each(lambda tensor: tensor[index]))
 
     def batch(self, index: Tensor) -> Batch:
         """The rows `index`, a tensor on the same device; (R, B) of them make a batch of R replicas."""
         flat = index.flatten()
-        batch = Batch(*self._each(lambda held: held.index_select(0, flat)))
+        batch = Batch(*self._each(lambda tensor: tensor.index_select(0, flat)))
         return batch if index.ndim == 1 else batch.map(lambda part: part.unflatten(0, index.shape))
 
     def _each(self, function: Callable[[Any], Any]) -> tuple[Any, Tensor, Tensor, dict[str, Tensor]]:
@@ -105,14 +105,14 @@ def mapped(function: Callable[[Tensor], Tensor], named: dict[str, Tensor]) -> di
 
 
 def order(count: int, seed: int, epoch: int, shuffle: bool = True) -> Tensor:
-    """The order in which an epoch visits `count` rows: of seed and epoch alone, so it can be repeated."""
+    """The order in which an epoch visits `count` rows: a function of seed and epoch alone."""
     if not shuffle:
         return torch.arange(count)
     return torch.randperm(count, generator=torch.Generator().manual_seed(derive(seed, "order", epoch)))
 
 
 def walk(count: int, seed: int, start: int, stop: int, shuffle: bool = True) -> Tensor:
-    """The rows visited from `start` to `stop` of a walk without end: one order after another."""
+    """Steps `start` to `stop` of an endless walk over `count` rows: the order of one epoch after another."""
     first, last = start // count, -(-stop // count)
     laps = torch.cat([order(count, seed, lap, shuffle) for lap in range(first, last)])
     return laps[start - first * count : stop - first * count]

@@ -1,4 +1,4 @@
-"""Scales feature columns by what the training rows show; no other row has a say in it."""
+"""Scales feature columns by statistics of the training rows alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +29,8 @@ class Unscaled:
 class Columns(Unscaled):
     """Each column x becomes (x − shift) / spread; a sparse one x / spread, which keeps zeros zero.
 
-    A column that is constant over the training rows is shifted but not stretched. Rows outside training may
-    leave the range of those inside; nothing is clipped.
+    A column that is constant over the training rows is shifted but not stretched. Other rows may leave the
+    range of the training rows; nothing is clipped.
     """
 
     def learn(self, shift: np.ndarray, spread: np.ndarray) -> None:
@@ -54,7 +54,7 @@ class ZScore(Columns):
                 "dataset.scaling=minmax (divides a column by its largest absolute value and keeps the zeros) "
                 "or dataset.scaling=none"
             )
-        # Whether a column is constant is asked of its extremes: its computed deviation need not be exactly 0.
+        # Extremes decide whether a column is constant, since its computed deviation need not be exactly 0.
         constant = train.max(axis=0) == train.min(axis=0)
         mean = np.where(constant, train[0], train.mean(axis=0, dtype=np.float64))
         self.learn(mean, np.where(constant, 1.0, train.std(axis=0, dtype=np.float64)))
@@ -78,28 +78,28 @@ class MinMax(Columns):
 SCALERS: dict[str, Callable[[], Scaler]] = {"none": Unscaled, "zscore": ZScore, "minmax": MinMax}
 
 
-def scaler(how: str) -> Scaler:
-    """A scaler yet to be fitted, by its name here or by the dotted path of a class of a person's own."""
-    if how in SCALERS:
-        return SCALERS[how]()
-    if "." not in str(how):
-        near = did_you_mean(str(how), SCALERS)
-        raise UserError(f"dataset.scaling={how}: choose {', '.join(SCALERS)}{near}")
+def scaler(name: str) -> Scaler:
+    """A scaler yet to be fitted, by its name in SCALERS or by the dotted path of a person's own class."""
+    if name in SCALERS:
+        return SCALERS[name]()
+    if "." not in str(name):
+        near = did_you_mean(str(name), SCALERS)
+        raise UserError(f"dataset.scaling={name}: choose {', '.join(SCALERS)}{near}")
     try:
-        own = get_class(how)()
+        made = get_class(name)()
     except Exception as error:  # Hydra raises whatever importing the module raises
-        raise UserError(f"dataset.scaling={how}: {str(error).splitlines()[0]}") from error
-    check_offers(own, Scaler, f"dataset.scaling={how}")
-    return own
+        raise UserError(f"dataset.scaling={name}: {str(error).splitlines()[0]}") from error
+    check_offers(made, Scaler, f"dataset.scaling={name}")
+    return made
 
 
-def fitted(how: str, train: Features) -> Scaler:
+def fitted(name: str, train: Features) -> Scaler:
     """A scaler that has learned from `train`."""
-    made = scaler(how)
+    made = scaler(name)
     made.fit(train)
     return made
 
 
-def scale(features: Features, train_rows: np.ndarray, how: str) -> Features:
-    """All rows of `features` (N, d), scaled by what `train_rows` of them show."""
-    return fitted(how, features[train_rows]).apply(features)
+def scale(features: Features, train_rows: np.ndarray, name: str) -> Features:
+    """All rows of `features` (N, d), scaled by statistics of the rows `train_rows`."""
+    return fitted(name, features[train_rows]).apply(features)

@@ -1,5 +1,5 @@
-"""The rows of replicas, side by side. What several of them hold of one data set is there once: a stack then
-reads from a few megabytes that stay in the cache, not from as many times more that do not.
+"""The rows of replicas, side by side. A row that several replicas have is kept once: a stack then reads from
+a few megabytes that stay in the cache, not from R times as many that do not.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,10 @@ from mlbench.data.rows import Inputs, Rows
 
 @dataclass(frozen=True)
 class Shared:
-    """Inputs that stand for others, in any order and any number."""
-
-    of = staticmethod(lambda parts: beside(parts))  # as engine says it still
+    """N inputs, each a row of `held`, which may be repeated and in any order."""
 
     held: Inputs
-    places: Tensor  # (N,) int64: which row of `held` each one is
+    places: Tensor  # (N,) int64: the row of `held` that each input is
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -36,26 +34,26 @@ class Shared:
 
 
 def beside(parts: Sequence[Rows]) -> Rows:
-    """All rows of all replicas, one replica after the other; they have the same names in `extra`."""
+    """All rows of all replicas, one replica after the other; all have the same names in `extra`."""
     extra = {name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra}
     targets, ids = torch.cat([part.targets for part in parts]), torch.cat([part.ids for part in parts])
     return Rows(once(parts) or joined([part.x for part in parts]), targets, ids, extra)
 
 
 def once(parts: Sequence[Rows]) -> Shared | None:
-    """Every row once; None where its x is not the same in all parts: scaled by each part's own."""
+    """Every row once; None where the parts have different x for a row, as when each is scaled by itself."""
     known = torch.cat([part.ids for part in parts]).unique()
     numbers = [torch.searchsorted(known, part.ids) for part in parts]
-    place, count = torch.full_like(known, -1), 0
-    first = []  # of each part, the rows that no part before has
-    for part, own in zip(parts, numbers):
-        new = (place[own] < 0).nonzero().flatten()
-        place[own[new]] = torch.arange(count, count + len(new), device=new.device)
+    position, count = torch.full_like(known, -1), 0
+    first = []  # of each part, the rows that no earlier part has
+    for part, number in zip(parts, numbers):
+        new = (position[number] < 0).nonzero().flatten()
+        position[number[new]] = torch.arange(count, count + len(new), device=new.device)
         first.append(part.x[new])
         count += len(new)
-    held, places = joined(first), [place[own] for own in numbers]
-    if all(same(held[own], part.x) for own, part in zip(places, parts)):
-        return Shared(held, torch.cat(places))
+    rows, places = joined(first), [position[number] for number in numbers]
+    if all(same(rows[number], part.x) for number, part in zip(places, parts)):
+        return Shared(rows, torch.cat(places))
     return None
 
 
@@ -64,5 +62,5 @@ def joined(parts: Sequence[Any]) -> Inputs:
     return torch.cat([*parts]) if isinstance(parts[0], Tensor) else parts[0].joined(parts)
 
 
-def same(one: Any, other: Any) -> bool:
-    return torch.equal(one, other) if isinstance(one, Tensor) else one.equal(other)
+def same(left: Any, right: Any) -> bool:
+    return torch.equal(left, right) if isinstance(left, Tensor) else left.equal(right)

@@ -42,9 +42,9 @@ def places(folder: str, cache: Path) -> list[Path]:
 
 def candidates(file: File, folder: str, cache: Path) -> Iterator[Path]:
     """The existing files of that name, compressed or not, whatever their content."""
-    for place in places(folder, cache):
+    for directory in places(folder, cache):
         for suffix in SUFFIXES:
-            path = place / (file.name + suffix)
+            path = directory / (file.name + suffix)
             with contextlib.suppress(PermissionError):  # a folder that may not be entered counts as empty
                 if path.is_file():
                     yield path
@@ -149,6 +149,6 @@ def _absence(
     return "; ".join(parts)
 
 
-def _or(things: Sequence[Path | str]) -> str:
-    *most, last = map(str, things)
+def _or(names: Sequence[Path | str]) -> str:
+    *most, last = map(str, names)
     return f"{', '.join(most)} or {last}" if most else last

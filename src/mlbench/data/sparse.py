@@ -1,4 +1,4 @@
-"""A CSR matrix as tensors, on any device. Rows are read as dense ones; the whole is never made dense."""
+"""A CSR matrix as tensors, on any device. Rows of a batch are made dense; the matrix never is."""
 
 import itertools
 from collections.abc import Sequence
@@ -43,14 +43,14 @@ class SparseRows:
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """Rows `index`, dense (B, d)."""
         assert dim == 0
-        # On a GPU the fullest row of all sets the length: the size of what is read is then known beforehand,
-        # and the GPU need not be waited for. On a CPU asking for the fullest of the batch costs nothing.
+        # On a GPU the fullest row of the matrix sets the length: to learn that of the batch, the CPU would
+        # have to wait for the GPU. On a CPU it costs nothing to ask for the fullest row of the batch.
         if index.is_cuda or not len(index):
             return self.read(index, self.longest)
         return self.read(index, int((self.crow[index + 1] - self.crow[index]).max()))
 
     def read(self, index: Tensor, length: int) -> Tensor:
-        """Rows `index`, dense, none with more than `length` nonzeros; shorter ones repeat their last."""
+        """Rows `index`, dense, none with more than `length` nonzeros; shorter rows repeat their last one."""
         dense = self.values.new_zeros(len(index), self.width)
         if not length:
             return dense

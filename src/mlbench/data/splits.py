@@ -1,9 +1,9 @@
 """Which rows train, validate and test: a function of the seed and the data set's rows, of nothing else.
 
-Parts: `train`, `test`, on request `validation`; `amalgamation` adds the teachers'.
+Parts: `train`, `test`, on request `validation`; `amalgamation` adds parts of the teachers.
 
-Rounding, everywhere: a part that is asked for as a share is rounded down and the rest of the cut gets the
-remainder. Shares count as the decimals they are written as: 0.29 of 100 rows are 29, not 28.
+Everywhere a share of rows is rounded down, and the other side of the cut gets the remainder. Shares are taken
+as decimals: 0.29 of 100 rows are 29, not 28.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from mlbench.seeding import derive
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
-    """Random numbers for one purpose: a cut made or left out does not move the others."""
+    """Random numbers for one purpose: making a cut, or leaving it out, does not change other cuts."""
     if seed < 0:
         raise UserError(f"seed={seed}: a whole number, 0 or larger")
     return np.random.Generator(np.random.PCG64(derive(seed, "split", purpose)))
@@ -47,7 +47,7 @@ def cut(
 def cut_off(
     rows: np.ndarray, share: float, targets: np.ndarray, rng: np.random.Generator, stratified: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What stays of `rows`, and the share of them that is cut off."""
+    """The rows that stay, and the share of `rows` that is cut off."""
     size = portion(share, len(rows))
     stays, goes = cut(rows, [len(rows) - size, size], targets, rng, stratified)
     return stays, goes
@@ -64,7 +64,7 @@ def training_parts(
 
 
 def divided(split: Split, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
-    """The parts that a split makes, if they can be: a split may be anybody's."""
+    """The parts that a split makes, checked, since a split may be a person's own."""
     parts = {name: np.asarray(rows, np.int64) for name, rows in split(targets, official, seed).items()}
     if missing := [name for name in ("train", "test", *split.parts, *split.labelled) if name not in parts]:
         raise UserError(f"split: it made no part `{missing[0]}`, of {', '.join(parts) or 'none'}")
@@ -84,7 +84,7 @@ def labelled_rows(split: Split, parts: Parts) -> np.ndarray:
 
 
 def filled(parts: Parts, rows: int) -> Parts:
-    """The parts, none of them empty."""
+    """The parts; refused if one of them is empty."""
     for name, part in parts.items():
         if not len(part):
             raise UserError(
@@ -137,11 +137,11 @@ class Official(Usual):
                 "split=official: this data set has no training and test part of its own; "
                 "choose split=holdout, split=kfold or split=amalgamation"
             )
-        own = {name: np.asarray(rows, np.int64) for name, rows in official.items()}
-        if "validation" not in own:
-            own |= training_parts(own["train"], self.validation, targets, seed, self.stratified)
+        parts = {name: np.asarray(rows, np.int64) for name, rows in official.items()}
+        if "validation" not in parts:
+            parts |= training_parts(parts["train"], self.validation, targets, seed, self.stratified)
         return filled(
-            {name: own[name] for name in ("train", "validation", "test") if name in own}, len(targets)
+            {name: parts[name] for name in ("train", "validation", "test") if name in parts}, len(targets)
         )
 
 
@@ -158,8 +158,8 @@ class Holdout(Usual):
     def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
         rng = generator(seed, "test")
         train, test = cut_off(np.arange(len(targets)), self.test, targets, rng, self.stratified)
-        own = training_parts(train, self.validation, targets, seed, self.stratified)
-        return filled({**own, "test": test}, len(targets))
+        parts = training_parts(train, self.validation, targets, seed, self.stratified)
+        return filled({**parts, "test": test}, len(targets))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,20 +187,20 @@ class KFold(Usual):
         sizes = [len(part) for part in np.array_split(rows, self.folds)]
         folds = cut(rows, sizes, targets, generator(seed, "test"), self.stratified)
         train = np.setdiff1d(rows, folds[self.fold], assume_unique=True)
-        own = training_parts(train, self.validation, targets, seed, self.stratified)
-        return filled({**own, "test": folds[self.fold]}, len(targets))
+        parts = training_parts(train, self.validation, targets, seed, self.stratified)
+        return filled({**parts, "test": folds[self.fold]}, len(targets))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Amalgamation(Usual):
     """Knowledge amalgamation: a pool of rows for the teachers, the rest for the student, who has no labels.
 
-    Teachers of even index learn from a random half of the pool, each its own, those of odd index from the
-    whole pool; with `disjoint` the pool is divided equally. Each keeps the share `aside` of its rows back,
-    as the part `teacher_<t>_aside`. `train` are the student's rows.
+    A teacher of even index learns from a random half of the pool, one of odd index from the whole pool; with
+    `disjoint` the pool is divided equally. The share `aside` of a teacher's rows is kept back, as the part
+    `teacher_<t>_aside`. `train` are the student's rows.
 
-    Teachers that are `brought` along, trained already, get none. The parts are then the data set's own, or,
-    where it has none, the share `student_test` of all rows is the test part.
+    Teachers that are `brought` along, trained already, get no rows. The parts are then those of the official
+    split, or, where there is none, the share `student_test` of all rows is the test part.
     """
 
     student: float
@@ -220,7 +220,7 @@ class Amalgamation(Usual):
 
     @staticmethod
     def defining(options: dict[str, Any]) -> dict[str, Any]:
-        """With teachers that are brought along, nothing is asked of a pool."""
+        """The options that count: those of the pool do not if teachers are brought along."""
         pool = ("student", "teachers", "aside", "disjoint") if options.get("brought") else ()
         return {name: value for name, value in options.items() if name not in pool}
 
@@ -243,9 +243,9 @@ class Amalgamation(Usual):
         rng = generator(seed, "student test")
         train, test = cut_off(student, self.student_test, targets, rng, stratified)
         parts = {**training_parts(train, self.validation, targets, seed, stratified), "test": test}
-        for teacher, own in enumerate(self.divide(pool, targets, seed)):
+        for teacher, given in enumerate(self.divide(pool, targets, seed)):
             rng = generator(seed, f"teacher {teacher} aside")
-            learns, aside = cut_off(own, self.aside, targets, rng, stratified)
+            learns, aside = cut_off(given, self.aside, targets, rng, stratified)
             parts[f"teacher_{teacher}"] = learns
             if self.aside:
                 parts[f"teacher_{teacher}_aside"] = aside
@@ -257,7 +257,7 @@ class Amalgamation(Usual):
         return Holdout(test=self.student_test, validation=self.validation, stratified=self.stratified)
 
     def divide(self, pool: np.ndarray, targets: np.ndarray, seed: int) -> list[np.ndarray]:
-        """The rows of the pool that each teacher is given."""
+        """The rows of the pool that each teacher gets."""
         if self.disjoint:
             sizes = [len(part) for part in np.array_split(pool, self.teachers)]
             return cut(pool, sizes, targets, generator(seed, "teachers"), self.stratified)

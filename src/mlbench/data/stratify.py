@@ -21,10 +21,10 @@ def shuffled(count: int, rng: np.random.Generator) -> np.ndarray:
 def stratify(targets: np.ndarray, sizes: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     """The part, 0..len(sizes)−1, of every row of `targets` (N, L); part j gets exactly sizes[j] rows.
 
-    The rarest label goes first: each of its rows joins the part that still wants most rows of this label,
-    among equals the one that wants most rows of any kind, then chance decides. Departing from Algorithm 1
-    in one point, a full part takes no more rows, so that the sizes come out exact; the algorithm alone may
-    miss them by a few rows. Rows without labels fill, in random order, the room that is left at the end.
+    The rarest label goes first: each of its rows joins the part that still wants most rows of this label; of
+    several, the part that wants most rows of any kind; then chance decides. One point departs from Algorithm
+    1: a full part takes no more rows, so that the sizes are exact; the algorithm may miss them by a few rows.
+    Rows without labels fill, in random order, the room that is left at the end.
     """
     count, labels = targets.shape
     assert sum(sizes) == count, (sizes, count)
@@ -33,18 +33,18 @@ def stratify(targets: np.ndarray, sizes: Sequence[int], rng: np.random.Generator
     chance = rng.bit_generator.random_raw(count).tolist()  # between parts that want a row equally
     by_row = sparse.csr_matrix(targets[order])
     by_label = by_row.tocsc()
-    left = by_row.getnnz(axis=0).astype(np.int64)  # (L,) rows not yet placed that carry the label
+    unplaced = by_row.getnnz(axis=0).astype(np.int64)  # (L,) rows not yet placed that carry the label
     # (L, parts), in N-ths of a row: whole numbers, so that ties are exact.
-    wanted = np.outer(left, np.asarray(sizes, np.int64))
+    wanted = np.outer(unplaced, np.asarray(sizes, np.int64))
     room = list(sizes)
     part = np.full(count, -1, np.int64)
-    while left.any():
-        label = np.where(left > 0, left * labels + rank, np.iinfo(np.int64).max).argmin()
+    while unplaced.any():
+        label = np.where(unplaced > 0, unplaced * labels + rank, np.iinfo(np.int64).max).argmin()
         for row in by_label.indices[by_label.indptr[label] : by_label.indptr[label + 1]].tolist():
             if part[row] >= 0:
                 continue
-            asked = enumerate(zip(wanted[label].tolist(), room))
-            wishes = [(wish, free, number) for number, (wish, free) in asked if free]
+            parts_asked = enumerate(zip(wanted[label].tolist(), room))
+            wishes = [(wish, free, number) for number, (wish, free) in parts_asked if free]
             most = max(wishes)[:2]
             among = [number for wish, free, number in wishes if (wish, free) == most]
             chosen = among[chance[row] % len(among)]
@@ -52,7 +52,7 @@ def stratify(targets: np.ndarray, sizes: Sequence[int], rng: np.random.Generator
             room[chosen] -= 1
             carried = by_row.indices[by_row.indptr[row] : by_row.indptr[row + 1]]
             wanted[carried, chosen] -= count
-            left[carried] -= 1
+            unplaced[carried] -= 1
     part[part < 0] = np.repeat(np.arange(len(sizes)), room)
     placed = np.empty_like(part)
     placed[order] = part

@@ -20,7 +20,7 @@ class Modality:
         return self.stop - self.start
 
     def of(self, x: Any) -> Any:
-        """Its columns of x, (..., d); whatever stands before is carried along."""
+        """The modality's columns of x (..., d)."""
         return x[..., self.start : self.stop]
 
 
@@ -39,12 +39,12 @@ class Task:
         return replace(self, labels=tuple(labels), positives=positives)
 
     def columns(self, labels: Sequence[str]) -> list[int]:
-        """Where these labels stand among the task's."""
+        """The positions of these labels among the task's."""
         return [self.labels.index(label) for label in labels]
 
     def only(self, modality: str) -> "Task":
-        """The task as one modality sees it: its columns, which begin at 0, are all there are."""
-        names = [each.name for each in self.modalities]
+        """The task with the columns of one modality alone, counted from 0."""
+        names = [known.name for known in self.modalities]
         width = self.modalities[names.index(modality)].width
         return replace(self, modalities=(Modality(modality, 0, width),))
 

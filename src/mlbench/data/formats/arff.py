@@ -1,8 +1,8 @@
 """ARFF, dense and sparse, as WEKA, Mulan and MEKA write it; the caller says which columns are labels.
 
 Rows of numbers are parsed a few megabytes at a time, without a Python loop. A piece of the file that holds
-anything else (a word, a quote, a comment, a missing value, a mistake) is parsed row by row, by the functions
-that know all rules of the format and name the line that breaks one.
+anything else (a word, a quote, a comment, a missing value, a mistake) is parsed row by row, by functions that
+know all rules of the format and name the line that breaks a rule.
 """
 
 import math
@@ -95,23 +95,25 @@ def header(path: Path, data: bytes) -> Header:
     raise UserError(f"{path} has no @data line: it is no ARFF file, or was cut off: fetch it again")
 
 
-def declaration(line: str, place: str) -> Attribute:
+def declaration(line: str, line_named: str) -> Attribute:
     """The attribute that an @attribute line declares."""
     match = ATTRIBUTE.match(line)
     if not match or not match[2]:
-        raise UserError(f"{place}: {line[:60]!r} declares no name and kind: write @attribute NAME numeric")
+        raise UserError(
+            f"{line_named}: {line[:60]!r} declares no name and kind: write @attribute NAME numeric"
+        )
     name, kind = unquoted(match[1]), match[2]
     if not kind.startswith("{"):
         word = kind.split()[0].lower()
         if word not in KINDS:
             near = did_you_mean(word, KINDS)
-            raise UserError(f"{place}: attribute {name!r} is of unknown kind {word!r}{near}")
+            raise UserError(f"{line_named}: attribute {name!r} is of unknown kind {word!r}{near}")
         return Attribute(name, KINDS[word])
     if not kind.endswith("}"):
-        raise UserError(f"{place}: the values of attribute {name!r} have no closing brace")
+        raise UserError(f"{line_named}: the values of attribute {name!r} have no closing brace")
     values = tuple("?" if value is None else value for value in fields(kind[1:-1].strip().removesuffix(",")))
     if not values or len(set(values)) < len(values):
-        raise UserError(f"{place}: attribute {name!r} declares no values, or one of them twice")
+        raise UserError(f"{line_named}: attribute {name!r} declares no values, or one of them twice")
     return Attribute(name, "nominal", values)
 
 
@@ -288,13 +290,13 @@ def careful_rows(
     """The cells of some lines, of which the first is line `number` of the file."""
     parse = sparse_row if is_sparse else dense_row
     parsed: list[Any] = []
-    for place, line in enumerate(lines, number):
+    for line_number, line in enumerate(lines, number):
         line = uncommented(line).strip()
         if line:
             try:
                 parsed.append(parse(line, readers))
             except ValueError as error:
-                raise UserError(f"{path}, line {place}: {error}") from error
+                raise UserError(f"{path}, line {line_number}: {error}") from error
     if not is_sparse:
         return np.array(parsed, dtype=np.float32).reshape(-1, len(readers))
     pointers = np.cumsum([0] + [len(row) for row in parsed])
@@ -346,20 +348,22 @@ def cell_reader(attribute: Attribute) -> CellReader:
     name = attribute.name
     if attribute.kind == "number":
         return lambda text: number_in(text, name)
-    places: dict[str | None, float] = {value: float(place) for place, value in enumerate(attribute.values)}
+    positions: dict[str | None, float] = {
+        value: float(position) for position, value in enumerate(attribute.values)
+    }
     numbers = {number_or_none(value): float(p) for p, value in reversed([*enumerate(attribute.values)])}
     numbers.pop(None, None)
-    places[None] = math.nan
+    positions[None] = math.nan
 
-    def place_of(text: str | None) -> float:
-        if text is not None and text not in places:
+    def position_of(text: str | None) -> float:
+        if text is not None and text not in positions:
             number = number_or_none(text)
             if number not in numbers:
                 raise ValueError(undeclared(text, attribute))
-            places[text] = numbers[number]  # the same number in other digits, as 1.0 for 1
-        return places[text]
+            positions[text] = numbers[number]  # the same number in other digits, as 1.0 for 1
+        return positions[text]
 
-    return place_of
+    return position_of
 
 
 def number_in(text: str | None, name: str) -> float:

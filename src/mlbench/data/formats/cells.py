@@ -31,11 +31,11 @@ def column_of(
         refuse_infinite(path, name, words, lines, np.isinf(cells) | (known & np.isnan(cells)))
         return Attribute(name), cells
     values, positions = np.unique(np.array(present, dtype=object), return_inverse=True)
-    where = dict(zip(reversed(present), np.array(lines)[known][::-1].tolist()))  # word → its first line
-    refuse_numerals(path, name, where, decimal)
+    line_of = dict(zip(reversed(present), np.array(lines)[known][::-1].tolist()))  # word → its first line
+    refuse_numerals(path, name, line_of, decimal)
     is_text = len(values) == len(present) > 2
     if is_text or len(values) > ROW_ID_VALUES:
-        refuse_words_among_numbers(path, name, where, present, decimal)
+        refuse_words_among_numbers(path, name, line_of, present, decimal)
     if is_text:
         return Attribute(name, "text"), cells
     cells[known] = positions
@@ -53,25 +53,25 @@ def refuse_infinite(
         )
 
 
-def refuse_numerals(path: Path, name: str, where: dict[str, int], decimal: str) -> None:
+def refuse_numerals(path: Path, name: str, line_of: dict[str, int], decimal: str) -> None:
     """Refuses words that would be numbers with another decimal mark, or without marks between thousands."""
-    strange = [word for word in where if not is_numeral(word, decimal)]
+    strange = [word for word in line_of if not is_numeral(word, decimal)]
     if strange and all(NUMERAL.fullmatch(word) for word in strange):
         cure = {".": "dataset.decimal=, reads decimal commas", ",": "dataset.decimal=. reads decimal points"}
         raise UserError(
-            f"{path}, line {where[strange[-1]]}: column {name!r} is {strange[-1]}: {cure[decimal]}; a mark "
+            f"{path}, line {line_of[strange[-1]]}: column {name!r} is {strange[-1]}: {cure[decimal]}; a mark "
             f"between thousands must go"
         )
 
 
 def refuse_words_among_numbers(
-    path: Path, name: str, where: dict[str, int], present: Sequence[str], decimal: str
+    path: Path, name: str, line_of: dict[str, int], present: Sequence[str], decimal: str
 ) -> None:
     """Refuses a few words among numbers, which would make the column text, or a column for each number."""
-    strange = [word for word in where if not is_numeral(word, decimal)]
+    strange = [word for word in line_of if not is_numeral(word, decimal)]
     if 2 * sum(word in set(strange) for word in present) < len(present):
         raise UserError(
-            f"{path}, line {where[strange[-1]]}: column {name!r} is {strange[-1][:40]!r} among numbers: "
+            f"{path}, line {line_of[strange[-1]]}: column {name!r} is {strange[-1][:40]!r} among numbers: "
             f"leave empty what is missing, or leave the column out with dataset.drop=[{name}]"
         )
 

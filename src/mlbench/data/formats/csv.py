@@ -34,8 +34,8 @@ def read(
 
     Such a list is `a;b`, `a|b`, `a,b` (with `label_separator` anything else) or `["a", "b"]`, and empty for
     no label. Its labels are `names`, or all that occur, sorted; parts of a data set need `names`. Columns are
-    given by name or by zero-based number. Without a `separator`, the one is taken that gives the header and
-    the first row as many cells: the suffix's own if possible, a comma in .csv, a tab in .tsv. A column with
+    given by name or by zero-based number. Without a `separator`, one is taken that gives header and first row
+    as many cells: if possible that of the suffix, a comma for .csv, a tab for .tsv. A column with
     words is nominal, its values sorted; if no word occurs twice, it is text. Empty, ?, NA, N/A, NaN and null
     are missing. A first column without a name, which is the index of pandas and R, is left out, and so is a
     column with neither a name nor a value.
@@ -45,8 +45,8 @@ def read(
     rows, lines = rows_in(path, separator)
     header, lines = [name.strip() for name in rows[0]], lines[1:]
     texts = [[cell.strip() for cell in column] for column in zip(*rows[1:])]
-    given = label_list if label_list is not None else labels
-    wanted = [given] if isinstance(given, str | int) else given or []
+    option = label_list if label_list is not None else labels
+    wanted = [option] if isinstance(option, str | int) else option or []
     chosen = label_columns(path, header, wanted, "labels" if label_list is None else "label_list")
     nameless = {c for c, name in enumerate(header) if not name and not any(texts[c])}
     nameless = (nameless | {0} if header[0] in INDEX_NAMES else nameless).difference(chosen)

@@ -60,17 +60,17 @@ def rows_in(path: Path, separator: str | None) -> tuple[list[list[str]], list[in
 
 def why(rows: list[list[str]], separator: str) -> str:
     """The likely reason for rows that are longer or shorter than their header."""
-    header, *others = map(len, rows)
-    if set(others) == {header + 1}:
+    header, *widths = map(len, rows)
+    if set(widths) == {header + 1}:
         return ", as where row names have no heading: R's write.csv gives them one, write.table does not"
     return f" separated by {separator!r}"
 
 
 def text_of(path: Path) -> str:
     data = content(path)
-    for magic, what in NO_TEXT.items():
+    for magic, kind in NO_TEXT.items():
         if data.startswith(magic):
-            raise UserError(f"{path} is {what}, no text: save the sheet as CSV (UTF-8), and give that file")
+            raise UserError(f"{path} is {kind}, no text: save the sheet as CSV (UTF-8), and give that file")
     try:
         text = data.decode("utf-16" if data.startswith(UTF_16) else encoding(data))
     except UnicodeDecodeError as error:

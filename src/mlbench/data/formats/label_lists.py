@@ -27,9 +27,9 @@ def label_lists(
     return [label_list(f"{path}, line {line}", text.strip(), separator) for text, line in zip(texts, lines)]
 
 
-def label_list(place: str, text: str, separator: str) -> list[str]:
+def label_list(line_named: str, text: str, separator: str) -> list[str]:
     if text == "?":
-        raise UserError(f"{place}: the labels are missing: remove the row, or leave empty what has none")
+        raise UserError(f"{line_named}: the labels are missing: remove the row, or leave empty what has none")
     if not text.startswith("["):
         return [label.strip() for label in text.split(separator) if label.strip()]
     try:
@@ -37,7 +37,7 @@ def label_list(place: str, text: str, separator: str) -> list[str]:
         if not isinstance(labels, list):
             raise ValueError
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-        raise UserError(f'{place}: {text[:40]!r} is no list of labels such as ["a", "b"]') from error
+        raise UserError(f'{line_named}: {text[:40]!r} is no list of labels such as ["a", "b"]') from error
     return [str(label).strip() for label in labels]
 
 
@@ -50,10 +50,10 @@ def label_sets(
         raise UserError(
             f"{path} has the label {strange[0]!r}, not among names{did_you_mean(strange[0], names)}"
         )
-    places = {name: place for place, name in enumerate(names)}
-    what = f"{len(lists):,} rows of {len(names):,} labels"
-    refuse_more_than_room(path, path.stat().st_size, len(lists) * len(names), what, RARE)
+    columns = {name: column for column, name in enumerate(names)}
+    announced_size = f"{len(lists):,} rows of {len(names):,} labels"
+    refuse_more_than_room(path, path.stat().st_size, len(lists) * len(names), announced_size, RARE)
     targets = np.zeros((len(lists), len(names)), dtype=np.uint8)
     for row, row_labels in enumerate(lists):
-        targets[row, [places[label] for label in row_labels]] = 1
+        targets[row, [columns[label] for label in row_labels]] = 1
     return targets, tuple(names)

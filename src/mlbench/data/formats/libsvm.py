@@ -137,27 +137,27 @@ def label_sets(
     `announced` is the number of labels in the file's first line, `size` the file's length.
     """
     names = None if labels is None or isinstance(labels, int) else [str(name) for name in labels]
-    given = labels if isinstance(labels, int) else len(names or ())
+    count_given = labels if isinstance(labels, int) else len(names or ())
     occurring = set(chain.from_iterable(words))
     if names and occurring.issubset(names):
-        places = {name: place for place, name in enumerate(names)}
+        columns = {name: column for column, name in enumerate(names)}
     else:
         strange = min((word for word in occurring if not LABEL.fullmatch(word)), default=None)
         if strange is not None:
-            where = f"{path}, line {line_of(strange, words, lines)}"
+            line_named = f"{path}, line {line_of(strange, words, lines)}"
             missing = "; give the names of all labels as dataset.labels"
             hint = did_you_mean(strange, names) if names else missing
-            raise UserError(f"{where}: {strange[:40]!r} is no label{hint}")
+            raise UserError(f"{line_named}: {strange[:40]!r} is no label{hint}")
         numbers = {word: int(word) for word in occurring}
-        count = given or announced
+        count = count_given or announced
         if first is None:
             first = first_number(path, set(numbers.values()), count, announced)
         count = count or max(numbers.values(), default=first - 1) + 1 - first
-        if not given:
+        if not count_given:
             refuse_more_than_room(path, size, count * max(len(words), NAME_BYTES), f"{count:,} labels", MANY)
-        places = {word: number - first for word, number in numbers.items()}
+        columns = {word: number - first for word, number in numbers.items()}
         names = names or [str(number) for number in range(first, first + count)]
-    outside = [word for word, place in places.items() if not 0 <= place < len(names)]
+    outside = [word for word, column in columns.items() if not 0 <= column < len(names)]
     if outside:
         raise UserError(
             f"{path}, line {line_of(outside[0], words, lines)}: label {outside[0]} is out of range: "
@@ -165,7 +165,7 @@ def label_sets(
         )
     targets = np.zeros((len(words), len(names)), dtype=np.uint8)
     for row, row_words in enumerate(words):
-        targets[row, [places[word] for word in row_words]] = 1
+        targets[row, [columns[word] for word in row_words]] = 1
     return targets, tuple(names)
 
 

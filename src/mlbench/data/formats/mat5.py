@@ -33,15 +33,15 @@ LOGICAL, COMPLEX = 1 << 9, 1 << 11
 
 def variables(path: Path, data: bytes, wanted: Collection[str]) -> dict[str, Value]:
     """The variables by name; `wanted` ones are parsed. ValueError or zlib.error for a damaged file."""
-    order, left = ORDERS.get(data[HEADER - 2 : HEADER]), room(len(data))
+    order, room_left = ORDERS.get(data[HEADER - 2 : HEADER]), room(len(data))
     by_name: dict[str, Value] = {}
     if order is None:
         raise ValueError("its first bytes are not MATLAB's")
     for kind, content in elements(memoryview(data)[HEADER:], order):
         if kind == COMPRESSED:
-            whole = decompressed(path, content, left)
-            left -= len(whole)
-            kind, content = next(elements(whole, order), (0, content))
+            unpacked = decompressed(path, content, room_left)
+            room_left -= len(unpacked)
+            kind, content = next(elements(unpacked, order), (0, content))
         if kind != MATRIX:
             raise ValueError(f"it has an element of kind {kind} among its variables")
         parts = list(elements(content, order))
@@ -57,46 +57,46 @@ def variables(path: Path, data: bytes, wanted: Collection[str]) -> dict[str, Val
 
 def elements(data: memoryview, order: str) -> Iterator[Element]:
     """Each element with its kind. Elements of up to four bytes have kind and length in a single word."""
-    place, word = 0, np.dtype(f"{order}u4")
-    while place < len(data):
-        if place + 8 > len(data):
+    position, word = 0, np.dtype(f"{order}u4")
+    while position < len(data):
+        if position + 8 > len(data):
             raise ValueError("it breaks off between two elements")
-        kind, length = map(int, np.frombuffer(data, word, 2, place))
-        start = place + 8
+        kind, length = map(int, np.frombuffer(data, word, 2, position))
+        start = position + 8
         if kind >> 16:
-            start, length, kind = place + 4, kind >> 16, kind & 0xFFFF
-        if start + length > len(data) or (start == place + 4 and length > 4):
+            start, length, kind = position + 4, kind >> 16, kind & 0xFFFF
+        if start + length > len(data) or (start == position + 4 and length > 4):
             raise ValueError(f"an element of {length:,} bytes has only {len(data) - start:,}")
         yield kind, data[start : start + length]
-        place = start + length if kind == COMPRESSED else start + length + -(start + length) % 8
+        position = start + length if kind == COMPRESSED else start + length + -(start + length) % 8
 
 
 def decompressed(path: Path, content: memoryview, most: int) -> memoryview:
     stream = zlib.decompressobj()
-    whole = stream.decompress(content, most + 1)
-    if len(whole) > most:
+    unpacked = stream.decompress(content, most + 1)
+    if len(unpacked) > most:
         raise UserError(f"{path} unpacks to more than {most:,} bytes: save it with save(..., '-v6')")
     if not stream.eof:
         raise ValueError("a compressed variable breaks off")
-    return memoryview(whole)
+    return memoryview(unpacked)
 
 
 def head(parts: Sequence[Element], order: str) -> tuple[int, str]:
     """Class and name of a variable."""
     class_ = flags(parts, order) & 0xFF
-    place = 1 if class_ == OPAQUE else 2
-    if len(parts) <= place:
+    position = 1 if class_ == OPAQUE else 2
+    if len(parts) <= position:
         raise ValueError("a variable has no name")
-    return class_, bytes(parts[place][1]).rstrip(b"\0").decode("latin-1")
+    return class_, bytes(parts[position][1]).rstrip(b"\0").decode("latin-1")
 
 
 def flags(parts: Sequence[Element], order: str) -> int:
     return int(numbers(parts, 0, order)[0])
 
 
-def numbers(parts: Sequence[Element], place: int, order: str) -> np.ndarray:
-    kind, content = parts[place] if place < len(parts) else (0, memoryview(b""))
-    if kind not in NUMBERS or (place < 2 and not len(content)):
+def numbers(parts: Sequence[Element], position: int, order: str) -> np.ndarray:
+    kind, content = parts[position] if position < len(parts) else (0, memoryview(b""))
+    if kind not in NUMBERS or (position < 2 and not len(content)):
         raise ValueError(f"an element is of kind {kind}, where numbers must be")
     return np.frombuffer(content, np.dtype(f"{order}{NUMBERS[kind]}"))
 
@@ -109,8 +109,8 @@ def value(path: Path, name: str, parts: Sequence[Element], order: str) -> Value:
     if any(kind != MATRIX for kind, _ in cells) or len(cells) != count:
         raise ValueError(f"{name} is said to have {count} cells, and has {len(cells)}")
     return [
-        cell(path, f"{name}{{{place}}}", inside, order) if inside else np.zeros((0, 0))
-        for place, inside in enumerate((list(elements(content, order)) for _, content in cells), 1)
+        cell(path, f"{name}{{{number}}}", inside, order) if inside else np.zeros((0, 0))
+        for number, inside in enumerate((list(elements(content, order)) for _, content in cells), 1)
     ]
 
 

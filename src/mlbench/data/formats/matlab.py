@@ -31,9 +31,9 @@ def read(
     """
     names = [views] if isinstance(views, str) else list(views)
     known = variables(path, [*names, targets])
-    matrices = {name: matrix for each in names for name, matrix in views_in(path, known, each).items()}
+    matrices = {name: matrix for view in names for name, matrix in views_in(path, known, view).items()}
     sets = checked(path, targets, variable(path, known, targets))
-    count = instance_count({name: shape_of(each) for name, each in {**matrices, targets: sets}.items()}, path)
+    count = instance_count({name: shape_of(view) for name, view in {**matrices, targets: sets}.items()}, path)
 
     def by_instance(matrix: arrays.Matrix) -> Any:
         return matrix if shape_of(matrix)[0] == count else matrix.T
@@ -68,7 +68,7 @@ def variables(path: Path, wanted: Collection[str]) -> dict[str, mat5.Value]:
 
 
 def old_variables(data: bytes) -> dict[str, mat5.Value]:
-    """The variables of a file of version 4: SciPy parses it in Python, where damage is but an error."""
+    """The variables of a file of version 4, which SciPy parses in Python: damage cannot crash the process."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # SciPy warns where its numbers are wrong
         loaded = scipy.io.loadmat(io.BytesIO(data))
@@ -92,7 +92,9 @@ def views_in(path: Path, known: dict[str, mat5.Value], name: str) -> dict[str, a
         return {name: checked(path, name, value)}
     if not value:
         raise UserError(f"{path}: {name} is a cell array without cells")
-    return {f"view{place}": checked(path, f"{name}{{{place}}}", cell) for place, cell in enumerate(value, 1)}
+    return {
+        f"view{number}": checked(path, f"{name}{{{number}}}", cell) for number, cell in enumerate(value, 1)
+    }
 
 
 def checked(path: Path, name: str, value: mat5.Value) -> arrays.Matrix:

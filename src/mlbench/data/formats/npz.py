@@ -77,12 +77,12 @@ def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
 
 def fill(file: IO[bytes], array: np.ndarray) -> None:
     """Fills the array with the rest of a member of the archive; at its end `zipfile` checks the CRC."""
-    place = 0
+    filled = 0
     while chunk := file.read(1 << 20):
-        array[place : place + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
-        place += len(chunk)
-    if place != len(array):
-        raise ValueError(f"{len(array) - place:,} bytes are missing at its end")
+        array[filled : filled + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
+        filled += len(chunk)
+    if filled != len(array):
+        raise ValueError(f"{len(array) - filled:,} bytes are missing at its end")
 
 
 def matrix_in(path: Path, content: dict[str, np.ndarray], name: str) -> arrays.Matrix:
