@@ -105,9 +105,14 @@ def recovered(seed, data, method, stage=0):
     small = ["method.recovery.hidden=33", "method.recovery.latent=9"] if method == "levi" else []
     config = configured(f"method={method}", f"method.w_ld={0.03 * (seed % 5)}", *small)
     module = build_method(config.method, config.backbone, config.loss, TASK)
-    found = [*module.stages({"train": data})][stage]
-    begin_draws(found.module, seed)
-    return found.module, found.data
+    found = []
+    for own in module.stages({"train": data}):
+        if own.solve:
+            own.solve(own.data)
+        else:
+            found.append(own)
+    begin_draws(found[stage].module, seed)
+    return found[stage].module, found[stage].data
 
 
 def generative(seed, data, method):
