@@ -18,9 +18,11 @@ class Noisy(ERM):
 
 def rehearsals(monkeypatch):
     """The kinds shown so far are forgotten; the list gets the job of each rehearsal from here on."""
-    seen, settled = [], fits.settled
-    monkeypatch.setattr(fits, "SETTLED", {})
-    monkeypatch.setattr(fits, "settled", lambda job, device: (seen.append(job), settled(job, device))[1])
+    seen, same_beside = [], fits.same_beside
+    monkeypatch.setattr(fits, "SHOWN", {})
+    monkeypatch.setattr(
+        fits, "same_beside", lambda job, device: (seen.append(job), same_beside(job, device))[1]
+    )
     return seen
 
 

@@ -20,8 +20,8 @@ from mlbench.methods.base import Learner
 
 
 class Alone:
-    """Through Fabric where Fabric has something to add. Elsewhere its weights lie as those of one replica
-    among several do, and it draws what such a one draws: it learns the same, bit for bit.
+    """A module that Fabric trains, where several devices or another precision ask for Fabric. Elsewhere its
+    weights are laid out, and its numbers drawn, as those of a replica in a stack: it learns the same bits.
     """
 
     def __init__(self, module: Learner, fabric: Fabric, trained: str = ""):
@@ -34,7 +34,7 @@ class Alone:
         self.call = self.lit.call
 
     def choose(self, batches: Sequence[Batch]) -> None:
-        """There is one way to have its loss."""
+        """Nothing to choose: a module alone has one way to compute its loss."""
 
     def data(self, parts: Sequence[Rows]) -> Rows:
         return parts[0]
@@ -73,52 +73,54 @@ class Alone:
         return [float(optimizer.param_groups[0]["lr"])]
 
     def hand_back(self) -> None:
-        """What is learned is in the module already."""
+        """Nothing to copy: the module itself was trained."""
 
     def release(self) -> None:
-        """The module's weights lie by themselves again."""
+        """Gives the module's weights memory of their own again."""
         if self.flat:
             self.flat.release(self.modules[0])
 
     def state(self) -> dict[str, Any]:
-        draws = [own.kept() for own in self.draws] if self.plain else []
+        draws = [layer_draws.kept() for layer_draws in self.draws] if self.plain else []
         return {"module": self.modules[0].state_dict(), "draws": draws}
 
     def restore(self, state: dict[str, Any], path: Path) -> None:
         load(self.modules[0], state["module"], path)
-        for own, kept in zip(self.draws, state["draws"] if self.plain else []):
-            own.begin(*kept)
+        for layer_draws, kept in zip(self.draws, state["draws"] if self.plain else []):
+            layer_draws.begin(*kept)
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """By the parameters' names, so that any number of devices goes on from it."""
-        groups = [{key: own for key, own in g.items() if key != "params"} for g in optimizer.param_groups]
+        """The optimiser's state by names of parameters, so that any number of devices goes on from it."""
+        groups = [{key: value for key, value in g.items() if key != "params"} for g in optimizer.param_groups]
         kept: dict[str, Any] = {}
-        for leaf, named in self._held(optimizer):
+        for leaf, named in self._leaves(optimizer):
             state = optimizer.state.get(leaf, {}).items()
             for name, view in named.items():
-                kept[name] = {key: own if _whole(key, own) else view(own) for key, own in state}
+                kept[name] = {key: value if _whole(key, value) else view(value) for key, value in state}
         return {"groups": groups, "parameters": kept}
 
     def restore_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        held = self._held(optimizer)
-        if {name for _, named in held for name in named} != state["parameters"].keys():
+        leaves = self._leaves(optimizer)
+        if {name for _, named in leaves for name in named} != state["parameters"].keys():
             raise ValueError("other parameters are trained")
         for group, kept in zip(optimizer.param_groups, state["groups"], strict=True):
             resume(group, kept)
         groups = {leaf: group for group in optimizer.param_groups for leaf in group["params"]}
-        for leaf, named in held:
+        for leaf, named in leaves:
             counts_on = leaf.device if groups[leaf].get("fused") or groups[leaf].get("capturable") else "cpu"
-            own = optimizer.state[leaf]
+            slots = optimizer.state[leaf]
             for name, view in named.items():
                 for key, value in state["parameters"][name].items():
                     if _whole(key, value):  # one of many parameters may be one tensor in a file
-                        whole = copy.deepcopy(value)
-                        own[key] = whole.to(counts_on) if isinstance(whole, Tensor) else whole
+                        copied = copy.deepcopy(value)
+                        slots[key] = copied.to(counts_on) if isinstance(copied, Tensor) else copied
                     else:
-                        view(own.setdefault(key, torch.zeros_like(leaf))).copy_(value)
+                        view(slots.setdefault(key, torch.zeros_like(leaf))).copy_(value)
 
-    def _held(self, optimizer: torch.optim.Optimizer) -> list[tuple[Tensor, dict[str, Callable]]]:
-        """Each tensor that the optimiser steps on, and where in such a one the parameters lie, by name."""
+    def _leaves(self, optimizer: torch.optim.Optimizer) -> list[tuple[Tensor, dict[str, Callable]]]:
+        """Each tensor that the optimiser steps on, and for each parameter in it, by name, a function that
+        takes the parameter's view of a tensor of the same layout.
+        """
         leaves = [leaf for group in optimizer.param_groups for leaf in group["params"]]
         if self.flat:
             return [(leaf, self.flat.views(part)) for part, leaf in enumerate(leaves)]
@@ -127,9 +129,9 @@ class Alone:
 
     @property
     def draws(self) -> list[Any]:
-        return [own for draws in draws_of(self.modules[0]).values() for own in draws]
+        return [layer_draws for draws in draws_of(self.modules[0]).values() for layer_draws in draws]
 
 
 def _whole(key: str, value: Any) -> bool:
-    """Whether an optimiser keeps one of it for a whole parameter, not one for each entry."""
+    """Whether a value of an optimiser's state belongs to a whole parameter, not to each of its entries."""
     return key in ("step", "mu_product") or not isinstance(value, Tensor)

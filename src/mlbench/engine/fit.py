@@ -1,4 +1,4 @@
-"""One stage, one fit, one file: trains a stage, alone or in a process a device, or picks up what is there."""
+"""Fits one stage: trains it, here or in a process a device, or takes up what an earlier process left."""
 
 import itertools
 import time
@@ -13,20 +13,20 @@ from mlbench.engine.alone import Alone
 from mlbench.engine.job import Job, Outcome
 from mlbench.engine.loop import Loop
 from mlbench.engine.many import kind_of, why_alone
-from mlbench.engine.native import exact_here, numbers_of, settled
+from mlbench.engine.native import exact_here, numbers_of, same_beside
 from mlbench.engine.saved import read, write
 from mlbench.engine.score import state_of
 from mlbench.engine.signals import Stop, caught
 from mlbench.errors import UserError
 from mlbench.seeding import derive, seed_everything
 
-SETTLED: dict[str, bool] = {}  # what this process's rehearsals have shown, by the kind of what was rehearsed
+SHOWN: dict[str, bool] = {}  # what rehearsals have shown in this process, by the kind of the stage
 
 
 def fit(job: Job, outcome: Outcome | None = None) -> Outcome:
-    """Trains the stage's module in place, leaves `<path>.pt`; goes on from `<path>.ckpt` if there is one.
+    """Trains the stage's module in place and leaves `<path>.pt`; goes on from `<path>.ckpt` if there is one.
 
-    `outcome` is what the job left when it was trained beside others.
+    `outcome` is that of the job if a stack has trained it already.
     """
     with job.lock:
         job.clear()
@@ -37,40 +37,41 @@ def fit(job: Job, outcome: Outcome | None = None) -> Outcome:
         if outcome is None:
             seed_everything(job.seed)
             outcome = solve(job, job.stage.solve) if job.stage.solve else train(job)
-    seed_everything(derive(job.seed, "after"))  # what follows draws the same, trained just now or not
+    # What follows draws the same numbers, whether the stage was trained just now or taken up.
+    seed_everything(derive(job.seed, "after"))
     job.report(outcome.history)
     return outcome
 
 
 def finished(job: Job) -> Outcome | None:
-    """What an earlier process left of the stage; its module takes the state."""
-    left = read(job.done)
-    if left is None:
+    """The outcome that an earlier process left, whose state the module takes."""
+    content = read(job.done)
+    if content is None:
         return None
-    outcome = Outcome(**left)
+    outcome = Outcome(**content)
     job.take(outcome.last, job.done)
     return outcome
 
 
-def solve(job: Job, by: Callable[[Rows], None]) -> Outcome:
+def solve(job: Job, solver: Callable[[Rows], None]) -> Outcome:
     started = time.monotonic()
-    by(job.stage.data)
+    solver(job.stage.data)
     outcome = Outcome(state_of(job.stage.module), {}, [], time.monotonic() - started)
     write(job.done, outcome.__dict__)
     return outcome
 
 
 def train(job: Job) -> Outcome:
-    """On one device here; on several in a process each, which this one outlives."""
+    """Trains on one device in this process, on several in a process each."""
     stop = Stop(shared=job.train.devices > 1)
     if job.train.devices == 1:
-        outcome = descend(job, stop)
+        outcome = train_here(job, stop)
     else:
         with caught(stop.hear):
             try:
-                ranks.start(descend, (replace(job, report=silent), stop), job.train)
+                ranks.start(train_here, (replace(job, report=silent), stop), job.train)
             except UserError:
-                if stop.heard:  # a rank that had not begun yet ends by the signal itself
+                if stop.heard:  # the signal itself ends a rank that has not begun yet
                     raise KeyboardInterrupt from None
                 raise
         outcome = finished(job)
@@ -79,28 +80,28 @@ def train(job: Job) -> Outcome:
     return outcome
 
 
-def descend(job: Job, stop: Stop) -> Outcome:
-    """The stage's training in this process, as one of train.devices."""
+def train_here(job: Job, stop: Stop) -> Outcome:
+    """Trains the stage in this process, which is one of train.devices."""
     fabric = ranks.fabric_of(job.train)
     threads.use(job.train, job.stage.module, job.plan.batch_size)
     seed_everything(job.seed)
-    if fabric.world_size > 1:  # processes share the memory of tensors that they are sent
+    if fabric.world_size > 1:  # processes share the memory of the tensors that were sent to them
         for tensor in itertools.chain(job.stage.module.parameters(), job.stage.module.buffers()):
             tensor.data = tensor.data.clone()
     exact = fabric.world_size == 1 and exact_here(fabric.device)
     exact = exact and (why_alone(job) is not None or rehearsed(job, fabric.device))
     replicas = Alone(job.stage.module, fabric, "" if exact else "alone")
     (outcome,) = Loop([job], replicas, fabric, job.path.with_suffix(".ckpt"), stop).run()
-    assert outcome is not None, "where the loss of one alone gives out, the loop raises"
+    assert outcome is not None, "the loop raises where the loss of a single job is not finite"
     return outcome
 
 
 def rehearsed(job: Job, device: torch.device) -> bool:
-    """Whether the stage is settled, rehearsed once for all of its kind."""
+    """What `same_beside` says of the stage; rehearsed once for all stages of its kind."""
     kind = f"{device} {kind_of(job)} {numbers_of(job.stage.module)}"
-    if kind not in SETTLED:
-        SETTLED[kind] = settled(job, device)
-    return SETTLED[kind]
+    if kind not in SHOWN:
+        SHOWN[kind] = same_beside(job, device)
+    return SHOWN[kind]
 
 
 def silent(history: list[dict]) -> None:

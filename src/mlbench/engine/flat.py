@@ -1,8 +1,8 @@
 """The weights of R replicas in one tensor, a row each, for an optimiser that treats every entry by itself.
 
-A parameter remains a leaf, a view (R, *shape) of that tensor; its gradient is a view of another. Parameters
-begin at whole lines of the cache and rows are padded to whole vectors, so that no replica's bits depend on
-how many others there are.
+A parameter is a leaf and a view (R, *shape) of that tensor; its gradient is a view of a second tensor. Each
+parameter begins at a line of the cache and rows are padded to whole vectors, so that no replica's bits depend
+on the number of replicas.
 """
 
 import functools
@@ -18,7 +18,7 @@ from mlbench.layers import LINE
 
 ROW = 64  # floats: a row of weights is a multiple of it
 
-# Rows of weights have other parameters between them; torch supposes that this is slow, which it is not here.
+# A parameter's rows have other parameters between them, which torch supposes to be slow; here it is not.
 warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
 
 
@@ -29,19 +29,19 @@ ELEMENTWISE = {
 
 
 def elementwise(optimizer: dict[str, Any], module: nn.Module) -> bool:
-    """Whether what a module trains may lie in one tensor for this optimiser."""
+    """Whether the trained parameters of a module may lie in one tensor for this optimiser."""
     kinds = {(p.dtype, p.device, p.layout) for p in module.parameters() if p.requires_grad}
     return optimizer["_target_"] in ELEMENTWISE and len(kinds) == 1
 
 
 class Flat:
-    """`parts`: names of parameters, those of an optimiser's group together; each has a tensor of its own."""
+    """`parts`: the names of parameters by group of the optimiser; each part has a tensor of its own."""
 
     def __init__(
         self, shapes: dict[str, torch.Size], parts: Sequence[Sequence[str]], like: Tensor, rows: int
     ):
         self.shapes, self.rows = shapes, rows
-        self.places: dict[str, tuple[int, int]] = {}  # name -> its part, and where it begins in a row
+        self.places: dict[str, tuple[int, int]] = {}  # parameter -> its part, and where in a row it begins
         self.weights: list[Tensor] = []  # of each part
         for part, names in enumerate(parts):
             width = 0
@@ -53,22 +53,26 @@ class Flat:
         self.gradients = [torch.zeros_like(weights) for weights in self.weights]
         self.targets: list[tuple[Tensor, Tensor]] = []  # what the optimiser steps on, and its gradient
         self.reached: set[str] = set()  # parameters that have a gradient
-        self.idle: list[tuple[Tensor, Tensor]] | None = None  # weights of the others, and what they stay
+        self.idle: list[tuple[Tensor, Tensor]] | None = None  # weights without gradient, and their values
 
-    def view(self, name: str, of: Sequence[Tensor]) -> Tensor:
+    def view(self, name: str, tensors: Sequence[Tensor]) -> Tensor:
         """(R, *shape)."""
         part, begin = self.places[name]
         shape = self.shapes[name]
-        return of[part][:, begin : begin + math.prod(shape)].view(-1, *shape)
+        return tensors[part][:, begin : begin + math.prod(shape)].view(-1, *shape)
 
     def views(self, part: int) -> dict[str, Callable[[Tensor], Tensor]]:
-        """Of each parameter of a part: where it lies in a tensor like the part's weights, of one replica."""
+        """For each parameter of a part, by name, a function that takes its view of a tensor (1, width)."""
 
         def view(name: str, tensor: Tensor) -> Tensor:
             begin, shape = self.places[name][1], self.shapes[name]
             return tensor[0, begin : begin + math.prod(shape)].view(shape)
 
-        return {name: functools.partial(view, name) for name, (own, _) in self.places.items() if own == part}
+        return {
+            name: functools.partial(view, name)
+            for name, (its_part, _) in self.places.items()
+            if its_part == part
+        }
 
     def leaves(self, start: int, stop: int) -> dict[str, nn.Parameter]:
         """The parameters of some replicas, (stop − start, *shape)."""
@@ -89,16 +93,16 @@ class Flat:
 
     @torch.no_grad()
     def take(self, module: nn.Module) -> None:
-        """The one replica is this module: its parameters become views, and are the same objects as before."""
-        own = dict(module.named_parameters())
+        """Makes the parameters of a single replica, this module, views; they stay the same objects."""
+        parameters = dict(module.named_parameters())
         for name in self.places:
             view = self.view(name, self.weights)[0]
-            own[name].data = view.copy_(own[name])
-            own[name].grad = self.view(name, self.gradients)[0]
-            self._watch(name, own[name])
+            parameters[name].data = view.copy_(parameters[name])
+            parameters[name].grad = self.view(name, self.gradients)[0]
+            self._watch(name, parameters[name])
 
     def release(self, module: nn.Module) -> None:
-        """The one replica's parameters get memory of their own."""
+        """Gives the parameters of a single replica memory of their own."""
         for name in self.places:
             parameter = module.get_parameter(name)
             parameter.data, parameter.grad = parameter.data.clone(), None
@@ -106,14 +110,14 @@ class Flat:
     @torch.no_grad()
     def fill(self, modules: Sequence[nn.Module]) -> None:
         for name in self.places:
-            for own, module in zip(self.view(name, self.weights), modules):
-                own.copy_(module.get_parameter(name))
+            for row, module in zip(self.view(name, self.weights), modules):
+                row.copy_(module.get_parameter(name))
 
     @torch.no_grad()
     def hand_back(self, modules: Sequence[nn.Module]) -> None:
         for name in self.places:
-            for own, module in zip(self.view(name, self.weights), modules):
-                module.get_parameter(name).copy_(own)
+            for row, module in zip(self.view(name, self.weights), modules):
+                module.get_parameter(name).copy_(row)
 
     def optimised(self, part: int, start: int, stop: int) -> Tensor:
         """The weights of some replicas in one part, as one leaf for an optimiser."""
@@ -122,7 +126,7 @@ class Flat:
         return leaf
 
     def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
-        """What has no gradient stays as it is, as torch leaves it, although decay would change it here."""
+        """A step that leaves parameters without gradient as they are, as torch does, despite decay."""
         decays = any(group.get("weight_decay") for group in optimizer.param_groups)
 
         @torch.no_grad()
@@ -166,5 +170,5 @@ class Flat:
 
 
 def shapes_of(module: nn.Module) -> dict[str, Any]:
-    """Of the parameters that are trained."""
+    """The shapes of the parameters that are trained, by name."""
     return {name: parameter.shape for name, parameter in module.named_parameters() if parameter.requires_grad}

@@ -1,4 +1,4 @@
-"""The global generators that a method may draw from: their states, kept and set again."""
+"""The states of the global generators that a method may draw from: kept, and set again."""
 
 import random
 from typing import Any
@@ -31,8 +31,8 @@ def set_generators(state: dict[str, Any]) -> None:
 
 
 def begin_drawing(kept: list[dict[str, Any]], rank: int, seed: int) -> None:
-    """Each rank goes on where it stood. A new one begins with the seed, whatever a rehearsal drew before, or
-    beside the first one with a seed of its own: its rows are others.
+    """A rank with a kept state goes on from it. A new rank begins anew, whatever a rehearsal drew: the first
+    with `seed`, every other with a seed of its own, since its rows are others.
     """
     if rank < len(kept):
         set_generators(kept[rank])

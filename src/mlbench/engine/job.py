@@ -1,4 +1,4 @@
-"""A stage of one run, with all it takes to train it, and what it leaves."""
+"""A stage of one run with all it takes to train it, and the outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Job:
     train: Train
     selection: Selection
     seed: int
-    path: Path  # of what it leaves: <path>.pt, and <path>.ckpt until then
+    path: Path  # of its files: the outcome is <path>.pt, a checkpoint until then <path>.ckpt
     watches: list[Watch]
     label: str
     report: Callable[[list[dict]], None]
@@ -47,25 +47,25 @@ class Job:
 
     @property
     def lock(self) -> FileLock:
-        """A shared stage may be wanted by another process."""
+        """Held while the stage is trained, since another process may want a shared stage, too."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path.with_suffix(".lock"))
 
     def clear(self) -> None:
-        """Removes what a process that was killed had not written to the end. Who calls holds the lock."""
+        """Removes half-written files of killed processes. The caller holds the lock."""
         self._remove("{}.*.tmp", "{}-together-*.tmp")
 
     def forget_checkpoints(self) -> None:
-        """Removes its checkpoint, and those of stacks that it was to be trained in, once it is done."""
+        """Removes the checkpoint of the finished job, and those of stacks it was to be trained in."""
         self._remove("{}.ckpt", "{}-together-*.ckpt")
 
     def _remove(self, *names: str) -> None:
         for name in names:
-            for left in self.path.parent.glob(name.format(self.path.name)):
-                left.unlink(missing_ok=True)
+            for leftover in self.path.parent.glob(name.format(self.path.name)):
+                leftover.unlink(missing_ok=True)
 
     def take(self, state: dict[str, Tensor], path: Path) -> None:
-        """The state of an earlier process, if the stage's module is still what it was."""
+        """Loads the state that an earlier process left; refused if the module has changed."""
         load(self.stage.module, state, path, "remove it to train it again" if self.stage.shared else AGAIN)
 
 
@@ -73,7 +73,7 @@ AGAIN = "run again with force=true"
 
 
 def load(module: nn.Module, state: dict[str, Tensor], path: Path, cure: str = AGAIN) -> None:
-    """`state` was read from `path`; where it does not fit the module, the sentence says `cure`."""
+    """Loads a state read from `path`; if it does not fit the module, the error advises `cure`."""
     try:
         module.load_state_dict(state)
     except UserError as error:

@@ -14,7 +14,7 @@ from mlbench.methods.base import Learner, hooks_of
 
 
 class Lit(LightningModule):
-    """`plan` is what a Trainer asks for; Fabric is given its optimiser."""
+    """A Trainer builds the optimiser from `plan`; Fabric gets one that is built already."""
 
     def __init__(self, module: Learner, plan: Plan | None = None, steps: int = 1):
         super().__init__()
@@ -32,7 +32,7 @@ class Lit(LightningModule):
         return {"optimizer": optimizer} | ({"lr_scheduler": when} if scheduler else {})
 
     def groups(self, plan: Plan) -> list[dict[str, Any]]:
-        """What is trained, as an optimiser takes it."""
+        """The optimiser's groups of trained parameters."""
         return [
             group | {"params": [self.module.get_parameter(name) for name in group["params"]]}
             for group in groups_of(self.module, plan.train.decay_on)
@@ -49,7 +49,7 @@ class Lit(LightningModule):
     def on_train_batch_end(self, *_: Any) -> None:
         self.call("after_step")
 
-    def call(self, hook: str, *given: int) -> None:
-        """One of the module's hooks, if it has that one."""
+    def call(self, hook: str, *arguments: int) -> None:
+        """Calls a hook if the module has it."""
         if hook in self.hooks:
-            self.hooks[hook](*given)
+            self.hooks[hook](*arguments)

@@ -1,7 +1,7 @@
 """The one loop over epochs and batches: trains the replicas of a stage, one or many.
 
-Losses stay on the device for up to STEPS steps. Then they are fetched, the training may be saved, and it may
-stop; nothing else is logged, moved or waited for.
+Losses stay on the device for up to STEPS steps. Then they are fetched, and the training may save and stop.
+Nothing else is logged, moved or waited for.
 """
 
 import math
@@ -28,12 +28,12 @@ from mlbench.engine.signals import Stop, caught
 from mlbench.engine.stack import Stack
 from mlbench.errors import UserError
 
-STEPS = 50  # long enough to drown what comes between, short enough to stop or save within seconds
-PROGRESS = ("epoch", "batch", "sums", "history", "broken")  # as a checkpoint keeps them
+STEPS = 50  # enough of them to make the fetch cheap, few enough to stop or save within seconds
+PROGRESS = ("epoch", "batch", "sums", "history", "broken")  # attributes that a checkpoint keeps
 
 
 class Loop:
-    """`jobs` differ in seed, rows and numbers only; the first one's settings are those of all."""
+    """`jobs` differ in seed, rows and numbers only; all other settings are taken from the first."""
 
     def __init__(
         self,
@@ -62,18 +62,18 @@ class Loop:
         ema = self.plan.train.ema
         self.average = [leaf.detach().clone() for leaf in self.leaves] if ema else []
         self.follow = get_ema_multi_avg_fn(ema) if ema else None
-        self.epoch = self.batch = 0  # finished epochs; finished batches of the one at hand
+        self.epoch = self.batch = 0  # finished epochs; finished batches of the current one
         self.losses: list[Tensor] = []  # of the batches since the last fetch, on the device
-        self.sums = [0.0] * len(jobs)  # of this epoch's losses, those fetched
+        self.sums = [0.0] * len(jobs)  # of the losses of this epoch that have been fetched
         self.history: list[list[dict[str, float]]] = [[] for _ in jobs]
-        self.broken = [False] * len(jobs)  # whose loss gave out, or what it is looked at by
+        self.broken = [False] * len(jobs)  # whether a job's loss was not finite, or a watch of it failed
 
     @property
     def watches(self) -> list[Any]:
         return [watch for job in self.jobs for watch in job.watches]
 
     def run(self) -> list[Outcome | None]:
-        """Each job's outcome; None of one that broke. KeyboardInterrupt where somebody asked to stop."""
+        """Each job's outcome, None for one that broke; KeyboardInterrupt where somebody asked to stop."""
         self.started = self.saved = time.monotonic()
         begin_drawing(self._restore(), self.rank, self.plan.seed)  # nothing may draw between here and a step
         with caught(self.stop.hear if self.world == 1 else self.stop.ask):
@@ -89,26 +89,26 @@ class Loop:
 
     @property
     def done(self) -> float:
-        """The share of all epochs."""
+        """The share of all epochs that is done."""
         return (self.epoch + self.batch / self.batches) / self.plan.epochs
 
     def _loss(self) -> float | None:
-        """The mean over the replicas, in the last epoch that ended."""
-        last = [own[-1]["loss"] for own in self.history if own]
+        """The mean loss over the replicas in the last finished epoch."""
+        last = [rows[-1]["loss"] for rows in self.history if rows]
         return sum(last) / len(last) if last else None
 
     def _batches(self, epoch: int) -> Sequence[Tensor]:
-        """Row numbers of the epoch's batches: (B,), or (R, B) with an order of its own for each replica."""
+        """Row numbers of an epoch's batches: (B,), or (R, B), in an order of its own for each replica."""
         orders = [job.plan.visits(self.count, epoch) for job in self.jobs]
         rows = self.replicas.rows(orders, self.count).to(self.fabric.device)
         return rows.split(self.plan.batch_size, dim=-1)[: self.batches]
 
     def _ends(self, batches: Sequence[Tensor]) -> list[Tensor]:
-        """The first batch, and the last if its size is another."""
+        """The first batch, and the last one if it is smaller."""
         return [batches[0], *([batches[-1]] if batches[-1].shape != batches[0].shape else [])]
 
     def _train_epoch(self, tell: Callable[[int, float, float | None], None]) -> None:
-        """The epoch, or the rest of it."""
+        """Trains the current epoch to its end."""
         if not self.batch:
             self.replicas.call("begin_epoch", self.epoch, self.plan.epochs)
         epoch, batches = self.epoch, self._batches(self.epoch)
@@ -144,7 +144,7 @@ class Loop:
         self.schedule.after_step()
 
     def _fetch(self) -> None:
-        """The losses since the last time are added up, in their order."""
+        """Fetches the losses since the last fetch and adds them up, in their order."""
         fetched = torch.stack(self.losses)
         if self.world > 1:
             fetched = self.fabric.strategy.all_reduce(fetched, reduce_op="mean")
@@ -157,7 +157,7 @@ class Loop:
                 self.sums[number] += value
 
     def _break(self, number: int, value: float, batch: int) -> None:
-        """Alone it ends here; beside others it goes on unheeded, and is trained again alone."""
+        """A single job ends here; in a stack the others go on, and `fit` trains this one again, alone."""
         self.broken[number] = True
         if len(self.jobs) == 1:
             raise UserError(
@@ -167,7 +167,7 @@ class Loop:
             )
 
     def _end_epoch(self) -> None:
-        """The epoch's row of each replica's history, what the selection rules see, and the schedule."""
+        """Adds a row to each replica's history, lets the watches look, and moves the schedule on."""
         self.epoch, self.batch = self.epoch + 1, 0
         rows = [{"epoch": self.epoch, "loss": total / self.batches} for total in self.sums]
         self.sums = [0.0] * len(self.jobs)
@@ -177,8 +177,8 @@ class Loop:
         if self.schedule.changes:
             for row, rate in zip(rows, self.replicas.rates(self.optimizer)):
                 row["learning_rate"] = rate
-        for own, row in zip(self.history, rows):
-            own.append(row)
+        for history, row in zip(self.history, rows):
+            history.append(row)
         watch = next(iter(self.jobs[0].watches), None)
         looked_at = f"{watch.part}_{watch.metric}" if watch else "loss"
         self.schedule.after_epoch(rows[0].get(looked_at, math.nan))
@@ -193,21 +193,21 @@ class Loop:
                 except Exception:
                     if len(self.jobs) == 1:
                         raise
-                    self.broken[number] = True  # alone it happens again, and is said
+                    self.broken[number] = True  # trained alone it fails again, and says why
 
     @torch.no_grad()
     def _averaged(self, act: Callable[[], Any]) -> Any:
-        """What comes of `act` while the averages of the weights, if there are such, stand in their place."""
+        """Calls `act` while the weights are replaced by their running averages, if there are any."""
         kept = [leaf.detach().clone() for leaf in self.leaves] if self.average else []
         for leaf, mean in zip(self.leaves, self.average):
             leaf.copy_(mean)
-        done = act()
-        for leaf, own in zip(self.leaves, kept):
-            leaf.copy_(own)
-        return done
+        result = act()
+        for leaf, weights in zip(self.leaves, kept):
+            leaf.copy_(weights)
+        return result
 
     def _between(self) -> None:
-        """Between two chunks: saves when it is time or when somebody asks to stop, and then stops."""
+        """Between two chunks of batches: saves if it is time, saves and stops if asked to."""
         stop, alone = self.stop.asked, False
         due = time.monotonic() - self.saved >= self.plan.train.checkpoint_seconds
         if self.world > 1:
@@ -238,11 +238,11 @@ class Loop:
         self.saved = time.monotonic()
 
     def _restore(self) -> list[dict[str, Any]]:
-        """Goes on from the checkpoint, if there is one; the generators of its ranks."""
+        """Takes up the checkpoint, if there is one; returns the generators of its ranks."""
         state = read(self.checkpoint)
         if state is None:
             return []
-        if state["batch"]:  # what `begin_epoch` sets may be an attribute, which no checkpoint holds
+        if state["batch"]:  # `begin_epoch` may set attributes, which no checkpoint holds
             self.replicas.call("begin_epoch", state["epoch"], self.plan.epochs)
         try:
             self.replicas.restore(state["replicas"], self.checkpoint)
@@ -264,9 +264,9 @@ class Loop:
         return state["generators"]
 
     def _finish(self) -> list[Outcome | None]:
-        """Every replica's result, written where its job says."""
+        """Writes every replica's outcome to the path of its job."""
         if len(self.jobs) > 1:
-            self._save()  # what is written next is all or nothing
+            self._save()  # if the process dies while it writes outcomes, the next one writes all of them
         for leaf, mean in zip(self.leaves, self.average):
             leaf.detach().copy_(mean)
         self.replicas.hand_back()
@@ -274,8 +274,8 @@ class Loop:
         outcomes: list[Outcome | None] = []
         for job, module, history, broken in zip(self.jobs, self.replicas.modules, self.history, self.broken):
             kept = {watch.rule: watch.kept for watch in job.watches}
-            left = Outcome(state_of(module), kept, history, seconds, self.replicas.trained)
-            outcomes.append(None if broken else left)
+            outcome = Outcome(state_of(module), kept, history, seconds, self.replicas.trained)
+            outcomes.append(None if broken else outcome)
             if self.rank == 0 and not broken and not job.done.exists():
                 write(job.done, outcomes[-1].__dict__)
                 job.forget_checkpoints()
@@ -286,6 +286,6 @@ class Loop:
 
 
 def shard(rows: Tensor, rank: int, world: int) -> tuple[Tensor, float]:
-    """A rank's part of a batch, and the weight that makes the mean over ranks the mean over the batch."""
-    own = rows[rank::world]
-    return (own, len(own) * world / len(rows)) if len(own) else (rows[:1], 0.0)
+    """A rank's part of a batch, and its weight: the weighted mean over ranks is the mean over the batch."""
+    part = rows[rank::world]
+    return (part, len(part) * world / len(rows)) if len(part) else (rows[:1], 0.0)

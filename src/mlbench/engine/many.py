@@ -1,9 +1,9 @@
 """Runs that differ only in seed and in numbers, and stages of a run that do not wait for one another, trained
 as one stacked model.
 
-A step of a small model is all overhead: for eight of them side by side it costs little more than for one.
-Each replica keeps its own first weights, rows, order of batches, optimiser state and hyper-parameters, and
-leaves what `fit` would have left, where `fit` would have left it. What cannot be stacked is left to `fit`.
+A step of a small model is all overhead: for eight models side by side it costs little more than for one. Each
+replica has its own first weights, rows, order of batches, optimiser state and hyper-parameters, and leaves
+the files that `fit` would leave. Jobs that cannot be stacked are left to `fit`.
 """
 
 import functools
@@ -30,46 +30,47 @@ from mlbench.engine.stack import BrokenAlone, Stack
 from mlbench.layers import Dropout
 from mlbench.methods.base import OWN
 
-REPLICAS = 32  # to train at once: more of them make a step longer, not cheaper
+REPLICAS = 32  # that are trained at once: more make a step longer, not cheaper
 HELD = 2**29  # bytes that the replicas of a stack hold, at most: it makes copies of some of them
 
 PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
 
 
 def fit_together(jobs: Sequence[Job]) -> dict[Path, Outcome]:
-    """Trains the jobs that can be stacked, and what each left, by its path; the others, and those that break,
-    are for `fit`."""
-    left: dict[Path, Outcome] = {}
+    """Trains the jobs that can be stacked; returns their outcomes by path. All other jobs, and those that
+    break, are left to `fit`.
+    """
+    outcomes: dict[Path, Outcome] = {}
     by_path = {job.path: job for job in jobs}  # a shared stage is asked for by several runs
-    alike: dict[str, list[Job]] = {}
-    alone: list[str] = []
+    kinds: dict[str, list[Job]] = {}
+    remarks: list[str] = []
     for path in sorted(by_path):
         job = by_path[path]
         if job.stage.solve:
             continue
         if reason := why_alone(job):
-            alone += [] if job.done.exists() else [f"{job.label} is trained one by one: {reason}"]
+            remarks += [] if job.done.exists() else [f"{job.label} is trained one by one: {reason}"]
         else:
-            alike.setdefault(kind_of(job), []).append(job)
-    for line, times in Counter(alone).items():
+            kinds.setdefault(kind_of(job), []).append(job)
+    for line, times in Counter(remarks).items():
         if times > 1:
             print(f"mlbench: {line}", file=sys.stderr)
-    for group in (stack for like in alike.values() for stack in within_memory(like)):
-        with ExitStack() as held:
-            free = [job for job in group if _acquired(held, job)]
+    for group in (stack for like in kinds.values() for stack in within_memory(like)):
+        with ExitStack() as locks:
+            free = [job for job in group if _acquired(locks, job)]
             missing = [job for job in free if not job.done.exists()]
             if missing and checkpoint_of(free).exists():
-                missing = free  # a process that ended while it wrote what they leave
+                missing = free  # a process died while it wrote the outcomes
             elif free and not missing:
-                checkpoint_of(free).unlink(missing_ok=True)  # one that ended before it removed it
+                checkpoint_of(free).unlink(missing_ok=True)  # a process died before it removed the checkpoint
             if len(missing) > 1:
                 try:
-                    left |= _train(missing)
+                    outcomes |= _train(missing)
                 except BrokenAlone:
                     pass
-                except Exception as error:  # whatever it is: alone it works, or says what is wrong
+                except Exception as error:  # of any kind: alone a job works, or says what is wrong
                     print(f"mlbench: {missing[0].label} is trained one by one: {error}", file=sys.stderr)
-    return left
+    return outcomes
 
 
 def within_memory(jobs: list[Job]) -> list[list[Job]]:
@@ -82,15 +83,15 @@ def within_memory(jobs: list[Job]) -> list[list[Job]]:
 
 
 def checkpoint_of(jobs: Sequence[Job]) -> Path:
-    """Of these together and no others."""
+    """The path of the checkpoint of exactly this set of jobs."""
     paths = sorted(job.path for job in jobs)
     digest = hashlib.sha256(json.dumps([str(path) for path in paths]).encode()).hexdigest()[:16]
     return paths[0].with_name(f"{paths[0].name}-together-{digest}.ckpt")
 
 
-def _acquired(held: ExitStack, job: Job) -> bool:
+def _acquired(locks: ExitStack, job: Job) -> bool:
     try:
-        held.enter_context(job.lock.acquire(timeout=0))
+        locks.enter_context(job.lock.acquire(timeout=0))
     except Timeout:
         return False
     job.clear()
@@ -98,7 +99,7 @@ def _acquired(held: ExitStack, job: Job) -> bool:
 
 
 def why_alone(job: Job) -> str | None:
-    """What speaks against stacking a job, whatever the others are."""
+    """What speaks against stacking a job, with whatever other jobs."""
     train, optimizer, plateau = job.train, job.plan.optimizer["_target_"], PLATEAU
     parts = [*job.stage.module.modules()]
     reasons = {
@@ -121,8 +122,10 @@ def kind_of(job: Job) -> str:
     """Equal for jobs that may be stacked."""
     stage, plan, train = job.stage, job.plan, job.train
     module = stage.module
-    held = module.state_dict().items()  # other things than tensors come from get_extra_state
-    state = {name: [*own.shape] if isinstance(own, Tensor) else type(own).__name__ for name, own in held}
+    entries = module.state_dict().items()  # other things than tensors come from get_extra_state
+    state = {
+        name: [*value.shape] if isinstance(value, Tensor) else type(value).__name__ for name, value in entries
+    }
     described = {
         "module": f"{type(module).__module__}.{type(module).__qualname__}",
         "state": state,
@@ -139,11 +142,11 @@ def kind_of(job: Job) -> str:
 
 
 def functions_of(module: nn.Module) -> dict[str, list]:
-    """Functions that it holds with arguments given, such as its loss. Numbers among them may differ."""
+    """The partials that a module holds, such as its loss, with their arguments; numbers are masked."""
     return {
         f"{path}.{name}": [
             f"{value.func.__module__}.{value.func.__qualname__}",
-            {key: "number" if _number(given) else given for key, given in value.keywords.items()},
+            {key: "number" if _number(argument) else argument for key, argument in value.keywords.items()},
         ]
         for path, part in module.named_modules()
         for name, value in vars(part).items()
@@ -156,7 +159,7 @@ def _number(value: Any) -> bool:
 
 
 def _train(jobs: list[Job]) -> dict[Path, Outcome]:
-    """One stack, from the first epoch or from its checkpoint to the last."""
+    """Trains one stack to its last epoch, from its checkpoint if there is one."""
     groups: dict[str, list[Job]] = {}
     for job in sorted(jobs, key=lambda job: (_optimizer(job), str(job.path))):
         groups.setdefault(_optimizer(job), []).append(job)

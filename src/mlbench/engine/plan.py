@@ -17,7 +17,7 @@ from mlbench.methods.base import Stage
 
 @dataclass(frozen=True)
 class Plan:
-    """A stage's settings: its own where it has them, conf/train's elsewhere."""
+    """The settings of a stage: the stage's own, or else those of conf/train."""
 
     stage: str
     epochs: int
@@ -44,10 +44,10 @@ class Plan:
     @property
     def science(self) -> Node:
         """All settings that bear on the stage's result."""
-        own = {
+        settings = {
             name: getattr(self, name) for name in ("epochs", "batch_size", "optimizer", "scheduler", "seed")
         }
-        return science_of_training(self.train.model_dump() | {"walk": self.walk}) | own
+        return science_of_training(self.train.model_dump() | {"walk": self.walk}) | settings
 
     def batches(self, count: int) -> int:
         """Batches of an epoch over `count` rows."""
@@ -72,18 +72,20 @@ class Plan:
 
 
 def in_one_pass(optimizer: Node, device: torch.device | None = None) -> Node:
-    """The optimiser's options; torch's fused step, where it has one and no other is asked for.
+    """The optimiser's options, with torch's fused step if there is one and no other is asked for.
 
-    Adam's otherwise goes twenty times over all weights: with ten million of them, eight times as long. On a
-    GPU it keeps its count of steps there, so that a step reads nothing back.
+    Adam's plain step goes twenty times over all weights: with ten million of them it takes eight times as
+    long. On a GPU the optimiser counts its steps on the device, so that a step reads nothing back.
     """
-    asked, known = options(optimizer), inspect.signature(target(optimizer)).parameters
-    more = {} if "fused" not in known or {"fused", "foreach"} & asked.keys() else {"fused": True}
+    chosen, known = options(optimizer), inspect.signature(target(optimizer)).parameters
+    more = {} if "fused" not in known or {"fused", "foreach"} & chosen.keys() else {"fused": True}
     if device is None or device.type != "cuda":
-        return more | asked
+        return more | chosen
     # A rate is a tensor where a step must find its numbers on the device.
-    rate = {"lr": torch.tensor(asked["lr"], device=device)} if "capturable" in known and "lr" in asked else {}
-    return more | asked | rate | ({"capturable": True} if "capturable" in known else {})
+    rate = (
+        {"lr": torch.tensor(chosen["lr"], device=device)} if "capturable" in known and "lr" in chosen else {}
+    )
+    return more | chosen | rate | ({"capturable": True} if "capturable" in known else {})
 
 
 def build_optimizer(
@@ -98,13 +100,14 @@ def build_optimizer(
         raise UserError(f"train.optimizer or train.scheduler: {error}") from error
 
 
-HOW = ("fused", "foreach", "capturable")  # options of an optimiser that no number depends on
+# Options of an optimiser that say how it computes, and change no number.
+IMPLEMENTATION = ("fused", "foreach", "capturable")
 
 
 def resume(group: Node, kept: Node) -> None:
-    """The numbers of an optimiser's group are those kept; how and where it computes stays as it is."""
+    """Sets the numbers of an optimiser's group to those kept; how and where it computes stays as it is."""
     for key, value in kept.items():
-        if key in HOW or key == "params":
+        if key in IMPLEMENTATION or key == "params":
             continue
         value = float(value) if isinstance(value, Tensor) else value
         if isinstance(group.get(key), Tensor):
@@ -114,14 +117,14 @@ def resume(group: Node, kept: Node) -> None:
 
 
 def groups_of(module: nn.Module, decay_on: str) -> list[Node]:
-    """An optimiser's groups of what a module trains, each parameter by its name: the module's own, the rest.
+    """An optimiser's groups of a module's trained parameters, by name: the groups it states, then the rest.
 
-    With decay_on=weights what has one dimension (biases, scales) is not decayed, unless its group says so.
+    With decay_on=weights a parameter of one dimension (bias, scale) is not decayed, unless its group says so.
     """
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
     names = {id(parameter): name for name, parameter in trained.items()}
-    own = getattr(module, "parameter_groups", list)()
-    groups = [group | {"params": [names[id(p)] for p in group["params"]]} for group in own]
+    stated = getattr(module, "parameter_groups", list)()
+    groups = [group | {"params": [names[id(p)] for p in group["params"]]} for group in stated]
     rest = trained.keys() - {name for group in groups for name in group["params"]}
     groups += [{"params": [name for name in trained if name in rest]}] if rest else []
     if decay_on == "all":
@@ -142,16 +145,16 @@ class Schedule:
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, plan: Plan, steps: int):
-        """`steps`: the optimiser's, in an epoch."""
+        """`steps`: how many steps the optimiser takes in an epoch."""
         self.groups, self.warmup = optimizer.param_groups, plan.train.warmup
         self.each_step = plan.train.schedule_every == "step"
         self.scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
         if schedule := target(plan.scheduler):
-            given = options(plan.scheduler)
-            if "total_steps" in inspect.signature(schedule).parameters and not given.get("total_steps"):
-                given["total_steps"] = plan.epochs * (steps if self.each_step else 1)
+            arguments = options(plan.scheduler)
+            if "total_steps" in inspect.signature(schedule).parameters and not arguments.get("total_steps"):
+                arguments["total_steps"] = plan.epochs * (steps if self.each_step else 1)
             try:
-                self.scheduler = schedule(optimizer, **given)
+                self.scheduler = schedule(optimizer, **arguments)
             except (ValueError, TypeError) as error:
                 raise UserError(f"train.optimizer or train.scheduler: {error}") from error
         self.taken = 0
@@ -171,7 +174,7 @@ class Schedule:
             self._advance()
 
     def after_epoch(self, value: float) -> None:
-        """`value` is what a scheduler that waits for a plateau looks at."""
+        """`value` is the number whose plateau a scheduler may wait for."""
         if not self.each_step:
             self._advance(value)
 

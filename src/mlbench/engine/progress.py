@@ -1,4 +1,4 @@
-"""How far a training is: a bar on a terminal, a line now and then elsewhere."""
+"""Shows how far a training is: by a bar on a terminal, by a line now and then elsewhere."""
 
 import contextlib
 import sys
@@ -8,13 +8,13 @@ from datetime import timedelta
 
 from mlbench.engine.plan import Plan
 
-Tell = Callable[[int, float, float | None], None]  # of an epoch, the share of all that is done, the last loss
+Tell = Callable[[int, float, float | None], None]  # epoch, share of all epochs that is done, last loss
 
 SECONDS = 30  # from one line to the next
 
 
 class Lines:
-    """Tells at most once in SECONDS, and nothing of what ends before that."""
+    """Prints a line at most once in SECONDS, and none for a training that ends before that."""
 
     def __init__(self, label: str, epochs: int, done: float = 0.0):
         """`done`: the share of the training that an earlier process did."""
@@ -27,22 +27,24 @@ class Lines:
         return self.wanted and time.monotonic() - self.told >= SECONDS
 
     def tell(self, epoch: int, done: float, loss: float | None) -> None:
-        """Of the epoch at hand, with the share of all epochs that is done, and the last loss there is."""
+        """`epoch` is the current one, `done` the share of all epochs that is done, `loss` the last one."""
         self.told = time.monotonic()
-        left = remaining(self.told - self.begun, done - self.done, 1 - done)
+        time_left = remaining(self.told - self.begun, done - self.done, 1 - done)
         shown = "-" if loss is None else f"{loss:.4f}"
-        text = f"{self.label} · epoch {min(epoch, self.epochs)}/{self.epochs} · loss {shown} · {left}"
+        text = f"{self.label} · epoch {min(epoch, self.epochs)}/{self.epochs} · loss {shown} · {time_left}"
         print(text, file=sys.stderr, flush=True)
 
 
-def remaining(seconds: float, done: float, left: float) -> str:
-    """What is left takes as long as what was done took."""
-    return f"{timedelta(seconds=round(seconds * left / done))} left" if done > 0 else "time left unknown"
+def remaining(seconds: float, done: float, rest: float) -> str:
+    """The time left, if the rest goes as fast as what was done."""
+    return f"{timedelta(seconds=round(seconds * rest / done))} left" if done > 0 else "time left unknown"
 
 
 @contextlib.contextmanager
 def progress(label: str, plan: Plan, done: float, rank: int) -> Iterator[Tell]:
-    """What tells of a training, of which `done` was done before; of several processes the first one tells."""
+    """A function that shows a training's progress; an earlier process did the share `done`. Of several
+    processes the first one shows it.
+    """
     if not plan.train.progress or rank:
         yield lambda *_: None
     elif sys.stderr.isatty():
@@ -50,7 +52,7 @@ def progress(label: str, plan: Plan, done: float, rank: int) -> Iterator[Tell]:
             yield tell
     else:
         lines = Lines(label, plan.epochs, done)
-        yield lambda *of: lines.tell(*of) if lines.due else None
+        yield lambda *news: lines.tell(*news) if lines.due else None
 
 
 @contextlib.contextmanager
@@ -63,8 +65,8 @@ def bar(label: str, epochs: int) -> Iterator[Tell]:
         task = shown.add_task(label, total=1.0)
 
         def tell(epoch: int, done: float, loss: float | None) -> None:
-            said = "-" if loss is None else f"{loss:.4f}"
-            text = f"{label} · epoch {min(epoch, epochs)}/{epochs} · loss {said}"
+            loss_text = "-" if loss is None else f"{loss:.4f}"
+            text = f"{label} · epoch {min(epoch, epochs)}/{epochs} · loss {loss_text}"
             shown.update(task, completed=done, description=text)
 
         yield tell

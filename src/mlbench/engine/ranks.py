@@ -1,4 +1,4 @@
-"""The processes of a fit on several devices: how they start, agree and end, what is said when one dies."""
+"""The processes of a fit on several devices: how they start, agree and end, and the error when one dies."""
 
 import contextlib
 import functools
@@ -29,7 +29,7 @@ START = "spawn"  # a process that has used a GPU cannot be forked
 
 
 def fabric_of(train: Train) -> Fabric:
-    """Devices, precision and, where several devices share a model, how they do."""
+    """A Fabric with the devices, the precision and, for several devices, the strategy of conf/train."""
     if train.devices == 1 and train.precision == "32-true":
         return plain(train.accelerator)
     unused = train.strategy.endswith("unused_parameters_true")
@@ -39,7 +39,7 @@ def fabric_of(train: Train) -> Fabric:
 
 @functools.cache
 def plain(accelerator: str) -> Fabric:
-    """One device in full precision: such a Fabric keeps nothing of what it drives, so fits share it."""
+    """One device in full precision: all fits share such a Fabric, since it keeps nothing of a fit."""
     return launched(accelerator, 1, "auto", "32-true")
 
 
@@ -50,11 +50,11 @@ def launched(accelerator: str, devices: int, strategy: Any, precision: Any) -> F
 
 
 def start(function: Callable, arguments: tuple, train: Train) -> None:
-    """Calls a function in a process a device, each of which finds the others."""
+    """Calls a function in a process a device, as one process group."""
     with tempfile.TemporaryDirectory() as folder:
         meeting = Path(folder, "meeting").as_uri()  # a file: a port that is free now may be taken then
-        given = (function, arguments, train, meeting)
-        running = start_processes(_rank, given, train.devices, join=False, start_method=START)
+        process_arguments = (function, arguments, train, meeting)
+        running = start_processes(_rank, process_arguments, train.devices, join=False, start_method=START)
         assert running is not None, "it returns at once, with what it has started"
         try:
             while not running.join():
@@ -66,7 +66,7 @@ def start(function: Callable, arguments: tuple, train: Train) -> None:
 
 
 def _rank(rank: int, function: Callable, arguments: tuple, train: Train, meeting: str) -> None:
-    """One of the processes; it ends its part of the group before it ends itself.
+    """One of the processes; it leaves the process group before it ends.
 
     A thread of gloo's may hold the last reference to a tensor that Python knows. If it lets go of it while
     the interpreter ends, the interpreter ends the thread in the midst of a destructor, and C++ then ends the
@@ -83,19 +83,19 @@ def _rank(rank: int, function: Callable, arguments: tuple, train: Train, meeting
 
 
 def any_of(wishes: Sequence[bool], device: torch.device) -> list[bool]:
-    """Which of them any rank has, the same on all ranks."""
+    """For each wish, whether any rank has it; the same answer on all ranks."""
     counted = torch.tensor([float(wish) for wish in wishes], device=device)
     torch.distributed.all_reduce(counted)
     return [count > 0 for count in counted.tolist()]
 
 
-def of_all(own: Any, world: int) -> list[Any]:
-    """What each rank holds, in their order, on all ranks."""
+def of_all(value: Any, world: int) -> list[Any]:
+    """The value of each rank, in the order of ranks, on all ranks."""
     if world == 1:
-        return [own]
-    held = [None] * world
-    torch.distributed.all_gather_object(held, own)
-    return held
+        return [value]
+    values = [None] * world
+    torch.distributed.all_gather_object(values, value)
+    return values
 
 
 def orphaned() -> bool:
@@ -105,11 +105,11 @@ def orphaned() -> bool:
 
 
 def explained(error: ProcessException, started: ProcessContext) -> Exception:
-    """What a person is told when a rank has raised, of which only text is left, or was killed."""
+    """The error for a person when a rank has raised, of which only the text arrives, or was killed."""
     _, expected, sentence = str(error).rstrip().rpartition(f"{UserError.__module__}.UserError: ")
     if expected:
         return UserError(sentence)
-    # The other ranks lose the connection, and those that do not notice it are sent SIGTERM.
+    # The other ranks lose the connection; those that do not notice get SIGTERM.
     codes = [process.exitcode or 0 for process in started.processes]
     killed = [code for code in codes if code < 0 and code != -signal.SIGTERM]
     if killed:
@@ -118,16 +118,16 @@ def explained(error: ProcessException, started: ProcessContext) -> Exception:
         code = error.exit_code
     else:
         return error
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+    ending = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
     several = len(codes)
     return UserError(
-        f"one of the {several} processes of train.devices={several} {how}; the same command goes on from the "
-        "last checkpoint"
+        f"one of the {several} processes of train.devices={several} {ending}; the same command goes on from "
+        "the last checkpoint"
     )
 
 
 def end(started: ProcessContext) -> None:
-    """Those that are still there, at once."""
+    """Kills the processes that are still there."""
     for process in started.processes:
         if process.is_alive():
             process.kill()

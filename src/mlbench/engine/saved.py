@@ -11,7 +11,7 @@ from mlbench.files import whole
 
 
 def write(path: Path, content: Any) -> None:
-    """Tensors and plain types, as `read` reads them."""
+    """Writes tensors and plain types; refuses whatever else `read` could not read."""
     with whole(path) as file:
         try:
             torch.save(content, file)
@@ -28,9 +28,9 @@ def write(path: Path, content: Any) -> None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """What `write` wrote; None where there is nothing, or something damaged, which is then removed.
+    """The content that `write` wrote; None if there is no file, or a damaged one, which is removed.
 
-    A file may come from anybody: it holds tensors and plain types, and nothing in it is called.
+    A file may come from anybody: only tensors and plain types are read, and nothing in it is called.
     """
     if not path.exists():
         return None

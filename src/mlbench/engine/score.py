@@ -12,12 +12,12 @@ from mlbench.data.rows import Batch, Rows
 from mlbench.errors import UserError
 from mlbench.methods.base import Learner
 
-ROWS = 1024  # scored at once; fixed, so that a row's scores never depend on the machine
+ROWS = 1024  # that are scored at once; fixed, so that a row's scores never depend on the machine
 
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """In evaluation mode; afterwards every part is in the mode it was in, frozen parts included."""
+    """Evaluation mode; at the end every part returns to its own mode, which frozen parts keep."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -40,18 +40,18 @@ def score_rows(method: Learner, data: Rows, rows: Tensor) -> Tensor:
 
 
 def of_shape(shape: tuple[int, int], scores: Tensor, method: Learner) -> Tensor:
-    """The scores, if they are one for each row and label."""
+    """The scores; refused if they are not one for each row and label."""
     if isinstance(scores, Tensor) and scores.shape == shape:
         return scores
-    given = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"type {type(scores).__name__}"
+    kind = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"type {type(scores).__name__}"
     raise UserError(
-        f"{type(method).__name__}.scores gave something of {given} for {shape[0]} instances and {shape[1]} "
+        f"{type(method).__name__}.scores gave something of {kind} for {shape[0]} instances and {shape[1]} "
         f"labels; it is to give a tensor of shape {shape}"
     )
 
 
 def unlabelled(batch: Batch) -> Batch:
-    """The batch as it is scored: whoever looks at its labels finds NaN."""
+    """The batch with NaN in place of its labels, so that no scores can use them."""
     return batch._replace(targets=torch.full_like(batch.targets, torch.nan))
 
 
@@ -74,7 +74,7 @@ def gather(positions: Tensor, scores: Tensor, length: int, all_gather: Callable[
 def score_part(
     method: Learner, data: Rows, rank: int = 0, world: int = 1, all_gather: Callable | None = None
 ) -> Tensor:
-    """Scores of a part; with several ranks each does its share and all get the whole."""
+    """Scores of a part; of several ranks each scores its share, and all get all scores."""
     rows = torch.arange(len(data), device=data.targets.device)[rank::world]
     scores = score_rows(method, data, rows)
     if world == 1:
@@ -86,8 +86,8 @@ def score_part(
 def score(method: Learner, parts: Sequence[Rows], train: Train) -> list[Tensor]:
     """Scores of each part on the CPU, by one device of those that training uses.
 
-    Every device would hold the whole part anyway, and to score a part once is less than an epoch's work: far
-    less than to start processes for it. So the scores do not depend on the number of devices either.
+    To score a part once takes less time than to start processes for it. So the scores do not depend on the
+    number of devices either.
     """
     device = device_of(train)
     method.to(device)
@@ -95,7 +95,7 @@ def score(method: Learner, parts: Sequence[Rows], train: Train) -> list[Tensor]:
 
 
 def state_of(module: nn.Module) -> dict[str, Any]:
-    """A copy on the CPU, which what the module learns next leaves as it is."""
+    """A copy of the module's state on the CPU, which further training does not change."""
     state = module.state_dict()
     return {k: v.detach().cpu().clone() if isinstance(v, Tensor) else v for k, v in state.items()}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Stop:
-    """Whether anybody asked to stop: this process or, with `shared`, one of those it starts as well."""
+    """Whether anybody asked to stop: this process or, if `shared`, a process that it starts."""
 
     def __init__(self, shared: bool = False):
         self.flag = multiprocessing.get_context("spawn").RawValue("b") if shared else c_byte()

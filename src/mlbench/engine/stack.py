@@ -1,6 +1,6 @@
-"""Modules that know of no dimension of replicas and differ in numbers only, as one by `torch.func.vmap`.
+"""Replicas of a module that knows of no dimension of replicas, as one module by `torch.func.vmap`.
 
-Whether every replica gets the loss and the gradient it has alone, but for the order of sums, is found out on
+That every replica gets the loss and the gradient it has alone, but for the order of sums, is checked on
 batches, not assumed.
 """
 
@@ -20,7 +20,7 @@ from torch.func import functional_call, vmap
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.shared import beside
-from mlbench.engine.plan import HOW, Plan, groups_of, in_one_pass, resume
+from mlbench.engine.plan import IMPLEMENTATION, Plan, groups_of, in_one_pass, resume
 from mlbench.methods.base import Learner, hooks_of
 
 Hyper = dict[tuple[str, str, str], Tensor]  # (module, attribute, keyword of a partial or "") -> (R,)
@@ -28,15 +28,15 @@ Gradients = dict[str, list[Tensor | None]]  # parameter -> each replica's; None 
 
 
 class CannotStack(Exception):
-    """Why modules must be trained one by one."""
+    """Modules must be trained one by one; the message says why."""
 
 
 class BrokenAlone(Exception):
-    """A loss that cannot be had for one either: whoever trains it alone will say so."""
+    """The loss of one module alone fails, too: training it alone tells why."""
 
 
 class LossOf(nn.Module):
-    """`functional_call` calls a module; this one's call is the other's loss."""
+    """A module whose call is the loss of `module`, since `functional_call` calls a module."""
 
     def __init__(self, module: Learner):
         super().__init__()
@@ -47,22 +47,22 @@ class LossOf(nn.Module):
 
 
 class Beside:
-    """What replicas have in common, however their losses are had: `starts` part them into groups whose
-    optimiser is the same, its numbers included.
+    """What Native and Stack share. Replicas from one of `starts` to the next have the same optimiser, its
+    numbers included.
     """
 
     starts: list[int]
     trained = "stacked"
 
     def backward(self, losses: Tensor) -> None:
-        """Replicas share nothing: the gradient of the sum is each one's own."""
+        """The gradient of the sum of all losses: replicas share nothing, so each gets its own."""
         losses.backward(torch.ones_like(losses))
 
     def data(self, parts: Sequence[Rows]) -> Rows:
         return beside(parts)
 
     def rows(self, orders: Sequence[Tensor], count: int) -> Tensor:
-        """Row numbers in the data of all, (R, ...): every replica has `count`, and an order of its own."""
+        """Row numbers (R, ...) in the rows of all replicas: each has `count` rows, in an order of its own."""
         return torch.stack([order + number * count for number, order in enumerate(orders)])
 
     def rates(self, optimizer: torch.optim.Optimizer) -> list[float]:
@@ -72,30 +72,30 @@ class Beside:
         return [rate for rate, size in zip(rates, sizes) for _ in range(size)]
 
     def release(self) -> None:
-        """What was trained are copies."""
+        """Nothing to release: copies were trained."""
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         return optimizer.state_dict()
 
     def restore_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        """The groups stay the same objects, which a schedule holds."""
+        """The groups stay the same objects, since a schedule refers to them."""
         groups, kept = optimizer.param_groups, state["param_groups"]
-        how = [{key: own[key] for key in HOW if key in own} for own in groups]
-        optimizer.load_state_dict(state | {"param_groups": [k | own for k, own in zip(kept, how)]})
+        unchanged = [{key: group[key] for key in IMPLEMENTATION if key in group} for group in groups]
+        merged = [saved | options for saved, options in zip(kept, unchanged)]
+        optimizer.load_state_dict(state | {"param_groups": merged})
         for group, numbers in zip(groups, kept):
             resume(group, numbers)
         optimizer.param_groups = groups
 
 
 class Stack(Beside):
-    """`groups` are runs of replicas that stand together, each a list of modules: one optimiser group each.
-
-    Works on copies, `modules`: those it was given stay as they are.
+    """`groups` are lists of modules, each with an optimiser group of its own. Copies of them, `modules`, are
+    trained: the originals stay as they are.
     """
 
     def __init__(self, groups: Sequence[Sequence[Learner]], device: torch.device | str = "cpu"):
-        given = [module for group in groups for module in group]
-        self.modules = [copy.deepcopy(module).to(device) for module in given]
+        originals = [module for group in groups for module in group]
+        self.modules = [copy.deepcopy(module).to(device) for module in originals]
         self.device = torch.device(device)
         first = self.modules[0]
         trained = [name for name, parameter in first.named_parameters() if parameter.requires_grad]
@@ -116,30 +116,30 @@ class Stack(Beside):
 
     @property
     def parameters(self) -> dict[str, Tensor]:
-        """Every tensor of all replicas, (R, ...), by the name it has in one."""
+        """All tensors of all replicas, (R, ...), by their names in one module."""
         return self._trained | self.fixed
 
     @property
     def _trained(self) -> dict[str, Tensor]:
         if len(self.leaves) == 1:
             return self.leaves[0]
-        return {name: torch.cat([each[name] for each in self.leaves]) for name in self.leaves[0]}
+        return {name: torch.cat([leaves[name] for leaves in self.leaves]) for name in self.leaves[0]}
 
     def choose(self, batches: Sequence[Batch]) -> None:
-        """Raises where a replica would not have what it has alone on these, (R, B, ...) each.
+        """Raises if a replica has another loss or gradient than alone on one of these batches (R, B, ...).
 
-        `vmap` refuses random numbers and a branch on a value, where all would take the branch of one.
+        `vmap` refuses random numbers, and a branch on a value, in which all would go where one goes.
         """
-        before = state_of(self.modules[0])
-        for batch in batches:  # one after the other: the gradients of large modules fill memory
+        before = memory_of(self.modules[0])
+        for batch in batches:  # one after the other, since the gradients of large modules fill the memory
             try:
                 expected = self._alone(batch)
-                if state_of(self.modules[0]) != before:
+                if memory_of(self.modules[0]) != before:
                     raise CannotStack("its loss changes what it holds")
                 self._check(batch, *expected)
             except (BrokenAlone, CannotStack):
                 raise
-            except Exception as error:  # whatever a method makes of one dimension more
+            except Exception as error:  # a method may fail in any way on one more dimension
                 reason = str(error).strip().partition("\n")[0] or type(error).__name__
                 raise CannotStack(f"its loss cannot be had for several at once ({reason})") from error
 
@@ -150,32 +150,36 @@ class Stack(Beside):
                 loss = module.loss(batch.map(itemgetter(number)))
             except Exception as error:
                 raise BrokenAlone from error
-            own = dict(module.named_parameters())
+            parameters = dict(module.named_parameters())
             losses.append(loss.detach())
-            for name, gradient in gradients_of(loss, {name: own[name] for name in gradients}).items():
+            for name, gradient in gradients_of(loss, {name: parameters[name] for name in gradients}).items():
                 gradients[name].append(gradient)
-        for parts in gradients.values():  # one without is left alone by the optimiser, as some cannot be
+        for (
+            parts
+        ) in gradients.values():  # an optimiser skips a parameter without gradient: in all, or in none
             if any((part is None) != (parts[0] is None) for part in parts):
                 raise CannotStack("a parameter has a gradient in some of them only")
         return torch.stack(losses), gradients
 
     def _check(self, batch: Batch, losses: Tensor, gradients: Gradients) -> None:
-        """Raises where a loss or a gradient is another."""
-        found = self.losses(batch)
-        torch.testing.assert_close(found.detach(), losses, rtol=1e-4, atol=1e-6, equal_nan=True)
-        leaves = {(name, group): leaf for group, own in enumerate(self.leaves) for name, leaf in own.items()}
-        own = gradients_of(found.sum(), leaves)
-        # What cancels out, as a bias in front of batch norm, has a gradient of nothing but rounding.
+        """Raises if a loss or a gradient differs from those of the replicas alone."""
+        stacked_losses = self.losses(batch)
+        torch.testing.assert_close(stacked_losses.detach(), losses, rtol=1e-4, atol=1e-6, equal_nan=True)
+        leaves = {
+            (name, group): leaf for group, by_name in enumerate(self.leaves) for name, leaf in by_name.items()
+        }
+        stacked_gradients = gradients_of(stacked_losses.sum(), leaves)
+        # The gradient of a parameter that cancels out, as a bias before batch norm, is nothing but rounding.
         noise = 1e-6 * largest([part for parts in gradients.values() for part in parts if part is not None])
         for name, expected in gradients.items():
-            parts = [own[name, group] for group in range(len(self.leaves))]
-            alone, together = ([part for part in side if part is not None] for side in (expected, parts))
-            if not alone or len(together) < len(parts):
-                assert not alone and not together, f"{name} has a gradient only alone, or only together"
+            parts = [stacked_gradients[name, group] for group in range(len(self.leaves))]
+            alone, in_stack = ([part for part in side if part is not None] for side in (expected, parts))
+            if not alone or len(in_stack) < len(parts):
+                assert not alone and not in_stack, f"{name} has a gradient only alone, or only together"
                 continue
             close = max(1e-2 * largest(alone), noise)
-            for ours, theirs in zip(itertools.chain.from_iterable(together), alone):
-                torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=close, equal_nan=True)
+            for gradient, gradient_alone in zip(itertools.chain.from_iterable(in_stack), alone):
+                torch.testing.assert_close(gradient, gradient_alone, rtol=1e-2, atol=close, equal_nan=True)
 
     def losses(self, batch: Batch) -> Tensor:
         """(R,)."""
@@ -188,7 +192,7 @@ class Stack(Beside):
         return vmap(one, randomness="error")(self.parameters, self.hyper, batch)
 
     def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
-        """Of each replica's plan; those of a group of replicas are the same."""
+        """The optimiser's groups; the plans of a group of replicas are the same."""
         parts = groups_of(self.modules[0], plans[0].train.decay_on)
         return [
             in_one_pass(plans[start].optimizer, self.device)
@@ -198,8 +202,8 @@ class Stack(Beside):
             for part in parts
         ]
 
-    def call(self, hook: str, *given: int) -> None:
-        """There are none."""
+    def call(self, hook: str, *arguments: int) -> None:
+        """A stack has no hooks: modules with hooks are refused."""
 
     def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
         return stepping(optimizer, optimizer.step)
@@ -219,23 +223,23 @@ class Stack(Beside):
 
     @torch.no_grad()
     def hand_back(self) -> None:
-        """What was learned goes into `modules`."""
+        """Copies the trained weights into `modules`."""
         for name, stacked in self._trained.items():
-            for module, own in zip(self.modules, stacked):
-                module.get_parameter(name).copy_(own)
+            for module, weights in zip(self.modules, stacked):
+                module.get_parameter(name).copy_(weights)
 
     def state(self) -> list[dict[str, Tensor]]:
-        return [{name: leaf.detach() for name, leaf in each.items()} for each in self.leaves]
+        return [{name: leaf.detach() for name, leaf in leaves.items()} for leaves in self.leaves]
 
     @torch.no_grad()
     def restore(self, state: list[dict[str, Tensor]], path: Path) -> None:
-        for each, held in zip(self.leaves, state, strict=True):
-            for name, leaf in each.items():
-                leaf.copy_(held[name])
+        for leaves, kept in zip(self.leaves, state, strict=True):
+            for name, leaf in leaves.items():
+                leaf.copy_(kept[name])
 
 
 def stepping(optimizer: torch.optim.Optimizer, step: Callable[[], Any]) -> Callable[[], None]:
-    """A step, after which there are no gradients."""
+    """A function that steps, then removes the gradients."""
     leaves = [leaf for group in optimizer.param_groups for leaf in group["params"]]
 
     def act() -> None:
@@ -251,80 +255,80 @@ def stacked(states: Sequence[dict[str, Tensor]], name: str) -> Tensor:
 
 
 def gradients_of(loss: Tensor, parameters: dict[Any, Tensor]) -> dict[Any, Tensor | None]:
-    found = torch.autograd.grad(loss, [*parameters.values()], allow_unused=True)
-    return dict(zip(parameters, found))
+    gradients = torch.autograd.grad(loss, [*parameters.values()], allow_unused=True)
+    return dict(zip(parameters, gradients))
 
 
 def largest(gradients: Sequence[Tensor]) -> float:
     return max((part.nan_to_num(0, 0, 0).abs().max().item() for part in gradients), default=0.0)
 
 
-def state_of(module: nn.Module) -> dict[tuple[str, str], Any]:
-    """What a loss that keeps a memory would leave a trace in."""
+def memory_of(module: nn.Module) -> dict[tuple[str, str], Any]:
+    """Versions and sizes of all that a module holds: they differ after a loss that remembers something."""
     tensors = dict(module.named_parameters()) | dict(module.named_buffers())
-    held: dict[tuple[str, str], Any] = {
+    memory: dict[tuple[str, str], Any] = {
         ("", name): (id(tensor), tensor._version) for name, tensor in tensors.items()
     }
     for path, part in module.named_modules():
         for attribute, value in vars(part).items():
             size = len(value) if isinstance(value, list | dict | set | deque) else None
-            held[path, attribute] = repr(value) if plain(value) else (id(value), size)
-    return held
+            memory[path, attribute] = repr(value) if plain(value) else (id(value), size)
+    return memory
 
 
 def plain(value: Any) -> bool:
-    """Whether it is a number or a word, or a list of them."""
+    """Whether a value is a number or a word, or a list of them."""
     if isinstance(value, list | tuple):
         return all(map(plain, value))
     return value is None or isinstance(value, int | float | str)
 
 
 def differing(modules: Sequence[nn.Module], device: torch.device | str = "cpu") -> Hyper:
-    """Numbers that the modules hold, in attributes or in the keywords of a partial, and not all alike.
+    """Numbers in attributes, or in keywords of partials, that differ between the modules.
 
-    Words and lists may not differ. Anything else that does is left as the first module has it: if that
-    matters, `choose` finds out.
+    Words and lists may not differ. Of anything else the first module's is taken: if that matters, `choose`
+    finds out.
     """
-    found: Hyper = {}
+    hyper: Hyper = {}
 
-    def note(where: tuple[str, str, str], values: Sequence[Any]) -> None:
+    def note(key: tuple[str, str, str], values: Sequence[Any]) -> None:
         if not all(map(plain, values)) or all(repr(value) == repr(values[0]) for value in values):
             return
         if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-            raise CannotStack(f"they differ in {where[2] or where[1]}")
-        found[where] = torch.tensor([float(value) for value in values], device=device)
+            raise CannotStack(f"they differ in {key[2] or key[1]}")
+        hyper[key] = torch.tensor([float(value) for value in values], device=device)
 
     submodules = [dict(module.named_modules()) for module in modules]
     for path, first in submodules[0].items():
-        others = [own.get(path) for own in submodules]
-        if any(type(other) is not type(first) for other in others):
+        counterparts = [by_path.get(path) for by_path in submodules]
+        if any(type(counterpart) is not type(first) for counterpart in counterparts):
             raise CannotStack("they are of different classes")
         for attribute, value in vars(first).items():
-            values = [getattr(other, attribute, None) for other in others]
+            values = [getattr(counterpart, attribute, None) for counterpart in counterparts]
             if not isinstance(value, functools.partial):
                 note((path, attribute, ""), values)
                 continue
-            partials = [each for each in values if isinstance(each, functools.partial)]
-            if len(partials) < len(values) or any(each.func is not value.func for each in partials):
+            partials = [partial for partial in values if isinstance(partial, functools.partial)]
+            if len(partials) < len(values) or any(partial.func is not value.func for partial in partials):
                 raise CannotStack(f"they differ in {attribute}")
-            for keyword in sorted({keyword for each in partials for keyword in each.keywords}):
-                note((path, attribute, keyword), [each.keywords.get(keyword) for each in partials])
-    return found
+            for keyword in sorted({keyword for partial in partials for keyword in partial.keywords}):
+                note((path, attribute, keyword), [partial.keywords.get(keyword) for partial in partials])
+    return hyper
 
 
 @contextmanager
 def replaced(module: nn.Module, hyper: Hyper) -> Iterator[None]:
-    """Each number as a tensor: a replica's own under vmap, all of them outside."""
+    """Puts a tensor in place of each number: under vmap the number of one replica, outside those of all."""
     before = []
     for (path, attribute, keyword), value in hyper.items():
         owner = module.get_submodule(path)
-        held = getattr(owner, attribute)
-        before.append((owner, attribute, held))
+        former = getattr(owner, attribute)
+        before.append((owner, attribute, former))
         if keyword:
-            value = functools.partial(held.func, *held.args, **held.keywords | {keyword: value})
+            value = functools.partial(former.func, *former.args, **former.keywords | {keyword: value})
         object.__setattr__(owner, attribute, value)
     try:
         yield
     finally:
-        for owner, attribute, held in reversed(before):
-            object.__setattr__(owner, attribute, held)
+        for owner, attribute, former in reversed(before):
+            object.__setattr__(owner, attribute, former)

@@ -19,9 +19,9 @@ Report = Callable[[str, list[dict[str, float]]], None]  # takes a stage's name a
 
 
 class Stages:
-    """Asks for one fit after another, and takes what each left. The method sees every part but the test part.
+    """Asks for one fit after another, and takes the outcomes. The method sees every part but the test part.
 
-    Of a stage that selects, the epoch that selection.rule keeps is what the next stage builds on.
+    If a stage selects, the next stage builds on the epoch that selection.rule keeps.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Stages:
         self.trained = ""
 
     def ask(self) -> list[Job]:
-        """The next fits, which do not wait for one another; none once the method is trained."""
+        """The next fits, none of which needs the outcome of another; empty once the method is trained."""
         jobs = []
         for number, stage in self.stages:
             jobs.append(self._job(number, stage))
@@ -73,7 +73,7 @@ class Stages:
         )
 
     def _path(self, stage: Stage, number: int) -> Path:
-        """In the run's folder; of a shared stage, under a key of its own, where others find it."""
+        """In the run's folder; a shared stage is in a folder with its own key, where other runs find it."""
         if stage.shared is None:
             return self.folder / "stages" / f"{number}-{stage.name}"
         plan = Plan.of(stage, self.config.train, self.config.seed).science
@@ -99,7 +99,7 @@ class Stages:
             self.trained = max(self.trained, outcome.trained)  # "", "alone", "stacked": in this order
 
     def models(self) -> tuple[dict[str, Method], dict[str, dict[str, float]]]:
-        """By selection rule: the method as it is to be scored; the epoch, and the value it was kept for."""
+        """By selection rule: the method to be scored; and the epoch with the value that selected it."""
         if self.last is None:
             raise UserError(f"method {self.config.choices['method']} yields no stage to train")
         selection, (job, outcome) = self.config.selection, self.last

@@ -1,4 +1,4 @@
-"""How many threads share an operation: one where operations are small, as many as torch takes elsewhere."""
+"""How many threads share an operation: one if operations are small, else as many as torch chooses."""
 
 import os
 
@@ -7,13 +7,13 @@ from torch import nn
 
 from mlbench.config import Train
 
-# Multiply-adds of a forward pass, a batch through every weight: below this, waking a second thread costs more
-# than it does. A 294-256-6 network at batch 64 has 5 million, a 2048-1024-983 one at batch 128 has 400.
+# Multiply-adds of a forward pass of one batch: below this number, waking a second thread costs more than it
+# saves. A 294-256-6 network at batch 64 has 5 million, a 2048-1024-983 one at batch 128 has 400.
 ENOUGH = 100_000_000
 
 
 def use(train: Train, module: nn.Module | None = None, batch_size: int = 0, replicas: int = 1) -> None:
-    """Sets what train.threads asks for; `auto` goes by the module, and is one thread where there is none."""
+    """Sets the number of threads; `auto` depends on the module's size, and is 1 without a module."""
     if train.threads == "auto":
         weights = sum(parameter.numel() for parameter in module.parameters()) if module else 0
         alone = weights * batch_size * replicas < ENOUGH
@@ -23,9 +23,9 @@ def use(train: Train, module: nn.Module | None = None, batch_size: int = 0, repl
 
 
 def _all() -> int:
-    """torch's own choice, before anybody made another: OMP_NUM_THREADS, else the cores."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdecimal() and int(asked) else torch.get_num_threads()
+    """The number that torch chooses at its start: OMP_NUM_THREADS, else the cores."""
+    wished = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wished) if wished.isdecimal() and int(wished) else torch.get_num_threads()
 
 
 ALL = _all()

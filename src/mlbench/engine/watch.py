@@ -1,4 +1,4 @@
-"""One selection rule at work: which epoch of a stage is kept."""
+"""One selection rule on one stage: keeps the best epoch."""
 
 import math
 from collections.abc import Callable
@@ -14,10 +14,9 @@ from mlbench.methods.base import Learner
 
 @dataclass
 class Watch:
-    """Looks at a metric on a part and keeps the epoch where the metric was best, the first if tied.
+    """Measures a metric on a part and keeps the epoch where it was best, the first of several.
 
-    A threshold rule that is fitted is fitted on the very scores that are looked at; oracle cuts them where
-    it is best for the metric.
+    A threshold rule that is fitted is fitted on the same scores; oracle cuts them where the metric is best.
     """
 
     rule: str  # best | oracle
