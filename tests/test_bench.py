@@ -4,8 +4,13 @@ import json
 import math
 
 import pytest
+import torch
 
+from mlbench.bench.chain import built
+from mlbench.bench.enhancement import FLEM_D
+from mlbench.bench.flem_by_hand import Descent, by_hand_of
 from mlbench.commands import bench
+from mlbench.compose import configure
 
 TINY = {
     "step": ["repeats=2", "epochs=1"],
@@ -94,3 +99,24 @@ def test_the_page_shows_what_was_measured(tmp_path, capsys, monkeypatch):
     first = shown.read_bytes()
     assert bench.main([f"page={shown}", f"paths.outputs={tmp_path}"]) == 0
     assert shown.read_bytes() == first
+
+
+def test_flem_by_hand_is_flem():
+    """In double precision, step by step: what is measured beside ours does the same work."""
+    config = configure(FLEM_D)
+    method, data = built(config)
+    method, rows = method.double(), data["train"]
+    by_hand = Descent(by_hand_of(method).double())
+    groups = [{"params": [own for own in method.parameters() if own.ndim > 1], "weight_decay": 0.0001}]
+    groups += [{"params": [own for own in method.parameters() if own.ndim < 2], "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=0.001, amsgrad=True)
+    for batch in (rows.batch(torch.arange(start, start + 30)) for start in range(0, 240, 30)):
+        batch = batch.map(lambda part: part.double() if part.is_floating_point() else part)
+        loss = method.loss(batch)
+        loss.backward()
+        method.before_step()
+        optimizer.step()
+        optimizer.zero_grad()
+        assert by_hand.step(batch.x, batch.targets) == pytest.approx(loss.item(), rel=1e-6)
+    for ours, theirs in zip(method.parameters(), by_hand.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)  # of steps of .001
