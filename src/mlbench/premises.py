@@ -24,10 +24,18 @@ def check_premises(config: Config) -> tuple[Dataset, Split]:
         raise DoesNotFit(
             f"split=official: {dataset.name} has no split of its own; split=holdout or split=kfold makes one"
         )
+    check_rows(dataset, split)
     check_metric(config.selection.metric)
     check_validation(config, dataset, split, config.threshold.get("fit_on"))
     check_batches(config)
     return dataset, split
+
+
+def check_rows(dataset: Dataset, split: Split) -> None:
+    """The split can part as many rows as the data set is known to have."""
+    rows = getattr(dataset, "statistics", {}).get("instances")
+    if rows is not None and hasattr(split, "check_rows"):
+        split.check_rows(rows)
 
 
 def check_metric(name: str) -> None:

@@ -95,6 +95,8 @@ ANSWERS = {
     "method=rakel method.overlapping=false method.subsets=3": "disjoint labelsets are as many as it takes",
     "method=br method.base=logreg": "there are logistic, svm, forest",
     "split=kfold split.fold=10": "split.fold=10: the 10 folds are numbered 0 to 9",
+    "split=kfold split.folds=5000": "split.folds=5000: of 2400 rows there are 2400 folds at most",
+    "dataset=scene split=kfold split.folds=2408": "split.folds=2408: of 2407 rows there are 2407 folds",
     "split=holdout split.test=30": "split.test=30.0: a share of the rows between 0 and 1",
     "logger=wandb logger.mode=onlin": "did you mean online?",
     "selection.metric=f1_makro": "selection.metric=f1_makro: no such metric; did you mean f1_macro?",
@@ -176,7 +178,6 @@ def test_options_may_stand_anywhere_among_the_words(at_once, folder):
 @pytest.mark.parametrize(
     "words, said",
     [
-        ("split=kfold split.folds=5000", "split.folds=5000: of 2400 rows there are 2400 folds at most"),
         ("method=mlknn method.k=1600", "method.k=1600: each of the 1600 training rows has 1599 others"),
         ("threshold=top_k threshold.k=50", "threshold.k=50: there are 10 labels"),
     ],

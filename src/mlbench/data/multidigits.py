@@ -104,7 +104,7 @@ class MultiDigits:
         name: str,
         sha256: str,
         scaling: str,
-        statistics: dict[str, float],
+        statistics: dict[str, int | float],
         citation: str,
     ):
         scaler(scaling)  # refuses one that there is not

@@ -178,11 +178,12 @@ class KFold(Usual):
                 f"split.fold={self.fold}: the {self.folds} folds are numbered 0 to {self.folds - 1}"
             )
 
+    def check_rows(self, rows: int) -> None:
+        if self.folds > rows:
+            raise UserError(f"split.folds={self.folds}: of {rows} rows there are {rows} folds at most")
+
     def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
-        if self.folds > len(targets):
-            raise UserError(
-                f"split.folds={self.folds}: of {len(targets)} rows there are {len(targets)} folds at most"
-            )
+        self.check_rows(len(targets))
         rows = np.arange(len(targets))
         sizes = [len(part) for part in np.array_split(rows, self.folds)]
         folds = cut(rows, sizes, targets, generator(seed, "test"), self.stratified)
