@@ -134,11 +134,12 @@ def truth(value: str) -> int | None:
 
 
 def is_number(word: str) -> bool:
+    """Whether it is one in a file: Python's 1_0 and digits of other scripts are not."""
     try:
         float(word)
     except ValueError:
         return False
-    return True
+    return word.isascii() and "_" not in word
 
 
 def truths(attribute: Attribute) -> list[int] | None:
