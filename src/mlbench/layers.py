@@ -1,8 +1,8 @@
-"""Layers that act on the last dimensions of what they are given, for one module or for R replicas together.
+"""Layers that act on the last dimensions of their inputs, for one module or for R replicas in one module.
 
-Constructed, initialised and named as torch.nn's. Where the parameters have a dimension R in front, (R, ...),
-so has the input, (R, B, d), and every replica gets the very bits that it gets alone: the blocks of a replica
-begin where a line of the cache begins, as they do in tensors of its own.
+They are constructed, initialised and named as those of torch.nn. If parameters have a dimension R in front,
+(R, ...), the input has it, too, (R, B, d), and every replica gets the very bits that it gets alone: each
+replica's block begins at a line of the cache, as a tensor of one replica does.
 """
 
 from collections.abc import Callable
@@ -39,15 +39,15 @@ def aligned(tensor: Tensor) -> Tensor:
 
 
 def multiplied(a: Tensor, b: Tensor, add: Tensor | None = None, out: Tensor | None = None) -> Tensor:
-    """add + a @ b, of one or of R: each replica has the bits of torch.mm or torch.addmm by itself."""
+    """add + a @ b, of one replica or of R: each has the bits of torch.mm or torch.addmm by itself."""
     if a.ndim == 2:
         return torch.mm(a, b, out=out) if add is None else torch.addmm(add, a, b, out=out)
     (replicas, m, k), n = a.shape, b.shape[-1]
     out = blocks(a, replicas, m, n) if out is None else out
     if m * k * n < TINY and a.device.type == "cpu":
         for replica in range(replicas):
-            own = None if add is None else add[replica]
-            multiplied(a[replica], b[replica], own, out[replica])
+            added = None if add is None else add[replica]
+            multiplied(a[replica], b[replica], added, out[replica])
         return out
     return torch.bmm(a, b, out=out) if add is None else torch.baddbmm(add, a, b, out=out)
 
@@ -74,7 +74,7 @@ class Product(torch.autograd.Function):
 
 
 class Blocks(torch.autograd.Function):
-    """a @ b of many, (N, m, k) and (N, k, n), where N may be a dimension of one module's or of R modules'."""
+    """a @ b of N matrices each, (N, m, k) and (N, k, n), where N may count replicas, heads or both."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
@@ -112,26 +112,25 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def beside(parameter: Tensor, x: Tensor, dims: int = 1) -> Tensor:
-    """A parameter of `dims` dimensions, or of one more for R replicas, as it meets x (R, ..., its own)."""
+    """A parameter of `dims` dimensions, or one more for R replicas, as it broadcasts against x (R, ...)."""
     if parameter.ndim == dims:
         return parameter
     return parameter.reshape(len(parameter), *[1] * (x.ndim - 1 - dims), *parameter.shape[1:])
 
 
 def each(function: Callable[..., Tensor], ndim: int, *tensors: Tensor | None, apart: bool = False) -> Tensor:
-    """`function` of each replica's tensors, of which the first has `ndim` dimensions: a scalar, or (R,).
+    """`function` of each replica's tensors: a scalar, or (R,). The first has `ndim` dimensions a replica.
 
-    All replicas go through `function` at once where elementwise operations give each the bits it has alone:
-    where its block is whole vectors of the processor. σ and powers have other code for what is left over.
-    With `apart` they never do.
+    All replicas go through `function` at once if a replica's block is whole vectors of the processor, so that
+    it has the bits it has alone: σ and powers have other code for a rest. With `apart` they never do.
     """
     first = tensors[0]
-    assert first is not None, "the first of the tensors tells how many replicas there are"
-    whole = first[0].numel() % LANES == 0 or first.device.type != "cpu"
-    if first.ndim == ndim or (whole and not apart):
+    assert first is not None, "the first tensor gives the number of replicas"
+    vectors = first[0].numel() % LANES == 0 or first.device.type != "cpu"
+    if first.ndim == ndim or (vectors and not apart):
         return function(*tensors)
-    own = [[None] * len(first) if tensor is None else tensor.unbind() for tensor in tensors]
-    return torch.stack([function(*parts) for parts in zip(*own)])
+    by_replica = [[None] * len(first) if tensor is None else tensor.unbind() for tensor in tensors]
+    return torch.stack([function(*parts) for parts in zip(*by_replica)])
 
 
 class Linear(nn.Linear):
@@ -140,7 +139,7 @@ class Linear(nn.Linear):
 
 
 class GELU(nn.GELU):
-    """By the error function: torch's own takes another code for tensors with gaps between the replicas."""
+    """By the error function: torch.nn's runs other code for tensors with gaps between the replicas."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.approximate != "none":
@@ -157,7 +156,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """Over the rows of a batch (..., B, d), scored ones too: it keeps no running statistics."""
+    """Normalises over the rows of a batch (..., B, d), in scoring, too: it keeps no running statistics."""
 
     def __init__(
         self,
@@ -183,7 +182,7 @@ class BatchNorm1d(nn.BatchNorm1d):
 
 
 class Embedding(nn.Embedding):
-    """Of row numbers, (...) or (R, ...)."""
+    """For row numbers (...) or (R, ...)."""
 
     def forward(self, index: Tensor) -> Tensor:
         if self.weight.ndim == 2:
@@ -191,10 +190,10 @@ class Embedding(nn.Embedding):
         if self.max_norm is not None or self.scale_grad_by_freq or self.sparse:
             raise ValueError("replicas take no max_norm, scale_grad_by_freq or sparse")
         replicas = torch.arange(len(index), device=index.device).view(-1, *[1] * (index.ndim - 1))
-        found = self.weight[replicas, index]
+        rows = self.weight[replicas, index]
         if self.padding_idx is None:
-            return found
-        return torch.where((index == self.padding_idx).unsqueeze(-1), found.detach(), found)
+            return rows
+        return torch.where((index == self.padding_idx).unsqueeze(-1), rows.detach(), rows)
 
 
 class LSTMCell(nn.LSTMCell):
@@ -220,26 +219,26 @@ class GRUCell(nn.GRUCell):
 
 
 class ELU(nn.ELU):
-    """By expm1: torch's own takes another code for what is left over."""
+    """By expm1: torch.nn's runs other code for what is left over behind whole vectors."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.where(x > 0, x, self.alpha * x.clamp(max=0).expm1())
 
 
 class Drawing(nn.Module):
-    """Draws from a generator of the replica's own, so that a replica draws the same beside any others.
+    """Draws from a generator for each replica, so that a replica draws the same beside any others.
 
     `begin_draws` seeds it; until then it draws from torch's global generator, as torch.nn's layers do.
     """
 
-    def __init__(self, *given: Any, **named: Any):
-        super().__init__(*given, **named)
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
         self.draws = [Draws()]  # one for each replica
 
     def drawn(self, into: Tensor, draw: Callable[[Tensor, torch.Generator | None], Any]) -> Tensor:
-        """`into`, of which `draw` has filled each replica's part by that one's generator."""
-        for draws, own in zip(self.draws, [into] if len(self.draws) == 1 else into):
-            draw(own, draws.on(into.device))
+        """`into`, after `draw` has filled each replica's part from that replica's generator."""
+        for draws, part in zip(self.draws, [into] if len(self.draws) == 1 else into):
+            draw(part, draws.on(into.device))
         return into
 
 
@@ -252,7 +251,7 @@ class Dropout(Drawing, nn.Dropout):
     def kept(self, x: Tensor) -> Tensor:
         """1 for each entry that stays, drawn anew, and 0 for the others."""
         keep = torch.empty_like(x, memory_format=torch.contiguous_format)
-        return self.drawn(keep, lambda own, generator: own.bernoulli_(1 - self.p, generator=generator))
+        return self.drawn(keep, lambda part, generator: part.bernoulli_(1 - self.p, generator=generator))
 
 
 class Mask(Dropout):
@@ -263,15 +262,15 @@ class Mask(Dropout):
 
 
 class Noise(Drawing):
-    """Standard normal numbers, as many as it is shown."""
+    """Standard normal numbers in the shape of the input."""
 
     def forward(self, like: Tensor) -> Tensor:
         empty = torch.empty_like(like, memory_format=torch.contiguous_format)
-        return self.drawn(empty, lambda own, generator: own.normal_(generator=generator))
+        return self.drawn(empty, lambda part, generator: part.normal_(generator=generator))
 
 
 class Draws:
-    """A generator on whatever device is asked for, and where it stands."""
+    """A generator that moves to the device that asks for it, and its state."""
 
     def __init__(self, seed: int | None = None, state: Tensor | None = None):
         self.begin(seed, state)
@@ -288,7 +287,7 @@ class Draws:
         return self.generator
 
     def kept(self) -> tuple[int | None, Tensor | None]:
-        """What `begin` takes to go on from here."""
+        """The arguments with which `begin` goes on from here."""
         return self.seed, self.generator.get_state() if self.generator else self.state
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -296,7 +295,7 @@ class Draws:
 
 
 def draws_of(module: nn.Module) -> dict[str, list[Draws]]:
-    """Path → the draws of each layer that has such: for a checkpoint, and to put side by side."""
+    """The draws of each layer that draws, by the layer's path."""
     return {path: part.draws for path, part in module.named_modules() if isinstance(part, Drawing)}
 
 

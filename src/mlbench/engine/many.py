@@ -28,7 +28,7 @@ from mlbench.engine.native import Native, NotNative
 from mlbench.engine.signals import Stop
 from mlbench.engine.stack import BrokenAlone, Stack
 from mlbench.layers import Dropout
-from mlbench.methods.base import OWN
+from mlbench.methods.base import STAGE_OPTIONS
 
 REPLICAS = 32  # that are trained at once: more make a step longer, not cheaper
 HELD = 2**29  # bytes that the replicas of a stack hold, at most: it makes copies of some of them
@@ -133,7 +133,7 @@ def kind_of(job: Job) -> str:
         "data": stage.data.described,
         "plan": [plan.epochs, plan.batch_size, plan.walk, plan.optimizer["_target_"], plan.scheduler],
         "optimizer": {key: value for key, value in options(plan.optimizer).items() if not _number(value)},
-        "train": train.model_dump(exclude={*MACHINE, *OWN}),
+        "train": train.model_dump(exclude={*MACHINE, *STAGE_OPTIONS}),
         "device": train.accelerator,
         "selection": job.selection.model_dump() if job.watches else None,
         "watches": [[watch.rule, watch.part] for watch in job.watches],

@@ -21,9 +21,7 @@ class Requires:
 
     kinds: frozenset[Kind] = frozenset({"vector"})
     modalities: int = 1
-    backbone: Literal["features", "logits"] = (
-        "features"  # what the backbone gives, where the method takes one
-    )
+    backbone: Literal["features", "logits"] = "features"  # what its backbone gives, if it takes one
 
 
 class Learner(nn.Module):
@@ -38,9 +36,9 @@ class Learner(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no scores")
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameters with options of their own, as torch takes them: {"params": [...], "lr": ...}.
+        """Groups of parameters with their own options, as torch takes them: {"params": [...], "lr": ...}.
 
-        Those that no group names have the options of conf/train.
+        Parameters that no group names have the options of conf/train.
         """
         return []
 
@@ -48,21 +46,21 @@ class Learner(nn.Module):
         """Called before an epoch of a stage, counted from 0: annealing."""
 
     def before_step(self) -> None:
-        """Called when the gradients are there, before the optimiser's step: clipping of its own."""
+        """Called between the backward pass and the optimiser's step: clipping of its own."""
 
     def after_step(self) -> None:
         """Called after every optimiser step: momentum encoders, queues."""
 
 
-OWN = ("epochs", "batch_size", "walk", "optimizer", "scheduler")  # what a stage may have of its own
+STAGE_OPTIONS = ("epochs", "batch_size", "walk", "optimizer", "scheduler")  # what a stage may have of its own
 
 
 @dataclass(frozen=True)
 class Stage:
     """One fit inside a method's training.
 
-    The module's parameters are what is trained. Whatever is None comes from conf/train. A stage with `solve`
-    has no gradient: solve(data) sets the module's buffers in closed form.
+    It trains the module's parameters. Options that are None come from conf/train. A stage with `solve` has no
+    gradient: solve(data) sets the module's buffers in closed form.
     """
 
     name: str
@@ -75,38 +73,38 @@ class Stage:
     scheduler: dict[str, Any] | None = None
     selects: bool = True  # keep the best epoch by validation scores; False for teachers and pre-training
     solve: Callable[[Rows], None] | None = None
-    awaited: bool = True  # False: the next one uses nothing of what this learns, and may be trained beside it
+    awaited: bool = True  # False: the next stage uses nothing of this one, and may be trained beside it
     # All that defines the stage's result besides data, split, seed and its settings: runs that ask for the
     # same share one fit.
     shared: dict[str, Any] | None = None
 
     @property
     def train_options(self) -> frozenset[str]:
-        """What it takes of conf/train."""
-        own = {name for name in OWN if getattr(self, name)}
-        return frozenset() if self.solve else TRAINING - own
+        """The keys of conf/train that the stage takes."""
+        stated = {name for name in STAGE_OPTIONS if getattr(self, name)}
+        return frozenset() if self.solve else TRAINING - stated
 
 
 class Method(Learner):
     """Subclass with `__init__(self, task, backbone, loss, own hyper-parameters)`; take only what is used."""
 
     requires: ClassVar[Requires] = Requires()
-    # Of conf/train, what its stages take; nothing where all are in closed form. A run's key has no more.
+    # The keys of conf/train that its stages take, and that enter a run's key; none if all are in closed form.
     train_options: ClassVar[frozenset[str]] = TRAINING
     # Parts and buffers that only training needs: model.pt leaves them out.
     discarded: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """The parts of a split that it needs, given its options."""
+        """The parts of a split that the method needs under these options."""
         return ("train",)
 
     def stages(self, data: Parts) -> Iterator[Stage]:
-        """The fits that train this method, in order. A later one may use what an earlier one learned."""
+        """The fits that train this method, in order. A later fit may use what an earlier one learned."""
         yield Stage("train", self, data["train"])
 
     def findings(self) -> dict[str, dict[str, Tensor]]:
-        """What its training found, for a person to look at: a file's name → what it holds by name.
+        """What training found, for a person to look at: a file's name → the file's tensors by name.
 
         A run's folder keeps each as `<name>.npz`, with the labels' names and the training rows' numbers and
         true labels (`labels`, `ids`, `targets`).
@@ -114,7 +112,7 @@ class Method(Learner):
         return {}
 
     def facts(self) -> dict[str, float]:
-        """What the method has to say of its training, for the record."""
+        """Numbers about the training, for the record."""
         return {}
 
     def column_orders(self) -> dict[str, list[int]]:

@@ -1,9 +1,9 @@
-"""The nearest rows of a matrix, exactly: Euclidean, and of equally near ones the lower row number first.
+"""The nearest rows of a matrix, exactly: by Euclidean distance, of equally near rows the lower number first.
 
-Distances are computed twice. First all of them, as |x|² + |f|² − 2·x·f in float32, which is quick and errs;
-then those of the few rows that may be nearest, from differences in float64. How far the first may be off is
-bounded: a row whose nearest ones are not certain under that bound is looked at again among more rows, in the
-end among all. Whole numbers small enough for float32 to add up without rounding need the first pass alone.
+Distances are computed twice: all of them as |x|² + |f|² − 2·x·f in float32, which is quick and errs, then
+those of the few rows that may be nearest from differences in float64. The error of the first pass is bounded:
+where the nearest rows are not certain under that bound, more rows are compared, in the end all. Whole numbers
+that float32 adds up without rounding need the first pass alone.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Held(nn.Module):
         self.register_load_state_dict_pre_hook(take_sizes)
 
     def hold(self, features: Any) -> None:
-        """Takes `features` over, as they are."""
+        """Keeps `features`, without a copy."""
         if isinstance(features, SparseRows):
             self.crow, self.columns, self.values = features.crow, features.columns, features.values
             row = torch.repeat_interleave(self.crow.diff())
@@ -48,7 +48,7 @@ class Held(nn.Module):
             self.dense = features
             squares = squared_norms(features)
             whole = is_whole(features, squares)
-            if not whole:  # lengths around the mean are shorter, and so is what products of them err by
+            if not whole:  # rows are shorter around the mean, and products of them err less
                 self.centre = features.mean(0)
                 squares = squared_norms(features - self.centre)
         self.squares, self.whole = squares.float(), torch.tensor(whole, device=squares.device)
@@ -63,8 +63,8 @@ class Held(nn.Module):
     def nearest(self, x: Tensor, count: int, own: Tensor | None = None) -> Tensor:
         """Numbers of the `count` rows nearest to each row of `x`, (B, count), the nearest first.
 
-        `own`: the number each row of `x` has here itself, and under which it is not found. `count` is at most
-        the number of rows that can be found.
+        `own`: if the rows of `x` are in this matrix, their numbers, so that none finds itself. `count` is at
+        most the number of rows that can be found.
         """
         features = self.features
         shifted = features - self.centre if len(self.centre) else features
@@ -101,26 +101,28 @@ def ascertained(
     keys: Tensor, error: Tensor, x: Tensor, features: Tensor | SparseRows, count: int, own: Tensor | None
 ) -> Tensor:
     """The nearest rows, (B, count), where the distances in `keys` (B, N) may be off by `error` (B,)."""
-    found = keys.new_empty(len(x), count)
-    left, pool = torch.arange(len(x), device=x.device), count + SPARE
-    while len(left):
+    nearest_rows = keys.new_empty(len(x), count)
+    uncertain, pool = torch.arange(len(x), device=x.device), count + SPARE
+    while len(uncertain):
         pool = min(pool, keys.shape[1])
-        best = keys[left].topk(pool, largest=False).values
+        best = keys[uncertain].topk(pool, largest=False).values
         candidates = (best & NUMBER).sort(dim=1).values
-        exact = distances_from_differences(x[left], features, candidates)
+        exact = distances_from_differences(x[uncertain], features, candidates)
         if own is not None:
-            exact[candidates == own[left, None]] = torch.inf
+            exact[candidates == own[uncertain, None]] = torch.inf
         exact, order = exact.sort(dim=1, stable=True)
-        found[left] = candidates.gather(1, order[:, :count])
+        nearest_rows[uncertain] = candidates.gather(1, order[:, :count])
         if pool == keys.shape[1]:
             break
-        nearest_of_others = (best[:, -1] >> 32).int().view(torch.float32) - error[left]
-        left = left[~(exact[:, count - 1] * (1 + 2**-30) < nearest_of_others)]  # not below NaN either
+        nearest_of_others = (best[:, -1] >> 32).int().view(torch.float32) - error[uncertain]
+        uncertain = uncertain[
+            ~(exact[:, count - 1] * (1 + 2**-30) < nearest_of_others)
+        ]  # not below NaN either
         pool *= 4
-    return found
+    return nearest_rows
 
 
-def approximate(x: Tensor, squares: Tensor, features: Tensor | SparseRows, others: Tensor) -> Tensor:
+def approximate(x: Tensor, squares: Tensor, features: Tensor | SparseRows, feature_squares: Tensor) -> Tensor:
     """Squared distances from each row of `x` to each of `features`, (B, N) float32, none negative."""
     if isinstance(features, SparseRows):
         products = torch.nn.functional.embedding_bag(
@@ -130,13 +132,13 @@ def approximate(x: Tensor, squares: Tensor, features: Tensor | SparseRows, other
             mode="sum",
             per_sample_weights=features.values,
         )
-        distances = products.T.contiguous().add_(others)
+        distances = products.T.contiguous().add_(feature_squares)
     else:
-        distances = torch.addmm(others, x, features.T, alpha=-2)
+        distances = torch.addmm(feature_squares, x, features.T, alpha=-2)
     return distances.add_(squares.float()[:, None]).abs_()
 
 
-def error_bound(features: Tensor | SparseRows, squares: Tensor, others: Tensor) -> Tensor:
+def error_bound(features: Tensor | SparseRows, squares: Tensor, feature_squares: Tensor) -> Tensor:
     """How far `approximate` may be off for each row of x, (B,) float64.
 
     A sum of n products in float32 errs by n·UNIT·|x|·|f| at most, in whatever order it is added (Higham,
@@ -144,7 +146,7 @@ def error_bound(features: Tensor | SparseRows, squares: Tensor, others: Tensor) 
     some more for centring, norms and what is too small for float32.
     """
     terms = features.longest if isinstance(features, SparseRows) else features.shape[1]
-    lengths = squares + others.max()
+    lengths = squares + feature_squares.max()
     return 2 * (terms + 16) * (UNIT * lengths + torch.finfo(torch.float32).tiny)
 
 
@@ -168,8 +170,8 @@ def among_all(x: Tensor, query: Tensor, features: Tensor, candidates: Tensor) ->
     size = max(1, CELLS // x.shape[1])
     return torch.cat(
         [
-            features[rows].double().sub_(x[own]).square_().sum(1)
-            for own, rows in zip(query.split(size), candidates.split(size))
+            features[rows].double().sub_(x[queries]).square_().sum(1)
+            for queries, rows in zip(query.split(size), candidates.split(size))
         ]
     )
 
@@ -177,23 +179,23 @@ def among_all(x: Tensor, query: Tensor, features: Tensor, candidates: Tensor) ->
 def among_nonzeros(x: Tensor, query: Tensor, features: SparseRows, candidates: Tensor) -> Tensor:
     """As `among_all`, over the columns where one is not zero: the candidate's, then the query's others."""
     nonzero = x != 0
-    place = nonzero.cumsum(1) - 1  # of a column among its row's nonzeros
+    position = nonzero.cumsum(1) - 1  # of a column among its row's nonzeros
     most = int(nonzero.sum(1).max())
     values = x.new_zeros(len(x), most, dtype=torch.float64)
-    values[nonzero.nonzero()[:, 0], place[nonzero]] = x[nonzero].double()
+    values[nonzero.nonzero()[:, 0], position[nonzero]] = x[nonzero].double()
     parts = []
     size = max(1, CELLS // max(most, features.longest, 1))
-    for own, rows in zip(query.split(size), candidates.split(size)):
-        held = features[rows]
-        pair = torch.repeat_interleave(held.crow.diff())
-        row, columns = own[pair], held.columns.long()
-        here = x[row, columns]
+    for queries, rows in zip(query.split(size), candidates.split(size)):
+        part = features[rows]
+        pair = torch.repeat_interleave(part.crow.diff())
+        row, columns = queries[pair], part.columns.long()
+        values_of_x = x[row, columns]
         squared = values.new_zeros(len(rows))
-        squared.index_add_(0, pair, (held.values.double() - here).square_())
+        squared.index_add_(0, pair, (part.values.double() - values_of_x).square_())
         alone = torch.ones(len(rows), most, dtype=torch.bool, device=x.device)
-        both = here != 0
-        alone[pair[both], place[row[both], columns[both]]] = False
-        parts.append(squared.add_((values[own].square_() * alone).sum(1)))
+        both = values_of_x != 0
+        alone[pair[both], position[row[both], columns[both]]] = False
+        parts.append(squared.add_((values[queries].square_() * alone).sum(1)))
     return torch.cat(parts)
 
 
@@ -221,6 +223,6 @@ def full_precision() -> Iterator[None]:
 def take_sizes(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Before a state is loaded: the module's own buffers become as large as those that come."""
     for name, buffer in module.named_buffers(recurse=False):
-        held = state.get(prefix + name)
-        if held is not None:
-            setattr(module, name, buffer.new_empty(held.shape))
+        tensor = state.get(prefix + name)
+        if tensor is not None:
+            setattr(module, name, buffer.new_empty(tensor.shape))
