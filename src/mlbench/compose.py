@@ -1,4 +1,4 @@
-"""Composes a configuration from overrides, and turns what Hydra says of a wrong one into one line."""
+"""Composes a configuration from overrides, and makes one line of Hydra's error where that fails."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ def config_dir() -> Path:
 
 
 def groups() -> list[str]:
-    """GROUPS, and those within them."""
+    """GROUPS, and the groups within them."""
     folders = [folder for group in GROUPS for folder in sorted((config_dir() / group).glob("**/"))]
     return [folder.relative_to(config_dir()).as_posix() for folder in folders]
 
@@ -73,7 +73,7 @@ def configure_each(overrides: list[str], points: Sequence[Sequence[str]]) -> lis
 
 
 def settled(composed: DictConfig, chosen: Mapping[str, str | None], importing: bool = True) -> Config:
-    """The configuration, every value checked; what has keys of its own is given by them, or by its choice."""
+    """The configuration, every value checked; refuses a value in place of a group or of a node with keys."""
     for group in groups():
         key = group.replace("/", ".")
         name = OmegaConf.select(composed, key, throw_on_resolution_failure=False)
@@ -89,12 +89,12 @@ def settled(composed: DictConfig, chosen: Mapping[str, str | None], importing: b
 
 
 def names() -> list[str]:
-    """Every group, and every key there is where nothing is chosen but the defaults."""
+    """Every group, and every key of the default configuration."""
     return [*groups(), *_paths(_composed([])[0])]
 
 
 def chosen_names(chosen: Mapping[str, str | None], composed: DictConfig) -> dict[str, str]:
-    """What was chosen in each group; a `_target_` given by hand counts under its own name."""
+    """The name of each group's choice; a `_target_` given by hand counts under its own name."""
     names = {group: str(chosen.get(group)) for group in GROUPS}
     for group in ("method", "backbone", "loss"):
         target = (composed.get(group) or {}).get("_target_")
@@ -104,31 +104,31 @@ def chosen_names(chosen: Mapping[str, str | None], composed: DictConfig) -> dict
 
 
 def shipped_target(group: str, name: str) -> str | None:
-    """The `_target_` of a shipped choice; a preset's is that of the file it builds on."""
+    """The `_target_` of a shipped choice, which a preset takes from the file it builds on."""
     path = config_dir() / group / f"{name}.yaml"
     if not path.is_file():
         return None
-    said = content(path)
+    node = content(path)
     base = next(
-        (each for each in said.get("defaults", []) if isinstance(each, str) and each != "_self_"), None
+        (entry for entry in node.get("defaults", []) if isinstance(entry, str) and entry != "_self_"), None
     )
-    return said.get("_target_") or (shipped_target(group, base) if base else None)
+    return node.get("_target_") or (shipped_target(group, base) if base else None)
 
 
 def content(path: Path) -> dict[str, Any]:
-    """What a YAML file of keys and values says; one line, with the place, where it cannot be read."""
+    """The tree in a YAML file of keys and values; a UserError with the line if it cannot be read."""
     try:
-        said = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        tree = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        position = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"{path}{place}: {problem}") from None
+        raise UserError(f"{path}{position}: {problem}") from None
     except (OmegaConfBaseException, ValueError, TypeError, RecursionError, OSError) as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
-    if not isinstance(said, dict):
+    if not isinstance(tree, dict):
         raise UserError(f"{path}: holds a list; it takes keys and their values")
-    return {str(key): value for key, value in said.items()}
+    return {str(key): value for key, value in tree.items()}
 
 
 def explain(error: Exception, overrides: list[str]) -> str:
@@ -143,8 +143,8 @@ def explain(error: Exception, overrides: list[str]) -> str:
     if message.startswith("Config group override must be"):
         single = [o for o in parsed if o.key_or_group in groups() and not o.is_sweep_override()]
         wrong = next(o for o in single if not isinstance(o.value(), str | list))
-        given = "null" if wrong.value() is None else wrong.get_value_element_as_str()
-        return _unknown_choice(wrong.key_or_group, given, choices(wrong.key_or_group))
+        written = "null" if wrong.value() is None else wrong.get_value_element_as_str()
+        return _unknown_choice(wrong.key_or_group, written, choices(wrong.key_or_group))
     if wrong := re.search(r"Could not (?:override|delete(?: from config\.)?) '([^']+)'", message):
         return _unknown_override(wrong[1], parsed)
     if wrong := re.search(r"Could not append to config. An item is already at '([^']+)'", message):
@@ -164,26 +164,26 @@ def _ambiguous(key: str, value: str) -> str:
 
 def _unknown_choice(group: str, name: str, valid: Iterable[str]) -> str:
     valid = sorted(valid)
-    said = f"{group}={name}: no such {group}; there are: {', '.join(valid)}"
+    sentence = f"{group}={name}: no such {group}; there are: {', '.join(valid)}"
     if group == "dataset" and (reader := READERS.get(Path(name).suffix)):
-        return f"{said}; a file of your own is dataset={reader} dataset.path={name}"
+        return f"{sentence}; a file of your own is dataset={reader} dataset.path={name}"
     if group == "hydra/launcher" and re.search("submitit|slurm", name):
-        return f"{said}, with pip install 'multilabel-bench[slurm]' submitit_slurm"
+        return f"{sentence}, with pip install 'multilabel-bench[slurm]' submitit_slurm"
     if group == "threshold" and re.fullmatch(r"[\d.]+", name):
-        return f"{said}; one cut for all is threshold.value={name}"
-    return f"{said}{did_you_mean(name, valid)}"
+        return f"{sentence}; one cut for all is threshold.value={name}"
+    return f"{sentence}{did_you_mean(name, valid)}"
 
 
 def _unknown_override(key: str, parsed: list[Override]) -> str:
-    """Lists what stands beside a key that does not exist, with the group choices that were asked for."""
+    """The sentence for a key that does not exist: the keys beside it, under the choices that were made."""
     if key.startswith("hydra."):
         return f"{key}: no such key; --info config shows what Hydra itself has"
     if "@" in key or "/" in key:
         return f"{key}: no such group; there are: {', '.join(groups())}{did_you_mean(key, groups())}"
-    given = next((o for o in parsed if o.key_or_group == key and not o.is_sweep_override()), None)
-    if given and any(o.is_sweep_override() and o.key_or_group == key.partition(".")[0] for o in parsed):
-        # Hydra first composes without the swept group's choices; what is swept itself it looks up later.
-        value = given.get_value_element_as_str()
+    override = next((o for o in parsed if o.key_or_group == key and not o.is_sweep_override()), None)
+    if override and any(o.is_sweep_override() and o.key_or_group == key.partition(".")[0] for o in parsed):
+        # Hydra first composes without choices of a swept group, and looks up swept keys later.
+        value = override.get_value_element_as_str()
         return f"{key}: while -m goes through choices of its group, write '{key}=choice({value})'"
     choosing = (*groups(), "hydra.searchpath")
     single = [o for o in parsed if o.key_or_group in choosing and not o.is_sweep_override()]
@@ -202,11 +202,11 @@ def _unknown_override(key: str, parsed: list[Override]) -> str:
 
 
 def _near(key: str, tree: DictConfig) -> str:
-    """Where there is such a key: in another choice of its group, elsewhere, or under another name."""
-    if others := _choices_with(key):
-        return f"; {' and '.join(others)} {'have' if len(others) > 1 else 'has'} it"
-    found, group = meaning(key, [*groups(), *_paths(tree)]), key.partition(".")[0]
-    return f"; did you mean {found}?" if found and (group not in tree or found.startswith(group)) else ""
+    """A hint at a key that may be meant: in another choice of the group, elsewhere, or by another name."""
+    if having := _choices_with(key):
+        return f"; {' and '.join(having)} {'have' if len(having) > 1 else 'has'} it"
+    meant, group = meaning(key, [*groups(), *_paths(tree)]), key.partition(".")[0]
+    return f"; did you mean {meant}?" if meant and (group not in tree or meant.startswith(group)) else ""
 
 
 def _choices_with(key: str) -> list[str]:
@@ -220,7 +220,7 @@ def _choices_with(key: str) -> list[str]:
 
 
 def _paths(tree: Any, path: str = "") -> Iterator[str]:
-    """Every key there is, in full."""
+    """Every key in a tree, with its path."""
     for name in _names(tree):
         yield f"{path}{name}"
         yield from _paths(tree._get_node(name), f"{path}{name}.")

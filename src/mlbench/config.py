@@ -52,7 +52,7 @@ class Train(Strict):
     ema: float | None = Field(gt=0, lt=1)
     accumulate: int = Field(ge=1)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
-    # The rest, MACHINE below, says how a run trains, not what it learns, and is no part of its key.
+    # The rest, MACHINE below, says how a run trains, not what it learns, and is no part of the key.
     accelerator: Literal["cpu", "gpu", "auto"]
     devices: int = Field(ge=1)
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
@@ -80,7 +80,7 @@ class Rates(Open):
 
 MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"})
 TRAINING = frozenset(Train.model_fields) - MACHINE
-# Options that came later: at these values they change nothing, and stay out of a run's key.
+# Options that were added later: these values change nothing, and stay out of a run's key.
 NEUTRAL = {
     "clip_by": "norm",
     "decay_on": "all",
@@ -147,7 +147,7 @@ def check(composed: DictConfig, choices: dict[str, str], importing: bool = True)
 
 
 def science(config: Config, data: Node) -> Node:
-    """All that the key of a run is made of; `data` is the data set's identity, checksum included."""
+    """All that defines a run, of which its key is the hash; `data` is the data set's identity."""
     content = taken(config.model_dump())
     return {
         "data": data,
@@ -157,7 +157,7 @@ def science(config: Config, data: Node) -> Node:
 
 
 def science_of_training(train: Node) -> Node:
-    """What of conf/train bears on a result."""
+    """The keys of conf/train that change a result."""
     return {
         name: value
         for name, value in train.items()
@@ -172,19 +172,19 @@ def taken(content: Node) -> Node:
     `train_options` names.
     """
     method = target(content["method"])
-    asked = inspect.signature(method).parameters if callable(method) else ()
-    without = [group for group in ("backbone", "loss") if group not in asked]
+    named = inspect.signature(method).parameters if callable(method) else ()
+    without = [group for group in ("backbone", "loss") if group not in named]
     options = getattr(method, "train_options", TRAINING) | MACHINE
     train = {name: value for name, value in content["train"].items() if name in options}
     unseen = [*without, *(["train"] if train.keys() <= MACHINE else [])]
     choices = {name: NOT_TAKEN if name in unseen else choice for name, choice in content["choices"].items()}
-    own = {group: defining(content[group]) for group in ("method", "split")}
-    return content | own | dict.fromkeys(without) | {"train": train, "choices": choices}
+    defined = {group: defining(content[group]) for group in ("method", "split")}
+    return content | defined | dict.fromkeys(without) | {"train": train, "choices": choices}
 
 
 def defining(node: Node) -> Node:
     """A node without options that its other options make meaningless, by the target's own `defining`."""
-    return getattr(target(node), "defining", lambda given: given)(node)
+    return getattr(target(node), "defining", lambda unchanged: unchanged)(node)
 
 
 def by_content(value: Any) -> Any:
@@ -211,7 +211,7 @@ def target(node: Node) -> Any:
 
 
 def targets(content: Any) -> Iterator[str]:
-    """Every `_target_` anywhere below."""
+    """Every `_target_` in a tree of nodes."""
     if isinstance(content, dict):
         yield from [content["_target_"]] if content.get("_target_") else []
         for value in content.values():
@@ -235,27 +235,27 @@ def checked(value: Any, path: str = "", importing: bool = True) -> Any:
     value = {key: checked(item, f"{path}.{key}".lstrip("."), importing) for key, item in value.items()}
     if value.get("_target_") is None:
         return value
-    given, inner = options(value), "." in path
+    stated, inner = options(value), "." in path
     if path.endswith(("optimizer", "scheduler")):
-        validated(Rates, given, path)
+        validated(Rates, stated, path)
     if not importing and not light(value["_target_"]):
         return value
     try:
         if importing:
             located(value["_target_"])  # checks trust each time; `_signature_model` is cached
-        model = _signature_model(value["_target_"], frozenset(given) if inner else None)
+        model = _signature_model(value["_target_"], frozenset(stated) if inner else None)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         reason = unimportable(value["_target_"], error)
         raise UserError(f"{path}._target_={value['_target_']}: {reason}") from error
-    valid = validated(model, given, path).model_dump(exclude_unset=inner, by_alias=True)
+    valid = validated(model, stated, path).model_dump(exclude_unset=inner, by_alias=True)
     return {"_target_": value["_target_"]} | valid
 
 
 @cache
-def _signature_model(path: str, given: frozenset[str] | None) -> type[BaseModel]:
+def _signature_model(path: str, stated: frozenset[str] | None) -> type[BaseModel]:
     """A model with a field for each parameter, so that options are checked as a call would take them.
 
-    With `given`, a parameter without a default is required only if `given` names it.
+    With `stated`, a parameter without a default is required only if `stated` names it.
     """
     fields, open_ended = {}, False
     for parameter in parameters(path, located):
@@ -266,14 +266,14 @@ def _signature_model(path: str, given: frozenset[str] | None) -> type[BaseModel]
             continue
         elif parameter.default is not parameter.empty:
             fields[name] = (hint, parameter.default)
-        elif given is None or name in given:
+        elif stated is None or name in stated:
             fields[name] = (hint, ...)
     return create_model(path.rpartition(".")[2], __base__=Open if open_ended else Strict, **fields)
 
 
-def validated(model: type[Model], given: Node, path: str) -> Model:
+def validated(model: type[Model], content: Node, path: str) -> Model:
     try:
-        return model.model_validate(given)
+        return model.model_validate(content)
     except ValidationError as error:
         raise UserError(_sentence(error.errors()[0], model, path)) from None
 
@@ -287,18 +287,18 @@ def _sentence(error: ErrorDetails, model: type[BaseModel], path: str) -> str:
     if error["type"] == "missing":
         return f"{key} is needed and not given"
     message = error["msg"].removeprefix("Input ").removeprefix("Value error, ").partition(" for <")[0]
-    key, given = _shown_key(key, model), _shown(error["input"])
-    return f"{key}={given}: {message}{_instead(error, key, given)}"
+    key, shown = _shown_key(key, model), _shown(error["input"])
+    return f"{key}={shown}: {message}{_instead(error, key, shown)}"
 
 
-def _instead(error: ErrorDetails, key: str, given: str) -> str:
-    """What to write instead of `given`, where the error shows what was meant; else nothing."""
+def _instead(error: ErrorDetails, key: str, shown: str) -> str:
+    """What to write instead of `shown`, where the error shows what was meant; else nothing."""
     if error["type"] == "literal_error":
         valid = re.findall("'(.*?)'", error["msg"])
-        meant = VALUES.get(given.lower())
-        return f"; write {meant}" if meant in valid else did_you_mean(given, valid)
+        meant = VALUES.get(shown.lower())
+        return f"; write {meant}" if meant in valid else did_you_mean(shown, valid)
     if error["type"] == "list_type" and not isinstance(error["input"], dict):
-        return f": '{key}=[{given}]'"
+        return f": '{key}=[{shown}]'"
     if error["type"] in ("int_type", "float_type") and isinstance(error["input"], list):
         return f"; -m {key}={','.join(map(str, error['input']))} runs each of them"
     return ""

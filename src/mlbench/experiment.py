@@ -1,4 +1,4 @@
-"""The spine: prepare, train, finish. One run or many go through these three, many with their fits stacked."""
+"""The spine: prepare, train, finish. One run or many go through these three; the fits of many are stacked."""
 
 import contextlib
 import dataclasses
@@ -43,7 +43,7 @@ Ended = tuple[Record, Path] | Exception  # a run's record and its path, or what 
 
 
 def run(config: Config) -> tuple[Record, Path]:
-    """Runs the experiment, or finds the same one finished before; the record, and its path."""
+    """Runs the experiment, unless it has finished before; returns the record and its path."""
     (ended,) = run_all([config])
     if isinstance(ended, Exception):
         raise ended
@@ -51,35 +51,35 @@ def run(config: Config) -> tuple[Record, Path]:
 
 
 def run_all(configs: Sequence[Config], wait: bool = True) -> list[Ended]:
-    """Runs experiments side by side; one that fails keeps nobody.
+    """Runs experiments side by side; if one fails, the others go on.
 
-    A run whose folder another process holds ends as store.Busy; with `wait` the first one's is waited for.
+    A run whose folder another process holds ends as store.Busy; with `wait` the first run waits instead.
     """
-    runs = [Run(config) for config in configs]
-    with ExitStack() as held:
-        for one in runs:
-            held.callback(one.leave)
-        for number, one in enumerate(runs):
-            with one.at_work():
-                prepare(one, held, wait and not number)
+    runs = [Experiment(config) for config in configs]
+    with ExitStack() as claims:
+        for run in runs:
+            claims.callback(run.leave)
+        for number, run in enumerate(runs):
+            with run.at_work():
+                prepare(run, claims, wait and not number)
         train(runs)
-        for one in runs:
-            with one.at_work():
-                finish(one)
-    return [one.outcome for one in runs]
+        for run in runs:
+            with run.at_work():
+                finish(run)
+    return [run.outcome for run in runs]
 
 
 @dataclass
-class Run:
-    """One experiment on its way through the spine, and how it ended."""
+class Experiment:
+    """One run on its way through the spine, and how it ended."""
 
     config: Config
     ended: Ended | None = None
     folder: Path = field(init=False)
-    claimed: bool = False  # whether the folder is its own
+    claimed: bool = False  # whether this process holds the folder
     key: str = ""
-    code: str = ""  # hash of the code that it runs
-    data: Node = field(default_factory=dict)  # which data, and what they hold
+    code: str = ""  # hash of the run's code
+    data: Node = field(default_factory=dict)  # the data set's identity and statistics
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     pieces: Pieces = field(init=False)
     task: Task = field(init=False)
@@ -87,16 +87,16 @@ class Run:
     labelled: Rows | None = None  # the rows whose labels training may use, if the threshold is fitted on them
     method: Method = field(init=False)
     stages: Stages = field(init=False)
-    jobs: list[Job] = field(default_factory=list)  # the fits it waits for
+    jobs: list[Job] = field(default_factory=list)  # the fits that the run waits for
 
     @property
     def outcome(self) -> Ended:
-        assert self.ended is not None, "it has been through the spine"
+        assert self.ended is not None, "the run has been through the spine"
         return self.ended
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Nothing to do once it has ended. What stops it is noted in its folder, and stops no other run."""
+        """Notes an error in the run's folder, and ends this run with it, but no other run."""
         try:
             yield
         except Exception as error:
@@ -106,20 +106,20 @@ class Run:
                 store.fail(self.folder, error)
 
     def leave(self) -> None:
-        """What an interrupt left of it is told to the tracker; of one that has ended, nothing."""
+        """Tells the tracker that an interrupt stopped the run, unless the run has ended."""
         if self.claimed and self.ended is None:
             self.pieces.tracker.stop()
 
 
-def prepare(run: Run, held: ExitStack, wait: bool) -> None:
-    """As far as the first fits that it asks for; or to its end, if the same experiment finished before."""
+def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
+    """Does all that comes before the run's first fits; ends the run if it has finished before."""
     config = run.config
     run.pieces = pieces = assemble(config)
     tell_untaken(config)
     identity = pieces.dataset.identity(config.paths.cache)
     run.key = fingerprint(science(config, identity))
     folder = store.folder(config.paths.outputs, pieces.dataset.name, config.choices["method"], run.key)
-    held.enter_context(store.claim(folder, wait))
+    claims.enter_context(store.claim(folder, wait))
     run.folder, run.claimed = folder, True
     if config.force:
         store.clear(folder)
@@ -134,7 +134,7 @@ def prepare(run: Run, held: ExitStack, wait: bool) -> None:
     labelled = labelled_rows(pieces.split, rows)
     instances = scaled(loaded.instances, labelled, pieces.dataset)
     run.data = identity | {"statistics": statistics(loaded.instances)}
-    run.parts = {part: Rows.from_instances(instances, own) for part, own in rows.items()}
+    run.parts = {part: Rows.from_instances(instances, numbers) for part, numbers in rows.items()}
     run.task = describe(instances, labelled, pieces.dataset)
     check_loss(config, run.task)
     rule = pieces.threshold()
@@ -153,12 +153,12 @@ def prepare(run: Run, held: ExitStack, wait: bool) -> None:
     run.jobs = run.stages.ask()
 
 
-def train(runs: Sequence[Run]) -> None:
-    """Fits what the runs ask for, until none asks any more."""
+def train(runs: Sequence[Experiment]) -> None:
+    """Fits what the runs ask for, until no run asks any more."""
     stack = all(run.config.engine == "auto" for run in runs)
     while waiting := [run for run in runs if run.jobs and not run.ended]:
-        asked = [job for run in waiting for job in run.jobs]
-        stacked = fit_together(asked) if stack and len(asked) > 1 else {}
+        wanted = [job for run in waiting for job in run.jobs]
+        stacked = fit_together(wanted) if stack and len(wanted) > 1 else {}
         for run in waiting:
             with run.at_work():
                 jobs = run.jobs
@@ -166,7 +166,7 @@ def train(runs: Sequence[Run]) -> None:
                 run.jobs = run.stages.ask()
 
 
-def finish(run: Run) -> None:
+def finish(run: Experiment) -> None:
     """Scores, measures and records; the record is written last."""
     if run.ended:
         return
@@ -175,8 +175,8 @@ def finish(run: Run) -> None:
     clock = time.monotonic()
     scored, measured = measured_under(run, models)
     save_scores(folder / "scores.npz", scored, run.parts["test"])
-    for name, found in models[config.selection.rule].findings().items():
-        save_findings(folder / f"{name}.npz", found, run.parts["train"], task)
+    for name, tensors in models[config.selection.rule].findings().items():
+        save_findings(folder / f"{name}.npz", tensors, run.parts["train"], task)
     nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
     write(folder / "model.pt", packed(models[config.selection.rule], nodes, task))
 
@@ -209,8 +209,10 @@ def finish(run: Run) -> None:
     run.ended = record, folder / "record.json"
 
 
-def measured_under(run: Run, models: dict[str, Method]) -> tuple[dict[str, Tensor], dict[str, Measures]]:
-    """Scores of the test part, and what they are worth, for the model of each selection rule."""
+def measured_under(
+    run: Experiment, models: dict[str, Method]
+) -> tuple[dict[str, Tensor], dict[str, Measures]]:
+    """Scores of the test part, and the measures of these scores, for the model of each selection rule."""
     test, rule = run.parts["test"], run.pieces.threshold()
     on_test = rule.fitted and rule.part == "test"
     assert not on_test or rule.suffix == "_oracle", "a rule that sees test targets says so"
@@ -223,18 +225,22 @@ def measured_under(run: Run, models: dict[str, Method]) -> tuple[dict[str, Tenso
     parts = [test] if apart is None else [test, apart]
     scored, measured = {}, {}
     for name, model in models.items():
-        scores, *others = score(model, parts, run.config.train)
+        scores, *fitting_scores = score(model, parts, run.config.train)
         if not ((scores >= 0) & (scores <= 1)).all():
             method = run.config.choices["method"]
             raise UserError(f"method={method} gave scores that are no probabilities (or NaN)")
-        fit_on = (others[0] if others else scores, fitting.targets) if fitting is not None else None
+        fit_on = (
+            (fitting_scores[0] if fitting_scores else scores, fitting.targets)
+            if fitting is not None
+            else None
+        )
         scored[name] = scores
         measured[name] = measure(run.pieces.threshold(), scores, test.targets, fit_on, model.column_orders())
     return scored, measured
 
 
 def scaled(instances: Instances, labelled: np.ndarray, dataset: Any) -> Instances:
-    """The features, scaled by what the rows with labels show."""
+    """The instances with features scaled by statistics of the labelled rows."""
     if not instances.feature_names:
         raise UserError(f"dataset={dataset.name} has labels only, no features to learn from")
     return dataclasses.replace(instances, features=scale(instances.features, labelled, dataset.scaling))
@@ -254,7 +260,7 @@ def describe(instances: Instances, labelled: np.ndarray, dataset: Any) -> Task:
 
 
 def check_threshold(threshold: Threshold, task: Task) -> None:
-    """A rule that cuts without having been fitted does so with the labels there are, before any training."""
+    """Lets a rule that needs no fitting cut once, so that it can refuse the labels before any training."""
     if not threshold.fitted:
         threshold.label_sets(torch.zeros(2, len(task.labels)))
 
@@ -266,10 +272,10 @@ def save_scores(path: Path, scores: dict[str, Tensor], test: Rows) -> None:
         np.savez(file, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **arrays)
 
 
-def save_findings(path: Path, found: dict[str, Tensor], train: Rows, task: Task) -> None:
-    """What training found, with the training rows' numbers in the data set, their true labels, all names."""
+def save_findings(path: Path, tensors: dict[str, Tensor], train: Rows, task: Task) -> None:
+    """A method's findings, with the training rows' numbers in the data set, their true labels, all names."""
     assert path.name != "scores.npz", "the scores have that file"
-    arrays: dict[str, Any] = {name: tensor.detach().cpu().numpy() for name, tensor in found.items()}
+    arrays: dict[str, Any] = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
     targets = train.targets.numpy().astype(np.uint8)
     with whole(path) as file:
         np.savez(file, ids=train.ids.numpy(), targets=targets, labels=np.array(task.labels), **arrays)

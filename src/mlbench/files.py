@@ -1,4 +1,4 @@
-"""The one way to write a file: whole or not at all, under a temporary name in the same folder until then."""
+"""The one way to write a file: whole, under a temporary name in the same folder that is then changed."""
 
 import contextlib
 import glob
@@ -14,10 +14,10 @@ HERE = platform.node().partition(".")[0]
 
 @contextlib.contextmanager
 def whole(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
-    """A file to write into, which gets its name when all is written; nothing is left of one that fails.
+    """A file to write into, which gets its name when all is written; if that fails, nothing is left of it.
 
-    `durable`: it is on the disk before it gets its name, for what cannot be made again at no cost. An OSError
-    names the path. What killed processes of this machine left of the same file is removed.
+    `durable`: for content that is costly to make again, the file is on the disk before it gets its name. An
+    OSError names the path. Leftovers of killed processes of this machine are removed.
     """
     temporary = path.with_name(f"{path.name}.{HERE}-{os.getpid()}-{secrets.token_hex(2)}.tmp")
     try:
@@ -30,7 +30,7 @@ def whole(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # a full disk does not say of which file
+        if error.filename in (None, str(temporary)):  # the error of a full disk names no file
             error.filename = str(path)
         raise
     finally:
@@ -45,10 +45,10 @@ def write(path: Path, text: str, durable: bool = False) -> Path:
 
 
 def _clear(path: Path) -> None:
-    for left in path.parent.glob(f"{glob.escape(path.name)}.{glob.escape(HERE)}-*.tmp"):
-        process = left.name.split("-")[-2]
+    for leftover in path.parent.glob(f"{glob.escape(path.name)}.{glob.escape(HERE)}-*.tmp"):
+        process = leftover.name.split("-")[-2]
         if process.isdecimal() and not _alive(int(process)):
-            left.unlink(missing_ok=True)
+            leftover.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:
@@ -58,6 +58,6 @@ def _alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's
+    except OSError:  # the process of another user
         pass
     return True

@@ -1,4 +1,4 @@
-"""What cannot go together, as far as it can be told without torch and without data."""
+"""Refuses choices that cannot go together, as far as they show without torch and without data."""
 
 import ast
 from typing import Any
@@ -11,12 +11,11 @@ from mlbench.signatures import source_of
 
 
 def build(node: Node, **supplied: Any) -> Any:
-    given = options(node)
-    return target(node)(**supplied, **given)
+    return target(node)(**supplied, **options(node))
 
 
 def check_premises(config: Config) -> tuple[Dataset, Split]:
-    """The data set and the split, which fit together."""
+    """The data set and the split, once they are known to fit together."""
     dataset, split = build(config.dataset), build(config.split)
     check_offers(dataset, Dataset, f"dataset._target_={config.dataset['_target_']}")
     check_offers(split, Split, f"split._target_={config.split['_target_']}")
@@ -52,12 +51,15 @@ def metric_names() -> list[str]:
         for module in ("label_sets", "ranking", "curves")
         for name, statement in source_of(f"mlbench.evaluation.{module}").statements.items()
         if isinstance(statement, ast.FunctionDef)
-        and any(ast.unparse(each).partition("(")[0].endswith("metric") for each in statement.decorator_list)
+        and any(
+            ast.unparse(decorator).partition("(")[0].endswith("metric")
+            for decorator in statement.decorator_list
+        )
     ]
 
 
 def check_validation(config: Config, dataset: Dataset, split: Split, fit_on: str | None) -> None:
-    """Where something looks at a validation part, there is one."""
+    """Refuses a selection or a threshold that needs a validation part if there is none."""
     official = dataset.official if config.choices["split"] == "official" else ()
     if "validation" in (*split.parts, *official):
         return

@@ -63,23 +63,23 @@ NAMED = ("--help", "-m", "--cfg job", "--config-dir FOLDER", "--version")
 def arranged(words: Iterable[str], names: Callable[[], list[str]]) -> list[str]:
     """The words in the only order that Hydra takes: options, then overrides. A wrong word is a UserError.
 
-    `names` gives the keys and groups there are; it takes a while, so only a wrong word has it called.
+    `names` gives all keys and groups; it takes a while, so it is called for a wrong word only.
     """
     options, overrides = [], []
-    left = [word for word in words if word.strip()]
-    while left:
-        word = left.pop(0)
+    rest = [word for word in words if word.strip()]
+    while rest:
+        word = rest.pop(0)
         if not word.startswith("-"):
             overrides.append(word)
             continue
         name, sign, value = word.partition("=")
         if name not in OPTIONS:
-            raise UserError(foreign(word, left, names()))
+            raise UserError(foreign(word, rest, names()))
         allowed = OPTIONS[name]
         if sign and allowed == ():
             raise UserError(f"{word}: write {name} {value}")
-        if not sign and left and (allowed is None or left[0] in allowed):
-            value = left.pop(0)
+        if not sign and rest and (allowed is None or rest[0] in allowed):
+            value = rest.pop(0)
         if allowed and value not in ("", *allowed):
             raise UserError(f"{name} {value}: choose {', '.join(allowed)}{did_you_mean(value, allowed)}")
         if not value and allowed != () and name not in ("--info", "-i"):
@@ -94,7 +94,7 @@ def arranged(words: Iterable[str], names: Callable[[], list[str]]) -> list[str]:
 
 def check_overrides(overrides: list[str], names: Callable[[], list[str]], sweeping: bool) -> None:
     """Refuses what Hydra would take in silence, or refuse without saying what to write."""
-    given: dict[str, str] = {}
+    first_words: dict[str, str] = {}
     for index, word in enumerate(overrides):
         key, sign, value = word.partition("=")
         if not sign and not word.startswith("~"):
@@ -105,8 +105,8 @@ def check_overrides(overrides: list[str], names: Callable[[], list[str]], sweepi
             raise UserError(f"{word}: a value is missing; write {key}=..., or leave the word out")
         if key.startswith(("hydra/launcher", "hydra.launcher")) and not sweeping:
             raise UserError(f"{word}: a launcher is for the runs of a sweep; add -m")
-        if given.setdefault(key, word) != word:
-            raise UserError(f"{given[key]} and {word}: {key} is given twice; leave one out")
+        if first_words.setdefault(key, word) != word:
+            raise UserError(f"{first_words[key]} and {word}: {key} is given twice; leave one out")
 
 
 def unassigned(word: str, following: list[str], names: Callable[[], list[str]]) -> str:
@@ -145,7 +145,7 @@ def unreadable(word: str) -> str:
 
 
 def foreign(word: str, following: list[str], known: Iterable[str], options: Iterable[str] = NAMED) -> str:
-    """The sentence for an unknown option; most are written as other programs take keys, --key value."""
+    """The sentence for an unknown option, which most often is a key written as `--key value`."""
     known = list(known)
     name, sign, value = word.partition("=")
     plain = name.lstrip("-").replace("-", "_")

@@ -1,4 +1,4 @@
-"""Imports what a dotted name names, if whoever wrote the name is trusted to.
+"""Imports the object of a dotted name, if the author of the name is trusted.
 
 A person's configuration is a program of theirs: it may name anything. The file of a trained method may come
 from anybody: a name in such a file is imported, and called, only if it lies in a package of OPEN or in a

@@ -40,8 +40,8 @@ def _word(word: str, sweeps: bool) -> str:
         return word
     if name in LISTS:
         return f"{key}={_lists(value, sweeps)}"
-    one = not sweeps or len(value) == 1 or (name in FILES and Path(value).expanduser().is_file())
-    return f"{key}={','.join(map(_text, [value] if one else _parts(value)))}"
+    single = not sweeps or len(value) == 1 or (name in FILES and Path(value).expanduser().is_file())
+    return f"{key}={','.join(map(_text, [value] if single else _parts(value)))}"
 
 
 def _lists(value: str, sweeps: bool) -> str:

@@ -11,7 +11,7 @@ from mlbench.compose import choices, configure
 from mlbench.config import target
 from mlbench.engine.fit import fit
 from mlbench.engine.lit import Lit
-from mlbench.experiment import Run, prepare
+from mlbench.experiment import Experiment, prepare
 from mlbench.layers import begin_draws
 from small import smaller
 
@@ -60,7 +60,7 @@ LEARNED = [name for name in choices("method") if target(configured(name).method)
 
 @pytest.mark.parametrize("method", LEARNED)
 def test_every_method_learns_the_same_in_a_plain_trainer(method, tmp_path, cache):
-    run, gradients = Run(smaller(configured(method), 1, tmp_path, cache)), 0
+    run, gradients = Experiment(smaller(configured(method), 1, tmp_path, cache)), 0
     with ExitStack() as held:
         prepare(run, held, wait=True)
         while run.jobs:
