@@ -93,7 +93,7 @@ def built(config: Config, seed: int = SEED) -> tuple[Method, dict[str, Rows]]:
     rows = pieces.split(loaded.instances.targets, loaded.official, seed)
     torch.manual_seed(seed)
     method = pieces.method(describe(loaded.instances, labelled_rows(pieces.split, rows), pieces.dataset))
-    return method, {part: Rows.from_instances(loaded.instances, own) for part, own in rows.items()}
+    return method, {part: Rows.from_instances(loaded.instances, numbers) for part, numbers in rows.items()}
 
 
 def run(stage: Stage, config: Config) -> None:

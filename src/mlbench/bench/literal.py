@@ -42,7 +42,9 @@ class LiteralChain(nn.Module):
 
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """Mean over batch and labels, summed over the steps."""
-        return torch.stack([F.binary_cross_entropy_with_logits(own, targets) for own in self(x)[0]]).sum()
+        return torch.stack(
+            [F.binary_cross_entropy_with_logits(logits, targets) for logits in self(x)[0]]
+        ).sum()
 
 
 @torch.no_grad()

@@ -47,8 +47,8 @@ def load(
             )
 
 
-def seconds(runs: list[Measured], which: str = "first") -> list[float]:
-    return [run[which] for run in runs]
+def seconds(runs: list[Measured], reading: str = "first") -> list[float]:
+    return [run[reading] for run in runs]
 
 
 def memory(runs: list[Measured]) -> Measured:
@@ -65,7 +65,7 @@ def process(side: str, *arguments: str) -> Measured:
 
 
 def ours(*overrides: str) -> Measured:
-    """The first time and the second; peak memory above what was taken before, and what is left of it."""
+    """Seconds of the first and of the second reading; the peak of memory, and the memory of the arrays."""
     config = configure(list(overrides))
     dataset = target(config.dataset)(**options(config.dataset))
     taken = peak_memory()
@@ -79,8 +79,8 @@ def ours(*overrides: str) -> Measured:
     arrays = (
         [features] if isinstance(features, np.ndarray) else [features.data, features.indices, features.indptr]
     )
-    held = sum(array.nbytes for array in [*arrays, targets])
-    return {"first": first, "again": again, "peak_megabytes": peak / 1e6, "held_megabytes": held / 1e6}
+    kept = sum(array.nbytes for array in [*arrays, targets])
+    return {"first": first, "again": again, "peak_megabytes": peak / 1e6, "held_megabytes": kept / 1e6}
 
 
 def scikit_learn(path: str) -> Measured:

@@ -44,8 +44,8 @@ def many(
         make = wide if name == WIDE else built
         stages = [stage_of(name, *make(config, seed)) for seed in range(replicas)]
         batch_size = stages[0].batch_size or config.train.batch_size
-        of = "random" if name == WIDE else assemble(config).dataset.name
-        title = f"{of}, {name}, batch {batch_size}, {replicas} replicas"
+        data = "random" if name == WIDE else assemble(config).dataset.name
+        title = f"{data}, {name}, batch {batch_size}, {replicas} replicas"
         yield compare_engines(title, [replace(stage, epochs=epochs) for stage in stages], config, repeats)
 
 
@@ -88,9 +88,9 @@ def compare_engines(title: str, stages: list[Stage], config: Config, repeats: in
             fit(job)
 
     def together(jobs: list[Job]) -> None:
-        left = fit_together(jobs)
+        outcomes = fit_together(jobs)
         for job in jobs:
-            fit(job, left.get(job.path))
+            fit(job, outcomes.get(job.path))
 
     row = compare(title, "one by one", with_files(together), with_files(alone), repeats)
     return Row(row.name, row.against, row.ours, row.other, {"times_faster": sum(row.other) / sum(row.ours)})

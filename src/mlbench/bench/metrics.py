@@ -76,9 +76,9 @@ def sklearn_label_sets(_: np.ndarray, sets: np.ndarray, targets: np.ndarray) -> 
         "hamming_loss": sklearn.hamming_loss(targets, sets),
     }
     empty: Any = {"zero_division": 0}  # which scikit-learn's own annotation says is a word
-    for ours, average in {"micro": "micro", "macro": "macro", "example": "samples"}.items():
+    for kind, average in {"micro": "micro", "macro": "macro", "example": "samples"}.items():
         measured = sklearn.precision_recall_fscore_support(targets, sets, average=average, **empty)
-        values |= {f"{name}_{ours}": value for name, value in zip(("precision", "recall", "f1"), measured)}
+        values |= {f"{name}_{kind}": value for name, value in zip(("precision", "recall", "f1"), measured)}
     return values | {"f1_weighted": sklearn.f1_score(targets, sets, average="weighted", **empty)}
 
 
@@ -105,12 +105,12 @@ def torchmetrics_label_sets(_: Tensor, sets: Tensor, targets: Tensor) -> Values:
         "hamming_loss": torchmetrics.multilabel_hamming_distance(sets, targets, labels, average="micro"),
     }
     values["subset_loss"] = 1 - values["subset_accuracy"]
-    each = sets.unsqueeze(-1), targets.unsqueeze(-1)  # by instance it takes a dimension more
+    by_row = sets.unsqueeze(-1), targets.unsqueeze(-1)  # by instance it takes a dimension more
     for name in ("precision", "recall", "f1"):
         measure = getattr(torchmetrics, f"multilabel_{name}{'_score' if name == 'f1' else ''}")
         for average in ("micro", "macro"):
             values[f"{name}_{average}"] = measure(sets, targets, labels, average=average)
-        by_instance = measure(*each, labels, average="micro", multidim_average="samplewise")
+        by_instance = measure(*by_row, labels, average="micro", multidim_average="samplewise")
         values[f"{name}_example"] = by_instance.mean()
     return values | {
         "f1_weighted": torchmetrics.multilabel_f1_score(sets, targets, labels, average="weighted")

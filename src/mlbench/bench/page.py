@@ -1,4 +1,4 @@
-"""docs/performance.md: what the benchmarks last measured, from the JSON they left."""
+"""docs/performance.md: the last measurements of each benchmark, from their JSON files."""
 
 import json
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from mlbench.spelling import spelled
 
 
 def page(folder: Path, suites: dict[str, str]) -> str:
-    """One section a suite that was run; `suites` are their names and what they do."""
-    asked = {f"{name}{of}": about for name, about in suites.items() for of in ("", "-gpu")}
-    found = {name: folder / f"{name}.json" for name in asked if (folder / f"{name}.json").is_file()}
-    if not found:
+    """One section for each suite that was run; `suites` maps their names to what they do."""
+    sections = {f"{name}{ending}": about for name, about in suites.items() for ending in ("", "-gpu")}
+    results = {name: folder / f"{name}.json" for name in sections if (folder / f"{name}.json").is_file()}
+    if not results:
         raise UserError(f"{folder} has no results; {spelled('bench')} suite=all makes them")
     lines = [
         "# How fast",
@@ -24,12 +24,12 @@ def page(folder: Path, suites: dict[str, str]) -> str:
         "each suite. A ratio is ours over the other, repeat by repeat, both taken in turn: below 1 ours is"
     ]
     lines += ["faster.", ""]
-    contents = {name: json.loads(path.read_text()) for name, path in found.items()}
+    contents = {name: json.loads(path.read_text()) for name, path in results.items()}
     if not any(content["machine"]["gpu"] for content in contents.values()):
         lines += ["Nothing here was measured on a GPU.", ""]
     for name, content in contents.items():
-        lines += [*_section(name, content, asked[name]), ""]
-    if missing := [name for name in suites if not {name, f"{name}-gpu"} & {*found}]:
+        lines += [*_section(name, content, sections[name]), ""]
+    if missing := [name for name in suites if not {name, f"{name}-gpu"} & {*results}]:
         lines += [f"Not run: {', '.join(missing)}.", ""]
     return "\n".join(lines)
 

@@ -1,25 +1,21 @@
-"""A stage under our engine beside the loop that a person would write by hand, from the same first weights."""
+"""A stage trained by the engine beside a loop written by hand, from the same first weights."""
 
 import copy
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlbench.assemble import assemble
+from mlbench.bench.chain import SEED, run
 from mlbench.bench.timing import Row, compare
 from mlbench.compose import configure
 from mlbench.data.catalogue import described, state
 from mlbench.data.instances import Instances
 from mlbench.data.rows import Rows
 from mlbench.data.task import Modality, Task
-from mlbench.engine.fit import Job, fit
 from mlbench.seeding import derive
-
-SEED = 0
 
 
 def step(repeats: int = 5, epochs: int = 100, accelerator: str = "cpu") -> Iterator[Row]:
@@ -46,10 +42,7 @@ def compare_fits(backbone: str, batch_size: int, epochs: int, repeats: int, acce
 
     def ours() -> list[Tensor]:
         fresh = copy.deepcopy(method)
-        stage = next(iter(fresh.stages({"train": train})))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "stage"
-            fit(Job(stage, config.train, config.selection, SEED, path, [], "", lambda history: None))
+        run(next(iter(fresh.stages({"train": train}))), config)
         return [weights.detach().cpu() for weights in fresh.parameters()]
 
     def by_hand() -> list[Tensor]:
@@ -93,6 +86,6 @@ def train_by_hand(model: nn.Module, x: Tensor, y: Tensor, batch_size: int, seeds
 
 
 def apart(ours: list[Tensor], by_hand: list[Tensor]) -> dict[str, float]:
-    """How far the weights came to lie apart: a step by hand multiplies in another order."""
+    """The largest difference between the weights: a step by hand multiplies in another order."""
     furthest = max(float((a - b).abs().max()) for a, b in zip(ours, by_hand, strict=True))
     return {"largest_difference": furthest}

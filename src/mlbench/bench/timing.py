@@ -1,4 +1,4 @@
-"""Timing two things in turn, so that what else the machine does meets both alike."""
+"""Times two functions in turn, so that other load on the machine meets both alike."""
 
 import gc
 import statistics
@@ -44,9 +44,9 @@ def compare(
     repeats: int,
     agree: Callable[[Any, Any], dict[str, Any]] | None = None,
 ) -> Row:
-    """Each once unmeasured, then in turn, first one ahead, then the other.
+    """Calls both once unmeasured, then in turn, beginning with the one and with the other alternately.
 
-    `agree` is handed what the unmeasured calls returned, and notes whether both did the same work.
+    `agree` gets the results of the unmeasured calls, and notes whether both did the same work.
     """
     first = ours(), other()
     notes = agree(*first) if agree else {}
@@ -66,7 +66,7 @@ def timed(action: Callable[[], Any]) -> float:
 
 
 def python(*arguments: str, **options: Any) -> str:
-    """What a fresh Python process prints; what it complains of is raised."""
+    """What a fresh Python process prints; raises with its errors if it fails."""
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, **options)
     if done.returncode:
         raise RuntimeError(f"python {' '.join(arguments)} failed: {done.stderr.strip()}")
