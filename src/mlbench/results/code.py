@@ -1,7 +1,7 @@
-"""Which code a run is of: a hash of the sources of its method, its loss, its backbone and what they import.
+"""The hash of a run's code: of the sources of its method, its loss, its backbone and what they import.
 
-Nothing is imported for it: imports are read from the sources. Comments, docstrings and empty lines do not
-count, nor do the engine, the command line and libraries, whose versions a record names.
+No module is imported to compute it: imports are read from the sources. Comments, docstrings and empty lines
+do not count, nor do the engine, the command line and libraries, whose versions a record names.
 """
 
 import ast
@@ -22,7 +22,7 @@ ROOMS = tuple(f"mlbench.{room}" for room in ("methods", "losses", "backbones", "
 
 
 def code_of(config: Config) -> str:
-    """Changes with the code of the pieces, and with that of whatever else is a person's own."""
+    """A hash of the code of the pieces, and of every other module of a person's that is configured."""
     content = taken(config.model_dump())
     named = {name.rpartition(".")[0] for piece in PIECES for name in targets(content[piece])}
     named |= {name.rpartition(".")[0] for name in targets(content) if not within(name, ("mlbench",))}
@@ -31,30 +31,30 @@ def code_of(config: Config) -> str:
 
 @cache
 def hashed(modules: frozenset[str]) -> str:
-    """Once a process: what it has imported stays as it is, whatever becomes of the files."""
+    """Computed once a process: what it has imported stays as it is, even if the files change."""
     return fingerprint(sources(modules))
 
 
 def sources(modules: Iterable[str]) -> dict[str, str]:
-    """Of the modules and of those that they import, as far as their code counts: what may change a result.
+    """By module, the source that may change a result: of `modules` and of all that they import.
 
-    Of a person's modules those count that lie below the folder from which one of `modules` is imported.
+    A person's module counts if it lies below the folder from which one of `modules` is imported.
     """
-    left = sorted(modules)
-    homes = {file.parents[depth(module, file)] for module in left if (file := file_of(module))}
+    waiting = sorted(modules)
+    homes = {file.parents[depth(module, file)] for module in waiting if (file := file_of(module))}
     texts: dict[str, str] = {}
-    while left:
-        module = left.pop()
+    while waiting:
+        module = waiting.pop()
         file = file_of(module)
         if module in texts or file is None or not (within(module, ("mlbench",)) or homes & {*file.parents}):
             continue
         texts[module], imported = read(module, file)
-        left += imported
+        waiting += imported
     return texts
 
 
 def file_of(module: str) -> Path | None:
-    """The source of a module in ROOMS or of a person's own; None for any other, and for what is no module."""
+    """The source of a module in ROOMS, or of a person's own; None for any other name."""
     if within(module, ("mlbench",)) and not within(module, ROOMS):
         return None
     spec = spec_of(module)
@@ -66,7 +66,7 @@ def file_of(module: str) -> Path | None:
 
 @cache
 def spec_of(module: str) -> ModuleSpec | None:
-    """Where a module lies. The packages that it lies in are not imported either."""
+    """Where a module lies, found without importing the packages that hold it."""
     package = module.rpartition(".")[0]
     if package:
         above = spec_of(package)
@@ -79,20 +79,20 @@ def spec_of(module: str) -> ModuleSpec | None:
 
 
 def depth(module: str, file: Path) -> int:
-    """How many folders up from its file the folder is from which a module is imported."""
+    """How many folders a module's file lies below the folder from which the module is imported."""
     return module.count(".") + (file.stem == "__init__")
 
 
 @cache
 def read(module: str, file: Path) -> tuple[str, list[str]]:
-    """What may change a result in a module, and the names that it imports."""
+    """The source of a module, bare, and the names that it imports."""
     text = file.read_text(encoding="utf-8")
     package = module if file.stem == "__init__" else module.rpartition(".")[0]
     return bare(text), sorted(set(imports(ast.parse(text), package)))
 
 
 def imports(tree: ast.AST, package: str) -> Iterator[str]:
-    """Every module that may be meant, and the packages that it lies in."""
+    """Every module that an import may mean, and the packages that hold it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -114,7 +114,7 @@ def bare(source: str) -> str:
     """The source without comments, docstrings and empty lines."""
     lines = source.split("\n")
     tokens = [*tokenize.generate_tokens(io.StringIO(source).readline)]
-    code = [each for each in tokens if each.type not in (tokenize.COMMENT, tokenize.NL)]
+    code = [token for token in tokens if token.type not in (tokenize.COMMENT, tokenize.NL)]
     begins = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
     words = {
         token.start

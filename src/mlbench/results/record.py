@@ -45,7 +45,7 @@ class Record:
     trained: str = ""  # "alone" or "stacked" where the other would have left other last digits
 
     def write(self, path: Path) -> None:
-        """Written by rename, after everything else of the run: a record that exists is whole."""
+        """Writes the record by rename, after all other files of the run: a record that exists is whole."""
         write_json(path, asdict(self))
 
     @classmethod
@@ -60,13 +60,13 @@ class Record:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Undefined numbers are written as null."""
+    """Writes content as JSON, undefined numbers as null."""
     write(path, json.dumps(_plain(content), indent=1), durable=True)
 
 
 def versions() -> dict[str, str]:
-    ours = {"python": platform.python_version(), "mlbench": version("multilabel-bench")}
-    return ours | {name: version(name) for name in LIBRARIES}
+    installed = {"python": platform.python_version(), "mlbench": version("multilabel-bench")}
+    return installed | {name: version(name) for name in LIBRARIES}
 
 
 def machine() -> dict[str, Any]:
@@ -84,14 +84,14 @@ def machine() -> dict[str, Any]:
 
 def revision() -> str | None:
     """The git commit of the running code, with `+` for local changes; None outside a checkout."""
-    here = Path(__file__)
+    source = Path(__file__)
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(here.parents[1]), *arguments]
+        command = ["git", "-C", str(source.parents[1]), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", str(here))  # fails for an installed copy within another checkout
+        git("ls-files", "--error-unmatch", str(source))  # fails for an installed copy within another checkout
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".", ":/conf") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

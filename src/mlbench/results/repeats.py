@@ -14,7 +14,7 @@ from mlbench.results.record import Record
 Place = tuple[int, int | None]  # seed and fold; None where the split has no folds
 
 GROUPS = ("dataset", "method", "loss", "backbone", "split", "threshold")  # the choices that define a result
-NOT_SCIENCE = ("seed", "engine", "force", "trust", "paths", "logger", "choices")  # keys that do not
+NOT_SCIENCE = ("seed", "engine", "force", "trust", "paths", "logger", "choices")  # keys that define none
 OURS = "mlbench.methods."
 
 
@@ -30,7 +30,7 @@ class Average:
         values: dict[int, list[float]] = {}
         for (seed, _), value in self.values.items():
             values.setdefault(seed, []).append(value)
-        return {seed: statistics.fmean(each) for seed, each in values.items()}
+        return {seed: statistics.fmean(of_folds) for seed, of_folds in values.items()}
 
     @property
     def mean(self) -> float:

@@ -1,4 +1,4 @@
-"""Runs on disk: one folder each, claimed while it works, finished once its record is there."""
+"""Runs on disk: a folder each, which a process claims while it works; finished once the record is there."""
 
 import contextlib
 import functools
@@ -29,15 +29,16 @@ class Busy(Exception):
 
 
 def folder(outputs: Path, dataset: str, method: str, key: str) -> Path:
-    """Three steps below outputs/. A choice in a folder of its group's, method=own/mine, is called mine."""
+    """The folder of a run, three steps below `outputs`. The choice method=own/mine is called mine."""
     method = PurePath(method).name
     return outputs / one_name("dataset.name", dataset) / one_name("method", method) / key
 
 
 @contextlib.contextmanager
 def claim(run: Path, wait: bool = True) -> Iterator[None]:
-    """One process works on a run; another asked for the same waits here, or finds it Busy. A dead process
-    holds nothing."""
+    """Claims a run for this process. If another process holds the run, waits, or raises Busy without `wait`.
+    A process that dies gives its claim up.
+    """
     try:
         run.mkdir(parents=True, exist_ok=True)
         lock = FileLock(run / ".lock")
@@ -53,21 +54,21 @@ def claim(run: Path, wait: bool = True) -> Iterator[None]:
             f"cannot write to {run} ({error.strerror}); choose another folder with paths.outputs=..."
         ) from error
     try:
-        for left in (*run.glob("*.tmp"), *run.glob("stages/*.tmp")):  # by a process that was killed
-            left.unlink(missing_ok=True)
+        for leftover in (*run.glob("*.tmp"), *run.glob("stages/*.tmp")):  # by a process that was killed
+            leftover.unlink(missing_ok=True)
         yield
     finally:
         lock.release()
 
 
 def finished(run: Path) -> Record | None:
-    """The run's record, if there is a whole one."""
+    """The run's record, if there is a whole one; refused if the file is no record."""
     path = run / "record.json"
     try:
         return Record.read(path)
     except FileNotFoundError:
         return None
-    except (ValueError, RecursionError) as error:  # a foreign file, or half of one
+    except (ValueError, RecursionError) as error:  # a foreign file, or half of a record
         raise UserError(f"{path} is not a record ({error}); running it again sets it aside") from error
 
 
@@ -83,7 +84,7 @@ def whole(run: Path) -> bool:
 
 @functools.cache
 def _readable(path: Path, *_: int) -> bool:
-    """Of a file as it stood at that time: whoever waits for runs asks again and again."""
+    """Whether a file of that time and size is a record; kept, since whoever waits for runs asks often."""
     try:
         return finished(path.parent) is not None
     except UserError:
@@ -91,9 +92,9 @@ def _readable(path: Path, *_: int) -> bool:
 
 
 def taken_up(run: Path, code: str | None = None) -> Record | None:
-    """The run's record, if there is a whole one; that it is of other code than `code` is said.
+    """The run's record, if there is a whole one, with a line if it is of other code than `code`.
 
-    What is no record keeps its content under another name, so that the run can be made again.
+    A file that is no record is renamed and kept, so that the run can be made again.
     """
     try:
         record = finished(run)
@@ -104,13 +105,13 @@ def taken_up(run: Path, code: str | None = None) -> Record | None:
         names = (run / f"record.broken-{number}.json" for number in itertools.count(1))
         aside = next(path for path in names if not path.exists())
         (run / "record.json").rename(aside)
-        said = str(error).rpartition("; ")[0]
-        complain(f"{said}; it is now {aside.name}, and the run is made again")
+        sentence = str(error).rpartition("; ")[0]
+        complain(f"{sentence}; it is now {aside.name}, and the run is made again")
         return None
 
 
 def outdated(record: Record, code: str | None) -> bool:
-    """Whether it is known to be of other code."""
+    """Whether a record is known to be of other code."""
     return None not in (record.code, code) and record.code != code
 
 
@@ -119,17 +120,17 @@ def begin(run: Path, config: dict[str, Any]) -> None:
 
 
 def finish(run: Path, record: Record, history: dict[str, list[dict[str, float]]]) -> None:
-    """The history of every stage, a JSON line an epoch; the record, and with it the run, last."""
+    """Writes the history of every stage, a JSON line an epoch, and last the record, which ends the run."""
     rows = [json.dumps({"stage": stage} | row) for stage, epochs in history.items() for row in epochs]
     write(run / "history.jsonl", "".join(f"{row}\n" for row in rows))
     record.write(run / "record.json")
     (run / "failed.json").unlink(missing_ok=True)
-    for left in run.glob("stages/*.ckpt"):  # of a stack that this run was once to be trained in
-        left.unlink(missing_ok=True)
+    for leftover in run.glob("stages/*.ckpt"):  # of a stack that this run was once to be trained in
+        leftover.unlink(missing_ok=True)
 
 
 def clear(run: Path) -> None:
-    """Forgets what an earlier run left, its checkpoints first."""
+    """Removes what an earlier run left, its checkpoints first."""
     shutil.rmtree(run / "stages", ignore_errors=True)
     for name in ("record.json", "failed.json", "history.jsonl", "scores.npz"):
         (run / name).unlink(missing_ok=True)
@@ -148,7 +149,7 @@ def fail(run: Path, error: BaseException) -> None:
 
 
 def failure(run: Path) -> dict[str, str]:
-    """What `fail` noted; empty where nothing failed."""
+    """What `fail` noted; empty if the run has not failed."""
     try:
         content = json.loads((run / "failed.json").read_text())
     except (OSError, ValueError, RecursionError):

@@ -28,7 +28,7 @@ class Local(Tracker):
     """Mirrors nothing: the record is enough."""
 
     def __init__(self) -> None:
-        """Of a Protocol's own, which this is, the signature says nothing."""
+        """Written out, since the `__init__` of a Protocol hides that there are no options."""
 
 
 class WandB(Tracker):
@@ -60,7 +60,7 @@ class WandB(Tracker):
         try:
             self.wandb.setup(self.wandb.Settings(silent=True, console="off", **bounds))
             self.run = self.wandb.init(**about, **self.settings, resume="allow", reinit="create_new")
-        except Exception as error:  # whatever the network or the server does, the run goes on
+        except Exception as error:  # the network or the server may fail in any way; the run goes on
             if self.mode != "online":
                 return self._lost(error)
             self._lost(error, "recording offline")
@@ -68,7 +68,7 @@ class WandB(Tracker):
             self.start(key, name, config, folder)
 
     def log(self, stage: str, history: Sequence[dict[str, float]]) -> None:
-        first = sum(seen for other, seen in self.logged.items() if other != stage)
+        first = sum(seen for name, seen in self.logged.items() if name != stage)
         for row in range(self.logged.get(stage, 0), len(history)):
             values = {f"{stage}/{name}": value for name, value in history[row].items()}
             # W&B skips the steps that it already has from before a run was resumed.
