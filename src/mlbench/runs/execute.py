@@ -1,4 +1,4 @@
-"""Runs what is missing: here, or wherever a Hydra launcher takes it, under one bar."""
+"""Runs what is missing, in this process, in several, or through a launcher of Hydra's, under one bar."""
 
 import time
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from mlbench.runs.watch import SECONDS_BETWEEN_LOOKS, watched
 
 
 def run_missing(runs: Sequence[Run], launcher: list[str], processes: int = 1) -> None:
-    """Runs without a record yet, all of them; one that fails leaves word in its folder, and the rest goes on.
+    """Runs all that have no record yet; if one fails, its folder says why, and the others go on.
 
-    `launcher` are overrides of Hydra's, `hydra/launcher=joblib`; none: in this process, one after the other,
-    or in several of this machine.
+    `launcher` holds overrides of Hydra's, such as `hydra/launcher=joblib`; without any, the runs go in this
+    process, or in `processes` of this machine.
     """
     with watched(runs):
         if launcher:
@@ -29,8 +29,9 @@ def run_missing(runs: Sequence[Run], launcher: list[str], processes: int = 1) ->
 
 
 def _in_turn(todo: list[Run], worker: int = 0) -> None:
-    """Here, those that can be trained as one together. What another process works on is left to it, and
-    looked at again at the end. Each `worker` begins with something else."""
+    """Runs one group after the other in this process. A group that another process works on comes last, if it
+    is still missing then. Each `worker` begins with another group.
+    """
     waiting = beginning(grouped(todo), worker)
     while waiting:
         free = [group for group in waiting if not any(store.claimed(run.folder) for run in group)]
@@ -42,14 +43,14 @@ def _in_turn(todo: list[Run], worker: int = 0) -> None:
         group = apart(free, waiting)
         waiting.remove(group)
         missing = [run for run in group if run.state != "finished"]
-        busy = _together(missing)
+        busy = _run_group(missing)
         waiting += [busy] if busy else []
 
 
-def _together(runs: list[Run]) -> list[Run]:
-    """Those that another process turned out to hold."""
-    ended = experiment.run_all([run.config for run in runs], wait=False)
-    for error in ended:
+def _run_group(runs: list[Run]) -> list[Run]:
+    """Runs a group, and returns the runs that another process holds."""
+    outcomes = experiment.run_all([run.config for run in runs], wait=False)
+    for error in outcomes:
         if isinstance(error, Exception) and not isinstance(error, store.Busy):
             tell(error)
-    return [run for run, error in zip(runs, ended) if isinstance(error, store.Busy)]
+    return [run for run, error in zip(runs, outcomes) if isinstance(error, store.Busy)]

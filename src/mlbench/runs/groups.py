@@ -7,12 +7,12 @@ from mlbench.config import Config, fingerprint, science
 from mlbench.engine.many import REPLICAS
 from mlbench.runs.run import Run
 
-Each = TypeVar("Each", Run, Config)
+RunOrConfig = TypeVar("RunOrConfig", Run, Config)
 
 
-def grouped(runs: Iterable[Each]) -> list[list[Each]]:
+def grouped(runs: Iterable[RunOrConfig]) -> list[list[RunOrConfig]]:
     """Runs that may be trained as one, at most REPLICAS of them; groups and runs in the order given."""
-    groups: dict[str, list[Each]] = {}
+    groups: dict[str, list[RunOrConfig]] = {}
     for number, run in enumerate(runs):
         config = run if isinstance(run, Config) else run.config
         name = but_for_numbers(config) if config.engine == "auto" else str(number)
@@ -43,7 +43,7 @@ def beginning(groups: list[list[Run]], worker: int) -> list[list[Run]]:
 
 
 def apart(free: list[list[Run]], waiting: list[list[Run]]) -> list[Run]:
-    """The first group with whose data nobody is at work: two that are would wait for the same stages."""
+    """The first free group on whose data set no group is at work: both might wait for the same stages."""
     busy = {
         group[0].config.dataset["name"]
         for group in waiting

@@ -1,4 +1,4 @@
-"""One job, as Hydra composed it: checked, then run. torch is imported in between."""
+"""One job that Hydra composed: checked, then run. The import of torch waits for the cheap checks."""
 
 from collections.abc import Mapping
 from pathlib import Path

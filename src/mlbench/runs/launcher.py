@@ -17,7 +17,7 @@ from mlbench.runs.run import Run
 
 
 def launch(todo: Sequence[Run], launcher: list[str]) -> None:
-    """`launcher` are overrides of Hydra's, such as hydra/launcher=joblib."""
+    """`launcher` holds overrides of Hydra's, such as hydra/launcher=joblib."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
         config = compose("config", overrides=[*launcher, "hydra.mode=MULTIRUN"], return_hydra_config=True)

@@ -1,4 +1,4 @@
-"""Runs by several processes of this machine, each of which trains as one what can be."""
+"""Runs in several processes of this machine, each of which stacks the runs that can be."""
 
 import multiprocessing
 import os
@@ -12,20 +12,20 @@ from mlbench.engine import threads
 from mlbench.errors import UserError, hear_sigterm
 from mlbench.runs.run import Run
 
-Work = Callable[[list[Run], int], None]  # does the runs; of that many workers it is this one
+Work = Callable[[list[Run], int], None]  # does the runs, as the worker of that number
 
 
 def side_by_side(work: Work, runs: Sequence[Run], processes: int) -> None:
-    """The largest data first: what is begun last is what everyone waits for.
+    """Begins with the largest data set, since all wait for the run that is begun last.
 
-    An interrupt, and the end of this process however it comes, stops the workers, who save what they have.
+    If this process is interrupted, or ends in any other way, the workers save what they have and stop.
     """
     todo = sorted(runs, key=lambda run: -size(run.config.dataset))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads.ALL // processes)))
     context = multiprocessing.get_context("forkserver")  # torch and Lightning are imported once for all
     context.set_forkserver_preload([work.__module__])
-    given = work, todo, dict(os.environ)
-    workers = [context.Process(target=_worker, args=(*given, number)) for number in range(processes)]
+    arguments = work, todo, dict(os.environ)
+    workers = [context.Process(target=_worker, args=(*arguments, number)) for number in range(processes)]
     for worker in workers:
         worker.start()
     try:
@@ -44,14 +44,14 @@ def side_by_side(work: Work, runs: Sequence[Run], processes: int) -> None:
 
 
 def size(dataset: dict[str, Any]) -> int:
-    """How many numbers its features are, as far as its YAML says."""
+    """How many numbers the features of a data set are, as far as its YAML says."""
     statistics = dataset.get("statistics") or {}
     return (statistics.get("instances") or 0) * (statistics.get("features") or 0)
 
 
 def _worker(work: Work, runs: list[Run], environment: dict[str, str], number: int) -> None:
     os.environ.update(environment)  # the fork server may be older than what was set since
-    os.setsid()  # Ctrl-C goes to the parent alone, which passes it on: twice would mean without saving
+    os.setsid()  # Ctrl-C reaches the parent alone, which passes it on: a second one would stop without saving
     hear_sigterm()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""A run of many: one seed of an experiment, one fold where there are folds, and what became of it."""
+"""One of many runs: one seed of an experiment, one fold if there are folds, and the run's state on disk."""
 
 import itertools
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ State = Literal["finished", "failed", "missing"]
 
 @dataclass(frozen=True)
 class Run:
-    """`overrides` are what run.py would be told for it."""
+    """`overrides` are the words with which run.py would run it."""
 
     seed: int
     config: Config
@@ -36,12 +36,12 @@ class Run:
         return "failed" if (self.folder / "failed.json").is_file() else "missing"
 
     def outdated(self, record: Record) -> bool:
-        """Whether its record is of other code than there is now."""
+        """Whether the run's record is of other code than the present one."""
         return store.outdated(record, code_of(self.config))
 
     @property
     def reason(self) -> str:
-        """Why it failed, in few words."""
+        """Why the run failed, in few words."""
         failure = store.failure(self.folder)
         return "data" if failure.get("type") == "DataMissing" else failure.get("reason", "failed")
 
@@ -57,11 +57,11 @@ def with_seeds(
     """One run a seed, or a fold of a seed, on the data set of that name and identity."""
     runs = []
     for seed, fold in itertools.product(range(seeds), range(folds) if folds else [None]):
-        own, words = config.model_copy(update={"seed": seed}), [*overrides, f"seed={seed}"]
+        changed, words = config.model_copy(update={"seed": seed}), [*overrides, f"seed={seed}"]
         if fold is not None:
-            own = own.model_copy(update={"split": config.split | {"fold": fold}})
+            changed = changed.model_copy(update={"split": config.split | {"fold": fold}})
             words.append(f"split.fold={fold}")
-        key = fingerprint(science(own, identity))
+        key = fingerprint(science(changed, identity))
         folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
-        runs.append(Run(seed, own, tuple(words), key, folder, fold))
+        runs.append(Run(seed, changed, tuple(words), key, folder, fold))
     return tuple(runs)

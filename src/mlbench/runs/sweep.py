@@ -1,7 +1,7 @@
-"""The jobs of a sweep in this process: those that may be trained as one are.
+"""The jobs of a sweep in this process, those that may be trained as one as a stack.
 
-Hydra hands over one job at a time. What the whole sweep will be is worked out when it starts, so that the
-first job of a group can take the others along; they then find their records.
+Hydra hands over one job at a time. All jobs of the sweep are composed when it starts, so that the first job
+of a group runs the whole group; the others then find their outcomes.
 """
 
 from pathlib import Path
@@ -17,16 +17,16 @@ from mlbench.results.record import Record
 from mlbench.results.store import Busy
 from mlbench.runs.groups import grouped
 
-ahead: dict[str, list[Config]] = {}  # the group of each run that was not begun yet
-ended: dict[str, tuple[Record, Path] | Exception] = {}  # of runs that were taken along
+ahead: dict[str, list[Config]] = {}  # the group of each run that has not begun
+ended: dict[str, tuple[Record, Path] | Exception] = {}  # outcomes of runs that ended with their group
 
 
-def foresee(overrides: list[str], asked: list[str]) -> None:
-    """Composes every job of the sweep, those that differ in seed only at once."""
+def foresee(overrides: list[str], words: list[str]) -> None:
+    """Composes every job of the sweep; jobs that differ in seed only are composed once."""
     ahead.clear()
     ended.clear()
     parsed = OverridesParser.create().parse_overrides(overrides)
-    search_path = [word for word in asked if word.startswith("hydra.searchpath=")]
+    search_path = [word for word in words if word.startswith("hydra.searchpath=")]
     composed: dict[tuple[str, ...], Config | None] = {}
     configs: dict[str, Config] = {}
     for job in BasicSweeper.split_arguments(parsed, None)[0]:
@@ -47,13 +47,13 @@ def foresee(overrides: list[str], asked: list[str]) -> None:
 
 
 def run(config: Config) -> tuple[Record, Path]:
-    """The run, and with it those that may be trained as one with it."""
+    """Runs the configuration, and with it the others of its group."""
     name = config.model_dump_json()
     if name not in ended:
         group = ahead.get(name, [config])
-        names = [other.model_dump_json() for other in group]
-        for other in names:
-            ahead.pop(other, None)
+        names = [member.model_dump_json() for member in group]
+        for member in names:
+            ahead.pop(member, None)
         if len(group) == 1:
             return experiment.run(config)
         ended.update(zip(names, experiment.run_all(group)))

@@ -1,4 +1,4 @@
-"""One bar over runs, whoever does them."""
+"""One bar over runs, in whatever process they go."""
 
 import contextlib
 import sys
@@ -31,14 +31,14 @@ def _watch(runs: Sequence[Run], over: threading.Event) -> None:
 
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     columns = [MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn()]
-    left, done, begun = list(runs), 0, time.monotonic()
-    told = begun
+    unfinished, done, begun = list(runs), 0, time.monotonic()
+    printed = begun
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=len(runs))
         while True:
             last_look = over.is_set()
-            for run in [run for run in left if run.state == "finished"]:
-                left.remove(run)
+            for run in [run for run in unfinished if run.state == "finished"]:
+                unfinished.remove(run)
                 done += 1
                 name = " ".join(
                     word for word in run.overrides if not word.startswith(("paths.", "train.pro"))
@@ -46,10 +46,10 @@ def _watch(runs: Sequence[Run], over: threading.Event) -> None:
                 bar.update(task, completed=done, description=name[:60])
                 if bar.disable:
                     print(f"{done}/{len(runs)}  {name}", file=sys.stderr, flush=True)
-                    told = time.monotonic()
-            if bar.disable and time.monotonic() - told >= progress.SECONDS:
-                told = time.monotonic()
-                after = progress.remaining(told - begun, done, len(left))
+                    printed = time.monotonic()
+            if bar.disable and time.monotonic() - printed >= progress.SECONDS:
+                printed = time.monotonic()
+                after = progress.remaining(printed - begun, done, len(unfinished))
                 print(f"{done}/{len(runs)}  {after}", file=sys.stderr, flush=True)
             if last_look:
                 return
