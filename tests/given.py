@@ -13,6 +13,7 @@ class Given(nn.Module):
 
     def __init__(self, *noises):
         super().__init__()
+        self.draws = []
         self.noises = [torch.tensor(np.array(noise), dtype=torch.float64) for noise in noises]
 
     def forward(self, like):

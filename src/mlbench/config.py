@@ -275,20 +275,29 @@ def validated(model: type[Model], content: Node, path: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise UserError(_sentence(error.errors()[0], model, path)) from None
+        raise UserError(_sentence(error.errors(), model, path)) from None
 
 
-def _sentence(error: ErrorDetails, model: type[BaseModel], path: str) -> str:
-    """One line for one of pydantic's errors: the key, what was given, what is valid."""
+def _sentence(errors: list[ErrorDetails], model: type[BaseModel], path: str) -> str:
+    """One line for the first of pydantic's errors: the key, what was given, what is valid.
+
+    Where a word or else a number may stand, pydantic has an error for each.
+    """
+    error = errors[0]
     location = [str(part) for part in error["loc"]]
     key = ".".join([path, *location]).lstrip(".")
     if error["type"] == "extra_forbidden":
         return unknown_key(key, [name for name in _fields(model, location[:-1]) if name != "choices"])
     if error["type"] == "missing":
         return f"{key} is needed and not given"
-    message = error["msg"].removeprefix("Input ").removeprefix("Value error, ").partition(" for <")[0]
     key, shown = _shown_key(key, model), _shown(error["input"])
-    return f"{key}={shown}: {message}{_instead(error, key, shown)}"
+    others = [other for other in errors[1:] if other["loc"][:-1] == error["loc"][:-1] != ()]
+    messages = map(_message, [error, *(others if error["type"] == "literal_error" else [])])
+    return f"{key}={shown}: {', or '.join(messages)}{_instead(error, key, shown)}"
+
+
+def _message(error: ErrorDetails) -> str:
+    return error["msg"].removeprefix("Input ").removeprefix("Value error, ").partition(" for <")[0]
 
 
 def _instead(error: ErrorDetails, key: str, shown: str) -> str:
@@ -318,7 +327,7 @@ def _shown_key(key: str, model: type[BaseModel]) -> str:
     while len(parts) > 1 and parts[-1] in {"int", "float", "str", "bool", "none", "constrained-int"}:
         parts.pop()
     return ".".join(
-        part for part in parts if not part.startswith(("list[", "tuple[", "dict[", "is-instance"))
+        part for part in parts if not part.startswith(("list[", "tuple[", "dict[", "literal[", "is-instance"))
     )
 
 

@@ -39,7 +39,7 @@ class Latent(Method):
         super().__init__()
         self.backbone = backbone(task)
         self.feature_gaussian = Linear(self.backbone.width, 2 * latent)
-        self.noise = Noise()
+        self.noise, self.test_noise = Noise(), Noise()
         self.test_latent = test_latent
 
     def encoded(self, x: Tensor) -> Gaussian:
@@ -51,10 +51,13 @@ class Latent(Method):
         raise NotImplementedError(f"{type(self).__name__} decodes nothing")
 
     def scores(self, batch: Batch) -> Tensor:
+        """Where it draws, it draws the same each time."""
+        for draws in self.test_noise.draws:
+            draws.begin(0)
         found = self.encoded(batch.x)
         if self.test_latent == "mean":
             return self.probabilities(batch.x, found.mean)
         total = torch.zeros_like(batch.targets)
         for _ in range(self.test_latent):
-            total += self.probabilities(batch.x, found.at(self.noise(found.mean)))
+            total += self.probabilities(batch.x, found.at(self.test_noise(found.mean)))
         return total / self.test_latent

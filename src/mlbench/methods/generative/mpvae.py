@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mlbench.backbones.mlp import layers_of
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
-from mlbench.layers import Linear, linear
+from mlbench.layers import Linear, Noise, linear
 from mlbench.methods.base import Backbone
 from mlbench.methods.generative.latent import Gaussian, Latent, Positive, Share, Weight, Widths
 
@@ -71,17 +71,17 @@ class MPVAE(Latent):
         # Copies: a product has other bits where its rows do not begin with a line of the cache.
         own, other = (part.clone() for part in decoded.chunk(2, -2))
         heads = torch.stack([self.label_head(own), self.feature_head(other)], -3)
-        likelihood, rank = terms(heads, self.noises(heads[..., 0, :, :], self.draws), labels)
+        likelihood, rank = terms(heads, self.noises(self.noise, heads[..., 0, :, :], self.draws), labels)
         return (
             self.nll * likelihood.sum(-1)
             + self.ranking * rank.sum(-1)
             + self.divergence * divergence(by_label, by_feature)
         )
 
-    def noises(self, head: Tensor, draws: int) -> Tensor:
+    def noises(self, noise: Noise, head: Tensor, draws: int) -> Tensor:
         """Rε of each draw and row, (..., S, B, L)."""
         shape = *head.shape[:-2], draws, *head.shape[-2:]
-        return linear(self.noise(head.detach().unsqueeze(-3).expand(shape)), self.root)
+        return linear(noise(head.detach().unsqueeze(-3).expand(shape)), self.root)
 
     def probabilities(self, x: Tensor, z: Tensor) -> Tensor:
         head = self.feature_head(self.decoder(torch.cat([x, z], -1)))
@@ -90,7 +90,7 @@ class MPVAE(Latent):
             return probit(head / (1 + self.root.square().sum(-1)).sqrt().unsqueeze(-2))
         once, total = max(1, CELLS // max(head.numel(), 1)), torch.zeros_like(head)
         for first in range(0, self.test_draws, once):
-            noises = self.noises(head, min(once, self.test_draws - first))
+            noises = self.noises(self.test_noise, head, min(once, self.test_draws - first))
             total += probit(head.unsqueeze(-3) + noises).sum(-3)
         return total / self.test_draws
 
