@@ -122,3 +122,15 @@ def made_up_table(outputs: Path, spec: Results | None = None, history: str = EPO
         for run in case.runs:
             finish(case, run, history, **changes)
     return fill("made-up", spec, cases)
+
+
+def made_up_folds():
+    """Two seeds of two folds on emotions; one run on scene."""
+    metrics = {"last": {"f1_macro": 0.3}}
+    records = {"one/record.json": made_up_record("", "scene", "erm", 0, metrics=metrics)}
+    for seed, fold in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        metrics = {"last": {"f1_macro": 0.5 + seed / 100 + fold / 10}}
+        record = made_up_record("", "emotions", "erm", seed, metrics=metrics)
+        record.config["split"] = {"_target_": "a.KFold", "folds": 2, "fold": fold}
+        records[f"{seed} {fold}/record.json"] = record
+    return records

@@ -15,7 +15,7 @@ import pytest
 from scipy.stats import rankdata
 
 from contrast import contrast
-from made_up import finish, made_up_cases, made_up_record, made_up_spec
+from made_up import finish, made_up_cases, made_up_folds, made_up_record, made_up_spec
 from mlbench.commands.report import found
 from mlbench.tables.measured import definition
 from mlbench.tables.render.html import html
@@ -121,6 +121,14 @@ function look() {
 }
 </script>"""
 
+LOOK_AT_FOLDS = """<script>
+function look() {
+  const box = find("#best .scroll").getBoundingClientRect(), cells = all("#best tbody td:nth-child(2)");
+  const whole = cells.map((cell) => cell.firstChild.getBoundingClientRect().right <= box.right);
+  return { fits: [fits()], numbers: cells.map((cell) => cell.textContent), whole };
+}
+</script>"""
+
 LOOK_AT_HEAT = """<script>
 function look() {
   const section = find("#heat-part"), maps = () => all("#heat table"), said = { fits: [fits()] };
@@ -198,6 +206,7 @@ def pages(tmp_path_factory):
         "table": (html(fill("made-up", spec, cases), folder / "outputs"), LOOK_AT_TABLE),
         "report": (report(content(found(folder / "outputs"))), LOOK_AT_REPORT),
         "heat": (report(content(made_up_sweep())), LOOK_AT_HEAT),
+        "folds": (report(content(made_up_folds())), LOOK_AT_FOLDS),
     }
     frames = ""
     for name, (written_page, look) in written.items():
@@ -339,6 +348,13 @@ def test_the_number_stands_second_and_the_name_stays(report_page):
         assert scrolled == 0 and report_page["cut"] == [], "there is room for all"
     else:
         assert scrolled > 0, "what is too wide scrolls under the name"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_number_is_seen_whole_beside_one_over_folds(width, pages):
+    page = pages["folds", width]
+    assert any(number.endswith("over seeds") for number in page["numbers"])
+    assert page["whole"] == [True, True]
 
 
 def test_what_is_the_same_in_all_rows_is_said_once(report_page):
