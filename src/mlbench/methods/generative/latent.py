@@ -55,7 +55,7 @@ class Latent(Method):
         for draws in self.test_noise.draws:
             draws.begin(0)
         found = self.encoded(batch.x)
-        if self.test_latent == "mean":
+        if isinstance(self.test_latent, str):
             return self.probabilities(batch.x, found.mean)
         total = torch.zeros_like(batch.targets)
         for _ in range(self.test_latent):
