@@ -66,7 +66,9 @@ def check_validation(config: Config, dataset: Dataset, split: Split, fit_on: str
     if config.selection.rule == "best":
         raise UserError("selection.rule=best needs a validation part: add split.validation=0.1")
     if fit_on == "validation":
-        raise UserError("threshold.fit_on=validation needs a validation part: add split.validation=0.1")
+        choice = config.choices["threshold"]
+        asked = f"threshold={choice}" if choice == "validation_per_metric" else "threshold.fit_on=validation"
+        raise UserError(f"{asked} needs a validation part: add split.validation=0.1")
 
 
 def check_batches(config: Config) -> None:

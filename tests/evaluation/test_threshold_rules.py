@@ -20,6 +20,7 @@ from mlbench.errors import UserError
 from mlbench.evaluation import oracle
 from mlbench.evaluation.f1_cuts import F1Averaging, F1PerLabel
 from mlbench.evaluation.oracle import Oracle
+from mlbench.evaluation.per_metric import ValidationPerMetric
 from mlbench.evaluation.suite import METRICS, evaluate
 from mlbench.evaluation.thresholds import Fixed, evaluate_under, strictly_above
 from mlbench.evaluation.top_k import TopK
@@ -148,6 +149,29 @@ def test_oracle_takes_the_best_of_its_cuts_for_each_metric(case):
     assert f1 == pytest.approx(found["f1_macro"]) if scores.shape[1] > 1 else True
 
 
+@settings(max_examples=15, deadline=None)
+@given(scored_parts())
+def test_validation_per_metric_is_a_loop_over_cuts_of_the_part_it_is_fitted_on(case):
+    scores, targets, others = case
+    cuts = [0.02, 0.0, 0.5]
+    rule = ValidationPerMetric(cuts)
+    rule.fit(scores, targets)
+    truth = (others > 0.3).float()
+    found = evaluate_under(rule, others, truth)
+    assert list(found) == list(METRICS)
+    for name, value in found.items():
+        if name not in OF_SETS:
+            expected = evaluate(others, None, truth, [name])[name]
+        else:
+            best, sign, expected = None, 1 if METRICS[name].better == "high" else -1, math.nan
+            for cut in cuts:
+                seen = sign * evaluate(None, Fixed(cut).label_sets(scores), targets, [name])[name]
+                if not math.isnan(seen) and (best is None or seen > best):
+                    best = seen
+                    expected = evaluate(None, Fixed(cut).label_sets(others), truth, [name])[name]
+        assert value == pytest.approx(expected, abs=0, rel=0, nan_ok=True), name
+
+
 def test_oracle_where_a_metric_is_undefined_or_the_columns_are_put_in_another_order():
     scores, targets = torch.tensor([[0.1, 0.8], [0.2, 0.7]]), torch.zeros(2, 2)
     rule = Oracle([0.9, 0.75])
@@ -199,8 +223,8 @@ def test_every_rule_gives_label_sets_and_cuts_for_the_record(which, dtype, thres
     sets, cuts = rule.label_sets(others), rule.cuts(others)
     assert sets.shape == others.shape and sets.dtype == torch.bool and torch.equal(others, before)
     if isinstance(cuts, dict):
-        assert set(cuts) == {f"{name}_oracle" for name in OF_SETS}
-        cuts = cuts["f1_macro_oracle"]
+        assert set(cuts) == {f"{name}{rule.suffix}" for name in OF_SETS}
+        cuts = cuts[f"f1_macro{rule.suffix}"]
     assert isinstance(cuts, float) or len(cuts) in (0, others.shape[1])
     if cuts != []:
         assert torch.equal(sets, strictly_above(others, cuts))
@@ -217,14 +241,18 @@ def test_no_rule_but_oracle_looks_at_the_targets_of_what_it_cuts(threshold_choic
     rule = threshold_choice()
     rule.fit(scores, targets)
     truth = random_part(*others.shape, seed=5)[1]
-    cut = rule.label_sets(others)
+    sets, cuts = rule.label_sets(others), rule.cuts(others)
+    own = dict.fromkeys(OF_SETS, sets)
+    if isinstance(cuts, dict):
+        own = {name: others > cuts[f"{name}{rule.suffix}"] for name in OF_SETS}
     for seen in (truth, 1 - truth):
         found = evaluate_under(rule, others, seen, OF_SETS)
-        assert (found == evaluate(None, cut, seen, OF_SETS)) == (rule.suffix == "")
+        as_fitted = {name: evaluate(None, own[name], seen, [name])[name] for name in OF_SETS}
+        assert (found == as_fitted) == (rule.suffix == "")
 
 
 def test_every_rule_selects_by_what_it_gives(threshold_choice, monkeypatch):
-    """An epoch is looked at with the rule fitted on the very scores; oracle is then best for the metric."""
+    """An epoch is looked at with the rule fitted on those scores; a cut a metric is then the best for it."""
     scores, targets = PARTS["some"][0]
     monkeypatch.setattr("mlbench.engine.watch.score_part", lambda *_: scores)
     module, data = torch.nn.Linear(1, 1), type("Data", (), {"targets": targets})
@@ -232,7 +260,7 @@ def test_every_rule_selects_by_what_it_gives(threshold_choice, monkeypatch):
         found = Watch("best", "validation", data, metric, threshold_choice()).look(module, 1)
         rule = threshold_choice()
         rule.fit(scores, targets)
-        if rule.suffix and metric in OF_SETS:
+        if isinstance(rule.cuts(scores), dict) and metric in OF_SETS:
             sign = 1 if METRICS[metric].better == "high" else -1
             every = [evaluate(None, scores > cut, targets, [metric])[metric] for cut in rule.cuts_to_try]
             assert found == sign * max(sign * value for value in every)
@@ -321,6 +349,18 @@ def test_a_run_with_oracle(threshold_run):
     assert record.metrics["best"]["ap_macro"] == every[0]["ap_macro"]
     assert set(record.per_label) == {"label", "support", "f1_oracle", "ap", "auc"}
     assert np.mean(record.per_label["f1_oracle"]) == pytest.approx(record.metrics["best"]["f1_macro_oracle"])
+
+
+def test_a_run_with_validation_per_metric(threshold_run):
+    with pytest.raises(UserError, match="threshold=validation_per_metric needs a validation part: add split"):
+        threshold_run("threshold=validation_per_metric")
+    record, folder = threshold_run("threshold=validation_per_metric", "split.validation=0.2")
+    cuts = record.thresholds["last"]
+    assert set(record.metrics["last"]) == set(METRICS) and set(cuts) == OF_SETS
+    with np.load(folder / "scores.npz") as archive:
+        scores, targets = torch.from_numpy(archive["last"]), torch.from_numpy(archive["targets"])
+    for name in ("f1_micro", "hamming_loss"):
+        assert record.metrics["last"][name] == evaluate(None, scores > cuts[name], targets, [name])[name]
 
 
 def test_a_run_with_top_k(threshold_run):

@@ -7,8 +7,8 @@ cut. One interface serves three kinds of rules:
   frequency (this module) or by maximising F1 (`f1_cuts`).
 - The cuts follow from the scores that are cut: M3LA's label cardinality (`transductive`), the best labels of
   each instance (`top_k`). `label_sets` and `cuts` find the cuts anew at each call.
-- `oracle` finds one cut for each metric, the best of a list on the test part. No single label set serves all
-  metrics, so this rule has an `evaluate` of its own.
+- `oracle` finds one cut for each metric, the best of a list on the test part; `per_metric` does so on the
+  validation part. No single label set serves all metrics, so these rules have an `evaluate` of their own.
 """
 
 from collections.abc import Iterable
