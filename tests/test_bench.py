@@ -13,11 +13,11 @@ from mlbench.commands import bench
 from mlbench.compose import configure
 
 TINY = {
-    "step": ["repeats=2", "epochs=1"],
+    "step": ["repeats=1", "epochs=1"],
     "chain": ["repeats=1", "epochs=1"],
     "many": ["repeats=1", "epochs=1", "chains=2", "others=2"],
     "enhancement": ["repeats=1", "epochs=1", "instances=70", "runs=3", "grid=2"],
-    "metrics": ["repeats=3", "instances=150", "labels=4"],
+    "metrics": ["repeats=2", "instances=150", "labels=4"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
     "start": ["repeats=1", "commands=import,help"],
 }

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from mlbench.assemble import Pieces, assemble
 from mlbench.compose import configure
+from mlbench.config import Config
 from mlbench.data.instances import Instances
 from mlbench.data.rows import Rows
 from mlbench.data.task import Modality, Task
@@ -44,10 +45,15 @@ def task_of(data: Rows, modalities=4) -> Task:
 
 
 @functools.cache
-def assembled(*overrides: str) -> Pieces:
-    """The pieces of `python run.py <overrides>` for a data set that no paper has settings for."""
+def composed(*overrides: str) -> Config:
+    """`python run.py <overrides>` for a data set that no paper has settings for."""
     narrower = [change for choice in overrides for change in NARROWER.get(choice, [])]
-    return assemble(configure([*SMALL, *narrower, *overrides]))
+    return configure([*SMALL, *narrower, *overrides])
+
+
+@functools.cache
+def assembled(*overrides: str) -> Pieces:
+    return assemble(composed(*overrides))
 
 
 # A file of one's own with four modalities and an official split. It is not read here, so any file will do.
@@ -93,6 +99,24 @@ def problem():
 @pytest.fixture
 def pieces():
     return assembled
+
+
+@pytest.fixture
+def configured():
+    return composed
+
+
+@pytest.fixture
+def combined():
+    """combined("method=ant", "split=kfold") is the configuration of both, put together from those of each."""
+
+    def combined(first, second):
+        group, name = second.split("=")
+        config, other = composed(first), composed(second)
+        changes = {group: getattr(other, group), "choices": config.choices | {group: name}}
+        return config.model_copy(update=changes)
+
+    return combined
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mlbench.compose import choices, configure
+from mlbench.assemble import assemble
+from mlbench.compose import choices
 from mlbench.config import target
 from mlbench.errors import UserError
 from mlbench.seeding import seed_everything
@@ -179,11 +180,11 @@ def test_sparse_features_are_worth_as_much_as_dense_ones(problem, trained, every
 
 
 @pytest.mark.parametrize("group", ["backbone", "split"])
-def test_a_combination_is_refused_in_one_sentence_or_works(name, group, problem, pieces, learn, everything):
+def test_a_combination_is_refused_in_one_sentence_or_works(name, group, problem, combined, learn, everything):
     task, data = problem()
     for choice in choices(group):
         try:
-            chosen = pieces(f"method={name}", f"{group}={choice}")
+            chosen = assemble(combined(f"method={name}", f"{group}={choice}"))
         except UserError as error:
             assert "\n" not in str(error)
             continue
@@ -192,12 +193,12 @@ def test_a_combination_is_refused_in_one_sentence_or_works(name, group, problem,
         assert scores_of(method, everything(data)).shape == data.targets.shape
 
 
-def test_a_task_that_offers_too_little_is_refused(name, pieces, monkeypatch):
-    kind = target(configure([f"method={name}"]).method)
+def test_a_task_that_offers_too_little_is_refused(name, configured, monkeypatch):
+    config = configured(f"method={name}")
+    kind = target(config.method)
     monkeypatch.setattr(kind, "requires", replace(kind.requires, modalities=5))
-    pieces.cache_clear()
     with pytest.raises(UserError, match=f"method={name} needs 5 modalities or more, dataset=small has"):
-        pieces(f"method={name}")
+        assemble(config)
     monkeypatch.setattr(kind, "requires", replace(kind.requires, kinds=frozenset({"image"})))
     with pytest.raises(UserError, match=f"method={name} works on image data, dataset=small is vector"):
-        pieces(f"method={name}")
+        assemble(config)

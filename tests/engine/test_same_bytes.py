@@ -179,6 +179,7 @@ def batches_of(seed):
     return [rows for epoch in epochs for rows in order(ROWS, seed, epoch).split(BATCH)][:STEPS]
 
 
+@functools.cache
 def alone(kind, seed, optimizer):
     """Losses of all steps, the weights, and what the optimiser keeps, of a module trained as it is."""
     module, data = copy.deepcopy(made(kind, seed))
