@@ -33,8 +33,9 @@ def check_premises(config: Config) -> tuple[Dataset, Split]:
 def check_rows(dataset: Dataset, split: Split) -> None:
     """The split can part as many rows as the data set is known to have."""
     rows = getattr(dataset, "statistics", {}).get("instances")
-    if rows is not None and hasattr(split, "check_rows"):
-        split.check_rows(rows)
+    check = getattr(split, "check_rows", None)
+    if rows is not None and check:
+        check(rows)
 
 
 def check_metric(name: str) -> None:

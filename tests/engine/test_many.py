@@ -139,6 +139,21 @@ def test_hooks_are_each_ones_own(both):
     assert all(queue.all() for queue in queues) and not torch.equal(queues[0], queues[1])
 
 
+class Queues(Hooked):
+    """Its loss itself writes the queue, which it has read before."""
+
+    def loss(self, batch):
+        loss = super().loss(batch)
+        newest = batch.x.mean((-2, -1)).unsqueeze(-1)
+        self.queue = torch.cat([self.queue[..., 1:], newest.detach()], -1)
+        return loss
+
+
+def test_what_a_loss_writes_is_written_by_training_alone(both):
+    """A rehearsal before it leaves no trace in the queue."""
+    assert both({}, {"seed": 5}, module={"kind": Queues}, epochs=3).said == ""
+
+
 class Centres(ERM):
     """What its hook does to a bias is another thing for several."""
 

@@ -95,9 +95,9 @@ def many_beside_literal(name: str, epochs: int, repeats: int, instances: int, ru
                 fit(job, left.get(job.path))
 
     def literal() -> None:
-        sides = [[dense(part), part.targets] for part in (train, held)]
+        learned, looked_at = ([dense(part), part.targets] for part in (train, held))
         for model in models:
-            by_loader(copy.deepcopy(model), *sides, config.train.batch_size, epochs)
+            by_loader(copy.deepcopy(model), learned, looked_at, config.train.batch_size, epochs)
 
     row = compare(f"{title_of(name, config, train)}, {runs} as one", "a literal loop", ours, literal, repeats)
     row = replace(row, ours=a_run(row.ours, runs), other=a_run(row.other, len(models)))

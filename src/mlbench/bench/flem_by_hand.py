@@ -10,26 +10,29 @@ from mlbench.methods.enhancement.flem import FLEM, LIMIT, REMEMBERED
 LATE = 1e-3  # w_ld and w_le
 
 
+class Branch(nn.Module):
+    def __init__(self, width: int, out: int):
+        super().__init__()
+        self.entry = nn.Sequential(nn.Linear(width, out), nn.LeakyReLU(0.01), nn.BatchNorm1d(out))
+        self.more = nn.Linear(out, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.entry(x)
+        return x + self.more(x)
+
+
 class ByHand(nn.Module):
     """The classifier, then the estimator's three branches; its parameters are in FLEM's order."""
 
     def __init__(self, features: int, labels: int, hidden: int):
         super().__init__()
         self.classifier = nn.Linear(features, labels)
-        sizes = (features, hidden), (labels, hidden), (2 * hidden, labels)
-        self.entries = nn.ModuleList()
-        for width, out in sizes:
-            entry = nn.Sequential(nn.Linear(width, out), nn.LeakyReLU(0.01), nn.BatchNorm1d(out))
-            self.entries.append(nn.ModuleList([entry, nn.Linear(out, out)]))
-
-    def branch(self, number: int, x: Tensor) -> Tensor:
-        entry, more = self.entries[number]
-        x = entry(x)
-        return x + more(x)
+        self.of_features, self.of_labels = Branch(features, hidden), Branch(labels, hidden)
+        self.of_both = Branch(2 * hidden, labels)
 
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
         logits = self.classifier(x)
-        raw = self.branch(2, torch.cat([self.branch(0, x), self.branch(1, targets)], 1))
+        raw = self.of_both(torch.cat([self.of_features(x), self.of_labels(targets)], 1))
         p, log_d, log_p = logits.detach().sigmoid(), raw.log_softmax(1), logits.log_softmax(1)
         d = log_d.detach().exp()
         apart = (d * (log_d.detach() - log_p)).sum(1).mean()

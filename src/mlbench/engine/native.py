@@ -143,11 +143,11 @@ class Native(Beside):
 
     def choose(self, batches: Sequence[Batch]) -> None:
         try:
-            self.exact(batches[0])  # a loss may find something out at its first call, and remember it
-            before = [memory_of(module) for _, module in self.pieces]
             if any(self.hooks):
                 exact = self._rehearsed(batches)
             else:
+                self.exact(batches[0])  # a loss may find something out at its first call, and remember it
+                before = [memory_of(module) for _, module in self.pieces]
                 exact = all(self.exact(batch) for batch in batches)
                 exact = exact and before == [memory_of(module) for _, module in self.pieces]
         except Exception as error:  # the loss of one alone fails, too: training it alone tells why

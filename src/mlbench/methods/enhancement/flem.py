@@ -62,7 +62,8 @@ class FLEM(Classifier):
         self.margin = margin
         self.reduction = reduction
         self.clipping = clipping
-        self.estimator = kaiming(Estimator(task.features, len(task.labels), hidden))
+        self.estimator = Estimator(task.features, len(task.labels), hidden)
+        kaiming(self.estimator)
         self.register_buffer("w_le", torch.tensor(w_le), persistent=False)
         # The gradient's norms of late, the last one at the end. At first ∞ alone: before it stands no norm.
         self.register_buffer("norms", torch.tensor([0.0] * (REMEMBERED - 1) + [torch.inf]))

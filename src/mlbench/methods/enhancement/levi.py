@@ -43,6 +43,8 @@ class Settings(BaseModel):
 
 
 class LEVI(Recovered):
+    settings: Settings
+
     def __init__(
         self,
         task: Task,

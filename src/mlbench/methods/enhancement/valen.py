@@ -54,6 +54,8 @@ class Settings(BaseModel):
 
 
 class VALEN(Recovered):
+    settings: Settings
+
     def __init__(
         self,
         task: Task,
