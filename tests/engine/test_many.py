@@ -278,7 +278,7 @@ ALONE = {
     "its rate waits for a plateau of its own": {"scheduler": ("ReduceLROnPlateau", {"patience": 0})},
     "train.precision=bf16-mixed": {"precision": "bf16-mixed"},
     "torch.optim.Adafactor mixes the entries": {"optimizer": ("Adafactor", {"lr": 0.01})},
-    "its loss cannot be had for several at once (vmap": {"module": {"kind": Jitters}},
+    "its loss cannot be had for several at once (it draws": {"module": {"kind": Jitters}},
     "its loss cannot be had for several at once": {"module": {"kind": Decides}},
     "its loss changes what it holds": {"module": {"kind": Anneals}},
 }

@@ -141,6 +141,8 @@ class Stack(Beside):
                 raise
             except Exception as error:  # a method may fail in any way on one more dimension
                 reason = str(error).strip().partition("\n")[0] or type(error).__name__
+                if "randomness" in reason:  # what vmap advises nobody can follow here
+                    reason = "it draws from torch's own generator, a layer of mlbench.layers.Drawing does not"
                 raise CannotStack(f"its loss cannot be had for several at once ({reason})") from error
 
     def _alone(self, batch: Batch) -> tuple[Tensor, Gradients]:
