@@ -129,6 +129,13 @@ function look() {
 }
 </script>"""
 
+LOOK_AT_TIES = """<script>
+function look() {
+  const texts = (row) => [...row.cells].map((cell) => cell.textContent);
+  return { fits: [fits()], ranks: all("#ranks tbody tr").map(texts), best: all("#best tbody tr").map(texts) };
+}
+</script>"""
+
 LOOK_AT_HEAT = """<script>
 function look() {
   const section = find("#heat-part"), maps = () => all("#heat table"), said = { fits: [fits()] };
@@ -197,6 +204,17 @@ def made_up_sweep():
     return records
 
 
+def made_up_ties():
+    """Two methods on two data sets, whose means differ by less than any metric resolves."""
+    records = {}
+    for dataset, (method, mean) in itertools.product(
+        ("emotions", "scene"), (("bl", 0.12345678949), ("ant", 0.12345678951))
+    ):
+        metrics = {"last": {"f1_macro": mean, "hamming_loss": mean}}
+        records[f"{dataset} {method}/record.json"] = made_up_record("", dataset, method, 0, metrics=metrics)
+    return records
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Findings by page and width, all from one browser."""
@@ -207,6 +225,7 @@ def pages(tmp_path_factory):
         "report": (report(content(found(folder / "outputs"))), LOOK_AT_REPORT),
         "heat": (report(content(made_up_sweep())), LOOK_AT_HEAT),
         "folds": (report(content(made_up_folds())), LOOK_AT_FOLDS),
+        "ties": (report(content(made_up_ties())), LOOK_AT_TIES),
     }
     frames = ""
     for name, (written_page, look) in written.items():
@@ -355,6 +374,14 @@ def test_a_number_is_seen_whole_beside_one_over_folds(width, pages):
     page = pages["folds", width]
     assert any(number.endswith("over seeds") for number in page["numbers"])
     assert page["whole"] == [True, True]
+
+
+def test_the_report_ranks_nobody_by_noise(pages):
+    for width in WIDTHS:
+        ranks = pages["ties", width]["ranks"]
+        assert [float(row[1]) for row in ranks] == [1.5, 1.5]
+        assert [text for row in ranks for text in row[2:] if text] == ["0", "0"]
+        assert len({row[2].split()[0] for row in pages["ties", width]["best"]}) == 1
 
 
 def test_what_is_the_same_in_all_rows_is_said_once(report_page):

@@ -97,7 +97,8 @@ def _result(runs: Mapping[repeats.Place, Record], metric: str) -> dict[str, Any]
     if found is None:
         return None
     about = {"over": found.over, "runs": len(found.values)}
-    return {"mean": _significant(found.mean), "std": _significant(found.std)} | about
+    # Means are ranked: fewer digits could part two that are one value, at a rounding border.
+    return {"mean": _significant(found.mean, 12), "std": _significant(found.std)} | about
 
 
 def _run(path: str, record: Record, group: int, metrics: dict[str, str]) -> dict[str, Any]:
@@ -168,6 +169,5 @@ def facts(records: Iterable[Record]) -> dict[str, str]:
     }
 
 
-def _significant(value: float | None) -> float | None:
-    """Six digits."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+def _significant(value: float | None, digits: int = 6) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")

@@ -189,7 +189,7 @@ function bars({ labels: names, support, methods, rule }) {
     return h("tr", { "data-place": place }, h("th", { scope: "row" }, name),
       h("td", { "data-value": support[place] ?? "" }, number(support[place], Number.isInteger(support[place]) ? 0 : 1)),
       values.map((value) => h("td", { class: "bar", "data-value": value ?? "", style: `--part: ${value ?? 0}` },
-        h(value === best && value > 0 ? "b" : "span", {}, number(value, 3)))));
+        h(alike(value, best) && value > 0 ? "b" : "span", {}, number(value, 3)))));
   });
   const runs = [...new Set(methods.map((method) => method.runs))].join(" or ");
   labels.querySelector("p.about").textContent =

@@ -122,7 +122,8 @@ const lasting = (of = (row) => row) => ({ name: "time", title: "seconds of a run
 
 function best(groups, low) {
   const rows = rivals(groups).map((of) => {
-    const [first, second] = [...of].sort((a, b) => (low ? a.mean - b.mean : b.mean - a.mean));
+    // Of equals the first in the order of the report.
+    const [first, second] = [...of].sort((a, b) => (alike(a.mean, b.mean) ? 0 : low ? a.mean - b.mean : b.mean - a.mean));
     return { first, second, count: of.length };
   });
   const first = (row) => row.first;
@@ -179,9 +180,9 @@ function ranked(groups, low) {
   }
   if (!whole) return null;
   const sign = low ? 1 : -1;
-  const values = whole.names.map((name) => whole.problems.map((problem) => sign * Number(problem.get(name).mean.toFixed(9))));
+  const values = whole.names.map((name) => whole.problems.map((problem) => sign * problem.get(name).mean));
   const count = (test) => (first, second) => first.filter((value, place) => test(value, second[place])).length;
-  const [wins, ties] = [count((a, b) => a < b), count((a, b) => a === b)];
+  const [wins, ties] = [count((a, b) => a < b && !alike(a, b)), count(alike)];
   const rows = whole.names.map((name, place) => {
     const others = values.filter((_, other) => other !== place);
     const beaten = others.map((other) => wins(other, values[place])).reduce((a, b) => a + b, 0);
@@ -238,7 +239,7 @@ function heat(grid, rows, low) {
     const good = low ? -group.mean : group.mean;
     const share = top > worst ? (good - worst) / (top - worst) : 0;
     const said = `${grid.across}=${grid.columns[place]} ${grid.down}=${grid.rows[down]}: ${spread(group)}, ${group.count}`;
-    return h("td", { class: good === top ? "top" : null, style: `--share: ${share.toFixed(3)}`, title: said }, number(group.mean, 4));
+    return h("td", { class: alike(good, top) ? "top" : null, style: `--share: ${share.toFixed(3)}`, title: said }, number(group.mean, 4));
   };
   const { dataset, method, loss, backbone, split, rule, threshold } = found[0];
   return h("figure", {},

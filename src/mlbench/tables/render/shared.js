@@ -4,6 +4,9 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
+/** Whether two values are one: a smaller difference comes from the order in which numbers were added. */
+const alike = (one, other) => Math.abs(one - other) < 1e-9;
+
 /** h("td", {class: "x"}, "text", child): an element. null and false are left out. */
 function h(name, attributes = {}, ...children) {
   return filled(document.createElement(name), attributes, children);
