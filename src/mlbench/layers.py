@@ -133,6 +133,16 @@ def each(function: Callable[..., Tensor], ndim: int, *tensors: Tensor | None, ap
     return torch.stack([function(*parts) for parts in zip(*by_replica)])
 
 
+def gated(from_x: Tensor, from_hidden: Tensor, hidden: Tensor) -> Tensor:
+    """The state after a step of a gated recurrent unit; what comes from x and from the state before (..., 3H)
+    is of the gates reset and update and of what is new."""
+    gates = from_x.shape[-1] // 3 * 2
+    reset, update = (from_x[..., :gates] + from_hidden[..., :gates]).chunk(2, -1)
+    update = update.sigmoid()
+    new = (from_x[..., gates:] + reset.sigmoid() * from_hidden[..., gates:]).tanh()
+    return new + update * (hidden - new)
+
+
 class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight, self.bias)
@@ -210,12 +220,7 @@ class GRUCell(nn.GRUCell):
         if hidden is None:
             hidden = x.new_zeros(*x.shape[:-1], self.hidden_size)
         from_x = linear(x, self.weight_ih, self.bias_ih)
-        from_hidden = linear(hidden, self.weight_hh, self.bias_hh)
-        gates = 2 * self.hidden_size
-        reset, update = (from_x[..., :gates] + from_hidden[..., :gates]).chunk(2, -1)
-        update = update.sigmoid()
-        new = (from_x[..., gates:] + reset.sigmoid() * from_hidden[..., gates:]).tanh()
-        return new + update * (hidden - new)
+        return gated(from_x, linear(hidden, self.weight_hh, self.bias_hh), hidden)
 
 
 class ELU(nn.ELU):

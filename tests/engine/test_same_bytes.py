@@ -138,6 +138,19 @@ def lamp(seed, data):
     return module, data
 
 
+def rbcc(seed, data, stage):
+    """A stage in small; after the search, with a network that others have, too, or not."""
+    seed_everything(seed)
+    config = configured("method=rbcc", "method.hidden=9", "method.residuals.hidden=5")
+    method = build_method(config.method, config.backbone, config.loss, TASK)
+    if stage == 0:
+        return next(method.stages({"train": data})).module, data
+    network = torch.zeros(LABELS, LABELS, dtype=torch.bool)
+    network[3, :2] = network[4, 3] = network[5, [seed % 5, 6]] = True
+    method.load_state_dict(method.state_dict() | {"parents": network})
+    return method, data
+
+
 KINDS = {
     "linear": erm,
     "mlp": functools.partial(erm, widths=[UNITS]),
@@ -165,6 +178,8 @@ KINDS = {
     "mpvae": functools.partial(generative, method="mpvae"),
     "cgmvae": functools.partial(generative, method="cgmvae"),
     "lamp": lamp,
+    "rbcc, halves": functools.partial(rbcc, stage=0),
+    "rbcc": functools.partial(rbcc, stage=-1),
 }
 
 
