@@ -27,6 +27,7 @@ def check_premises(config: Config) -> tuple[Dataset, Split]:
     check_metric(config.selection.metric)
     check_validation(config, dataset, split, config.threshold.get("fit_on"))
     check_batches(config)
+    check_pretraining(config)
     return dataset, split
 
 
@@ -81,3 +82,21 @@ def check_batches(config: Config) -> None:
         )
     if train.precision == "16-mixed" and train.gradient_clip:
         raise UserError("train.gradient_clip does not go with train.precision=16-mixed; bf16-mixed does")
+
+
+def check_pretraining(config: Config) -> None:
+    """A first stage with a queue of keys takes whole batches, the same share of them on every device."""
+    pretrain, train = config.method.get("pretrain"), config.train
+    if not isinstance(pretrain, dict) or not pretrain.get("epochs"):
+        return
+    if train.accumulate > 1:
+        raise UserError(
+            f"train.accumulate={train.accumulate}: the queue of method={config.choices['method']} takes the "
+            "keys of one batch a step; method.pretrain.batch_size says how many rows it has"
+        )
+    size = pretrain.get("batch_size")
+    if isinstance(size, int) and size % train.devices:
+        raise UserError(
+            f"method.pretrain.batch_size={size} cannot be shared equally by train.devices={train.devices}; "
+            "choose a multiple"
+        )

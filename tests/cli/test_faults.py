@@ -76,6 +76,11 @@ FAULTS = [
     (["selection.rule=best"], ["selection.rule=best", "split.validation=0.1"]),
     (["threshold=per_label", "threshold.fit_on=validation"], ["threshold.fit_on", "split.validation=0.1"]),
     (["train.batch_size=3", "train.devices=2"], ["train.batch_size=3", "train.devices=2", "multiple"]),
+    (["method=mulsupcon", "train.accumulate=2"], ["train.accumulate=2", "method.pretrain.batch_size"]),
+    (
+        ["method=mulsupcon_cld", "method.pretrain.batch_size=255", "train.devices=2"],
+        ["method.pretrain.batch_size=255", "train.devices=2", "multiple"],
+    ),
     (["dataset=csv"], ["dataset.path"]),
     (["dataset=csv", "dataset.path=my.csv"], ["dataset.labels"]),
     (["dataset=csv", "dataset.path=nope.csv", "dataset.labels=[y]"], ["dataset.path=nope.csv", "no file"]),
