@@ -95,9 +95,7 @@ def test_every_stage_with_a_gradient_was_stacked_once(shipped):
     assert all(job.stage.solve for job in singles)
     trained = [job.path for stack in stacks for job in stack]
     assert len(trained) == len(set(trained))
-    assert all(
-        len(stack) % len(FEW) == 0 for stack in stacks
-    )  # losses that differ in numbers stand together
+    assert all(len(stack) % len(FEW) == 0 for stack in stacks)  # losses that differ in numbers stand together
     teaching = [stack for stack in stacks if stack[0].stage.name.startswith("teacher_")]
     assert sorted(stack[0].stage.name for stack in teaching) == ["teacher_0", "teacher_1"]
 
