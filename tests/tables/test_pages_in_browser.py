@@ -15,6 +15,16 @@ import pytest
 from scipy.stats import rankdata
 
 from contrast import contrast
+from looks import (
+    FRAME,
+    LISTEN,
+    LOOK_AT_FOLDS,
+    LOOK_AT_HEAT,
+    LOOK_AT_REPORT,
+    LOOK_AT_TABLE,
+    LOOK_AT_TIES,
+    REPORT_BACK,
+)
 from made_up import finish, made_up_cases, made_up_folds, made_up_record, made_up_spec
 from mlbench.commands.report import found
 from mlbench.tables.measured import definition
@@ -27,145 +37,6 @@ WIDTHS = (1280, 390)
 HOSTILE = "</script><script>window.hacked = true</script><img src=x onerror='window.hacked = true'>"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the pages in")
-
-LISTEN = """<script>
-const complaints = [];
-addEventListener("error", (event) => complaints.push(event.message));
-addEventListener("securitypolicyviolation", (event) => complaints.push(event.violatedDirective));
-for (const kind of ["error", "warn"]) console[kind] = (...words) => complaints.push(words.join(" "));
-</script>"""
-
-REPORT_BACK = """<script>
-const find = (selector, from = document) => from.querySelector(selector);
-const all = (selector, from = document) => [...from.querySelectorAll(selector)];
-const fits = () => document.documentElement.scrollWidth <= innerWidth;
-const heads = (table) => all("thead th", table).map((th) => th.getAttribute("aria-sort"));
-const column = (table, number) => all("tbody tr", table).map((row) => row.cells[number].dataset.value ?? "");
-const names = (table) => all("tbody tr", table).map((row) => row.cells[0].textContent);
-let findings;
-try { findings = look(); } catch (error) { complaints.push(String(error)); }
-setTimeout(() => parent.postMessage({ name: "NAME", width: innerWidth, complaints, hacked: !!window.hacked,
-  ...findings }, "*"), 50);
-</script>"""
-
-LOOK_AT_TABLE = """<script>
-function look() {
-  const table = find(".grid"), button = find("thead th:nth-child(2) button", table), orders = [names(table)];
-  const said = { fits: [fits()] };
-  for (let click = 0; click < 2; click += 1) {
-    button.click();
-    orders.push([heads(table)[1], column(table, 1)]);
-  }
-  find("thead th button", table).click();
-  orders.push(names(table), heads(table)[1]);
-  const seen = all("h1, h2, h3, h4").filter((head) => head.offsetParent);
-  said.levels = seen.map((head) => Number(head.tagName[1]));
-  said.scrolls = find(".scroll", find(".block")).scrollWidth > find(".scroll", find(".block")).clientWidth;
-  said.tabs = [all(".view").map((view) => view.hidden)];
-  find("#tab-1").click();
-  said.tabs.push(all(".view").map((view) => view.hidden), find("#tab-1").getAttribute("aria-selected"));
-  find("#tab-0").click();
-  const panel = find("#panel");
-  said.panels = [0, 2, 4].map((number) => {
-    find(`[data-cell="${number}"]`).click();
-    said.fits.push(fits() && panel.scrollWidth <= panel.clientWidth);
-    const shown = { open: panel.open, text: panel.textContent, rows: all("tbody tr", panel).length,
-      curves: all("path.curve", panel).map((path) => path.getAttribute("d").split("L").length),
-      details: all("details", panel).map((details) => [details.open, details.textContent]),
-      button: find(`[data-cell="${number}"]`).tagName };
-    find(".close", panel).click();
-    return { ...shown, closed: !panel.open };
-  });
-  const labels = find("#labels table");
-  const bars = all(".bar", labels).map((bar) => bar.style.getPropertyValue("--part").trim());
-  said.labels = { names: names(labels), bars };
-  find("thead th:nth-child(3) button", labels).click();
-  said.labels.sorted = names(labels);
-  return { ...said, orders };
-}
-</script>"""
-
-LOOK_AT_REPORT = """<script>
-function look() {
-  const runs = () => find("#runs table"), said = { fits: [fits()], rows: [names(runs()).length] };
-  const values = () => column(runs(), 1);
-  said.heads = all("#best thead th, #runs thead th").map((th) => th.textContent);
-  const cut = (box) => box.scrollWidth > box.clientWidth;
-  said.cut = all(".scroll").filter(cut).map((box) => box.textContent.slice(0, 40));
-  const box = find("#runs .scroll"), before = find("tbody th", box).getBoundingClientRect().left;
-  box.scrollLeft = 150;
-  said.moved = [box.scrollLeft, find("tbody th", box).getBoundingClientRect().left - before];
-  said.levels = all("h1, h2, h3, h4").filter((h) => h.offsetParent).map((h) => Number(h.tagName[1]));
-  said.options = all("#metric option").map((option) => [option.value, option.title]);
-  said.ranks = all("#ranks tbody tr").map((row) => [...row.cells].map((cell) => cell.textContent));
-  said.about = find("#ranks .about").textContent;
-  find("#runs thead th:nth-child(2) button").click();
-  said.sorted = [heads(runs())[1], values()];
-  find("input[name=method][value=ant]").click();
-  said.rows.push(names(runs()).length);
-  said.still = [heads(runs())[1], values()];
-  said.constant = all("#runs thead th, #runs .about").map((each) => each.textContent);
-  find("#metric").value = "hamming_loss";
-  find("#metric").dispatchEvent(new Event("change"));
-  said.metric = values();
-  said.best = all("#best tbody tr").map((row) => [...row.cells].map((cell) => cell.textContent));
-  find("input[name=method][value=ant]").click();
-  said.rows.push(names(runs()).length);
-  said.winners = all("#best tbody tr").map((row) => row.cells[2].dataset.value);
-  said.points = all("#scatter svg").map((svg) => [all("circle", svg).length, all("path.error", svg).length]);
-  said.axes = all("#scatter svg text").map((text) => text.textContent);
-  said.links = all("#runs a").map((a) => a.getAttribute("href"));
-  said.hash = location.hash;
-  said.fits.push(fits());
-  return said;
-}
-</script>"""
-
-LOOK_AT_FOLDS = """<script>
-function look() {
-  const box = find("#best .scroll").getBoundingClientRect(), cells = all("#best tbody td:nth-child(2)");
-  const whole = cells.map((cell) => cell.firstChild.getBoundingClientRect().right <= box.right);
-  return { fits: [fits()], numbers: cells.map((cell) => cell.textContent), whole };
-}
-</script>"""
-
-LOOK_AT_TIES = """<script>
-function look() {
-  const texts = (row) => [...row.cells].map((cell) => cell.textContent);
-  return { fits: [fits()], ranks: all("#ranks tbody tr").map(texts), best: all("#best tbody tr").map(texts) };
-}
-</script>"""
-
-LOOK_AT_HEAT = """<script>
-function look() {
-  const section = find("#heat-part"), maps = () => all("#heat table"), said = { fits: [fits()] };
-  const shades = () => all("#heat tbody td").map((td) => td.style.getPropertyValue("--share").trim());
-  const top = () => all("#heat td.top").map((td) => td.textContent);
-  said.heads = all("#heat th").map((th) => th.textContent);
-  said.texts = all("#heat tbody td").map((td) => td.textContent);
-  said.caption = find("#heat figcaption").textContent;
-  said.titles = all("#heat tbody td").map((td) => td.title);
-  said.high = [shades(), top()];
-  find("#metric").value = "hamming_loss";
-  find("#metric").dispatchEvent(new Event("change"));
-  said.low = [shades(), top()];
-  const styles = all("#heat tbody td").map((td) => getComputedStyle(td));
-  said.colours = styles.map((style) => [style.color, style.backgroundColor]);
-  find("input[name=dataset][value=scene]").click();
-  said.filtered = [maps().length, section.hidden];
-  said.names = all("#scatter svg text").map((text) => text.textContent);
-  said.fits.push(fits());
-  return said;
-}
-</script>"""
-
-FRAME = """<!doctype html><meta charset="utf-8"><pre id="findings"></pre><script>
-const findings = [];
-addEventListener("message", (event) => {
-  findings.push(event.data);
-  document.getElementById("findings").textContent = JSON.stringify(findings);
-});
-</script>"""
 
 
 def made_up_outputs(outputs):
