@@ -72,8 +72,10 @@ class Distributions(Pretraining):
         if self.references == "algorithm":
             met = met._replace(open=own_and_queue(met, own, count))
         ratios = log_ratios(anchors.z, met.keys, self.temperature, met.open)
-        with torch.set_grad_enabled(self.weight_gradient and torch.is_grad_enabled()):
-            weights = self.kernel(anchors.z, met.keys, ratios)
+        weighed = anchors.z, met.keys, ratios
+        if not self.weight_gradient:
+            weighed = [part.detach() for part in weighed]
+        weights = self.kernel(*weighed)
         return self.objective(weights, ratios, batch.targets, d, self.label_layer.weight, met, own, count)
 
 

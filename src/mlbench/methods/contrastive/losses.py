@@ -79,16 +79,17 @@ def pairs(y: Tensor, labels: Tensor, open: Tensor, batch: Tensor, by: PairWeight
 def sets(y: Tensor, labels: Tensor, open: Tensor, batch: Tensor, positives: Positives) -> Tensor:
     """Weights of C for the mean over anchors of the mean over an anchor's positives.
 
-    `all`: references with the very labels of the anchor (Eq. 1). `any`: those that share one (Eq. 2). An
-    anchor without labels has none of these, and is left out: the published code divides 0 by 0.
+    `all`: references with the very labels of the anchor (Eq. 1); an anchor without labels has those without,
+    its own key among them. `any`: references that share a label (Eq. 2); an anchor without labels has none
+    and is left out of the mean, for which the published code divides 0 by 0.
     """
     inner = shared(y, labels, open)
     if positives == "any":
-        found = (inner > 0).float()
+        found = (inner > 0).to(inner)
         count = (batch.sum(-1) > 0).sum(-1).clamp(min=1)[..., None, None]
     else:
         same = (inner == y.sum(-1).unsqueeze(-1)) & (inner == labels.sum(-1).unsqueeze(-2))
-        found = (same & rows_of(open, inner)).float()
+        found = (same & rows_of(open, inner)).to(inner)
         count = batch.shape[-2]
     return found / found.sum(-1, keepdim=True).clamp(min=1) / count
 
@@ -159,7 +160,7 @@ def distribution_loss(
     distances = (truth - d).square().sum(-1)  # H_i (Eq. 8): of its own row, which alone trains
     if h == "positives":
         constants = (labels - met.distributions).square().sum(-1)
-        others = product(positive.float(), constants.unsqueeze(-1)).squeeze(-1)
+        others = product(positive.to(constants), constants.unsqueeze(-1)).squeeze(-1)
         distances = distances + others - constants[..., own] * (y.sum(-1) > 0)
     size = layer.square().sum((-2, -1)).unsqueeze(-1)
     if normalise == "positives":
