@@ -1,5 +1,6 @@
 """What several test files use: the command line, in processes of its own or in this one."""
 
+import gc
 import os
 import pty
 import select
@@ -24,6 +25,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_addoption(parser):
     parser.addoption("--fuzz", type=int, default=15, help="how many damaged files of each kind are read")
+    parser.addoption("--thorough", action="store_true", help="every method in stacks of more sizes")
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.set_threshold(20_000)
+    gc.freeze()  # thousands of tests and all that they import are looked through by no collection after this
 
 
 @pytest.fixture(scope="session")

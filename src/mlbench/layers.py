@@ -133,6 +133,24 @@ def each(function: Callable[..., Tensor], ndim: int, *tensors: Tensor | None, ap
     return torch.stack([function(*parts) for parts in zip(*by_replica)])
 
 
+def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """Every column of a batch (..., B, d) normalised over its rows, then weighed and moved.
+
+    The columns of all replicas stand side by side in one normalisation. Each replica's are filled up to whole
+    vectors of the processor, so that it has the bits it has alone: the rest of a row has other code.
+    """
+    width, before = x.shape[-1], x.shape[:-2]
+    if weight is not None and weight.ndim > 1 and not before:
+        before = weight.shape[:-1]
+        x = x.expand(*before, *x.shape)
+    fill = (0, -width % LANES)
+    weight, bias = (None if own is None else F.pad(own, fill).flatten() for own in (weight, bias))
+    columns = F.pad(x, fill).movedim(-2, 0)
+    # F.batch_norm is this with a check: it refuses a single row, which ends at its bias.
+    normal = torch.batch_norm(columns.flatten(1), weight, bias, None, None, True, 0.0, eps, False)
+    return normal.view(columns.shape).movedim(0, -2)[..., :width].contiguous()
+
+
 def gated(from_x: Tensor, from_hidden: Tensor, hidden: Tensor) -> Tensor:
     """The state after a step of a gated recurrent unit; what comes from x and from the state before (..., 3H)
     is of the gates reset and update and of what is new."""
@@ -185,10 +203,7 @@ class BatchNorm1d(nn.BatchNorm1d):
             self.register_parameter("bias", None)
 
     def forward(self, x: Tensor) -> Tensor:
-        apart = x - x.mean(-2, keepdim=True)
-        x = apart * (apart.square().mean(-2, keepdim=True) + self.eps).rsqrt()
-        x = x if self.weight is None else x * beside(self.weight, x)
-        return x if self.bias is None else x + beside(self.bias, x)
+        return batch_norm(x, self.weight, self.bias, self.eps)
 
 
 class Embedding(nn.Embedding):

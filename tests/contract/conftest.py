@@ -69,8 +69,11 @@ SMALL = [
 NARROWER = {"method=lamp": ["method.width=32", "method.hidden=32", "method.head_width=16"]}
 
 
-def train_plainly(method, data, pieces, steps=5, lr=0.01) -> list[list[float]]:
-    """All stages in full batches, every part being `data`; each stage's losses."""
+def train_plainly(method, data, pieces, steps=5, lr=0.01, enough=0.0) -> list[list[float]]:
+    """All stages in full batches, every part being `data`; each stage's losses.
+
+    A stage ends early once its loss is below `enough` times its first.
+    """
     parts = [part for part in pieces.split.parts if part != "test"]
     losses = []
     method.train()
@@ -87,6 +90,8 @@ def train_plainly(method, data, pieces, steps=5, lr=0.01) -> list[list[float]]:
             optimizer.step()
             getattr(stage.module, "after_step", int)()
             losses[-1].append(loss.item())
+            if losses[-1][-1] < enough * losses[-1][0]:
+                break
     method.eval()
     return losses
 

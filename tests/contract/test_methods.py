@@ -121,7 +121,7 @@ def test_it_overfits_sixteen_rows(name, problem, fresh, pieces, learn, everythin
     seen = []
     stages = method.stages
     method.stages = lambda parts: (seen.append(stage) or stage for stage in stages(parts))
-    losses = learn(method, data, pieces(f"method={name}"), steps=300)
+    losses = learn(method, data, pieces(f"method={name}"), steps=300, enough=0.002)
     for stage, fallen in zip(seen, losses):
         if fallen and stage.name != "pretrain":  # where a queue opens meanwhile, its loss rises
             # What recovers distributions meets noise, or targets that follow it, whose entropy is left.

@@ -252,7 +252,12 @@ def assert_same(kind, replicas, optimizer, whose=(0,), **how):
         assert all(torch.equal(kept[name][seed], own_kept[name][0]) for name in kept)
 
 
-@pytest.mark.parametrize("replicas", [2, 3, 8, 32])
+def pytest_generate_tests(metafunc):
+    if "replicas" in metafunc.fixturenames:
+        thorough = metafunc.config.getoption("thorough")
+        metafunc.parametrize("replicas", [2, 3, 8, 32] if thorough else [3, 32])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_replica_is_alone_whatever_its_neighbours(kind, replicas):
     assert_same(kind, replicas, "Adam")

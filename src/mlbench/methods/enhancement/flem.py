@@ -168,7 +168,8 @@ def clip(gradients: Sequence[Tensor], norms: Tensor) -> None:
     The gradients' first dimensions are those that `norms` has before its own: each replica has its own norm.
     """
     before = norms.ndim - 1
-    own = torch.stack([gradient.flatten(before).norm(dim=-1) for gradient in gradients], -1).norm(dim=-1)
+    norm = torch.linalg.vector_norm
+    own = norm(torch.stack([norm(gradient.flatten(before), dim=-1) for gradient in gradients], -1), dim=-1)
     largest = norms.amax(-1)
     shares = (5 * largest / (own + 1e-6)).clamp(max=1)
     for gradient in gradients:
