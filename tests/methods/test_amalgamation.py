@@ -61,7 +61,7 @@ def test_the_record_tells_of_the_transfer(amalgamate):
 
 
 def test_ant_learns_far_more_than_nothing_and_chance(amalgamate):
-    """In half of the shipped epochs, which are 40 a teacher and 60 the student, not the paper's 1,000 and 200."""
+    """In half of the epochs that are shipped: 40 a teacher, 60 the student; the paper has 1,000 and 200."""
     halves = ["method.teachers.epochs=20", "train.epochs=30"]
     record, scores, _ = amalgamate("method=ant", *halves, quick=False)
     targets = scores["targets"]
