@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -31,6 +32,7 @@ TASK = Task(
     ROWS,
     tuple(range(5, 5 + LABELS)),
 )
+BLOCKS = replace(TASK, modalities=(Modality("a", 0, 10), Modality("b", 10, 11), Modality("c", 11, FEATURES)))
 OPTIMIZERS = {
     "Adam": functools.partial(torch.optim.Adam, lr=0.01, fused=True),
     "AdamW": functools.partial(torch.optim.AdamW, lr=0.01, fused=True),
@@ -138,6 +140,15 @@ def lamp(seed, data):
     return module, data
 
 
+def multimodal(seed, data, method, *small):
+    """In small, of three modalities, each with numbers of its own."""
+    seed_everything(seed)
+    config = configured(f"method={method}", *small)
+    module = build_method(config.method, config.backbone, config.loss, BLOCKS)
+    begin_draws(module, seed)
+    return module, data
+
+
 def rbcc(seed, data, stage):
     """A stage in small; after the search, with a network that others have, too, or not."""
     seed_everything(seed)
@@ -180,6 +191,7 @@ KINDS = {
     "lamp": lamp,
     "rbcc, halves": functools.partial(rbcc, stage=0),
     "rbcc": functools.partial(rbcc, stage=-1),
+    "cs3g": functools.partial(multimodal, method="cs3g"),
 }
 
 
