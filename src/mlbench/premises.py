@@ -94,6 +94,12 @@ def check_pretraining(config: Config) -> None:
             f"train.accumulate={train.accumulate}: the queue of method={config.choices['method']} takes the "
             "keys of one batch a step; method.pretrain.batch_size says how many rows it has"
         )
+    if train.devices > 1 and pretrain.get("walk") == "passes" and not train.drop_last:
+        raise UserError(
+            "method.pretrain.walk=passes: the last batch of a pass may be one that "
+            f"train.devices={train.devices} cannot share equally; choose "
+            "method.pretrain.walk=endless, which has no short batch, or train.drop_last=true"
+        )
     size = pretrain.get("batch_size")
     if isinstance(size, int) and size % train.devices:
         raise UserError(

@@ -81,6 +81,10 @@ FAULTS = [
         ["method=mulsupcon_cld", "method.pretrain.batch_size=255", "train.devices=2"],
         ["method.pretrain.batch_size=255", "train.devices=2", "multiple"],
     ),
+    (
+        ["method=mulsupcon_rld", "method.pretrain.walk=passes", "train.devices=2"],
+        ["method.pretrain.walk=passes", "train.devices=2", "method.pretrain.walk=endless", "drop_last"],
+    ),
     (["dataset=csv"], ["dataset.path"]),
     (["dataset=csv", "dataset.path=my.csv"], ["dataset.labels"]),
     (["dataset=csv", "dataset.path=nope.csv", "dataset.labels=[y]"], ["dataset.path=nope.csv", "no file"]),

@@ -1,109 +1,91 @@
-"""Two processes that share batches descend as one; a checkpoint holds all there is to a pre-training."""
+"""Two processes that share the batches of a pre-training descend as one."""
 
 import copy
+import functools
 
-import pytest
 import torch
 import torch.distributed
 from torch.multiprocessing import start_processes
 
 from mlbench.compose import configure
-from mlbench.layers import begin_draws, draws_of
 from mlbench.methods.build import build_method
 from small import small_data, small_task
 
-METHODS = ("mulsupcon", "mulsupcon_rld", "mulsupcon_cld")
-STEPS = 5
+PLAIN = ("backbone.dropout=0", "method.pretrain.dropout=0", "method.pretrain.mask=0")  # nothing is drawn
+METHODS = {
+    "mulsupcon": (),
+    "mulsupcon, instances": ("method.pair_weights=instance",),
+    "any": ("method.positives=any",),
+    "all": ("method.positives=all",),
+    "mulsupcon_rld": ("method.sigma=1",),
+    "mulsupcon_cld": (),
+    "mulsupcon_cld, algorithm": (
+        "method.readings.references=algorithm",
+        "method.readings.own_distribution=live",
+    ),
+    "mulsupcon_cld, means": ("method.readings.h=positives", "method.readings.normalise=positives"),
+}
 
 
-def pretraining(method, *changes):
-    """Its first stage, in small: the queue opens after two steps of eight."""
-    small = ["backbone.widths=[8]", "method.pretrain.batch_size=8", "method.pretrain.queue=16", *changes]
-    config = configure([f"method={method}", "dataset=npz", "dataset.path=x", *small])
-    torch.manual_seed(0)
-    data = small_data(3)
-    built = build_method(config.method, config.backbone, config.loss, small_task(3))
-    module = next(built.stages({"train": data})).module
-    begin_draws(module, 0)
-    return module, data
-
-
-def step(module, rows, data):
-    loss = module.loss(data.batch(rows))
-    loss.backward()
-    return loss.detach()
-
-
-def descend(module):
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.grad is not None:
-                parameter -= 0.01 * parameter.grad
-                parameter.grad = None
-    module.after_step()
-
-
-def batches(data):
-    return torch.arange(len(data)).split(8)[:STEPS]
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("stop", [1, 2, 4])
-def test_it_goes_on_bit_for_bit_from_its_state(method, stop):
-    module, data = pretraining(method)
-    other, _ = pretraining(method)
-    whole = []
-    for number, rows in enumerate(batches(data)):
-        if number == stop:
-            other.load_state_dict(copy.deepcopy(module.state_dict()))
-            for path, (draws,) in draws_of(module).items():
-                draws_of(other)[path][0].begin(*draws.kept())
-        whole.append(step(module, rows, data))
-        descend(module)
-    for rows, expected in zip(batches(data)[stop:], whole[stop:]):
-        assert torch.equal(step(other, rows, data), expected)
-        descend(other)
-    assert all(map(torch.equal, module.state_dict().values(), other.state_dict().values()))
-
-
-PLAIN = ("backbone.dropout=0", "method.pretrain.dropout=0", "method.pretrain.mask=0")
-
-
-def without_norm(module):
-    for head in (module.projection, module.key_projection):
-        head[1] = torch.nn.Identity()
-    return module
-
-
-def rank(number, method, folder):
+def rank(number, folder):
     torch.set_num_threads(1)  # a forked process has none of its threads
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/{method}", rank=number, world_size=2
-    )
-    module, data = pretraining(method, *PLAIN)
-    losses = []
-    for rows in batches(data):
-        losses.append(step(without_norm(module), rows[number::2], data))
-        for parameter in module.parameters():
-            if parameter.grad is not None:
-                torch.distributed.all_reduce(parameter.grad)
-                parameter.grad /= 2
-        descend(module)
-    torch.save((losses, module.state_dict()), f"{folder}/{method}.{number}")
+    meeting = f"file://{folder}/meeting"
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=number, world_size=2)
+    torch.save({name: descended(name, number) for name in METHODS}, f"{folder}/{number}")
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_two_processes_descend_as_one(method, tmp_path):
-    module, data = pretraining(method, *PLAIN)
-    alone = []
-    for rows in batches(data):
-        alone.append(step(without_norm(module), rows, data))
-        descend(module)
-    start_processes(rank, (method, str(tmp_path)), nprocs=2, start_method="fork")
-    (first, state), (second, other) = (torch.load(tmp_path / f"{method}.{number}") for number in range(2))
-    means = (torch.stack(first) + torch.stack(second)) / 2
-    torch.testing.assert_close(means, torch.stack(alone), atol=1e-6, rtol=1e-6)
-    for name, expected in module.state_dict().items():
-        assert torch.equal(state[name], other[name])
-        torch.testing.assert_close(state[name], expected, atol=1e-5, rtol=1e-5)
+def descended(name, number=None):
+    """Losses, gradients and the queue of each step, of a process alone or of one of two."""
+    (module, data), left = copy.deepcopy(made(name)), []
+    for rows in torch.arange(len(data)).split(8):
+        rows = rows if number is None else rows[number::2]
+        batch = data.batch(rows).map(lambda part: part.double() if part.is_floating_point() else part)
+        loss = module.loss(batch)
+        loss.backward()
+        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        numbers = [loss.detach(), *[parameter.grad for parameter in trained]]
+        if number is not None:
+            for part in numbers:
+                torch.distributed.all_reduce(part)
+                part /= 2
+        left.append([part.clone() for part in numbers])
+        with torch.no_grad():
+            for parameter in trained:
+                parameter -= 0.01 * parameter.grad
+                parameter.grad = None
+        module.after_step()
+        left[-1] += [part.clone() for part in module.queue.buffers()]
+    return left
+
+
+@functools.cache
+def made(name):
+    """Its first stage in small, in double precision, without batch norm; rows for five steps of eight, after
+    two of which the queue opens.
+    """
+    torch.manual_seed(0)
+    small = ["backbone.widths=[8]", "method.pretrain.batch_size=8", "method.pretrain.queue=16"]
+    method = name.partition(",")[0]
+    method = method if method in ("mulsupcon_rld", "mulsupcon_cld") else "mulsupcon"
+    words = [f"method={method}", "dataset=npz", "dataset.path=x", *small, *PLAIN, *METHODS[name]]
+    config = configure(words)
+    built = build_method(config.method, config.backbone, config.loss, small_task(3))
+    data = small_data(3)
+    module = next(built.stages({"train": data})).module.double()
+    for head in (module.projection, module.key_projection):
+        head[1] = torch.nn.Identity()
+    return module, data
+
+
+def test_two_processes_descend_as_one(tmp_path):
+    """Loss and gradient of every step, and the queue after it, whose rows stand in the order of instances."""
+    descents = {name: descended(name) for name in METHODS}
+    start_processes(rank, (str(tmp_path),), nprocs=2, start_method="fork")
+    ranks = [torch.load(tmp_path / str(number)) for number in range(2)]
+    for name, alone in descents.items():
+        assert len(alone) == 5
+        for steps in zip(*(found[name] for found in ranks), alone, strict=True):
+            for first, second, expected in zip(*steps, strict=True):
+                assert torch.equal(first, second)
+                torch.testing.assert_close(first, expected, rtol=1e-9, atol=1e-9, msg=name)
