@@ -140,7 +140,7 @@ def lamp(seed, data):
     return module, data
 
 
-def multimodal(seed, data, method, *small):
+def multimodal(seed, data, method, small=()):
     """In small, of three modalities, each with numbers of its own."""
     seed_everything(seed)
     config = configured(f"method={method}", *small)
@@ -192,6 +192,8 @@ KINDS = {
     "rbcc, halves": functools.partial(rbcc, stage=0),
     "rbcc": functools.partial(rbcc, stage=-1),
     "cs3g": functools.partial(multimodal, method="cs3g"),
+    "m3la": functools.partial(multimodal, small=["method.hidden=5"], method="m3la"),
+    "m3la, fixed order": functools.partial(multimodal, small=["method.hidden=9"], method="m3la_order"),
 }
 
 

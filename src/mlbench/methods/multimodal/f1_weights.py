@@ -1,0 +1,27 @@
+"""What a label weighs in a step's loss: how far the F1 of the step before depends on it (M3LA, Eq. 18).
+
+The paper says "a cost function" and no more. Eq. 18 is that of RethinkNet (Yang, Lin, Chu, Lin 2019), and so
+is what stands here: predictions are cut at ½, two empty sets have F1 = 1, no gradient goes through a weight.
+"""
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def f1_weights(predicted: Tensor, targets: Tensor, rescale: bool) -> Tensor:
+    """|F1 without label k − F1 with it| for every label k, (..., B, L); `rescale`: to mean 1 over rows and
+    labels, but for a batch in which all are 0.
+    """
+    positive = (predicted > 0.5).to(targets)
+    hits = positive * targets
+    others = hits.sum(-1, keepdim=True) - hits
+    size = (
+        positive.sum(-1, keepdim=True) - positive + targets.sum(-1, keepdim=True)
+    )  # without k, and the true
+    without = torch.where(size > 0, 2 * others / size.clamp(min=1), 1)
+    weights = (without - 2 * (others + targets) / (size + 1)).abs()
+    if not rescale:
+        return weights
+    mean = weights.mean((-2, -1), keepdim=True)
+    return weights / torch.where(mean > 0, mean, 1)

@@ -1,0 +1,196 @@
+"""M3LA: an encoder over modalities, a decoder that takes one modality after another, and labels predicted at
+every step from those predicted before (Zhu & Zhang, Encoder-Decoder with Attention for Multi-modal
+Multi-label Learning).
+
+Written from the paper, which leaves much open; docs/m3la.md says what was chosen.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from mlbench.data.rows import Batch
+from mlbench.data.task import Task
+from mlbench.layers import Linear, beside, each, gated, linear, product
+from mlbench.methods.base import Method, Requires
+from mlbench.methods.multimodal.f1_weights import f1_weights
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Step(NamedTuple):
+    """What the decoder has after a step."""
+
+    modality: Tensor  # (..., B) o^t, the modality that it took
+    logits: Tensor  # (..., B, L) of ŷ_t
+    predicted: Tensor  # (..., B, L) ŷ_t
+
+
+class M3LA(Method):
+    requires = Requires(modalities=2)
+
+    def __init__(
+        self,
+        task: Task,
+        hidden: Positive,
+        order: Literal["straight_through", "hard", "fixed"],
+        first: Literal["s0", "index0"],
+        label_activation: Literal["sigmoid", "softmax"],
+        weights: Literal["f1", "none"],
+        rescale: bool,
+        wco: bool,
+    ):
+        super().__init__()
+        labels, self.modalities = len(task.labels), len(task.modalities)
+        self.order, self.first, self.weights, self.rescale = order, first, weights, rescale
+        self.softmax = label_activation == "softmax"
+        self.inputs = ByModality(task, 3 * 3 * hidden, hidden**-0.5)
+        self.ahead = as_of_a_gru(Linear(hidden, 3 * hidden))
+        self.back = as_of_a_gru(Linear(hidden, 3 * hidden))
+        self.initial = Linear(2 * hidden, hidden)
+        self.attention = Attention(2 * hidden, hidden)
+        self.attended = as_of_a_gru(Linear(2 * hidden, 3 * hidden, bias=False))
+        self.states = as_of_a_gru(Linear(hidden, 3 * hidden))
+        self.modal = None if order == "fixed" else Linear(hidden, self.modalities)
+        self.label = Linear(hidden, labels)
+        self.correlations = nn.Parameter(torch.zeros(labels, labels)) if wco else None  # W_co
+
+    def encoded(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """h_j (..., B, m, 2H), and what each modality gives the decoder's gates (..., B, m, 3H)."""
+        ahead, back, decoder = zip(*[part.chunk(3, -1) for part in self.inputs(x)])
+        forward, backward = [*walked(self.ahead, ahead)], [*walked(self.back, back[::-1])][::-1]
+        states = [torch.cat(pair, -1) for pair in zip(forward, backward)]  # Eq. 1-3
+        return torch.stack(states, -2), torch.stack(decoder, -2)
+
+    def started(self, encoded: Tensor) -> Tensor:
+        """s_0 (Eq. 4): of the last position, whose backward half has seen the last modality alone."""
+        return self.initial(encoded[..., -1, :])
+
+    def unrolled(self, x: Tensor) -> Iterator[Step]:
+        """The decoder's steps, one for each modality."""
+        encoded, offers = self.encoded(x)
+        state, keys, label = self.started(encoded), self.attention.keys(encoded), None
+        used = torch.zeros(offers.shape[:-1], dtype=torch.bool, device=x.device)
+        for step in range(self.modalities):
+            attended = self.attention(state, keys, encoded)
+            modality, offered = self.choice(step, state, offers, used)
+            used = used.scatter(-1, modality.unsqueeze(-1), True)
+            state = gated(offered + self.attended(attended), self.states(state), state)  # Eq. 8
+            label = self.labelled(state, label)
+            yield Step(modality, *label)
+
+    def choice(self, step: int, state: Tensor, offers: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
+        """o^t (..., B), and what this modality gives the gates (..., B, 3H)."""
+        if self.modal is None or (step == 0 and self.first == "index0"):
+            return used.new_full(used.shape[:-1], step, dtype=torch.int64), offers[..., step, :]
+        logits = self.modal(state).masked_fill(used, -torch.inf)  # Eq. 9, 10
+        modality = logits.argmax(-1)
+        offered = offers.gather(-2, across(modality, offers)).squeeze(-2)
+        if step == self.modalities - 1:  # one is left: its share is 1, whatever the weights
+            return modality, offered
+        shares = logits.softmax(-1)
+        if self.order == "hard":  # no gradient, but a parameter that the weight decay finds
+            return modality, offered + 0.0 * shares.sum(-1, keepdim=True)
+        gates = (shares - shares.detach()).unsqueeze(-1)  # 0, with the gradient of the shares
+        return modality, offered + (gates * offers.detach()).sum(-2)
+
+    def labelled(self, state: Tensor, before: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """Logits and predictions (Eq. 11, 12); entry (i, j) of W_co is what label i does to label j."""
+        logits = self.label(state)
+        if before is not None and self.correlations is not None:
+            logits = logits + product(before[1], self.correlations)
+        return logits, logits.softmax(-1) if self.softmax else each(torch.sigmoid, 2, logits)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Eq. 18-20 without the squares of all parameters, which are the optimiser's weight decay."""
+        total, before = 0.0, None
+        for step in self.unrolled(batch.x):
+            if self.softmax:
+                entropies = F.binary_cross_entropy(step.predicted, batch.targets, reduction="none")
+            else:
+                entropies = each(entropies_of, 2, step.logits, batch.targets)
+            if before is not None and self.weights == "f1":
+                entropies = entropies * f1_weights(before, batch.targets, self.rescale)
+            total = total + entropies.sum(-1).mean(-1)
+            before = step.predicted
+        assert isinstance(total, Tensor), "there are modalities"
+        return total
+
+    def scores(self, batch: Batch) -> Tensor:
+        *_, last = self.unrolled(batch.x)
+        return last.predicted
+
+    def findings(self) -> dict[str, dict[str, Tensor]]:
+        return (
+            {} if self.correlations is None else {"label_correlations": {"correlations": self.correlations}}
+        )
+
+
+class ByModality(nn.Module):
+    """W x̃^k + b for every modality k. x̃^k is x with all other modalities set to zero, so W's columns of
+    modality k, a matrix of their own here, are all that meets it.
+    """
+
+    def __init__(self, task: Task, outputs: int, bound: float):
+        super().__init__()
+        self.task = task
+        self.weights = nn.ParameterList(
+            torch.empty(outputs, modality.width).uniform_(-bound, bound) for modality in task.modalities
+        )
+        self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(..., B, outputs) of each modality."""
+        views = self.task.views(x)
+        return [linear(view.contiguous(), weight, self.bias) for view, weight in zip(views, self.weights)]
+
+
+class Attention(nn.Module):
+    """Of a state on the encoder's (Eq. 5-7). The score is additive: vᵀ tanh(W s + U h)."""
+
+    def __init__(self, encoded: int, hidden: int):
+        super().__init__()
+        self.query = Linear(hidden, hidden, bias=False)
+        self.keys = Linear(encoded, hidden, bias=False)
+        self.score = Linear(hidden, 1, bias=False)
+
+    def shares(self, state: Tensor, keys: Tensor) -> Tensor:
+        """α_t (..., B, m)."""
+        seen = (self.query(state).unsqueeze(-2) + keys).tanh()
+        return (seen * beside(self.score.weight, seen, 2)).sum(-1).softmax(-1)
+
+    def forward(self, state: Tensor, keys: Tensor, encoded: Tensor) -> Tensor:
+        """a_t (..., B, 2H)."""
+        return (self.shares(state, keys).unsqueeze(-1) * encoded).sum(-2)
+
+
+def as_of_a_gru(layer: Linear) -> Linear:
+    """The layer, drawn as torch draws a recurrent one: by its width, a third of that of all its gates."""
+    bound = (layer.out_features // 3) ** -0.5
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -bound, bound)
+    return layer
+
+
+def walked(hidden: Linear, inputs: tuple[Tensor, ...]) -> Iterator[Tensor]:
+    """The states of a gated recurrent unit along `inputs`; no weight meets the first state, which is 0."""
+    state = None
+    for seen in inputs:
+        if state is None:
+            state = gated(seen, beside(hidden.bias, seen), seen.new_zeros(()))
+        else:
+            state = gated(seen, hidden(state), state)
+        yield state
+
+
+def across(index: Tensor, like: Tensor) -> Tensor:
+    """An index (..., B) of the rows of what is (..., B, m, n), as gather takes it."""
+    return index[..., None, None].expand(*index.shape, 1, like.shape[-1])
+
+
+def entropies_of(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
