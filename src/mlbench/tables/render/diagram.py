@@ -109,7 +109,7 @@ def _critical(x: Callable[[float], float], critical: float, right: float) -> Ite
     start, end, y = x(1), min(x(1 + critical), right), 24
     yield _line((start, y), (end, y), ' stroke-width="1.5" class="critical"')
     yield from (_line((at, y - 4), (at, y + 4), ' stroke-width="1.5"') for at in (start, end))
-    yield _text(start, y - 10, "start", f"CD = {critical:.2f}")
+    yield letters(start, y - 10, "start", f"CD = {critical:.2f}")
 
 
 def _axis(x: Callable[[float], float], count: int) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _axis(x: Callable[[float], float], count: int) -> Iterator[str]:
         if whole or step == 1:
             yield _line((x(half / 2), TOP), (x(half / 2), TOP - (7 if whole else 4)))
         if whole and (half // 2 - 1) % step == 0:
-            yield _text(x(half / 2), TOP - 11, "middle", str(half // 2))
+            yield letters(x(half / 2), TOP - 11, "middle", str(half // 2))
 
 
 def _method(name: str, rank: float, x: float, y: float, edge: float, anchor: str) -> Iterator[str]:
@@ -129,14 +129,14 @@ def _method(name: str, rank: float, x: float, y: float, edge: float, anchor: str
     number = f'<tspan fill-opacity=".65">{rank:.2f}</tspan>'
     said = escape(_short(name))
     inside, at = (f"{said} {number}", edge - 5) if anchor == "end" else (f"{number} {said}", edge + 5)
-    yield _text(at, y + 4.5, anchor, f"<title>{escape(name)}</title>{inside}")
+    yield letters(at, y + 4.5, anchor, f"<title>{escape(name)}</title>{inside}")
 
 
 def _line(start: tuple[float, float], end: tuple[float, float], more: str = "") -> str:
     return f'<path d="M{start[0]:.1f} {start[1]:.1f}L{end[0]:.1f} {end[1]:.1f}"{more}/>'
 
 
-def _text(x: float, y: float, anchor: str, said: str) -> str:
+def letters(x: float, y: float, anchor: str, said: str) -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
     return f'<text {place} fill="currentColor" stroke="none">{said}</text>'
 

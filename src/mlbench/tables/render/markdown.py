@@ -5,16 +5,18 @@ from collections.abc import Iterator, Sequence
 
 from mlbench.tables.cells import Cell
 from mlbench.tables.comparison import Comparison
+from mlbench.tables.degrees import Degree
 from mlbench.tables.formats import markdown_table
-from mlbench.tables.render import diagram, text
+from mlbench.tables.render import degrees, diagram, text
 from mlbench.tables.table import Block, Table, View, best
 
 
-def markdown(table: Table) -> str:
-    return "\n".join(_lines(table)) + "\n"
+def markdown(table: Table, recovered: Sequence[Degree] = ()) -> str:
+    """`recovered`: of the label distributions that its runs left."""
+    return "\n".join(_lines(table, recovered)) + "\n"
 
 
-def _lines(table: Table) -> Iterator[str]:
+def _lines(table: Table, recovered: Sequence[Degree]) -> Iterator[str]:
     yield from [f"# {table.spec.title}", "", f"`python scripts/reproduce.py table={table.name}`", ""]
     yield from markdown_table(["", ""], [*table.header.items(), ("metrics", text.metrics(table.spec))])
     yield ""
@@ -23,6 +25,7 @@ def _lines(table: Table) -> Iterator[str]:
     main, *variants = table.views
     for view in (main, *(view for view in variants if any(cell.ours for cell in view.cells()))):
         yield from _view(view, table)
+    yield from degrees.markdown(table.name, recovered)
     yield from _reasons(table)
     if any(table.choices.values()):
         yield from ["", "## Chosen on the validation part", "", text.CHOSEN, ""]

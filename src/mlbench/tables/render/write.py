@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from mlbench import files
+from mlbench.tables import degrees
 from mlbench.tables.render import comma, diagram
+from mlbench.tables.render import degrees as render_degrees
 from mlbench.tables.render.html import html
 from mlbench.tables.render.latex import latex
 from mlbench.tables.render.markdown import markdown
@@ -13,16 +15,18 @@ from mlbench.tables.table import Table
 
 def write(table: Table, folder: Path, outputs: Path) -> Path:
     """The folder, with the table in it."""
+    recovered = degrees.degrees(table)
     return written(
         folder,
         {
-            "table.md": markdown(table),
+            "table.md": markdown(table, recovered),
             "table.tex": latex(table),
             "cells.csv": comma.cells(table),
             "wide.csv": comma.wide(table),
             "runs.csv": comma.runs(table),
             "table.html": html(table, outputs),
             **diagram.files(table),
+            **render_degrees.files(table.name, recovered),
         },
     )
 
