@@ -109,6 +109,7 @@ def test_what_the_next_torch_may_add_to_its_optimisers_is_no_part_of_the_key():
         (["train.optimizer.lr=1"], ["train.optimizer.lr=1.0"]),
         (["train.optimizer.lr=0.01"], ["train.optimizer.lr=1e-2"]),
         (["train.gradient_clip=1"], ["train.gradient_clip=1.0"]),
+        (["train.clip_by=value"], []),
         (["backbone.dropout=0"], ["backbone.dropout=0.0"]),
         (["split.validation=0"], []),
         (["threshold.value=5e-1"], []),
@@ -139,12 +140,14 @@ NOT_TAKEN = [
         "train.precision=bf16-mixed",
     ],
     ["method=ofcc", "loss=focal"],
+    ["method=erm", "train.clip_by=value"],
     *([f"method={name}", "loss=asl"] for name in ("ant", "aka", "fka", "cfl", "tc", "bl")),
     ["method=bl", "train.epochs=5", "train.batch_size=7", "train.optimizer.lr=3"],
     ["method._target_=outside.TwoStages", "loss=focal"],
 ]
 TAKEN = [
     ["method=erm", "loss=focal"],
+    ["train.gradient_clip=1", "train.clip_by=value"],
     ["method=ofcc", "backbone.hidden=3"],
     ["method=ant", "train.epochs=5"],
     ["method=bl", "train/scheduler=cosine_restarts"],  # the teachers' too

@@ -23,7 +23,9 @@ def check_premises(config: Config) -> tuple[Dataset, Split]:
         raise DoesNotFit(
             f"split=official: {dataset.name} has no split of its own; split=holdout or split=kfold makes one"
         )
-    check_rows(dataset, split)
+    statistics = getattr(dataset, "statistics", {})
+    check_rows(split, statistics.get("instances"))
+    check_label_count(config.threshold, statistics.get("labels"))
     check_metric(config.selection.metric)
     check_validation(config, dataset, split, config.threshold.get("fit_on"))
     check_batches(config)
@@ -31,12 +33,18 @@ def check_premises(config: Config) -> tuple[Dataset, Split]:
     return dataset, split
 
 
-def check_rows(dataset: Dataset, split: Split) -> None:
+def check_rows(split: Split, rows: int | None) -> None:
     """The split can part as many rows as the data set is known to have."""
-    rows = getattr(dataset, "statistics", {}).get("instances")
     check = getattr(split, "check_rows", None)
     if rows is not None and check:
         check(rows)
+
+
+def check_label_count(threshold: Node, labels: int | None) -> None:
+    """A rule that predicts k labels finds as many in what is known of the data set."""
+    k = threshold.get("k")
+    if labels is not None and isinstance(k, int) and k > labels:
+        raise UserError(f"threshold.k={k}: there are {labels} labels; choose as many or fewer")
 
 
 def check_metric(name: str) -> None:
