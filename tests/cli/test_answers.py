@@ -89,7 +89,7 @@ ANSWERS = {
     "threshold.value=7": "threshold.value=7: should be less than or equal to 1",
     "threshold=top_k threshold.k=0": "threshold.k=0: should be greater than or equal to 1",
     "threshold=top_k threshold.k=11": "threshold.k=11: there are 10 labels; choose as many or fewer",
-    "dataset=scene threshold=top_k threshold.k=7": "threshold.k=7: there are 6 labels; choose as many or fewer",
+    "dataset=scene threshold=top_k threshold.k=7": "threshold.k=7: there are 6 labels; choose as many or",
     "loss=focal loss.alpha=2": "loss.alpha=2: should be less than or equal to 1",
     "method=mlknn method.k=0": "method.k=0: should be greater than or equal to 1",
     "method=ant method.overlap=2": "method.overlap=2: should be less than or equal to 1",

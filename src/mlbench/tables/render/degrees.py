@@ -5,8 +5,9 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from typing import Any
 
-from scipy.stats import spearmanr
+from scipy import stats
 
 from mlbench.tables.degrees import EQUAL, Degree
 from mlbench.tables.formats import comma_separated, markdown_table
@@ -74,7 +75,8 @@ def correlation(points: Iterable[Degree], method: str) -> str:
     own = [(point.frequency, point.degree) for point in points if point.where[2] == method]
     if len(own) < 5 or any(len({*values}) < 2 for values in zip(*own)):
         return ""
-    return f"{spearmanr(*zip(*own)).statistic:.2f}"
+    tested: Any = stats.spearmanr(own)
+    return f"{tested.statistic:.2f}"
 
 
 def diagram(problem: str, points: Sequence[Degree]) -> str:
