@@ -58,7 +58,7 @@ def metric_names() -> list[str]:
     """The functions that are made metrics, in the order of their files, from the source."""
     return [
         name
-        for module in ("label_sets", "ranking", "curves")
+        for module in ("label_sets", "ranking", "curves", "likelihood")
         for name, statement in source_of(f"mlbench.evaluation.{module}").statements.items()
         if isinstance(statement, ast.FunctionDef)
         and any(

@@ -89,10 +89,11 @@ def test_the_best_epochs_model_is_what_training_until_then_gives(experiment):
     assert np.array_equal(scores["best"], scores["last"]) == (epoch == 6)
 
 
-def test_a_metric_that_is_better_when_low(experiment):
-    record, history, _ = experiment(VALIDATION, "selection.rule=best", "selection.metric=hamming_loss")
-    values = [row["validation_hamming_loss"] for row in history]
-    assert record.selected["best"] == {"epoch": values.index(min(values)) + 1, "hamming_loss": min(values)}
+@pytest.mark.parametrize("metric", ["hamming_loss", "bce"])
+def test_a_metric_that_is_better_when_low(metric, experiment):
+    record, history, _ = experiment(VALIDATION, "selection.rule=best", f"selection.metric={metric}")
+    values = [row[f"validation_{metric}"] for row in history]
+    assert record.selected["best"] == {"epoch": values.index(min(values)) + 1, metric: min(values)}
 
 
 def test_stages_follow_each_other(experiment):

@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from mlbench.evaluation import curves, label_sets, ranking
+from mlbench.evaluation import curves, label_sets, likelihood, ranking
 from mlbench.evaluation.metric import Metric
 from mlbench.evaluation.suite import paragraphs
 
@@ -19,7 +19,7 @@ BAR = "\\|"  # how Markdown writes a bar within a cell
 
 
 def page() -> str:
-    return "\n".join([HEAD, *(section(module) for module in (label_sets, ranking, curves))])
+    return "\n".join([HEAD, *(section(module) for module in (label_sets, ranking, curves, likelihood))])
 
 
 def section(module: ModuleType) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 Better = Literal["low", "high"]
-Family = Literal["label_sets", "ranking", "curves"]
+Family = Literal["label_sets", "ranking", "curves", "likelihood"]
 Needs = Literal["label_sets", "scores"]
 
 

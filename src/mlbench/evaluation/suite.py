@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from mlbench.errors import UserError, did_you_mean
-from mlbench.evaluation import curves, label_sets, ranking
+from mlbench.evaluation import curves, label_sets, likelihood, ranking
 from mlbench.evaluation.label_sets import f1_per_label
 from mlbench.evaluation.metric import Metric
 
-# Every metric of the three modules, in the order of their files: writing a metric there registers it.
+# Every metric of the four modules, in the order of their files: writing a metric there registers it.
 METRICS: dict[str, Metric] = {
     name: member
-    for module in (label_sets, ranking, curves)
+    for module in (label_sets, ranking, curves, likelihood)
     for name, member in vars(module).items()
     if isinstance(member, Metric)
 }
