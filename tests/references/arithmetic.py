@@ -66,6 +66,39 @@ def plus(*vectors: Vector) -> list[float]:
     return [sum(entries) for entries in zip(*vectors, strict=True)]
 
 
+def gru(parameters: Parameters, name: str, state: Vector, x: Vector) -> list[float]:
+    """The state after one input: the reset gate applies after the hidden product, as in PyTorch.
+
+    Parameters of width H, gates in the order reset, update, new: {name}.input_weight (3H × inputs),
+    {name}.hidden_weight (3H × H), {name}.input_bias, {name}.hidden_bias (3H).
+    """
+    of_input = affine(parameters[f"{name}.input_weight"], parameters[f"{name}.input_bias"], x)
+    of_state = affine(parameters[f"{name}.hidden_weight"], parameters[f"{name}.hidden_bias"], state)
+    width = len(state)
+    found = []
+    for k, value in enumerate(state):
+        reset = sigmoid(of_input[k] + of_state[k])
+        update = sigmoid(of_input[width + k] + of_state[width + k])
+        new = math.tanh(of_input[2 * width + k] + reset * of_state[2 * width + k])
+        found.append((1 - update) * new + update * value)
+    return found
+
+
+def blocks(widths: Sequence[int]) -> list[range]:
+    """The columns of each modality."""
+    ends = [sum(widths[: k + 1]) for k in range(len(widths))]
+    return [range(end - width, end) for width, end in zip(widths, ends)]
+
+
+def block_scaled(x: Vector, widths: Sequence[int], by: Vector) -> list[float]:
+    """x, each modality times its entry of `by`: 1 for one modality and 0 for the others keeps that one."""
+    return [factor * x[c] for columns, factor in zip(blocks(widths), by, strict=True) for c in columns]
+
+
+def one_hot(k: int, count: int) -> list[float]:
+    return [float(j == k) for j in range(count)]
+
+
 def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 

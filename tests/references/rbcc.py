@@ -18,7 +18,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
-from references.arithmetic import Matrix, Parameters, Vector, affine, cross_entropy, mean, sigmoid
+from references.arithmetic import Matrix, Parameters, Vector, affine, cross_entropy, gru, mean, sigmoid
 
 LEAST_GAIN = 1e-9
 MOVES = "add", "delete", "reverse"
@@ -152,26 +152,12 @@ def order(network: Network) -> list[int]:
     return found
 
 
-def step(parameters: Parameters, state: Vector, row: Vector) -> list[float]:
-    """The state of the GRU after one input."""
-    of_input = affine(parameters["gru.input_weight"], parameters["gru.input_bias"], row)
-    of_state = affine(parameters["gru.hidden_weight"], parameters["gru.hidden_bias"], state)
-    width = len(state)
-    found = []
-    for k, value in enumerate(state):
-        reset = sigmoid(of_input[k] + of_state[k])
-        update = sigmoid(of_input[width + k] + of_state[width + k])
-        new = math.tanh(of_input[2 * width + k] + reset * of_state[2 * width + k])
-        found.append((1 - update) * new + update * value)
-    return found
-
-
 def logit(parameters: Parameters, x: Vector, values: Vector, label: int, parents: list[int]) -> float:
     """Of one label of one row; `values` are the labels, of which the parents' alone are read."""
     state = [0.0] * len(parameters["gru.hidden_weight"][0])
     inputs = [[values[k] if k == parent else 0 for k in range(len(values))] for parent in parents]
     for shown in inputs or [[0] * len(values)]:
-        state = step(parameters, state, [*shown, *x])
+        state = gru(parameters, "gru", state, [*shown, *x])
     return affine(parameters["output.weight"], parameters["output.bias"], state)[label]
 
 
