@@ -125,10 +125,9 @@ def traced(parameters: Parameters, x: Vector, options: Options, held: Trace | No
         free = options.order != "fixed" and not (t == 0 and options.first == "index0")
         logits = affine(parameters["W_modal"], parameters["b_modal"], state)
         shares = masked_softmax(logits, trace.order)
+        choice = chosen(logits, trace.order) if free else t
         if held:
             choice = held.order[t]
-        else:
-            choice = chosen(logits, trace.order) if free else t
         gate = one_hot(choice, m)
         if held and free and options.order == "straight_through":
             gate = [e + p - stopped for e, p, stopped in zip(gate, shares, held.shares[t])]
@@ -217,13 +216,15 @@ def penalty(parameters: Parameters, weight: float = 1e-4) -> float:
     return weight * sum(float(value) ** 2 for array in parameters.values() for value in array.flat)
 
 
-def gradient(parameters: Parameters, x: Matrix, y: Matrix, options: Options) -> Parameters:
-    """Of the loss without λ3."""
+def gradient(
+    parameters: Parameters, x: Matrix, y: Matrix, options: Options, names: Sequence[str] = ()
+) -> Parameters:
+    """Of the loss without λ3, with respect to the arrays named, or to all."""
     held = [traced(parameters, row, options) for row in x]
     weights = label_weights([trace.predictions for trace in held], y, options)
 
     def function(moved: Parameters) -> float:
-        traces = [traced(moved, row, options, kept) for row, kept in zip(x, held)]
+        traces = [traced({**parameters, **moved}, row, options, kept) for row, kept in zip(x, held)]
         return loss_of(traces, y, weights, options)
 
-    return slopes_of_all(function, parameters)
+    return slopes_of_all(function, {name: parameters[name] for name in names or parameters})
