@@ -26,8 +26,8 @@ from mlbench.data import cache
 from mlbench.data.formats import csv, matlab, npz
 from mlbench.engine.saved import read
 from mlbench.errors import UserError
+from mlbench.methods import kept
 from mlbench.methods.build import unpacked
-from mlbench.methods.classical import kept
 from mlbench.results import store
 from mlbench.search import spec as search
 from mlbench.search.study import Study

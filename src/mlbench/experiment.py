@@ -26,7 +26,7 @@ from mlbench.engine.fit import fit
 from mlbench.engine.job import Job
 from mlbench.engine.many import fit_together
 from mlbench.engine.saved import write
-from mlbench.engine.score import score
+from mlbench.engine.score import device_of, facts_of_rows, score
 from mlbench.engine.stages import Stages
 from mlbench.errors import UserError
 from mlbench.evaluation.measure import Measures, measure
@@ -175,10 +175,11 @@ def finish(run: Experiment) -> None:
     clock = time.monotonic()
     scored, measured = measured_under(run, models)
     save_scores(folder / "scores.npz", scored, run.parts["test"])
-    for name, tensors in models[config.selection.rule].findings().items():
+    chosen = models[config.selection.rule]
+    for name, tensors in chosen.findings().items():
         save_findings(folder / f"{name}.npz", tensors, run.parts["train"], task)
     nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
-    write(folder / "model.pt", packed(models[config.selection.rule], nodes, task))
+    write(folder / "model.pt", packed(chosen, nodes, task))
 
     settings = taken(config.model_dump(mode="json"))
     record = Record(
@@ -190,7 +191,7 @@ def finish(run: Experiment) -> None:
         per_label={"label": list(task.labels)} | measured[config.selection.rule].per_label,
         thresholds={rule: result.cuts for rule, result in measured.items()},
         selected=selected,
-        facts=run.method.facts(),
+        facts=run.method.facts() | facts_of_rows(chosen, run.parts["test"], device_of(config.train)),
         parts={part: len(rows) for part, rows in run.parts.items()},
         data=run.data,
         config=settings,

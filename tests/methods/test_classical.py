@@ -21,12 +21,14 @@ from sklearn.svm import LinearSVC
 from mlbench import experiment
 from mlbench.assemble import assemble
 from mlbench.compose import configure
+from mlbench.config import science
 from mlbench.data.rows import Rows
 from mlbench.data.sparse import sparse_rows
 from mlbench.data.task import Modality, Task
 from mlbench.errors import UserError
+from mlbench.methods import bases
 from mlbench.methods.build import build_method, packed, unpacked
-from mlbench.methods.classical import bases, rakel
+from mlbench.methods.classical import rakel
 
 NAMES = ("br", "cc", "ecc", "rakel")
 QUICK = {"base": "sklearn.naive_bayes.BernoulliNB"}
@@ -315,6 +317,23 @@ def test_what_does_not_go_with_the_data_is_said_in_one_line():
         fitted(below, "br", base="sklearn.naive_bayes.MultinomialNB")
     with pytest.raises(UserError, match="GaussianNB takes no sparse features"):
         fitted(labelled_data(sparsely=True), "br", base="sklearn.naive_bayes.GaussianNB")
+
+
+@pytest.mark.parametrize("name", ["br", "cc"])
+def test_hard_scores_are_what_the_classifiers_say(name):
+    data = labelled_data()
+    said = predicted(fitted(data, name, scores="hard"), data)
+    sure = predicted(fitted(data, name), data)
+    assert torch.equal(said, (sure > 0.5).float()) and not torch.equal(said, sure)
+    x, y = data.x.double().numpy(), data.targets.numpy()
+    by_hand = {"br": MultiOutputClassifier, "cc": ClassifierChain}[name](BASES["logistic"]).fit(x, y)
+    assert np.array_equal(said, by_hand.predict(x))
+
+
+def test_probabilities_go_without_saying_so_that_keys_stay():
+    plain, hard = shipped("br"), configure(["method=br", "method.scores=hard"])
+    assert "scores" not in science(plain, {})["method"] and plain.method["scores"] == "probability"
+    assert science(hard, {})["method"]["scores"] == "hard"
 
 
 def test_a_whole_run_and_the_model_it_leaves(tmp_path):

@@ -125,6 +125,12 @@ def test_orders_and_predictions():
     assert_near(worked().scores(batch_of(X, Y)), expected[-1])
 
 
+def test_the_share_of_rows_that_took_an_order():
+    noted = worked().row_facts(batch_of(X, Y))
+    expected = {"order_m1_m0_m2": [1, 0, 0], "order_m1_m2_m0": [0, 1, 0], "order_m2_m1_m0": [0, 0, 1]}
+    assert {name: rows.tolist() for name, rows in noted.items()} == expected
+
+
 def test_weights_of_labels():
     first, second, _ = (step.predicted for step in worked().unrolled(doubles(X)))
     raw = [(1 / 3, 1 / 6, 2 / 3), (0, 2 / 3, 0), (1 / 2, 1 / 2, 0)]

@@ -94,7 +94,7 @@ def test_only_words_are_left_out(one, other, same):
     [
         ("method=erm", {"methods.erm", "methods.base", "backbones.mlp", "losses.bce", "data.task"}),
         ("method=ant", {"methods.amalgamation.ant", "methods.amalgamation.teachers", "backbones.chain"}),
-        ("method=br", {"methods.classical.binary", "methods.classical.fitted"}),
+        ("method=br", {"methods.classical.binary", "methods.fitted"}),
     ],
 )
 def test_of_this_package_what_a_method_is_made_of_counts_and_no_other_room(words, some):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mlbench.config import Train
 from mlbench.data.rows import Batch, Rows
 from mlbench.errors import UserError
-from mlbench.methods.base import Learner
+from mlbench.methods.base import Learner, Method
 
 ROWS = 1024  # that are scored at once; fixed, so that a row's scores never depend on the machine
 
@@ -37,6 +37,18 @@ def score_rows(method: Learner, data: Rows, rows: Tensor) -> Tensor:
             for index in rows.split(ROWS)
         ]
     return torch.cat(scores).float() if scores else torch.zeros(0, labels, device=rows.device)
+
+
+@torch.no_grad()
+def facts_of_rows(method: Method, data: Rows, device: torch.device) -> dict[str, float]:
+    """What the method notes about rows, as means over them."""
+    sums: dict[str, float] = {}
+    data = data.to(device)
+    with evaluating(method):
+        for index in torch.arange(len(data), device=device).split(ROWS):
+            for name, numbers in method.row_facts(unlabelled(data.batch(index))).items():
+                sums[name] = sums.get(name, 0.0) + float(numbers.sum(dtype=torch.float64))
+    return {name: total / len(data) for name, total in sums.items()}
 
 
 def of_shape(shape: tuple[int, int], scores: Tensor, method: Learner) -> Tensor:

@@ -115,6 +115,12 @@ class Method(Learner):
         """Numbers about the training, for the record."""
         return {}
 
+    def row_facts(self, batch: Batch) -> dict[str, Tensor]:
+        """Numbers about each row, (B,), such as how much of it was looked at: their means over the test part
+        stand among the record's facts. A name that other rows do not have is 0 for them. Sees batch.x only.
+        """
+        return {}
+
     def column_orders(self) -> dict[str, list[int]]:
         """Suffix → an order of the score columns under which all metrics are reported once more."""
         return {}

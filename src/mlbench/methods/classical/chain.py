@@ -9,8 +9,9 @@ from pydantic import AfterValidator, Field
 
 from mlbench.data.task import Task
 from mlbench.errors import UserError
-from mlbench.methods.classical.bases import Base, Options, confidence, draw_seed
-from mlbench.methods.classical.fitted import Fitted, Matrix
+from mlbench.methods.bases import Base, Options, chained, confidence
+from mlbench.methods.classical.hard import Hard, Scores
+from mlbench.methods.fitted import Fitted, Matrix
 
 
 def an_order(order: str | list[int] | None) -> str | list[int] | None:
@@ -22,16 +23,9 @@ def an_order(order: str | list[int] | None) -> str | list[int] | None:
 Order = Annotated[str | list[int] | None, AfterValidator(an_order)]
 
 
-def chained(base: Any, order: str | list[int] | None, x: Matrix, y: np.ndarray) -> Any:
-    """A chain fitted on true labels, which at prediction hands on decisions."""
-    from sklearn.multioutput import ClassifierChain
-
-    return ClassifierChain(base, order=order, random_state=draw_seed()).fit(x, y)
-
-
-class Chain(Fitted):
-    def __init__(self, task: Task, base: Base, options: Options, order: Order):
-        super().__init__(task, base, options)
+class Chain(Hard):
+    def __init__(self, task: Task, base: Base, options: Options, order: Order, scores: Scores):
+        super().__init__(task, base, options, scores)
         labels = len(task.labels)
         if isinstance(order, list) and sorted(order) != list(range(labels)):
             raise UserError(
@@ -47,8 +41,11 @@ class Chain(Fitted):
             order = [place[label] for label in order if label in place]
         return chained(self.new_base(), order, x, y)
 
-    def predict(self, learner: Any, x: Matrix) -> np.ndarray:
+    def probabilities(self, learner: Any, x: Matrix) -> np.ndarray:
         return confidence(learner, x)
+
+    def decisions(self, learner: Any, x: Matrix) -> np.ndarray:
+        return learner.predict(x)
 
 
 class Chains(Fitted):

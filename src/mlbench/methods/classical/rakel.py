@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from mlbench.data.task import Task
 from mlbench.errors import UserError
-from mlbench.methods.classical.bases import Base, Options
-from mlbench.methods.classical.fitted import Fitted, Matrix
+from mlbench.methods.bases import Base, Options
+from mlbench.methods.fitted import Fitted, Matrix
 
 Labelset = tuple[int, ...]
 

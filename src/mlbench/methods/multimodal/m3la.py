@@ -46,6 +46,7 @@ class M3LA(Method):
     ):
         super().__init__()
         labels, self.modalities = len(task.labels), len(task.modalities)
+        self.names = [modality.name for modality in task.modalities]
         self.order, self.first, self.weights, self.rescale = order, first, weights, rescale
         self.softmax = label_activation == "softmax"
         self.inputs = ByModality(task, 3 * 3 * hidden, hidden**-0.5)
@@ -123,6 +124,15 @@ class M3LA(Method):
     def scores(self, batch: Batch) -> Tensor:
         *_, last = self.unrolled(batch.x)
         return last.predicted
+
+    def row_facts(self, batch: Batch) -> dict[str, Tensor]:
+        """Whether a row took its modalities in this order."""
+        taken = torch.stack([step.modality for step in self.unrolled(batch.x)], -1)
+        orders, which = taken.unique(dim=0, return_inverse=True)
+        return {
+            "_".join(["order", *(self.names[number] for number in order)]): (which == place).float()
+            for place, order in enumerate(orders.tolist())
+        }
 
     def findings(self) -> dict[str, dict[str, Tensor]]:
         return (

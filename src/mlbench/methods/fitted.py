@@ -14,9 +14,9 @@ from mlbench.data.rows import Batch, Rows
 from mlbench.data.sparse import SparseRows
 from mlbench.data.task import Task
 from mlbench.errors import UserError
+from mlbench.methods import kept
 from mlbench.methods.base import Method, Parts, Stage
-from mlbench.methods.classical import kept
-from mlbench.methods.classical.bases import BASES, Base, Options, build, draw_seed
+from mlbench.methods.bases import BASES, Base, Options, build, draw_seed
 
 Matrix = np.ndarray | sparse.csr_matrix  # (N, d) float64
 
@@ -74,12 +74,14 @@ class Fitted(Method):
     def scores(self, batch: Batch) -> Tensor:
         scores = self.shares.repeat(len(batch.x), 1)
         if self.learned["learner"] is not None:
-            x = matrix(batch.x)
-            # As in training: a chain hands its rows on once a label, and dense ones may be very wide.
-            x = sparse.csr_matrix(x) if self.learned["sparse"] else x
-            predicted = self.predict(self.learned["learner"], x).astype(np.float32)
+            predicted = self.predict(self.learned["learner"], self.rows_of(batch)).astype(np.float32)
             scores[:, self.varying] = torch.from_numpy(predicted).to(scores.device)
         return scores
+
+    def rows_of(self, batch: Batch) -> Matrix:
+        """As in training: a chain hands its rows on once a label, and dense ones may be very wide."""
+        x = matrix(batch.x)
+        return sparse.csr_matrix(x) if self.learned["sparse"] else x
 
     def facts(self) -> dict[str, float]:
         return self.learned["facts"]
