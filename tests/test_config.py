@@ -6,14 +6,19 @@ import shutil
 import numpy as np
 import pytest
 
-from mlbench.assemble import build
+from mlbench.assemble import build, tell_untaken
 from mlbench.compose import configure
-from mlbench.config import MACHINE, fingerprint, science, taken
+from mlbench.config import MACHINE, TRAINING, fingerprint, science, taken
 from mlbench.config import NOT_TAKEN as NOT_TAKEN_SIGN
 
+# With all of them every option of conf/train and `selection` counts.
+CLIPPED, ENDLESS, STEPPED = "train.gradient_clip=1", "train.walk=endless", "train/scheduler=cosine_restarts"
+VALIDATED = "split.validation=0.1"
+COUNTING = [CLIPPED, STEPPED, VALIDATED, "train.optimizer.weight_decay=0.1"]
 EXPERIMENTS = [
-    [],
+    COUNTING,
     [
+        *COUNTING,
         "dataset=scene",
         "split=holdout",
         "method=erm",
@@ -21,7 +26,6 @@ EXPERIMENTS = [
         "loss=bce",
         "threshold=per_label",
         "train/optimizer=sgd",
-        "train/scheduler=cosine_restarts",
         "logger=wandb",
     ],
 ]
@@ -77,7 +81,7 @@ def changed(node, parents, name, value):
     return {**node, name: value} if isinstance(node, dict) else node.model_copy(update={name: value})
 
 
-@pytest.mark.parametrize("overrides", EXPERIMENTS, ids=["the default", "another"])
+@pytest.mark.parametrize("overrides", EXPERIMENTS, ids=["few words", "more"])
 def test_a_key_changes_with_what_is_measured_and_with_nothing_else(overrides):
     config = configure(overrides)
     before, keys, same = key_of(config), {}, set()
@@ -166,6 +170,64 @@ def test_what_a_method_does_not_take_is_no_part_of_the_key(given):
     asked, plain = configure(given), configure(given[:1])
     assert key_of(asked) == key_of(plain)
     assert taken(asked.model_dump()) == taken(plain.model_dump())
+
+
+# For each option of conf/train and `selection` that may change nothing: where it does not, and where it does.
+IDLE = {
+    "train.clip_by": (["train.clip_by=value"], [[CLIPPED]]),
+    "train.drop_last": (["train.drop_last=true", ENDLESS], [["train.walk=passes"], ["method=mulsupcon"]]),
+    "train.schedule_every": (["train.schedule_every=step"], [[STEPPED], ["method=mulsupcon"]]),
+    "train.decay_on": (
+        ["train.decay_on=weights"],
+        [["train.optimizer.weight_decay=0.1"], ["train/optimizer=adamw"], ["method=ant"]],
+    ),
+    "selection.metric": (["selection.metric=one_error"], [[VALIDATED], ["selection.rule=oracle"]]),
+    "selection.every": (["selection.every=7"], [[VALIDATED], ["selection.rule=oracle"]]),
+}
+ALWAYS = {f"train.{name}" for name in TRAINING} | {"selection.rule", "selection.metric", "selection.every"}
+ALWAYS -= IDLE.keys()  # these count in whatever company
+
+
+@pytest.mark.parametrize("name", sorted(IDLE))
+def test_an_option_counts_only_where_it_changes_something(name, capsys):
+    """Key, record and a line say so; a value that changes something makes another run."""
+    (said, *company), counting = IDLE[name]
+    asked, plain = configure([said, *company]), configure(company)
+    assert key_of(asked) == key_of(plain) and taken(asked.model_dump()) == taken(plain.model_dump())
+    tell_untaken(asked)
+    told = capsys.readouterr().err
+    assert told.startswith(f"mlbench: {said} changes nothing with") and told.count("\n") == 1
+    for more in counting:
+        asked, plain = configure([said, *company, *more]), configure([*company, *more])
+        assert key_of(asked) != key_of(plain), more
+        tell_untaken(asked)
+        assert said not in capsys.readouterr().err
+
+
+def test_every_option_of_training_and_selection_is_looked_at():
+    """What is not in IDLE counts by itself; a new option is put here or there."""
+    changes = {
+        "epochs": 3,
+        "batch_size": 7,
+        "shuffle": "false",
+        "walk": "endless",
+        "gradient_clip": 1,
+        "warmup": 3,
+        "ema": 0.9,
+        "accumulate": 2,
+        "precision": "bf16-mixed",
+        "optimizer.lr": 1,
+    }
+    words = {f"train.{name}": f"train.{name}={value}" for name, value in changes.items()}
+    words |= {"train.scheduler": STEPPED, "selection.rule": "selection.rule=oracle"}
+    assert {name.replace(".lr", "") for name in words} == ALWAYS
+    assert len({key(), *(key(said) for said in words.values())}) == 1 + len(words)
+
+
+@pytest.mark.parametrize("given", ["selection.metric=one_error", "selection.every=7"])
+def test_a_method_without_epochs_has_none_to_look_at(given):
+    for more in ([VALIDATED, "selection.rule=best"], ["selection.rule=oracle"]):
+        assert key("method=br", *more, given) == key("method=br", *more)
 
 
 @pytest.mark.parametrize("given", TAKEN, ids=" ".join)

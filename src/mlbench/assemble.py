@@ -14,6 +14,7 @@ from mlbench.data.task import Task
 from mlbench.engine.plan import Plan, Schedule, build_optimizer
 from mlbench.errors import DoesNotFit, UserError
 from mlbench.evaluation.thresholds import Threshold
+from mlbench.idle import UNUSED, idle, one_stage, unlooked
 from mlbench.methods.base import Method
 from mlbench.methods.build import build_loss, build_method, check_method
 from mlbench.premises import build, check_premises, check_validation
@@ -78,13 +79,24 @@ def check_data(config: Config, pieces: Pieces) -> None:
 
 
 def tell_untaken(config: Config) -> None:
-    """What was chosen, and changes nothing: the method takes none. The defaults were not chosen."""
+    """What was chosen, and changes nothing: the method takes none, or no other option lets it count. The
+    defaults were not chosen.
+    """
     asked = inspect.signature(target(config.method)).parameters
     for group, default in (("backbone", "mlp"), ("loss", "bce")):
         if group not in asked and (name := config.choices[group]) != default:
             method = config.choices["method"]
             said = f"method={method} takes no {group}: {group}={name} changes nothing"
             print(f"mlbench: {said}", file=sys.stderr)
+    content, method = config.model_dump(), target(config.method)
+    train = {name: content["train"][name] for name in method.train_options}
+    unused = {"train": idle(train, one_stage(method)), "selection": unlooked(content, method)}
+    for group, reasons in unused.items():
+        for name, reason in reasons.items():
+            if (value := content[group][name]) != UNUSED[name]:
+                print(
+                    f"mlbench: {group}.{name}={str(value).lower()} changes nothing {reason}", file=sys.stderr
+                )
 
 
 def check_loss(config: Config, task: Task) -> None:

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from mlbench.errors import UserError, did_you_mean
+from mlbench.idle import NEUTRAL, UNUSED, one_stage, settled, unlooked
 from mlbench.signatures import light, parameters
 from mlbench.spelling import VALUES
 from mlbench.trust import located, trust, unimportable
@@ -80,15 +81,6 @@ class Rates(Open):
 
 MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"})
 TRAINING = frozenset(Train.model_fields) - MACHINE
-# Options that were added later: these values change nothing, and stay out of a run's key.
-NEUTRAL = {
-    "clip_by": "norm",
-    "decay_on": "all",
-    "warmup": 0,
-    "schedule_every": "epoch",
-    "ema": None,
-    "walk": "passes",
-}
 NOT_TAKEN = "–"  # stands for the choice of a group that the method does not take
 
 
@@ -181,7 +173,9 @@ def taken(content: Node) -> Node:
     unseen = [*without, *(["train"] if train.keys() <= MACHINE else [])]
     choices = {name: NOT_TAKEN if name in unseen else choice for name, choice in content["choices"].items()}
     defined = {group: defining(content[group]) for group in ("method", "split")}
-    return content | defined | dict.fromkeys(without) | {"train": train, "choices": choices}
+    unused = {name: UNUSED[name] for name in unlooked(content, method)}
+    changed = {"train": settled(train, one_stage(method)), "selection": content["selection"] | unused}
+    return content | defined | dict.fromkeys(without) | changed | {"choices": choices}
 
 
 def defining(node: Node) -> Node:

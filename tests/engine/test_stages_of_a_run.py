@@ -167,6 +167,31 @@ def test_what_a_method_does_not_take_is_not_run_again_and_not_recorded(experimen
     assert first.config["loss"] is None and "epochs" not in first.config["train"]
 
 
+@pytest.mark.parametrize(
+    "said, company",
+    [
+        ("train.clip_by=value", []),
+        ("train.drop_last=true", ["train.walk=endless"]),
+        ("train.drop_last=true", ["train.walk=3"]),
+        ("train.schedule_every=step", []),
+        ("train.decay_on=weights", []),
+        ("train.decay_on=weights", ["train/optimizer=sgd"]),
+        ("train.decay_on=weights", ["train.ema=0.9", "train.gradient_clip=0.1"]),
+        ("selection.metric=one_error", []),
+        ("selection.every=7", []),
+    ],
+)
+def test_an_option_that_makes_no_run_of_its_own_leaves_every_bit_as_it_is(experiment, said, company):
+    """Run again with it, the run with the same key has the same scores and the same history."""
+    first, history, scores = experiment(*company)
+    again, history_again, scores_again = experiment(*company, said, "force=true")
+    assert again.key == first.key and again.seconds != first.seconds
+    assert history_again == history
+    assert scores_again.keys() == scores.keys()
+    assert all((scores_again[name] == scores[name]).all() for name in scores)
+    assert again.config == first.config | {"force": True}
+
+
 def test_a_method_that_takes_more_of_conf_train_than_it_says_is_refused(experiment, monkeypatch):
     monkeypatch.setattr(outside.TwoStages, "train_options", frozenset({"shuffle"}))
     refused = r"train_options leaves out .*accumulate.* its stage teacher takes"

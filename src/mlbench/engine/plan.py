@@ -12,12 +12,17 @@ from torch import Tensor, nn
 from mlbench.config import Node, Train, options, science_of_training, target
 from mlbench.data.rows import order, walk
 from mlbench.errors import UserError
-from mlbench.methods.base import Stage
+from mlbench.idle import UNUSED, idle
+from mlbench.methods.base import STAGE_OPTIONS, Stage
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings of a stage: the stage's own, or else those of conf/train."""
+    """The settings of a stage: the stage's own, or else those of conf/train.
+
+    Options that change nothing beside the others are as if nobody had named them: runs with one key then have
+    the same bits.
+    """
 
     stage: str
     epochs: int
@@ -30,16 +35,9 @@ class Plan:
 
     @classmethod
     def of(cls, stage: Stage, train: Train, seed: int) -> "Plan":
-        return cls(
-            stage=stage.name,
-            epochs=stage.epochs or train.epochs,
-            batch_size=stage.batch_size or train.batch_size,
-            optimizer=stage.optimizer or train.optimizer,
-            scheduler=stage.scheduler or train.scheduler,
-            train=train,
-            seed=seed,
-            walk=stage.walk or train.walk,
-        )
+        own = {name: getattr(stage, name) or getattr(train, name) for name in STAGE_OPTIONS}
+        unused = {name: UNUSED[name] for name in idle(train.model_dump() | own)}
+        return cls(stage=stage.name, train=train.model_copy(update=unused), seed=seed, **own)
 
     @property
     def science(self) -> Node:
