@@ -63,9 +63,10 @@ MAY_KNOW = {
         "premises",
         "results",
     },
+    "embeddings": {"config", "data", "engine", "errors", "evaluation", "files", "methods", "results"},
     "experiment": {
-        *("assemble", "config", "data", "engine", "errors", "evaluation", "files", "methods", "results"),
-        "seeding",
+        *("assemble", "config", "data", "embeddings", "engine", "errors", "evaluation", "files", "methods"),
+        *("results", "seeding"),
     },
     "runs": {"compose", "config", "engine", "errors", "experiment", "premises", "results"},
     "tables": {

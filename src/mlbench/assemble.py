@@ -45,6 +45,7 @@ def assemble(config: Config) -> Pieces:
     threshold = pieces.threshold()  # refuses options that cannot be
     check_validation(config, dataset, split, threshold.part if threshold.fitted else None)
     check_training(config)
+    check_outputs(config)
     return pieces
 
 
@@ -116,6 +117,27 @@ def check_loss(config: Config, task: Task) -> None:
             f"mlbench: loss={name} counts over a batch, and {batch} instances are few for it: "
             f"train.batch_size={least} or more is better",
             file=sys.stderr,
+        )
+
+
+def check_outputs(config: Config) -> None:
+    """Refuses embeddings of a method without a backbone that gives features."""
+    if not config.outputs.embeddings:
+        return
+    kind, method = target(config.method), config.choices["method"]
+    named = "backbone" in inspect.signature(kind).parameters and kind.requires.backbone == "features"
+    if not named and kind.embed is Method.embed:
+        raise DoesNotFit(
+            f"outputs.embeddings=true: method={method} has no backbone that gives features; leave it out, or "
+            "take a method that has one, as method=erm"
+        )
+
+
+def check_embedding(method: Method, name: str) -> None:
+    """Before any training: a method of a person's own may keep its backbone under another name."""
+    if type(method).embed is Method.embed and "backbone" not in dict(method.named_children()):
+        raise UserError(
+            f"outputs.embeddings=true: method={name} keeps no backbone as self.backbone; give it embed(batch)"
         )
 
 

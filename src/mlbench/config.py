@@ -90,6 +90,12 @@ class Selection(Strict):
     every: int = Field(ge=1)
 
 
+class Outputs(Strict):
+    """What a run keeps besides; nothing of it is part of the key."""
+
+    embeddings: bool
+
+
 Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
@@ -113,6 +119,7 @@ class Config(Strict):
     seed: int = Field(ge=0, lt=2**32)
     engine: Literal["auto", "single"]
     force: bool
+    outputs: Outputs = Outputs(embeddings=False)
     trust: list[str]
     paths: Paths
     choices: dict[str, str]

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlbench.assemble import Pieces, assemble, check_loss, tell_untaken
+from mlbench import embeddings
+from mlbench.assemble import Pieces, assemble, check_embedding, check_loss, tell_untaken
 from mlbench.config import Config, Node, fingerprint, science, taken
 from mlbench.data.instances import Instances, statistics
 from mlbench.data.rows import Rows
@@ -125,24 +126,19 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
         store.clear(folder)
     run.code = code_of(config)
     if record := store.taken_up(folder, run.code):
+        if config.outputs.embeddings and not (folder / store.EMBEDDINGS).exists():
+            load(run, identity)
+            record = embeddings.added(folder, record, run.parts, config.train)
         run.ended = record, folder / "record.json"
         return
 
-    threads.use(config.train)
-    loaded = pieces.dataset.load(config.paths.cache)
-    rows = divided(pieces.split, loaded.instances.targets, loaded.official, config.seed)
-    labelled = labelled_rows(pieces.split, rows)
-    instances = scaled(loaded.instances, labelled, pieces.dataset)
-    run.data = identity | {"statistics": statistics(loaded.instances)}
-    run.parts = {part: Rows.from_instances(instances, numbers) for part, numbers in rows.items()}
-    run.task = describe(instances, labelled, pieces.dataset)
+    load(run, identity)
     check_loss(config, run.task)
-    rule = pieces.threshold()
-    check_threshold(rule, run.task)
-    if rule.fitted and rule.part == "training":
-        run.labelled = Rows.from_instances(instances, labelled)
+    check_threshold(pieces.threshold(), run.task)
     seed_everything(derive(config.seed, "method"))
     run.method = pieces.method(run.task)
+    if config.outputs.embeddings:
+        check_embedding(run.method, config.choices["method"])
 
     settings = taken(config.model_dump(mode="json"))
     store.begin(folder, settings)
@@ -151,6 +147,22 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
     )
     run.stages = Stages(run.method, run.parts, config, identity, folder, pieces.threshold, pieces.tracker.log)
     run.jobs = run.stages.ask()
+
+
+def load(run: Experiment, identity: Node) -> None:
+    """The rows of the run's parts, and the task."""
+    config, pieces = run.config, run.pieces
+    threads.use(config.train)
+    loaded = pieces.dataset.load(config.paths.cache)
+    rows = divided(pieces.split, loaded.instances.targets, loaded.official, config.seed)
+    labelled = labelled_rows(pieces.split, rows)
+    instances = scaled(loaded.instances, labelled, pieces.dataset)
+    run.data = identity | {"statistics": statistics(loaded.instances)}
+    run.parts = {part: Rows.from_instances(instances, numbers) for part, numbers in rows.items()}
+    run.task = describe(instances, labelled, pieces.dataset)
+    rule = pieces.threshold()
+    if rule.fitted and rule.part == "training":
+        run.labelled = Rows.from_instances(instances, labelled)
 
 
 def train(runs: Sequence[Experiment]) -> None:
@@ -180,6 +192,11 @@ def finish(run: Experiment) -> None:
         save_findings(folder / f"{name}.npz", tensors, run.parts["train"], task)
     nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
     write(folder / "model.pt", packed(chosen, nodes, task))
+    metrics = {rule: result.metrics for rule, result in measured.items()}
+    if config.outputs.embeddings:
+        metrics[config.selection.rule] |= embeddings.keep(folder, chosen, run.parts, task, config.train)
+    else:
+        (folder / store.EMBEDDINGS).unlink(missing_ok=True)  # of a run whose record is no longer there
 
     settings = taken(config.model_dump(mode="json"))
     record = Record(
@@ -187,7 +204,7 @@ def finish(run: Experiment) -> None:
         choices=settings["choices"],
         seed=config.seed,
         rule=config.selection.rule,
-        metrics={rule: result.metrics for rule, result in measured.items()},
+        metrics=metrics,
         per_label={"label": list(task.labels)} | measured[config.selection.rule].per_label,
         thresholds={rule: result.cuts for rule, result in measured.items()},
         selected=selected,

@@ -45,10 +45,26 @@ def facts_of_rows(method: Method, data: Rows, device: torch.device) -> dict[str,
     sums: dict[str, float] = {}
     data = data.to(device)
     with evaluating(method):
-        for index in torch.arange(len(data), device=device).split(ROWS):
+        for index in rows_of(data):
             for name, numbers in method.row_facts(unlabelled(data.batch(index))).items():
                 sums[name] = sums.get(name, 0.0) + float(numbers.sum(dtype=torch.float64))
     return {name: total / len(data) for name, total in sums.items()}
+
+
+@torch.no_grad()
+def embedded(method: Method, parts: Sequence[Rows], train: Train) -> list[Tensor]:
+    """What the method's backbone gives of each part, (N, width), on the CPU, by one device as in `score`."""
+    device = device_of(train)
+    method.to(device)
+    with evaluating(method):
+        return [
+            torch.cat([method.embed(unlabelled(data.batch(index))) for index in rows_of(data)]).float().cpu()
+            for data in (part.to(device) for part in parts)
+        ]
+
+
+def rows_of(data: Rows) -> tuple[Tensor, ...]:
+    return torch.arange(len(data), device=data.device).split(ROWS)
 
 
 def of_shape(shape: tuple[int, int], scores: Tensor, method: Learner) -> Tensor:

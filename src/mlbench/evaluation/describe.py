@@ -2,7 +2,8 @@
 
 from types import ModuleType
 
-from mlbench.evaluation import curves, label_sets, likelihood, ranking
+from mlbench.evaluation import curves, embedding, label_sets, likelihood, ranking
+from mlbench.evaluation.embedding import Probe
 from mlbench.evaluation.metric import Metric
 from mlbench.evaluation.suite import paragraphs
 
@@ -14,12 +15,13 @@ at test labels adds `_oracle` to the names. NaN, in a record null: the data leav
 
 `python -m mlbench.evaluation.describe` prints this page from the code.
 """
+MODULES = (label_sets, ranking, curves, likelihood, embedding)
 COLUMNS = ("metric", "better", "definition", "conventions, and who shares them")
 BAR = "\\|"  # how Markdown writes a bar within a cell
 
 
 def page() -> str:
-    return "\n".join([HEAD, *(section(module) for module in (label_sets, ranking, curves, likelihood))])
+    return "\n".join([HEAD, *(section(module) for module in MODULES)])
 
 
 def section(module: ModuleType) -> str:
@@ -27,7 +29,7 @@ def section(module: ModuleType) -> str:
     title, *shared = paragraphs(module)
     rows = [COLUMNS, ("---",) * len(COLUMNS)]
     for name, member in vars(module).items():
-        if isinstance(member, Metric):
+        if isinstance(member, Metric | Probe):
             definition, *conventions = paragraphs(member.reduce)
             rows.append((f"`{name}`", member.better, definition, " ".join(conventions)))
     table = "\n".join(f"| {' | '.join(cell.replace('|', BAR) for cell in row)} |" for row in rows)

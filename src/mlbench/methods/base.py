@@ -99,6 +99,10 @@ class Method(Learner):
         """The parts of a split that the method needs under these options."""
         return ("train",)
 
+    def embed(self, batch: Batch) -> Tensor:
+        """What the backbone gives, (B, width). Sees batch.x only."""
+        return self.get_submodule("backbone")(batch.x)
+
     def stages(self, data: Parts) -> Iterator[Stage]:
         """The fits that train this method, in order. A later fit may use what an earlier one learned."""
         yield Stage("train", self, data["train"])

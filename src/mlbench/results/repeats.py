@@ -14,7 +14,16 @@ from mlbench.results.record import Record
 Place = tuple[int, int | None]  # seed and fold; None where the split has no folds
 
 GROUPS = ("dataset", "method", "loss", "backbone", "split", "threshold")  # the choices that define a result
-NOT_SCIENCE = ("seed", "engine", "force", "trust", "paths", "logger", "choices")  # keys that define none
+NOT_SCIENCE = (
+    "seed",
+    "engine",
+    "force",
+    "trust",
+    "paths",
+    "logger",
+    "outputs",
+    "choices",
+)  # keys that define none
 OURS = "mlbench.methods."
 
 

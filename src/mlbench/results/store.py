@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import pandas
 
 
+EMBEDDINGS = "embeddings.npz"  # in the folder of a run that was asked for them
+
+
 class Busy(Exception):
     """Another process holds the run."""
 
@@ -132,7 +135,7 @@ def finish(run: Path, record: Record, history: dict[str, list[dict[str, float]]]
 def clear(run: Path) -> None:
     """Removes what an earlier run left, its checkpoints first."""
     shutil.rmtree(run / "stages", ignore_errors=True)
-    for name in ("record.json", "failed.json", "history.jsonl", "scores.npz"):
+    for name in ("record.json", "failed.json", "history.jsonl", "scores.npz", EMBEDDINGS):
         (run / name).unlink(missing_ok=True)
 
 

@@ -31,7 +31,8 @@ class Run:
 
     @property
     def state(self) -> State:
-        if store.whole(self.folder):
+        asked = self.config.outputs.embeddings
+        if store.whole(self.folder) and (not asked or (self.folder / store.EMBEDDINGS).is_file()):
             return "finished"
         return "failed" if (self.folder / "failed.json").is_file() else "missing"
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mlbench.errors import UserError
+from mlbench.evaluation.embedding import PROBES
 from mlbench.evaluation.metric import Better
 from mlbench.evaluation.suite import definition as definition_of_metric
-from mlbench.evaluation.suite import find, stem_of
+from mlbench.evaluation.suite import find, paragraphs, stem_of
 from mlbench.results.record import Record
 
 
@@ -37,6 +38,8 @@ def definition(name: str) -> str:
     """In a sentence, what a name of `values` means."""
     if name in FACTS:
         return " ".join((FACTS[name].of.__doc__ or "").split())
+    if name in PROBES:
+        return paragraphs(PROBES[name].reduce)[0]
     stem = stem_of(name)
     return definition_of_metric(stem) if stem else ""
 
@@ -51,4 +54,5 @@ def check(metrics: Mapping[str, str]) -> None:
 
 
 def better(name: str) -> Better:
-    return FACTS[name].better if name in FACTS else find(name.removesuffix("_oracle")).better
+    known = FACTS | PROBES
+    return known[name].better if name in known else find(name.removesuffix("_oracle")).better

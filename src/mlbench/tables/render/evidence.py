@@ -25,6 +25,7 @@ NOT_SHOWN = (
     "force",
     "trust",
     "paths",
+    "outputs",
     "choices",
 )  # of a configuration: said elsewhere, or of one machine
 
