@@ -33,8 +33,8 @@ def smaller(config, seed, outputs, cache):
     if "residuals" in method:
         method = method | {"residuals": method["residuals"] | {"epochs": 2, "hidden": 8}}
     # Of networks with millions of weights: nothing that is asked of them depends on how many there are.
-    narrow = {"width": 16, "head_width": 8, "hidden": 16, "embedding": 16}
-    method = method | {name: size for name, size in narrow.items() if isinstance(method.get(name), int)}
+    wide = {name for name in ("width", "hidden", "embedding") if isinstance(method.get(name), int)}
+    method = method | {name: 16 for name in wide if method[name] > 250}
     if "base" in method:
         tree = {"base": "sklearn.tree.DecisionTreeClassifier", "options": {"max_depth": 2, "max_features": 5}}
         method = method | tree | ({"chains": 3} if "chains" in method else {})
