@@ -8,13 +8,13 @@ several modalities without interaction between their features, and several types
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
 from mlbench.layers import Linear, each, linear
+from mlbench.losses.bce import bce
 from mlbench.methods.base import Method, Requires
 
 Weight = Annotated[float, Field(ge=0)]
@@ -43,16 +43,25 @@ class CS3G(Method):
         return own + linear(each(torch.sigmoid, 2, own), self.relations)
 
     def loss(self, batch: Batch) -> Tensor:
-        entropy = each(F.binary_cross_entropy_with_logits, 2, self.logits(batch), batch.targets)
+        entropy = each(bce, 2, self.logits(batch), batch.targets, None)
         return entropy + self.penalty()
 
     def penalty(self) -> Tensor:
         """λ_w Σ_k Σ_rows ‖row of W_k‖₂ + λ_r ‖R‖₁; a row of W_k is a feature's weights for all labels."""
-        rows = torch.linalg.vector_norm(self.own.weight, dim=-2).sum(-1)
-        return self.row_weight * rows + self.interaction_weight * self.relations.abs().sum((-2, -1))
+        rows = each(lengths, 2, self.own.weight)
+        return self.row_weight * rows + self.interaction_weight * each(size, 2, self.relations)
 
     def scores(self, batch: Batch) -> Tensor:
         return self.logits(batch).sigmoid()
 
     def findings(self) -> dict[str, dict[str, Tensor]]:
         return {"label_interactions": {"interactions": self.relations}}
+
+
+def lengths(weight: Tensor) -> Tensor:
+    """Σ of the columns' Euclidean lengths."""
+    return torch.linalg.vector_norm(weight, dim=-2).sum(-1)
+
+
+def size(relations: Tensor) -> Tensor:
+    return relations.abs().sum((-2, -1))
