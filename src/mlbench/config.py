@@ -175,8 +175,6 @@ def taken(content: Node) -> Node:
     without = [group for group in ("backbone", "loss") if group not in named]
     options = getattr(method, "train_options", TRAINING) | MACHINE
     train = {name: value for name, value in content["train"].items() if name in options}
-    if "clip_by" in train and train.get("gradient_clip") is None:  # nothing is clipped, by whatever
-        train["clip_by"] = NEUTRAL["clip_by"]
     unseen = [*without, *(["train"] if train.keys() <= MACHINE else [])]
     choices = {name: NOT_TAKEN if name in unseen else choice for name, choice in content["choices"].items()}
     defined = {group: defining(content[group]) for group in ("method", "split")}

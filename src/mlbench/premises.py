@@ -1,13 +1,19 @@
 """Refuses choices that cannot go together, as far as they show without torch and without data."""
 
 import ast
+import dataclasses
+import itertools
 from typing import Any
+
+import numpy as np
 
 from mlbench.config import Config, Node, options, target
 from mlbench.data.contracts import Dataset, Split
 from mlbench.errors import DoesNotFit, UserError, did_you_mean
 from mlbench.protocols import check_offers
 from mlbench.signatures import source_of
+
+ML_KNN = "mlbench.methods.classical.mlknn.MLkNN"
 
 
 def build(node: Node, **supplied: Any) -> Any:
@@ -25,7 +31,9 @@ def check_premises(config: Config) -> tuple[Dataset, Split]:
         )
     statistics = getattr(dataset, "statistics", {})
     check_rows(split, statistics.get("instances"))
-    check_label_count(config.threshold, statistics.get("labels"))
+    named = config.dataset.get("labels")  # columns of a file of one's own
+    check_label_count(config.threshold, len(named) if isinstance(named, list) else statistics.get("labels"))
+    check_neighbours(config, dataset, split)
     check_metric(config.selection.metric)
     check_validation(config, dataset, split, config.threshold.get("fit_on"))
     check_batches(config)
@@ -45,6 +53,30 @@ def check_label_count(threshold: Node, labels: int | None) -> None:
     k = threshold.get("k")
     if labels is not None and isinstance(k, int) and k > labels:
         raise UserError(f"threshold.k={k}: there are {labels} labels; choose as many or fewer")
+
+
+def check_neighbours(config: Config, dataset: Dataset, split: Split) -> None:
+    """ML-kNN finds as many neighbours of a training row as it asks for in what is known of the data set."""
+    k = config.method.get("k") if config.method["_target_"] == ML_KNN else None
+    rows = training_rows(dataset, split, config.seed) if k else None
+    if k and rows and k >= rows:
+        raise UserError(
+            f"method.k={k}: each of the {rows} training rows has {rows - 1} others; choose as many or fewer"
+        )
+
+
+def training_rows(dataset: Dataset, split: Split, seed: int) -> int | None:
+    """How many rows a split of this package leaves for training, where the data set says how many it has."""
+    from mlbench.data.splits import Usual  # imports SciPy, which a command line does without
+
+    counts = getattr(dataset, "statistics", {})
+    if not isinstance(split, Usual) or any(name not in counts for name in ("instances", *dataset.official)):
+        return None
+    ends = itertools.accumulate(counts[part] for part in dataset.official)
+    official = {part: np.arange(end - counts[part], end) for part, end in zip(dataset.official, ends)}
+    targets = np.zeros((counts["instances"], 1), np.uint8)  # sizes do not depend on what they are
+    parts = dataclasses.replace(split, stratified=False)(targets, official or None, seed)
+    return len(parts["train"])
 
 
 def check_metric(name: str) -> None:

@@ -10,9 +10,10 @@ import pytest
 from commands import records
 from mlbench import __version__, signatures
 from mlbench.commands.arguments import answered, pairs
-from mlbench.compose import GROUPS, config_dir
+from mlbench.compose import GROUPS, config_dir, configure
 from mlbench.config import target
-from mlbench.premises import metric_names
+from mlbench.errors import UserError
+from mlbench.premises import check_premises, metric_names
 
 # What is typed, and what the answer must hold.
 ANSWERS = {
@@ -99,6 +100,9 @@ ANSWERS = {
     "split=kfold split.fold=10": "split.fold=10: the 10 folds are numbered 0 to 9",
     "split=kfold split.folds=5000": "split.folds=5000: of 2400 rows there are 2400 folds at most",
     "dataset=scene split=kfold split.folds=2408": "split.folds=2408: of 2407 rows there are 2407 folds",
+    "method=mlknn method.k=1600": "method.k=1600: each of the 1600 training rows has 1599 others",
+    "dataset=scene method=mlknn split.validation=0.5 split.stratified=true method.k=606": "606 training rows",
+    "method=mlknn split=kfold split.folds=2 method.k=1200": "each of the 1200 training rows",
     "split=holdout split.test=30": "split.test=30.0: a share of the rows between 0 and 1",
     "logger=wandb logger.mode=onlin": "did you mean online?",
     "selection.metric=f1_makro": "selection.metric=f1_makro: no such metric; did you mean f1_macro?",
@@ -139,6 +143,17 @@ def test_no_answer_waits_for_torch(folder, environment):
     lines = done.stdout.splitlines()
     assert len(lines) == len(some)
     assert [line for line in lines if not line.startswith("2 False")] == []
+
+
+def test_numbers_are_refused_only_from_where_the_data_end(folder):
+    """As many as there are, and the labels of a file of one's own, which only the command line counts."""
+    for words in (["threshold=top_k", "threshold.k=10"], ["method=mlknn", "method.k=1599"]):
+        check_premises(configure(words))
+    (folder / "my.csv").write_text("a,b,rain,storm\n" + "1,2,0,1\n" * 9)
+    own = ["dataset=csv", f"dataset.path={folder}/my.csv", "dataset.labels=[rain,storm]", "threshold=top_k"]
+    check_premises(configure([*own, "threshold.k=2"]))
+    with pytest.raises(UserError, match="k=3: there are 2 labels"):
+        check_premises(configure([*own, "threshold.k=3"]))
 
 
 TARGETS = sorted(
