@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# A file's tests run in one of two processes, which makes what they share once.
+SIDE_BY_SIDE := -n 2 --dist loadfile
+
 # Training on two devices: as many processes as there are cores, which have the machine to themselves.
 ALONE := tests/engine/test_ddp.py
 
@@ -16,11 +19,11 @@ run: $(VENV)/.installed
 	$(BIN)/python run.py
 
 test: $(VENV)/.installed lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --ignore=$(ALONE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore=$(ALONE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ALONE)
 
 quick: $(VENV)/.installed style
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(QUICK)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(QUICK)
 
 lint: style types
 
@@ -34,7 +37,7 @@ types: $(VENV)/.installed
 # Which lines of src no test runs: make coverage TESTS=tests/data, or of all tests, which takes twice as long as they do.
 coverage: $(VENV)/.installed
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n 2 --ignore=$(ALONE) $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest $(SIDE_BY_SIDE) --ignore=$(ALONE) $(TESTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
