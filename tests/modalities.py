@@ -1,4 +1,4 @@
-"""What tests of methods of several modalities share: a task of some widths, a batch of doubles."""
+"""What tests of methods of several modalities share: a task of some widths, doubles, random data."""
 
 from itertools import accumulate, pairwise
 
@@ -15,8 +15,15 @@ def task_of(widths, labels):
 
 
 def doubles(values):
-    return torch.tensor(values, dtype=torch.float64)
+    return torch.as_tensor(values, dtype=torch.float64)
 
 
 def batch_of(x, y):
     return Batch(doubles(x), doubles(y), torch.arange(len(x)))
+
+
+def random_data(rng, rows=4):
+    """Widths of 2 to 5 modalities, features, and targets of 1 to 4 labels."""
+    widths = tuple(rng.integers(1, 4, rng.integers(2, 6)).tolist())
+    x = rng.normal(size=(rows, sum(widths)))
+    return widths, x, (rng.random((rows, rng.integers(1, 5))) < 0.4).astype(float)

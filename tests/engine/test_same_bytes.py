@@ -146,7 +146,8 @@ def multimodal(seed, data, method, small=()):
     config = configured(f"method={method}", *small)
     module = build_method(config.method, config.backbone, config.loss, BLOCKS)
     begin_draws(module, seed)
-    return module, data
+    (stage,) = module.stages({"train": data})
+    return stage.module, stage.data
 
 
 def rbcc(seed, data, stage):
@@ -192,6 +193,7 @@ KINDS = {
     "rbcc, halves": functools.partial(rbcc, stage=0),
     "rbcc": functools.partial(rbcc, stage=-1),
     "cs3g": functools.partial(multimodal, method="cs3g"),
+    "dmp": functools.partial(multimodal, method="dmp"),
     "m3la": functools.partial(multimodal, small=["method.hidden=5"], method="m3la"),
     "m3la, fixed order": functools.partial(multimodal, small=["method.hidden=9"], method="m3la_order"),
 }

@@ -10,7 +10,8 @@ from mlbench.compose import configure
 from mlbench.methods.build import build_method
 from mlbench.methods.multimodal.f1_weights import f1_weights
 from mlbench.methods.multimodal.m3la import M3LA
-from modalities import batch_of, doubles, task_of
+from modalities import batch_of, doubles, random_data, task_of
+from references import m3la as reference
 
 X = [(1.5, 1, 0.5, -0.5), (0.5, 0.5, -3, -0.5), (1, 0, 2, -1)]
 Y = [(1, 0, 1), (0, 1, 0), (1, 1, 0)]
@@ -272,3 +273,49 @@ def test_the_ablations_are_options():
 def test_the_papers_settings():
     train = configure(["method=m3la", "dataset=yeast"]).train
     assert (train.epochs, train.batch_size, train.optimizer["weight_decay"]) == (300, 64, 0.0002)
+
+
+def by_name(parameters):
+    """In the page's order, as the reference names them."""
+    return [torch.from_numpy(np.asarray(array, float)) for array in parameters.values()]
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_it_is_the_reference(block):
+    """On 200 random models of 2 to 5 modalities in all, whatever the choices."""
+    for seed in range(20 * block, 20 * block + 20):
+        rng = np.random.default_rng(seed)
+        widths, x, y = random_data(rng)
+        hidden = int(rng.integers(1, 4))
+        shapes = reference.shapes(widths, hidden, y.shape[1])
+        parameters = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+        choices = {
+            "order": rng.choice(["straight_through", "hard", "fixed"]),
+            "first": rng.choice(["s0", "index0"]),
+            # the softmax of one label is 1, and log(1 - 1) nothing to compare
+            "label_activation": rng.choice(["sigmoid", "softmax"] if y.shape[1] > 1 else ["sigmoid"]),
+            "weights": rng.choice(["f1", "none"]),
+            "rescale": bool(rng.integers(2)),
+            "wco": bool(rng.integers(2)),
+        }
+        module = M3LA(task_of(widths, y.shape[1]), hidden, **choices).double()
+        take(module, by_name(parameters), widths)
+        options = reference.Options(widths, **choices)
+        loss = module.loss(batch_of(x, y))
+        assert loss.item() == pytest.approx(reference.loss(parameters, x, y, options), abs=1e-7)
+        traces = [reference.traced(parameters, row, options) for row in x]
+        steps = [*module.unrolled(doubles(x))]
+        orders = torch.stack([step.modality for step in steps], 1)
+        assert orders.tolist() == [trace.order for trace in traces]
+        for number, step in enumerate(steps):
+            expected = [trace.predictions[number] for trace in traces]
+            np.testing.assert_allclose(step.predicted.detach(), expected, atol=1e-9)
+        if seed % 20 == 0 and module.modal is not None:
+            loss.backward()
+            slopes = reference.gradient(parameters, x, y, options, ["W_modal", "W_label", "b_init"])
+            ours = {"W_modal": module.modal, "W_label": module.label}
+            for name, layer in ours.items():
+                gradient = layer.weight.grad
+                gradient = torch.zeros_like(layer.weight) if gradient is None else gradient
+                np.testing.assert_allclose(gradient.detach(), slopes[name], atol=1e-5)
+            np.testing.assert_allclose(module.initial.bias.grad, slopes["b_init"], atol=1e-5)

@@ -1,16 +1,15 @@
-"""MCC: when a row has seen enough, beside chains of scikit-learn's on ever more columns by hand."""
+"""MCC: when a row has seen enough, beside chains on ever more columns in plain loops."""
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.multioutput import ClassifierChain
 
 from mlbench.compose import configure
 from mlbench.data.rows import Rows
 from mlbench.experiment import run
 from mlbench.methods.multimodal.mcc import MCC
 from modalities import task_of
+from references import mcc as reference
 
 WIDTHS = (3, 2, 4)
 
@@ -32,17 +31,7 @@ def made(data, certainty, options=None):
 def by_hand(data, certainty):
     """A row at a time."""
     x, y = data.x.double().numpy(), data.targets.numpy()
-    stops = np.cumsum(WIDTHS)
-    chains = [
-        ClassifierChain(LogisticRegression(C=0.01, max_iter=1000)).fit(x[:, :stop], y) for stop in stops
-    ]
-    scores, used = np.empty(y.shape), np.empty(len(y))
-    for row in range(len(y)):
-        for number, (chain, stop) in enumerate(zip(chains, stops), 1):
-            scores[row], used[row] = chain.predict_proba(x[[row], :stop])[0], number
-            if np.mean([max(p, 1 - p) for p in scores[row]]) >= certainty:
-                break
-    return scores, used
+    return reference.predicted(reference.chains(x, y, WIDTHS), x, WIDTHS, certainty)
 
 
 def test_a_row_has_seen_enough_once_the_mean_of_its_certainties_reaches_the_threshold():
@@ -58,8 +47,8 @@ def test_it_is_chains_on_ever_more_modalities(certainty):
     data = data_of()
     method, batch = made(data, certainty)
     scores, used = by_hand(data, certainty)
-    np.testing.assert_allclose(method.scores(batch), scores, atol=1e-6)
-    assert method.row_facts(batch)["modalities_used"].tolist() == used.tolist()
+    np.testing.assert_allclose(method.scores(batch), scores, atol=1e-4)  # a solver stops
+    assert method.row_facts(batch)["modalities_used"].tolist() == used
     if certainty in (0.57, 0.6):
         assert len({*used}) > 1  # they differ, or this says little
 
@@ -84,7 +73,7 @@ def test_a_label_that_never_varies_is_certain():
     ]  # the means are .9 and .85
 
 
-def test_a_record_has_the_mean_number_of_modalities(tmp_path):
-    words = [f"paths.outputs={tmp_path}/outputs", f"paths.cache={tmp_path}/cache"]
-    record, _ = run(configure(["method=mcc", "method.certainty=0.75", *words]))
-    assert 1 < record.facts["modalities_used"] < 4
+def test_a_record_has_the_mean_number_of_modalities(small, tmp_path):
+    words = ["dataset.modalities={a:[0,2],b:[3,6]}", f"paths.outputs={tmp_path}/outputs"]
+    record, _ = run(configure(["method=mcc", "method.certainty=0.55", *small, *words]))
+    assert 1 < record.facts["modalities_used"] < 2

@@ -24,7 +24,8 @@ warnings.filterwarnings("ignore", message="grad and param do not obey the gradie
 
 # Optimisers that treat every entry of a parameter by itself, so that many tensors may be one.
 ELEMENTWISE = {
-    f"torch.optim.{name}" for name in ("Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "Adamax", "NAdam")
+    f"torch.optim.{name}"
+    for name in ("Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "Adamax", "NAdam", "Adadelta")
 }
 
 

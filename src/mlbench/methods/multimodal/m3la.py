@@ -5,6 +5,7 @@ Multi-label Learning).
 Written from the paper, which leaves much open; docs/m3la.md says what was chosen.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple
 
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
-from mlbench.layers import Linear, beside, each, gated, linear, product
+from mlbench.layers import Linear, beside, each, gated, product
 from mlbench.methods.base import Method, Requires
+from mlbench.methods.multimodal.by_modality import ByModality, taken
 from mlbench.methods.multimodal.f1_weights import f1_weights
 
 Positive = Annotated[int, Field(ge=1)]
@@ -49,7 +51,8 @@ class M3LA(Method):
         self.names = [modality.name for modality in task.modalities]
         self.order, self.first, self.weights, self.rescale = order, first, weights, rescale
         self.softmax = label_activation == "softmax"
-        self.inputs = ByModality(task, 3 * 3 * hidden, hidden**-0.5)
+        draw = functools.partial(nn.init.uniform_, a=-(hidden**-0.5), b=hidden**-0.5)
+        self.inputs = ByModality(task, 3 * 3 * hidden, draw, draw)
         self.ahead = as_of_a_gru(Linear(hidden, 3 * hidden))
         self.back = as_of_a_gru(Linear(hidden, 3 * hidden))
         self.initial = Linear(2 * hidden, hidden)
@@ -90,7 +93,7 @@ class M3LA(Method):
             return used.new_full(used.shape[:-1], step, dtype=torch.int64), offers[..., step, :]
         logits = self.modal(state).masked_fill(used, -torch.inf)  # Eq. 9, 10
         modality = logits.argmax(-1)
-        offered = offers.gather(-2, across(modality, offers)).squeeze(-2)
+        offered = taken(offers, modality)
         if step == self.modalities - 1:  # one is left: its share is 1, whatever the weights
             return modality, offered
         shares = logits.softmax(-1)
@@ -127,8 +130,8 @@ class M3LA(Method):
 
     def row_facts(self, batch: Batch) -> dict[str, Tensor]:
         """Whether a row took its modalities in this order."""
-        taken = torch.stack([step.modality for step in self.unrolled(batch.x)], -1)
-        orders, which = taken.unique(dim=0, return_inverse=True)
+        chosen = torch.stack([step.modality for step in self.unrolled(batch.x)], -1)
+        orders, which = chosen.unique(dim=0, return_inverse=True)
         return {
             "_".join(["order", *(self.names[number] for number in order)]): (which == place).float()
             for place, order in enumerate(orders.tolist())
@@ -138,25 +141,6 @@ class M3LA(Method):
         return (
             {} if self.correlations is None else {"label_correlations": {"correlations": self.correlations}}
         )
-
-
-class ByModality(nn.Module):
-    """W x̃^k + b for every modality k. x̃^k is x with all other modalities set to zero, so W's columns of
-    modality k, a matrix of their own here, are all that meets it.
-    """
-
-    def __init__(self, task: Task, outputs: int, bound: float):
-        super().__init__()
-        self.task = task
-        self.weights = nn.ParameterList(
-            torch.empty(outputs, modality.width).uniform_(-bound, bound) for modality in task.modalities
-        )
-        self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(..., B, outputs) of each modality."""
-        views = self.task.views(x)
-        return [linear(view.contiguous(), weight, self.bias) for view, weight in zip(views, self.weights)]
 
 
 class Attention(nn.Module):
@@ -195,11 +179,6 @@ def walked(hidden: Linear, inputs: tuple[Tensor, ...]) -> Iterator[Tensor]:
         else:
             state = gated(seen, hidden(state), state)
         yield state
-
-
-def across(index: Tensor, like: Tensor) -> Tensor:
-    """An index (..., B) of the rows of what is (..., B, m, n), as gather takes it."""
-    return index[..., None, None].expand(*index.shape, 1, like.shape[-1])
 
 
 def entropies_of(logits: Tensor, targets: Tensor) -> Tensor:
