@@ -121,10 +121,12 @@ class DMP(Method):
 
     def apart(self, x: Tensor, own: Tensor, near: Tensor, theirs: Tensor) -> Tensor:
         """‖u(x_n, p_n) − u(x, p)‖² (..., B, n), where u(x, p) is x with modality k multiplied by p_k."""
-        widths = torch.tensor([modality.width for modality in self.task.modalities], device=x.device)
-        columns = torch.arange(len(widths), device=x.device).repeat_interleave(widths)
-        mine = (x * own[..., columns]).unsqueeze(-2)
-        return (near * theirs[..., columns] - mine).square().sum(-1)
+        return (self.weighed(near, theirs) - self.weighed(x, own).unsqueeze(-2)).square().sum(-1)
+
+    def weighed(self, x: Tensor, shares: Tensor) -> Tensor:
+        """u(x, p)."""
+        views = zip(self.task.views(x), shares.split(1, -1))
+        return torch.cat([view * share for view, share in views], -1)
 
     def scores(self, batch: Batch) -> Tensor:
         """By the last label head."""
