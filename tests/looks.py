@@ -93,6 +93,30 @@ function look() {
 }
 </script>"""
 
+LOOK_AT_MAP = """<script>
+function look() {
+  const section = find("#map-part"), said = { fits: [fits()], hidden: [section.hidden] };
+  const coloured = () => all("#map circle.carries title").map((title) => title.textContent);
+  said.options = all("#map option").map((option) => option.textContent);
+  said.coloured = [coloured()];
+  said.caption = find("#map figcaption").textContent;
+  const choice = find("#map select");
+  choice.value = "1";
+  choice.dispatchEvent(new Event("change"));
+  said.coloured.push(coloured());
+  said.label = find("#map svg").getAttribute("aria-label");
+  said.last = find("#map svg").lastChild.getAttribute("class");
+  const across = all("#map circle").map((circle) => Number(circle.getAttribute("cx")));
+  said.boxes = [Math.min(...across), Math.max(...across)];
+  find("input[name=method][value=ant]").click();
+  said.hidden.push(section.hidden);
+  find("input[name=method][value=ant]").click();
+  said.coloured.push(coloured());
+  said.fits.push(fits());
+  return said;
+}
+</script>"""
+
 LOOK_AT_FOLDS = """<script>
 function look() {
   const box = find("#best .scroll").getBoundingClientRect(), cells = all("#best tbody td:nth-child(2)");

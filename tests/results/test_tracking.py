@@ -6,6 +6,7 @@ import struct
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from mlbench.assemble import assemble
@@ -45,7 +46,10 @@ class Recorder(types.ModuleType):
         self.id = how["id"]
         return self
 
-    def log(self, values, step):
+    def Table(self, columns, data):
+        return [dict(zip(columns, row, strict=True)) for row in data]
+
+    def log(self, values, step=None):
         self.attempt("log")
         self.logged.append((step, values))
 
@@ -111,6 +115,28 @@ def test_a_finished_run_has_its_metrics_and_its_record(monkeypatch, tmp_path):
     named, (path, _) = wandb.artifacts
     assert named == (f"record-{KEY}", "record") and path == str(tmp_path / "record.json")
     assert wandb.calls[-2:] == ["artifact", "finish"] and wandb.exits == [0]
+
+
+def test_embeddings_that_a_run_keeps_are_a_map(monkeypatch, tmp_path):
+    targets = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 1]], np.uint8)
+    vectors = np.array([[3, 4], [0, 0], [-3, -4]], np.float32)
+    np.savez(
+        tmp_path / "embeddings.npz",
+        embeddings=vectors,
+        ids=[7, 9, 4],
+        targets=targets,
+        labels=["a", "b", "x"],
+    )
+    monkeypatch.setattr(tracking, "LABELS", 2)
+    tracker, wandb = tracker_on(monkeypatch)
+    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.finish(tmp_path / "record.json", {"last": {"f1_macro": 0.5}})
+    ((step, values),) = wandb.logged
+    assert step is None and [row["row"] for row in values["embeddings"]] == [7, 9, 4]
+    assert [row["x"] for row in values["embeddings"]] == pytest.approx([5, 0, -5])
+    assert [row["label x"] for row in values["embeddings"]] == [True, False, True]
+    assert values["embeddings"][0].keys() == {"x", "y", "row", "label a", "label x"}, "the most frequent"
+    assert wandb.summary and wandb.exits == [0]
 
 
 def test_a_stopped_run_is_marked_as_failed(monkeypatch, tmp_path):

@@ -20,6 +20,7 @@ from looks import (
     LISTEN,
     LOOK_AT_FOLDS,
     LOOK_AT_HEAT,
+    LOOK_AT_MAP,
     LOOK_AT_REPORT,
     LOOK_AT_TABLE,
     LOOK_AT_TIES,
@@ -86,6 +87,25 @@ def made_up_ties():
     return records
 
 
+def made_up_map():
+    """Two results on scene, of which one has a map of four rows; a label's name is hostile."""
+    metrics = {"last": {"f1_macro": 0.5, "hamming_loss": 0.5}}
+    drawn = content(
+        {
+            f"{name}/record.json": made_up_record("", "scene", name, 0, metrics=metrics)
+            for name in ("erm", "ant")
+        }
+    )
+    (erm,) = (place for place, group in enumerate(drawn["groups"]) if group["method"] == "erm")
+    about = {"group": erm, "how": "principal components", "seed": 0, "fold": None, "rows": 8}
+    places = [[0.0, 1.0], [2.0, -1.0], [1.0, 0.5], [0.5, 0.5]]
+    carried = [[0], [0, 1], [1], [0]]
+    drawn["maps"] = [
+        about | {"labels": [HOSTILE, "calm"], "places": places, "ids": [3, 5, 7, 9], "carried": carried}
+    ]
+    return drawn
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Findings by page and width, all from one browser."""
@@ -96,6 +116,7 @@ def pages(tmp_path_factory):
         "report": (report(content(found(folder / "outputs"))), LOOK_AT_REPORT),
         "heat": (report(content(made_up_sweep())), LOOK_AT_HEAT),
         "folds": (report(content(made_up_folds())), LOOK_AT_FOLDS),
+        "map": (report(made_up_map()), LOOK_AT_MAP),
         "ties": (report(content(made_up_ties())), LOOK_AT_TIES),
     }
     frames = ""
@@ -296,3 +317,16 @@ def test_the_report_ranks_the_methods_over_all_data_sets(report_page):
         wins = [sum(m[names.index(name)] < m[names.index(o)] for m in means.values()) for o in others]
         assert [int(text) for text in row[2:] if text] == wins
     assert "3 methods on 2 data sets" in report_page["about"] and "a test wants five" in report_page["about"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_map_is_coloured_by_the_label_that_is_chosen(pages, width):
+    page = pages["map", width]
+    assert page["options"] == [f"{HOSTILE} (3)", "calm (2)"]
+    first, second, again = page["coloured"]
+    assert [words.partition(":")[0] for words in first] == ["row 3", "row 5", "row 9"], "the most frequent"
+    assert second == again == [f"row 5: {HOSTILE}, calm", "row 7: calm"], "the choice outlives a filter"
+    assert page["label"] == "scene erm: 2 of 4 rows carry calm" and page["last"] == "carries"
+    assert "4 of 8 rows, at equal distances" in page["caption"] and "principal components" in page["caption"]
+    assert page["boxes"] == [8, 392] and page["hidden"] == [False, True]
+    assert page["fits"] == [True, True] and not page["complaints"] and not page["hacked"]

@@ -6,6 +6,7 @@ import re
 import time
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from made_up import made_up_record
@@ -104,7 +105,7 @@ def test_a_record_that_cannot_be_read_is_named_and_left_out(put_record, tmp_path
         (["paths.outputs={}/nowhere"], "{}/nowhere: no finished runs"),
         (
             ["paths.output=x"],
-            "paths.output: no such key; there is paths.outputs; did you mean paths.outputs?",
+            "paths.output: no such key; there are paths.outputs, map; did you mean paths.outputs?",
         ),
         (["scene"], "scene: write paths.outputs=scene; --help lists the keys"),
     ],
@@ -266,3 +267,32 @@ def test_a_thousand_records_are_quickly_a_report(tmp_path, capsys):
     data = drawn_from(tmp_path / "report.html")
     assert len(data["runs"]) == 1000 and len(data["groups"]) == 1
     assert (tmp_path / "report.html").stat().st_size < 1e6
+
+
+def test_runs_that_keep_embeddings_are_maps_of_the_first_run_of_each_result(put_record, tmp_path, capsys):
+    def keep(path, rows):
+        draws = np.random.default_rng(0)
+        arrays = {
+            "embeddings": draws.normal(size=(rows, 4)),
+            "ids": np.arange(rows) * 2,
+            "labels": ["a", "b"],
+        }
+        np.savez(tmp_path / path.replace("record.json", "embeddings.npz"), targets=np.eye(rows, 2), **arrays)
+
+    for seed in (0, 1, 2):
+        path = put_record("scene", "erm", seed)
+        if seed:
+            keep(path, 5 + seed)
+    broken = put_record("scene", "bl").replace("record.json", "embeddings.npz")
+    (tmp_path / broken).write_bytes(b"half of a file")
+    for words, how in ([], "principal components"), (["map=tsne"], "t-SNE"):
+        assert main([f"paths.outputs={tmp_path}", *words]) == 0
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and f"{broken} holds no embeddings" in said
+        drawn = drawn_from(tmp_path / "report.html")
+        (found,) = drawn["maps"]
+        assert drawn["groups"][found["group"]]["method"] == "erm" and (found["seed"], found["rows"]) == (1, 6)
+        assert found["how"] == how and len(found["places"]) == 6 and found["ids"] == [0, 2, 4, 6, 8, 10]
+        assert found["carried"] == [[0], [1], [], [], [], []] and found["labels"] == ["a", "b"]
+    assert main([f"paths.outputs={tmp_path}", "map=tsna"]) == 2
+    assert "map=tsna: should be one of pca, tsne; did you mean tsne?" in capsys.readouterr().err

@@ -3,22 +3,26 @@
 from pathlib import Path
 
 from mlbench.commands.arguments import answered, check_keys, pairs
-from mlbench.errors import UserError, complain
+from mlbench.errors import UserError, complain, did_you_mean
 from mlbench.files import write
 from mlbench.results import store
 from mlbench.results.record import Record
 from mlbench.spelling import spelled
 from mlbench.tables.heat import comma
+from mlbench.tables.maps import NAMES, maps
 from mlbench.tables.report import content, report
 
-USAGE = f"""{spelled("report")} [paths.outputs=outputs]
+USAGE = f"""{spelled("report")} [paths.outputs=outputs] [map=pca]
   writes <outputs>/report.html: every finished run, to filter, compare and sort; open it in a browser
 
 Runs that differ in seed and split.fold only are one result there. Results that differ in two numbers, and in
 nothing else, are a heat map; report-heat.csv
 beside it has the mean of every metric in each cell:
-  {spelled("run")} -m loss=sigmoid_f1 'loss.slope=range(1,31,5)' loss.offset=-1,-0.75,-0.5,0 seed=0,1,2"""
-KEYS = ("paths.outputs",)
+  {spelled("run")} -m loss=sigmoid_f1 'loss.slope=range(1,31,5)' loss.offset=-1,-0.75,-0.5,0 seed=0,1,2
+
+Runs with outputs.embeddings=true are drawn as maps, by principal components; map=tsne by t-SNE, which takes a
+while."""
+KEYS = ("paths.outputs", "map")
 HEAT = "report-heat.csv"
 
 
@@ -36,7 +40,11 @@ def run(arguments: list[str]) -> None:
     records = found(outputs)
     if not records:
         raise UserError(f"{outputs}: no finished runs; {spelled('run')} makes one")
+    how = given.get("map", "pca")
+    if how != "pca" and how != "tsne":
+        raise UserError(f"map={how}: should be one of {', '.join(NAMES)}{did_you_mean(how, NAMES)}")
     drawn = content(records)
+    drawn["maps"] = maps(outputs, drawn, how)
     print(write(outputs / "report.html", report(drawn)))
     if drawn["grids"]:
         print(write(outputs / HEAT, comma(drawn)))

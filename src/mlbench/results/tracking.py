@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from mlbench.errors import UserError
+from mlbench.results.plane import plane
+from mlbench.results.store import EMBEDDINGS
 
 SECONDS_TO_START = 10  # how long W&B may take to answer before the run goes on without it
 SECONDS_TO_FINISH = 60  # what W&B has not sent by then stays in the run's folder, for `wandb sync`
+LABELS = 100  # columns of a map there
 
 
 class Tracker(Protocol):
@@ -77,6 +80,9 @@ class WandB(Tracker):
 
     def finish(self, record: Path, metrics: dict[str, dict[str, float]]) -> None:
         def mirror() -> None:
+            if (embeddings := record.with_name(EMBEDDINGS)).is_file():
+                columns, rows = map_of(embeddings)
+                self.run.log({"embeddings": self.wandb.Table(columns=columns, data=rows)})
             for rule, values in metrics.items():
                 self.run.summary.update({f"test/{rule}/{name}": value for name, value in values.items()})
             artifact = self.wandb.Artifact(f"record-{self.run.id}", type="record")
@@ -102,6 +108,18 @@ class WandB(Tracker):
         self.run = None
         with contextlib.suppress(Exception):
             self.wandb.teardown()  # W&B's service would else keep the run's id, and refuse it next time
+
+
+def map_of(embeddings: Path) -> tuple[list[Any], list[Any]]:
+    """Columns and rows for a scatter plot: a row's place by principal components, its number, and whether it
+    carries a label, for each of the most frequent labels."""
+    shown = plane(embeddings)
+    frequent = sorted((-shown.targets.sum(0, dtype=int)).argsort(kind="stable")[:LABELS].tolist())
+    rows = [
+        [*place.tolist(), int(row), *(carried[frequent] != 0).tolist()]
+        for place, row, carried in zip(shown.places, shown.ids, shown.targets)
+    ]
+    return ["x", "y", "row", *(f"label {shown.labels[label]}" for label in frequent)], rows
 
 
 def _first_line(error: Exception) -> str:

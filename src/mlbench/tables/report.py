@@ -57,6 +57,7 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
         "unknown": unknown,
         "groups": groups,
         "grids": heat,
+        "maps": [],  # which need more than records
         "runs": runs,
     }
 

@@ -68,6 +68,9 @@ function draw() {
   const maps = heats(groups, low);
   document.getElementById("heat").replaceChildren(...maps);
   document.getElementById("heat-part").hidden = !maps.length;
+  const planes = data.maps.filter((map) => fits(data.groups[map.group]));
+  document.getElementById("map").replaceChildren(...planes.map(plane));
+  document.getElementById("map-part").hidden = !planes.length;
   document.getElementById("scatter").replaceChildren(...scatters(groups, low));
   const compared = ranked(groups, low);
   document.getElementById("ranks").replaceChildren(...ranks(compared));
@@ -257,6 +260,42 @@ function several(groups) {
   const counts = groups.map((group) => group.runs);
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
   return new Set(groups.map((group) => group.count)).size === 1 ? groups[0].count : `${least} to ${most} runs a cell`;
+}
+
+// ---- embeddings
+
+const coloured = new Map(); // map -> the label that was chosen
+
+/** A row a point; those that carry the label come last, and lie above the others. */
+function plane(map) {
+  const { dataset, method, loss, backbone, more } = data.groups[map.group];
+  const counts = map.labels.map((_, label) => map.carried.filter((own) => own.includes(label)).length);
+  const choice = h("select", {}, map.labels.map((name, label) => h("option", { value: label }, `${name} (${counts[label]})`)));
+  choice.value = coloured.get(map) ?? counts.indexOf(Math.max(...counts));
+  const [width, height, edge] = [400, 300, 8];
+  const scale = (axis, size) => {
+    const values = map.places.map((place) => place[axis]);
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    return (value) => (edge + ((value - least) / (most - least || 1)) * (size - 2 * edge)).toFixed(1);
+  };
+  const [x, y] = [scale(0, width), scale(1, height)];
+  const points = map.places.map((place, row) => svg("circle", { cx: x(place[0]), cy: y(place[1]), r: 2 },
+    svg("title", {}, `row ${map.ids[row]}: ${map.carried[row].map((label) => map.labels[label]).join(", ") || "no label"}`)));
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
+  const colour = () => {
+    const label = Number(choice.value);
+    coloured.set(map, label);
+    const carries = (row) => map.carried[row].includes(label);
+    points.forEach((point, row) => point.setAttribute("class", carries(row) ? "carries" : "lacks"));
+    drawing.setAttribute("aria-label", `${dataset} ${method}: ${counts[label]} of ${points.length} rows carry ${map.labels[label]}`);
+    drawing.replaceChildren(...points.filter((_, row) => !carries(row)), ...points.filter((_, row) => carries(row)));
+  };
+  choice.addEventListener("change", colour);
+  colour();
+  const shown = points.length < map.rows ? `${points.length} of ${map.rows} rows, at equal distances` : `${map.rows} rows`;
+  return h("figure", {},
+    h("figcaption", {}, h("b", {}, `${dataset} ${method}`), ` ${loss}, ${backbone}; seed ${map.seed}${map.fold === null ? "" : `, fold ${map.fold}`}; ${map.how}, ${shown} `,
+      h("small", { class: "more" }, more), h("label", {}, " label ", choice)), drawing);
 }
 
 // ---- time against quality
