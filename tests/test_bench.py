@@ -17,11 +17,21 @@ TINY = {
     "chain": ["repeats=1", "epochs=1"],
     "many": ["repeats=1", "epochs=1", "chains=2", "others=2"],
     "enhancement": ["repeats=1", "epochs=1", "instances=70", "runs=3", "grid=2"],
+    "contrastive": ["repeats=1", "epochs=2", "queue=256", "instances=20"],
     "metrics": ["repeats=2", "instances=150", "labels=4"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
     "start": ["repeats=1", "commands=import,help"],
 }
-ROWS = {"step": 4, "chain": 2, "many": 5, "enhancement": 6, "metrics": 8, "load": 1, "start": 2}
+ROWS = {
+    "step": 4,
+    "chain": 2,
+    "many": 5,
+    "enhancement": 6,
+    "contrastive": 9,
+    "metrics": 8,
+    "load": 1,
+    "start": 2,
+}
 
 
 def test_every_suite_is_tested():
@@ -62,7 +72,7 @@ def test_the_first_step_is_the_last(command, folder):
     [
         (
             ["suite=stp"],
-            "suite=stp: choose step, chain, many, enhancement, metrics, load, start or all; did you mean",
+            "suite=stp: choose step, chain, many, enhancement, contrastive, metrics, load, start or all; did",
         ),
         (
             ["suite=step", "epoch=3"],
@@ -95,7 +105,7 @@ def test_the_page_shows_what_was_measured(tmp_path, capsys, monkeypatch):
     (row,) = json.loads((tmp_path / "bench" / "load.json").read_text())["rows"]
     text = shown.read_text()
     assert row["name"] in text and f"| {row['ratio']['median']:.2f} |" in text
-    assert "Not run: step, chain, many, enhancement, metrics, start." in text
+    assert "Not run: step, chain, many, enhancement, contrastive, metrics, start." in text
     first = shown.read_bytes()
     assert bench.main([f"page={shown}", f"paths.outputs={tmp_path}"]) == 0
     assert shown.read_bytes() == first

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.bench.chain import chain
+from mlbench.bench.contrastive import contrastive
 from mlbench.bench.enhancement import enhancement
 from mlbench.bench.load import load
 from mlbench.bench.many import many
@@ -25,7 +26,7 @@ from mlbench.spelling import spelled
 Suite = Callable[..., Iterator[Row]]
 
 SUITES: dict[str, Suite] = {
-    suite.__name__: suite for suite in (step, chain, many, enhancement, metrics, load, start)
+    suite.__name__: suite for suite in (step, chain, many, enhancement, contrastive, metrics, load, start)
 }
 ACCELERATORS = ("cpu", "gpu")
 COLUMNS = ("", "beside", "ours", "other", "ratio", "least", "largest")
