@@ -5,6 +5,8 @@ import functools
 import pytest
 import torch
 from pytest import approx
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from mlbench.compose import configure
 from mlbench.errors import UserError
@@ -141,11 +143,13 @@ def test_a_smaller_batch_meets_and_enters_its_own_rows():
         queue.enter()
 
 
-def made(method, task, **pretrain):
+def made(method, task, more=(), **pretrain):
     words = [
         f"method.pretrain.{key}={value}" for key, value in {"batch_size": 8, "queue": 16, **pretrain}.items()
     ]
-    config = configure([f"method={method}", "dataset=npz", "dataset.path=x", "backbone.widths=[8]", *words])
+    config = configure(
+        [f"method={method}", "dataset=npz", "dataset.path=x", "backbone.widths=[8]", *words, *more]
+    )
     torch.manual_seed(0)
     return build_method(config.method, config.backbone, config.loss, task)
 
@@ -192,3 +196,42 @@ def test_without_pre_training_there_is_one_stage_and_no_option_of_the_first_coun
     assert kind.defining(nodes[0]) == kind.defining(nodes[1])
     other = configure(["method=mulsupcon_cld", "method.pretrain.epochs=1"]).method
     assert kind.defining(other) == other
+
+
+class Largest(TorchDispatchMode):
+    """The entries of the largest tensor that any operation gives, within this context."""
+
+    entries = 0
+
+    def __torch_dispatch__(self, operation, types, given=(), named=None):
+        result = operation(*given, **(named or {}))
+        tensors = [part for part in tree_leaves(result) if isinstance(part, torch.Tensor)]
+        self.entries = max([self.entries, *[tensor.numel() for tensor in tensors]])
+        return result
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["mulsupcon"],
+        ["mulsupcon", "method.pair_weights=instance"],
+        ["mulsupcon", "method.positives=any"],
+        ["mulsupcon", "method.positives=all"],
+        ["mulsupcon_rld", "method.sigma=1", "method.readings.weight_gradient=true"],
+        ["mulsupcon_cld", "method.readings.references=algorithm", "method.readings.own_distribution=live"],
+        ["mulsupcon_cld", "method.readings.h=positives", "method.readings.normalise=positives"],
+    ],
+)
+def test_no_step_holds_a_row_for_each_pair_or_a_difference_for_each_two(words):
+    """Nothing is as large as anchors × references × labels, or as pairs of anchor and label × references."""
+    rows, held, labels = 64, 192, 40
+    method = made(words[0], small_task(labels), batch_size=rows, queue=held, width=24, more=words[1:])
+    data = small_data(labels, rows)
+    module = next(method.stages({"train": data})).module
+    references, largest_product = rows + held, rows * (rows + held)
+    with Largest() as largest:
+        for _ in range(held // rows + 1):
+            module.loss(data.batch(torch.arange(rows))).backward()
+            module.after_step()
+    assert largest_product <= largest.entries < 2 * largest_product
+    assert 2 * largest_product < data.targets.sum() * references < rows * references * labels
