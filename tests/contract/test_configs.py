@@ -17,6 +17,9 @@ NESTED = ("train/optimizer", "train/scheduler")
 ALWAYS = {"config.yaml", "hydra/help/mlbench.yaml"}
 # Read by mlbench.tables and mlbench.search, whose overrides are composed when their runs are planned.
 LISTS = ("table/", "sweep/")
+BESIDE = {
+    "aaai2024": "mulsupcon_ld"
+}  # a paper that no method chooses by itself: the one whose methods it is for
 OWN_GROUPS = ("method", "backbone", "loss", "split", "threshold", "logger")
 
 
@@ -55,8 +58,8 @@ def nested_in(path: str) -> dict[str, str]:
 
 
 def methods_of_paper(paper: str) -> list[str]:
-    """Their files choose its settings."""
-    chosen = {"override /paper@_global_.paper": paper}
+    """Their files choose its settings, or those of another paper beside which it stands."""
+    chosen = {"override /paper@_global_.paper": BESIDE.get(paper, paper)}
     return [path for path in files_of("method") if chosen in content_of(path).get("defaults", [])]
 
 
@@ -68,10 +71,12 @@ def overrides_for(path: str) -> list[str]:
         return [f"{group}={name}", *asked]
     own_data = ["dataset=npz", "dataset.path=something"]  # for which no paper has settings
     if group == "paper":
-        return [f"method={group_and_name(method)[1]}" for method in methods_of_paper(name)[:1]] + own_data
+        methods = methods_of_paper(name)[:1]
+        return [*[f"method={group_and_name(method)[1]}" for method in methods], f"paper={name}", *own_data]
     if group.startswith("settings/"):
-        method = methods_of_paper(group.removeprefix("settings/"))[0]
-        return [f"method={group_and_name(method)[1]}", f"dataset={name}"]
+        paper = group.removeprefix("settings/")
+        method = methods_of_paper(paper)[0]
+        return [f"method={group_and_name(method)[1]}", f"paper={paper}", f"dataset={name}"]
     method = next(method for method in files_of("method") if group in nested_in(method).values())
     key = next(key for key, where in nested_in(method).items() if where == group)
     return [f"method={group_and_name(method)[1]}", f"{group}@method.{key}={name}", *own_data]
