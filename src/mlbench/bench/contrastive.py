@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlbench.bench import rbcc_by_hand
 from mlbench.bench.chain import SEED, built
@@ -19,7 +19,6 @@ from mlbench.bench.timing import Row, compare
 from mlbench.config import Config
 from mlbench.data.rows import Rows
 from mlbench.engine.fit import fit
-from mlbench.layers import Dropout
 from mlbench.methods.base import Stage
 from mlbench.methods.contrastive.losses import contrast, log_ratios
 from mlbench.methods.contrastive.pretraining import SetContrast
@@ -122,7 +121,7 @@ def losses_apart(stage: Stage, train: Rows, batches: list[Tensor], literal: bool
     precision."""
     module = copy.deepcopy(set_contrast(stage)).double()
     for part in module.modules():
-        if isinstance(part, Dropout):
+        if isinstance(part, nn.Dropout):
             part.p = 0.0
     model = ByHand(module, literal).double()
     optimizers = [torch.optim.SGD(part.parameters(), lr=0.01) for part in (module, model.encoder)]

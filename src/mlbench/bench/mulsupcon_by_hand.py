@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from mlbench.layers import Dropout
 from mlbench.methods.contrastive.pretraining import SetContrast
 
 
@@ -89,7 +88,7 @@ def plain(layer: nn.Module) -> nn.Module:
     elif isinstance(layer, nn.BatchNorm1d):
         own = nn.BatchNorm1d(layer.num_features, track_running_stats=False)
     else:
-        return nn.Dropout(layer.p) if isinstance(layer, Dropout) else copy.deepcopy(layer)
+        return nn.Dropout(layer.p) if isinstance(layer, nn.Dropout) else copy.deepcopy(layer)
     own.load_state_dict(layer.state_dict())
     return own
 
