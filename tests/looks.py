@@ -24,6 +24,14 @@ LOOK_AT_TABLE = """<script>
 function look() {
   const table = find(".grid"), button = find("thead th:nth-child(2) button", table), orders = [names(table)];
   const said = { fits: [fits()] };
+  const right = (node) => {
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    return range.getBoundingClientRect().right;
+  };
+  const second = ["thead th:nth-child(2) button", "tbody td:nth-child(2) .ours"];
+  said.ends = second.map((place) => right(find(place, table)));
+  said.names = all(".grid tbody th:first-child, .pairs tbody th").map((th) => th.clientWidth);
   for (let click = 0; click < 2; click += 1) {
     button.click();
     orders.push([heads(table)[1], column(table, 1)]);

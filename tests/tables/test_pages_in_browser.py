@@ -184,6 +184,13 @@ def test_a_cell_opens_what_is_behind_it(table_page):
     assert f"Seed 1 failed: it broke {HOSTILE}" in failed["text"] and "1 of 2 runs" in failed["text"]
 
 
+def test_numbers_stand_below_their_heads_and_names_have_room(table_page):
+    """Where nothing is compared no room is kept for a difference; the hostile name is broken within 5rem."""
+    head, number = table_page["ends"]
+    assert abs(head - number) < 2
+    assert min(width for width in table_page["names"] if width) >= 70
+
+
 def test_one_view_is_there_at_a_time(table_page):
     assert table_page["tabs"] == [[False, True], [True, False], "true"]
 

@@ -193,7 +193,7 @@ function bars({ labels: names, support, methods, rule }) {
   });
   const runs = [...new Set(methods.map((method) => method.runs))].join(" or ");
   labels.querySelector("p.about").textContent =
-    `F1 of every label on the test part, mean over ${runs} runs, selection ${rule}; bold: the best; ` +
+    `F1 of every label on the test part, mean over ${runs} ${runs === "1" ? "run" : "runs"}, selection ${rule}; bold: the best; ` +
     "positives: instances of the test part that have the label, mean over all runs.";
   labels.querySelector(".scroll").replaceChildren(h("table", { class: "list bars" },
     h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows)));
