@@ -302,6 +302,36 @@ class Frozen(ERM):
         self.head.requires_grad_(False)
 
 
+class Growing(ERM):
+    """Its loss remembers every batch, in a buffer that becomes longer."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.register_buffer("seen", torch.zeros(0))
+
+    def loss(self, batch):
+        self.seen = torch.cat([self.seen, batch.x.detach().mean().reshape(1)])
+        return super().loss(batch)
+
+
+@pytest.mark.parametrize("left", ["pt", "ckpt"])
+def test_a_buffer_that_changed_its_shape_is_named_with_what_to_do(left, problem, tmp_path):
+    def report(history):
+        if left == "ckpt" and history:
+            raise KeyboardInterrupt
+
+    changes = {"epochs": 2, "batch_size": 113, "checkpoint_seconds": 0, "report": report}
+    data = problem.vectors(226)
+    with contextlib.suppress(KeyboardInterrupt):
+        problem.fit(problem.erm(kind=Growing), data, **changes)
+    said = (
+        rf"train\.{left}: the buffer seen of Growing begins with the shape \[0\] and had \[\d+\] when it "
+        "was saved.*register it in __init__ in the shape that it keeps, and run again with force=true"
+    )
+    with pytest.raises(UserError, match=said):
+        problem.fit(problem.erm(kind=Growing), data, **changes)
+
+
 @pytest.mark.parametrize(
     ("kind", "left", "said"),
     [

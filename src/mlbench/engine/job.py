@@ -74,6 +74,15 @@ AGAIN = "run again with force=true"
 
 def load(module: nn.Module, state: dict[str, Tensor], path: Path, cure: str = AGAIN) -> None:
     """Loads a state read from `path`; if it does not fit the module, the error advises `cure`."""
+    for name, buffer in module.named_buffers():
+        kept = state.get(name, buffer)
+        if kept.shape != buffer.shape and not takes_sizes(module):
+            kind, begins, had = type(module).__name__, [*buffer.shape], [*kept.shape]
+            raise UserError(
+                f"{path}: the buffer {name} of {kind} begins with the shape {begins} and had {had} when it "
+                "was saved, so that it cannot be taken up: register it in __init__ in the shape that it "
+                f"keeps, and {cure}"
+            )
     try:
         module.load_state_dict(state)
     except UserError as error:
@@ -81,3 +90,8 @@ def load(module: nn.Module, state: dict[str, Tensor], path: Path, cure: str = AG
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
         raise UserError(f"{path} does not fit {type(module).__name__} any more ({reason}): {cure}") from error
+
+
+def takes_sizes(module: nn.Module) -> bool:
+    """Whether a part of the module sees to it, by a hook, that its buffers have the sizes of a state."""
+    return any(part._load_state_dict_pre_hooks for part in module.modules())

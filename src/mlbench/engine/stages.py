@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlbench.config import Config, Node, fingerprint
 from mlbench.data.rows import Rows
-from mlbench.engine.job import Job, Outcome
+from mlbench.engine.job import Job, Outcome, load
 from mlbench.engine.plan import Plan
 from mlbench.engine.watch import Watch
 from mlbench.errors import UserError
@@ -94,7 +94,7 @@ class Stages:
         for job, outcome in zip(jobs, outcomes):
             self.history[job.stage.name], self.seconds[job.stage.name] = outcome.history, outcome.seconds
             if best := outcome.kept.get(self.config.selection.rule):
-                job.stage.module.load_state_dict(best["state"])
+                load(job.stage.module, best["state"], job.done)
             self.last = job, outcome
             self.trained = max(self.trained, outcome.trained)  # "", "alone", "stacked": in this order
 
@@ -106,7 +106,7 @@ class Stages:
         kept = {rule: best for rule, best in outcome.kept.items() if best}
         models = {}
         for rule, best in kept.items():
-            job.stage.module.load_state_dict(best["state"])
+            load(job.stage.module, best["state"], job.done)
             models[rule] = copy.deepcopy(self.method)
         job.stage.module.load_state_dict(outcome.last)
         models = {"last": self.method} | models
