@@ -50,6 +50,7 @@ def _lines(view: View, table: Table) -> Iterator[str]:
     yield r"\begin{table}"
     yield r"\centering\small"
     yield rf"\caption{{{escape(caption)}. {escape(about)}.}}"
+    yield r"\smallskip"  # classes for articles leave no room below a caption
     yield rf"\begin{{tabular}}{{{'ll' if paper else 'l'}{'r' * (len(columns) + ranked)}}}"
     yield r"\toprule"
     head = [spec.layout.rows, *([""] if paper else []), *columns, *(["rank"] if ranked else [])]
