@@ -9,7 +9,7 @@ import pytest
 
 from mlbench.errors import UserError
 from mlbench.tables.degrees import EQUAL, FILE, Degree, degrees
-from mlbench.tables.render.degrees import correlation, diagram, files, markdown
+from mlbench.tables.render.degrees import correlation, diagram, files, markdown, shares_from
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -80,6 +80,20 @@ def test_every_point_is_drawn_at_its_place_and_says_what_it_is():
     assert len({*down[:3]}) == len({*down[3:]}) == 1 and down[3] > down[0]
     assert marks[3].find(f"{SVG}title").text == "flem <d>, label 0: 0.250 at 1"
     assert {path.get("d") for path in marks[:3]}.isdisjoint(path.get("d") for path in marks[3:])
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "shares"),
+    [
+        (0.13, 0.4, [0.1, 0.2, 0.5]),
+        (0.2, 0.5, [0.2, 0.5]),
+        (0.03, 1.0, [0.02, 0.05, 0.1, 0.2, 0.5, 1.0]),
+        (0.0004, 0.6, [0.0002, 0.001, 0.01, 0.1, 1.0]),
+        (0.3, 0.3, [0.2, 0.5]),
+    ],
+)
+def test_the_axis_holds_all_frequencies(lowest, highest, shares):
+    assert shares_from(lowest, highest) == shares
 
 
 def test_names_lie_beside_the_table():

@@ -17,7 +17,8 @@ WIDTH, HEIGHT = 440, 300
 LEFT, RIGHT, BOTTOM = 46, 432, 258
 LINE = 18  # of the legend
 SIZE = 4  # of a mark, from its centre
-MARKS = {  # in the order in which methods take them; drawn around 0
+MARKS = {  # in the order in which methods take them, EQUAL the first; drawn around 0
+    "dot": "M-{h} 0a{h} {h} 0 1 0 {s} 0a{h} {h} 0 1 0 -{s} 0z",
     "circle": "M-{s} 0a{s} {s} 0 1 0 {d} 0a{s} {s} 0 1 0 -{d} 0",
     "square": "M-{s} -{s}h{d}v{d}h-{d}z",
     "triangle": "M0 -{s}L{s} {s}H-{s}z",
@@ -84,13 +85,14 @@ def diagram(problem: str, points: Sequence[Degree]) -> str:
     methods = [*dict.fromkeys(point.where[2] for point in points)]
     rows = math.ceil(len(methods) / 3)
     top = 14 + LINE * rows
-    lowest = 10 ** math.floor(math.log10(min(point.frequency for point in points)))
+    shares = shares_from(*(bound(point.frequency for point in points) for bound in (min, max)))
     highest = max(point.degree for point in points)
     step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if highest / size <= 6)
-    ticks = [step * number for number in range(math.ceil(highest / step) + 1)]
+    ticks = [step * number for number in range(math.ceil(highest / step - 1e-9) + 1)]
 
     def x(frequency: float) -> float:
-        return RIGHT - (RIGHT - LEFT) * math.log10(frequency) / math.log10(lowest)
+        whole = math.log(shares[-1] / shares[0])
+        return LEFT + (RIGHT - LEFT) * math.log(frequency / shares[0]) / whole
 
     def y(degree: float) -> float:
         return BOTTOM - (BOTTOM - top) * degree / ticks[-1]
@@ -105,9 +107,9 @@ def diagram(problem: str, points: Sequence[Degree]) -> str:
     for tick in ticks:
         lines.append(letters(LEFT - 8, y(tick) + 4, "end", f"{tick:.2f}"))
         lines.append(f'<path d="M{LEFT} {y(tick):.1f}h-4"/>')
-    for power in range(round(math.log10(lowest)), 1):
-        lines.append(letters(x(10**power), BOTTOM + 18, "middle", f"{10**power:g}"))
-        lines.append(f'<path d="M{x(10**power):.1f} {BOTTOM}v4"/>')
+    for share in shares:
+        lines.append(letters(x(share), BOTTOM + 18, "middle", f"{share:g}"))
+        lines.append(f'<path d="M{x(share):.1f} {BOTTOM}v4"/>')
     lines.append(letters((LEFT + RIGHT) / 2, BOTTOM + 36, "middle", "share of the rows that have the label"))
     marks = dict(zip(methods, itertools.cycle(MARKS)))
     for number, method in enumerate(methods):
@@ -121,5 +123,19 @@ def diagram(problem: str, points: Sequence[Degree]) -> str:
 
 def mark(x: float, y: float, shape: str, said: str = "") -> str:
     title = f"<title>{escape(said)}</title>" if said else ""
-    path = MARKS[shape].format(s=SIZE, d=2 * SIZE)
-    return f'<path d="{path}" transform="translate({x:.1f} {y:.1f})">{title}</path>'
+    path = MARKS[shape].format(h=SIZE / 2, s=SIZE, d=2 * SIZE)
+    fill = ' fill="currentColor"' if shape == "dot" else ""
+    return f'<path d="{path}"{fill} transform="translate({x:.1f} {y:.1f})">{title}</path>'
+
+
+def shares_from(lowest: float, highest: float) -> list[float]:
+    """1, 2 and 5 times powers of ten, from one not above `lowest` to one not below `highest`."""
+    steps = [float(f"{digit}e{power}") for power in range(-7, 1) for digit in (1, 2, 5)]
+    first = max([step for step in steps if step <= lowest], default=steps[0])
+    last = min(step for step in steps if step >= highest and step > first)
+    between = [step for step in steps if first <= step <= last]
+    return (
+        between
+        if len(between) < 9
+        else [step for step in between if f"{step:e}"[0] == "1" or step in (first, last)]
+    )
