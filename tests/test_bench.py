@@ -6,11 +6,15 @@ import math
 import pytest
 import torch
 
+from mlbench.assemble import assemble
+from mlbench.bench import m3la_by_hand
 from mlbench.bench.chain import built
 from mlbench.bench.enhancement import FLEM_D
 from mlbench.bench.flem_by_hand import Descent, by_hand_of
 from mlbench.commands import bench
 from mlbench.compose import configure
+from mlbench.data.rows import Batch
+from mlbench.data.task import Modality, Task
 
 TINY = {
     "step": ["repeats=1", "epochs=1"],
@@ -18,6 +22,7 @@ TINY = {
     "many": ["repeats=1", "epochs=1", "chains=2", "others=2"],
     "enhancement": ["repeats=1", "epochs=1", "instances=70", "runs=3", "grid=2"],
     "contrastive": ["repeats=1", "epochs=2", "queue=256", "instances=20"],
+    "multimodal": ["repeats=1", "instances=70", "hidden=8"],
     "metrics": ["repeats=2", "instances=150", "labels=4"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
     "start": ["repeats=1", "commands=import,help"],
@@ -28,6 +33,7 @@ ROWS = {
     "many": 5,
     "enhancement": 6,
     "contrastive": 9,
+    "multimodal": 1,
     "metrics": 8,
     "load": 1,
     "start": 2,
@@ -72,7 +78,7 @@ def test_the_first_step_is_the_last(command, folder):
     [
         (
             ["suite=stp"],
-            "suite=stp: choose step, chain, many, enhancement, contrastive, metrics, load, start or all; did",
+            "suite=stp: choose step, chain, many, enhancement, contrastive, multimodal, metrics, load, start or all",
         ),
         (
             ["suite=step", "epoch=3"],
@@ -105,7 +111,7 @@ def test_the_page_shows_what_was_measured(tmp_path, capsys, monkeypatch):
     (row,) = json.loads((tmp_path / "bench" / "load.json").read_text())["rows"]
     text = shown.read_text()
     assert row["name"] in text and f"| {row['ratio']['median']:.2f} |" in text
-    assert "Not run: step, chain, many, enhancement, contrastive, metrics, start." in text
+    assert "Not run: step, chain, many, enhancement, contrastive, multimodal, metrics, start." in text
     first = shown.read_bytes()
     assert bench.main([f"page={shown}", f"paths.outputs={tmp_path}"]) == 0
     assert shown.read_bytes() == first
@@ -130,3 +136,27 @@ def test_flem_by_hand_is_flem():
         assert by_hand.step(batch.x, batch.targets) == pytest.approx(loss.item(), rel=1e-6)
     for ours, theirs in zip(method.parameters(), by_hand.model.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)  # of steps of .001
+
+
+def test_m3la_by_hand_is_m3la():
+    """In double precision, loss and gradients; what is measured beside ours does the same work."""
+    torch.manual_seed(0)
+    config = configure(["method=m3la", "method.hidden=5"])
+    modalities = tuple(Modality(str(start), start, start + 3) for start in (0, 3, 6))
+    method = assemble(config).method(Task("t", ("a", "b", "c"), modalities, 9, (3, 3, 3))).double()
+    torch.nn.init.normal_(method.correlations)
+    by_hand = m3la_by_hand.by_hand_of(method).double()
+    with torch.no_grad():
+        by_hand.correlations.copy_(method.correlations)
+    x, targets = torch.randn(9, 9).double(), (torch.rand(9, 3) < 0.5).double()
+    loss, other = method.loss(Batch(x, targets, torch.arange(9))), by_hand.loss(x, targets)
+    assert loss.item() == pytest.approx(other.item(), abs=1e-6)
+    loss.backward()
+    other.backward()
+    for ours, theirs in (
+        (method.modal.weight, by_hand.modal.weight),
+        (method.correlations, by_hand.correlations),
+        (torch.cat([own.grad for own in method.inputs.weights], 1)[:15], by_hand.encoder.weight_ih_l0),
+    ):
+        gradient = ours if ours.grad is None else ours.grad
+        torch.testing.assert_close(gradient, theirs.grad, rtol=1e-5, atol=1e-6)

@@ -13,6 +13,7 @@ from mlbench.bench.enhancement import enhancement
 from mlbench.bench.load import load
 from mlbench.bench.many import many
 from mlbench.bench.metrics import metrics
+from mlbench.bench.multimodal import multimodal
 from mlbench.bench.page import page
 from mlbench.bench.start import start
 from mlbench.bench.step import step
@@ -26,7 +27,8 @@ from mlbench.spelling import spelled
 Suite = Callable[..., Iterator[Row]]
 
 SUITES: dict[str, Suite] = {
-    suite.__name__: suite for suite in (step, chain, many, enhancement, contrastive, metrics, load, start)
+    suite.__name__: suite
+    for suite in (step, chain, many, enhancement, contrastive, multimodal, metrics, load, start)
 }
 ACCELERATORS = ("cpu", "gpu")
 COLUMNS = ("", "beside", "ours", "other", "ratio", "least", "largest")
