@@ -78,7 +78,7 @@ def test_the_first_step_is_the_last(command, folder):
     [
         (
             ["suite=stp"],
-            "suite=stp: choose step, chain, many, enhancement, contrastive, multimodal, metrics, load, start or all",
+            "suite=stp: choose step, chain, many, enhancement, contrastive, multimodal, metrics",
         ),
         (
             ["suite=step", "epoch=3"],
