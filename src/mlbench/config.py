@@ -119,7 +119,7 @@ class Config(Strict):
     seed: int = Field(ge=0, lt=2**32)
     engine: Literal["auto", "single"]
     force: bool
-    outputs: Outputs = Outputs(embeddings=False)
+    outputs: Outputs
     trust: list[str]
     paths: Paths
     choices: dict[str, str]

@@ -5,8 +5,6 @@ import dataclasses
 import itertools
 from typing import Any
 
-import numpy as np
-
 from mlbench.config import Config, Node, options, target
 from mlbench.data.contracts import Dataset, Split
 from mlbench.errors import DoesNotFit, UserError, did_you_mean
@@ -67,7 +65,9 @@ def check_neighbours(config: Config, dataset: Dataset, split: Split) -> None:
 
 def training_rows(dataset: Dataset, split: Split, seed: int) -> int | None:
     """How many rows a split of this package leaves for training, where the data set says how many it has."""
-    from mlbench.data.splits import Usual  # imports SciPy, which a command line does without
+    import numpy as np  # as SciPy, which the splits import, what a command line does without
+
+    from mlbench.data.splits import Usual
 
     counts = getattr(dataset, "statistics", {})
     if not isinstance(split, Usual) or any(name not in counts for name in ("instances", *dataset.official)):

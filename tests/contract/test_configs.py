@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mlbench.compose import GROUPS, config_dir, configure
-from mlbench.config import Config, Paths, Selection, Train, target
+from mlbench.config import Config, Outputs, Paths, Selection, Train, target
 from mlbench.data.datasets import reader_named
 from mlbench.search import spec as searches
 from mlbench.signatures import supplied_to
@@ -224,6 +224,7 @@ def test_the_groups_without_a_target_are_said_in_full():
     assert set(own_content("train/default.yaml")) | optimizers == set(Train.model_fields)
     assert set(experiment["selection"]) == set(Selection.model_fields)
     assert set(experiment["paths"]) == set(Paths.model_fields)
+    assert set(experiment["outputs"]) == set(Outputs.model_fields)
     assert set(experiment) - {"hydra"} | {*GROUPS, "choices"} == set(Config.model_fields)
-    for model in (Config, Train, Selection, Paths):
+    for model in (Config, Train, Selection, Paths, Outputs):
         assert all(field.is_required() for field in model.model_fields.values()), model

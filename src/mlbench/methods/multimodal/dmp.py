@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Annotated, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
 from mlbench.layers import Dropout, Linear, each
+from mlbench.losses.bce import bce
 from mlbench.methods.base import Method, Parts, Requires, Stage
 from mlbench.methods.multimodal.by_modality import ByModality, taken
 from mlbench.methods.nearest import Held
@@ -107,7 +107,7 @@ class DMP(Method):
         total = torch.zeros(x.shape[:-2], device=x.device, dtype=x.dtype)
         for step, label in zip(self.unrolled(x), self.labels):
             logits = label(self.dropout(step.states[..., :rows, :]))
-            total = total + each(F.binary_cross_entropy_with_logits, 2, logits, batch.targets)
+            total = total + each(bce, 2, logits, batch.targets, None)
             if step.shares is None:
                 continue
             own = step.shares[..., :rows, :]
