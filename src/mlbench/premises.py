@@ -65,7 +65,7 @@ def check_neighbours(config: Config, dataset: Dataset, split: Split) -> None:
 
 def training_rows(dataset: Dataset, split: Split, seed: int) -> int | None:
     """How many rows a split of this package leaves for training, where the data set says how many it has."""
-    import numpy as np  # as SciPy, which the splits import, what a command line does without
+    import numpy as np  # slow to import, as the splits are: only a command that asks for neighbours waits
 
     from mlbench.data.splits import Usual
 
