@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mlbench.evaluation.suite import find, per_label
+from mlbench.evaluation.suite import OF_LABEL_SETS, find, per_label
 from mlbench.evaluation.thresholds import Threshold, evaluate_under
 
 
@@ -26,18 +26,25 @@ def measure(
 ) -> Measures:
     """Measures (N, L) scores against targets.
 
-    A rule that is fitted is fitted on `fitting`, scores and targets of the part that the rule names. `orders`
-    maps a suffix to an order of the columns of scores and label sets: all metrics are measured once more in
-    that order, their names with that suffix.
+    A rule that is fitted is fitted on `fitting`, scores and targets of the part that the rule names. Rules
+    that it has beside it are measured on the same scores. `orders` maps a suffix to an order of the columns
+    of scores and label sets: all metrics are measured once more in that order, their names with that suffix.
     """
     if rule.fitted:
         assert fitting is not None, "this rule is fitted on labelled scores"
         rule.fit(*fitting)
     of_rule = {"label_sets": rule.suffix, "scores": ""}
+    in_order = {"": slice(None)} | dict(orders or {})
     metrics = {
         f"{name}{of_rule[find(name).needs]}{suffix}": value
-        for suffix, columns in ({"": slice(None)} | dict(orders or {})).items()
+        for suffix, columns in in_order.items()
         for name, value in evaluate_under(rule, scores, targets, columns=columns).items()
+    }
+    metrics |= {
+        f"{name}{called}{suffix}": value
+        for called, other in rule.others().items()
+        for suffix, columns in in_order.items()
+        for name, value in evaluate_under(other, scores, targets, OF_LABEL_SETS, columns).items()
     }
     by_label = {
         f"{name}{rule.suffix if name == 'f1' else ''}": values

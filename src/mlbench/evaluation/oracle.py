@@ -9,10 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from mlbench.evaluation.metric import promoted
-from mlbench.evaluation.suite import METRICS, evaluate, find
+from mlbench.evaluation.suite import METRICS, OF_LABEL_SETS, evaluate, find
 from mlbench.evaluation.thresholds import Cut, Threshold, check_fittable, strictly_above
-
-OF_LABEL_SETS = [name for name, metric in METRICS.items() if metric.needs == "label_sets"]
 
 
 def best_cuts(

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from mlbench.evaluation.oracle import OF_LABEL_SETS, best_cuts
-from mlbench.evaluation.suite import METRICS, evaluate, find
+from mlbench.evaluation.oracle import best_cuts
+from mlbench.evaluation.suite import METRICS, OF_LABEL_SETS, evaluate, find
 from mlbench.evaluation.thresholds import Cut, Threshold, check_fittable, strictly_above
 
 

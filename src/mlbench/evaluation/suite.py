@@ -19,6 +19,9 @@ METRICS: dict[str, Metric] = {
     if isinstance(member, Metric)
 }
 
+OF_LABEL_SETS = [name for name, metric in METRICS.items() if metric.needs == "label_sets"]
+OF_RULES = ("_oracle", "_clean", "_fixed")  # what threshold rules end names of metrics of label sets in
+
 
 def find(name: str) -> Metric:
     """The metric of that name; UserError with the nearest name where there is none."""
@@ -32,6 +35,12 @@ def stem_of(name: str) -> str | None:
     """The metric that a threshold rule or a method gave a suffix: f1_macro of `f1_macro_oracle`."""
     stems = [stem for stem in METRICS if name == stem or name.startswith(f"{stem}_")]
     return max(stems, key=len, default=None)
+
+
+def without_rule(name: str) -> str:
+    """The name without the end that a threshold rule gave it."""
+    ends = [end for end in OF_RULES if name.endswith(end) and name.removesuffix(end) in OF_LABEL_SETS]
+    return name.removesuffix(ends[0]) if ends else name
 
 
 def definition(name: str) -> str:

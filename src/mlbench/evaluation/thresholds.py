@@ -43,6 +43,10 @@ class Threshold(Protocol):
         """The cut for these scores, or one a label, for the record; [] where each instance has its own."""
         ...
 
+    def others(self) -> "dict[str, Threshold]":
+        """Rules that are measured beside this one, by the suffix of their metrics; `fit` fits them, too."""
+        return {}
+
 
 def evaluate_under(
     rule: Threshold,

@@ -7,7 +7,7 @@ from mlbench.errors import UserError
 from mlbench.evaluation.embedding import PROBES
 from mlbench.evaluation.metric import Better
 from mlbench.evaluation.suite import definition as definition_of_metric
-from mlbench.evaluation.suite import find, paragraphs, stem_of
+from mlbench.evaluation.suite import find, paragraphs, stem_of, without_rule
 from mlbench.results.record import Record
 
 
@@ -55,4 +55,4 @@ def check(metrics: Mapping[str, str]) -> None:
 
 def better(name: str) -> Better:
     known = FACTS | PROBES
-    return known[name].better if name in known else find(name.removesuffix("_oracle")).better
+    return known[name].better if name in known else find(without_rule(name)).better
