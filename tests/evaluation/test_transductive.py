@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from mlbench.config import options, target
+from mlbench.evaluation.beside import Beside
+from mlbench.evaluation.measure import measure
+from mlbench.evaluation.suite import METRICS, OF_LABEL_SETS, evaluate, without_rule
+from mlbench.evaluation.thresholds import Fixed
 from mlbench.evaluation.transductive import LabelCardinality
 from scored import scored_parts
 
@@ -87,3 +91,36 @@ def test_label_cardinality_looks_at_all_that_is_cut_and_keeps_nothing():
     assert rule.cuts(low) == [0.31] and rule.cuts(high) == [0.81] and rule.cuts(low) == [0.31]
     assert rule.label_sets(low).tolist() == rule.label_sets(high).tolist() == [[False]] * 3 + [[True]]
     assert not rule.label_sets(torch.cat([low, high])).tolist()[3][0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(scored_parts())
+def test_what_stands_beside_is_measured_as_each_rule_alone_measures_it(case):
+    """Cuts of the predicted part, of the training part, and one cut: by the same scores."""
+    scores, targets, others = case
+    truth = torch.ones_like(others)
+    found = measure(Beside(0.5, 0.5, 0.3), others, truth, (scores, targets)).metrics
+    alone = {
+        "": LabelCardinality(0.5, 0.5, "test"),
+        "_clean": LabelCardinality(0.5, 0.5, "training"),
+        "_fixed": Fixed(0.3),
+    }
+    expected = {}
+    for called, rule in alone.items():
+        metrics = measure(rule, others, truth, (scores, targets)).metrics
+        names = OF_LABEL_SETS if called else metrics
+        expected |= {f"{name}{called}": metrics[name] for name in names}
+    assert found == pytest.approx(expected, nan_ok=True, abs=0)
+    assert all(without_rule(name) in METRICS for name in found)
+    assert {without_rule(name) for name in found if name not in METRICS} == {*OF_LABEL_SETS}
+
+
+def test_what_stands_beside_is_in_the_order_of_columns_that_is_asked_for():
+    draws = torch.Generator().manual_seed(0)
+    scores, targets = torch.rand(20, 3, generator=draws), torch.rand(20, 3, generator=draws).round()
+    order = {"_turned": [2, 1, 0]}
+    found = measure(Beside(0.5, 0.5, 0.5), scores, targets, (scores, targets), order).metrics
+    for called, rule in {"_clean": LabelCardinality(0.5, 0.5, "training"), "_fixed": Fixed(0.5)}.items():
+        rule.fit(scores, targets)
+        turned = evaluate(None, rule.label_sets(scores).flip(1), targets, ["f1_macro"])["f1_macro"]
+        assert found[f"f1_macro{called}_turned"] == turned != found[f"f1_macro{called}"]

@@ -6,6 +6,7 @@ import io
 import pytest
 
 from made_up import made_up_record, made_up_spec, made_up_table
+from mlbench.errors import UserError
 from mlbench.tables.measured import FACTS, better, values
 from mlbench.tables.render import comma
 from mlbench.tables.render.markdown import markdown
@@ -19,11 +20,14 @@ def test_minutes_are_those_of_all_stages_without_scoring():
     record = made_up_record("a", "scene", "ant", 0, seconds=seconds)
     assert values(record, "last") == record.metrics["last"] | {"train_time_minutes": 1.5}
     assert values(record, "best") == {}  # not scored under that rule
-    assert (better("train_time_minutes"), better("f1_macro"), better("f1_macro_oracle")) == (
-        "low",
-        "high",
-        "high",
-    )
+    assert better("train_time_minutes") == "low" and better("f1_macro") == "high"
+
+
+@pytest.mark.parametrize("ending", ["oracle", "clean", "fixed"])
+def test_a_threshold_rule_changes_the_name_of_a_metric_of_label_sets_and_not_its_direction(ending):
+    assert better(f"f1_macro_{ending}") == "high" and better(f"hamming_loss_{ending}") == "low"
+    with pytest.raises(UserError, match=f"unknown metric 'auc_macro_{ending}'"):
+        better(f"auc_macro_{ending}")
 
 
 def test_a_table_shows_them_beside_metrics(tmp_path):
