@@ -164,6 +164,18 @@ def test_a_right_one():
     assert table.rule == "last" and table.scale == 1.0
 
 
+def test_what_a_table_of_ones_own_need_not_say():
+    short = changed(layout=None, decimals=None, metrics=["f1_micro", "ap_macro"])
+    long = changed(
+        layout={"blocks": "dataset", "rows": "method", "columns": "metric"},
+        decimals=4,
+        metrics={"f1_micro": {"ours": "f1_micro"}, "ap_macro": {"ours": "ap_macro"}},
+    )
+    assert spec.checked(short, "mine.yaml") == spec.checked(long, "mine.yaml")
+    named = changed(metrics={"Macro F1": "f1_macro"})
+    assert spec.checked(named, "mine.yaml").metrics["Macro F1"].ours == "f1_macro"
+
+
 def test_what_is_said_where_stands_in_the_place_of_the_rest():
     loss = {"overrides": ["loss=asl", "loss.clip=0"], "where": {"yeast": ["loss=focal"]}}
     table = spec.checked(changed(axes__method={"it": loss}, overrides=["train.epochs=2"]), "paper/1")
@@ -203,7 +215,7 @@ def test_the_points_of_a_grid_are_all_values_of_its_options_the_last_varying_fir
         ({"layout__blocks": "method"}, "layout names an axis twice"),
         ({"axes__setting": {"a": [], "b": []}}, "no place for the 2 values of setting"),
         ({"metrics__f1_macro": {"ours": "f1_macro"}}, "no place for the 2 values of metric"),
-        ({"metrics__f1_micro": "f1_micro"}, "metrics.f1_micro: "),
+        ({"metrics__f1_micro": 3}, "metrics.f1_micro: "),
         ({"seeds": 0}, "seeds: "),
         ({"rule": "first"}, "'last', 'best' or 'oracle'"),
         ({"decimals": -1}, "decimals: "),

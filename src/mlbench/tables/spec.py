@@ -61,6 +61,15 @@ class Measured(Strict):
     note: str | None = None
 
 
+def _measured(given: Any) -> Any:
+    """A list of our metrics names them as we do: [f1_macro] is {f1_macro: {ours: f1_macro}}."""
+    if isinstance(given, list):
+        given = {str(name): name for name in given}
+    if not isinstance(given, dict):
+        return given
+    return {name: {"ours": said} if isinstance(said, str) else said for name, said in given.items()}
+
+
 def _tuple(given: Any) -> Any:
     return () if given is None else (given,) if isinstance(given, str) else given
 
@@ -69,8 +78,8 @@ class Layout(Strict):
     """Which axis is where; blocks may be by two. An axis that is not named must have one value."""
 
     blocks: Annotated[tuple[Axis, ...], BeforeValidator(_tuple)] = ()
-    rows: Axis
-    columns: Axis
+    rows: Axis = "method"
+    columns: Axis = "metric"
 
     @property
     def placed(self) -> tuple[Axis, ...]:
@@ -95,15 +104,15 @@ class Results(Strict):
     published: str | None = None
     axes: Annotated[dict[Literal["dataset", "setting", "method"], dict[str, Value]], BeforeValidator(_axes)]
     overrides: tuple[str, ...] = ()  # of every run
-    metrics: dict[str, Measured]  # by the name that the published numbers have
+    metrics: Annotated[dict[str, Measured], BeforeValidator(_measured)]  # by the published numbers' names
     seeds: int = Field(ge=1)
     folds: int | None = Field(default=None, ge=2)  # cross-validation: so many runs of each seed
     published_seeds: int | None = Field(default=None, ge=1)  # behind each printed mean; None: not said
     rule: Rule = "last"
-    layout: Layout
+    layout: Layout = Layout(blocks=("dataset",))
     variants: tuple[Variant, ...] = ()
     scale: float = 1.0  # 100: the paper prints percent
-    decimals: int = Field(ge=0)
+    decimals: int = Field(default=4, ge=0)
     printed_ranks: Literal["columns", "cells", None] = None  # mean over a row's columns | of each cell
     notes: tuple[str, ...] = ()
 

@@ -122,7 +122,12 @@ def test_missing_values(tmp_path, word):
     [
         (PLAIN, ["tal"], {}, "has no column 'tal', which dataset.labels names; did you mean tall?"),
         (PLAIN, (), {"label_list": "tags"}, "has no column 'tags'"),
-        (PLAIN.replace("wide", "tall"), ["tall"], {}, "has 2 columns 'tall'"),
+        (
+            PLAIN.replace("wide", "tall"),
+            ["tall"],
+            {},
+            "has 2 columns 'tall', which dataset.labels names; give each a name of its own",
+        ),
         (PLAIN, ["height"], {}, "line 2: label 'height' is 2; a label is 0 or 1"),
         (PLAIN, ["tall"], {"separator": ";;"}, "is not one character"),
         (PLAIN + "1,2,3,4,5\n", ["tall"], {}, "line 4: 5 values for 4 columns separated by ','"),

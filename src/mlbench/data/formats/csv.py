@@ -92,9 +92,8 @@ def label_columns(path: Path, header: Sequence[str], wanted: Iterable[str | int]
         matches = columns.matching(header, label)
         if len(matches) != 1:
             count = f"{len(matches)} columns" if matches else "no column"
-            raise UserError(
-                f"{path} has {count} {label!r}, which dataset.{option} names{near(header, label)}"
-            )
+            cure = "; give each a name of its own" if matches else near(header, label)
+            raise UserError(f"{path} has {count} {label!r}, which dataset.{option} names{cure}")
         if matches[0] in chosen:
             raise UserError(f"dataset.{option} names the column {header[matches[0]]!r} of {path} twice")
         chosen += matches
