@@ -1,6 +1,7 @@
 """Files of a training: tensors and plain types, written whole, read without calling anything in them."""
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ def read(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    with path.open("rb") as file:
+    with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # a damaged file fails in as many ways as it has bytes
-            reason = str(error).partition("\n")[0] or type(error).__name__
-    print(f"mlbench: {path} is damaged ({reason}); its stage starts again", file=sys.stderr)
+        except Exception:  # a damaged file fails in as many ways as it has bytes, in words for programmers
+            what = f"{path} is damaged, or holds more than tensors and plain types"
+    print(f"mlbench: {what}; its stage starts again", file=sys.stderr)
     path.unlink()
     return None

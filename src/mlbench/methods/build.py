@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -140,6 +141,9 @@ def unpacked(path: Path) -> tuple[Method, Task]:
         raise UserError(f"{path}: no such file; a run leaves its trained method in model.pt") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    except UnpicklingError as error:
+        more = "it holds more than tensors and plain types"
+        raise UserError(f"{path} is not the model.pt of a run: {more}") from error
     except Exception as error:  # a foreign or broken file may fail in any way
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path} is not the model.pt of a run ({reason})") from error
