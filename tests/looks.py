@@ -49,7 +49,9 @@ function look() {
   said.panels = [0, 2, 4].map((number) => {
     find(`[data-cell="${number}"]`).click();
     said.fits.push(fits() && panel.scrollWidth <= panel.clientWidth);
-    const shown = { open: panel.open, text: panel.textContent, rows: all("tbody tr", panel).length,
+    const shown = { open: panel.open, text: panel.textContent,
+      rows: all("tbody tr:not(.matrix *)", panel).length,
+      found: all(".matrix tbody td", panel).map((td) => td.textContent),
       curves: all("path.curve", panel).map((path) => path.getAttribute("d").split("L").length),
       details: all("details", panel).map((details) => [details.open, details.textContent]),
       button: find(`[data-cell="${number}"]`).tagName };
@@ -120,6 +122,37 @@ function look() {
   said.hidden.push(section.hidden);
   find("input[name=method][value=ant]").click();
   said.coloured.push(coloured());
+  said.fits.push(fits());
+  return said;
+}
+</script>"""
+
+LOOK_AT_MATRIX = """<script>
+function look() {
+  const section = find("#matrix-part"), said = { fits: [fits()], hidden: [section.hidden] };
+  const figures = () => all("#matrix figure");
+  said.captions = figures().map((figure) => find("figcaption", figure).textContent);
+  const words = (selector, figure) => all(selector, figure).map((node) => node.textContent);
+  said.heads = figures().map((figure) => [words("thead th", figure), words("tbody th", figure)]);
+  said.texts = figures().map((figure) => words("tbody td", figure));
+  const cells = all("tbody td", figures()[0]), legend = all(".scale span", figures()[0]);
+  const share = (node) => node.style.getPropertyValue("--share");
+  said.titles = cells.map((td) => td.title);
+  said.shares = cells.map((td) => [td.className, share(td)]);
+  said.legend = legend.map((span) => [span.textContent, share(span)]);
+  const styles = [...cells, ...legend].map((node) => getComputedStyle(node));
+  said.colours = styles.map((style) => [style.color, style.backgroundColor]);
+  const box = find(".scroll", figures()[1]), name = find("tbody th", box);
+  const at = () => name.getBoundingClientRect().left;
+  said.wide = box.scrollWidth > box.clientWidth;
+  const before = at();
+  box.scrollLeft = 100;
+  said.moved = at() - before;
+  said.squares = all("tbody td", box).slice(0, 3).map((td) => [td.offsetWidth, td.offsetHeight]);
+  find("input[name=method][value=ant]").click();
+  said.hidden.push(section.hidden);
+  find("input[name=method][value=ant]").click();
+  said.hidden.push(section.hidden);
   said.fits.push(fits());
   return said;
 }

@@ -21,6 +21,7 @@ from looks import (
     LOOK_AT_FOLDS,
     LOOK_AT_HEAT,
     LOOK_AT_MAP,
+    LOOK_AT_MATRIX,
     LOOK_AT_REPORT,
     LOOK_AT_TABLE,
     LOOK_AT_TIES,
@@ -55,6 +56,9 @@ def made_up_outputs(outputs):
                 (run.folder / "failed.json").write_text(json.dumps({"reason": f"it broke {HOSTILE}"}))
             else:
                 finish(case, run, per_label=labels)
+    beside = {"ids": np.arange(3), "targets": np.ones((3, 2)), "labels": np.array([HOSTILE, "calm"])}
+    found = np.array([[0.5, -1], [0.25, 0]])
+    np.savez(cases[0].runs[0].folder / "label_correlations.npz", correlations=found, **beside)
     return spec, cases
 
 
@@ -106,6 +110,24 @@ def made_up_map():
     return drawn
 
 
+def made_up_matrices():
+    """Two results on scene, of which one found two matrices: of two labels, of 40 among 174."""
+    drawn = content({f"{name}/record.json": made_up_record("", "scene", name, 0) for name in ("erm", "ant")})
+    (erm,) = (place for place, group in enumerate(drawn["groups"]) if group["method"] == "erm")
+    about = {"group": erm, "seed": 0, "fold": None, "said": "what one does to another"}
+    few = {
+        "name": "few: both",
+        "labels": [HOSTILE, "calm"],
+        "of": 2,
+        "values": [[0.25, -0.5], [0.0, -0.0004]],
+    }
+    names = [f"a label with a long name, {number}" for number in range(40)]
+    mask = [[float(row <= column) for column in range(40)] for row in range(40)]
+    many = {"name": "many: mask", "labels": names, "of": 174, "values": mask}
+    drawn["matrices"] = [about | few, about | many]
+    return drawn
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Findings by page and width, all from one browser."""
@@ -117,6 +139,7 @@ def pages(tmp_path_factory):
         "heat": (report(content(made_up_sweep())), LOOK_AT_HEAT),
         "folds": (report(content(made_up_folds())), LOOK_AT_FOLDS),
         "map": (report(made_up_map()), LOOK_AT_MAP),
+        "matrix": (report(made_up_matrices()), LOOK_AT_MATRIX),
         "ties": (report(content(made_up_ties())), LOOK_AT_TIES),
     }
     frames = ""
@@ -181,6 +204,8 @@ def test_a_cell_opens_what_is_behind_it(table_page):
     assert "2.50 s" in first["text"] and "300 MiB" in first["text"] and "emotions/m0/" in first["text"]
     assert '"_target_": "a.bl"' in first["details"][0][1]
     assert f"{HOSTILE}: hamming loss" in hostile["text"]
+    assert first["found"] == ["0.5", "−1.0", "0.3", "0.0"] and not hostile["found"]
+    assert "Labels and labels, seed 0label_correlations: correlations, what the label of a" in first["text"]
     assert f"Seed 1 failed: it broke {HOSTILE}" in failed["text"] and "1 of 2 runs" in failed["text"]
 
 
@@ -337,3 +362,31 @@ def test_a_map_is_coloured_by_the_label_that_is_chosen(pages, width):
     assert "4 of 8 rows, at equal distances" in page["caption"] and "principal components" in page["caption"]
     assert page["boxes"] == [8, 392] and page["hidden"] == [False, True]
     assert page["fits"] == [True, True] and not page["complaints"] and not page["hacked"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_was_found_of_two_labels_is_shaded_from_zero_both_ways(pages, width):
+    page = pages["matrix", width]
+    few, many = page["captions"]
+    assert few.startswith("scene erm bce, linear; ") and "few: both, what one does to another" in few
+    assert "the 40 of 174 labels with the most training rows" in many and "most" not in few
+    assert page["heads"][0] == [[HOSTILE, "calm"]] * 2 and [len(heads) for heads in page["heads"][1]] == [
+        40,
+        40,
+    ]
+    assert page["texts"] == [["0.25", "−0.50", "0.00", "0.00"], [""] * 1600], "numbers where there is room"
+    assert page["titles"][1] == f"{HOSTILE}, calm: −0.5"
+    above, below = ["above", "0.500"], ["below", "1.000"]
+    assert page["shares"] == [above, below, ["above", "0.000"], ["below", "0.001"]]
+    scale = [["−0.5", "1.000"], ["−0.25", "0.500"], ["0", "0.000"], ["0.25", "0.500"], ["0.5", "1.000"]]
+    assert page["legend"] == scale
+    assert all(contrast(ink, shade) > 4.5 for ink, shade in page["colours"] if shade != "rgba(0, 0, 0, 0)")
+    assert len({shade for _, shade in page["colours"]}) >= 6
+    assert page["hidden"] == [False, True, False] and page["fits"] == [True, True]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_many_labels_are_small_squares_that_scroll_under_their_names(pages, width):
+    page = pages["matrix", width]
+    assert all(8 <= wide <= 20 and 8 <= high <= 24 for wide, high in page["squares"])
+    assert page["wide"] == (width == 390) and page["moved"] == 0

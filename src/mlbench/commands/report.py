@@ -9,7 +9,7 @@ from mlbench.results import store
 from mlbench.results.record import Record
 from mlbench.spelling import spelled
 from mlbench.tables.heat import comma
-from mlbench.tables.maps import NAMES, maps
+from mlbench.tables.maps import NAMES, found_of_labels, maps
 from mlbench.tables.report import content, report
 
 USAGE = f"""{spelled("report")} [paths.outputs=outputs] [map=pca]
@@ -20,6 +20,7 @@ nothing else, are a heat map; report-heat.csv
 beside it has the mean of every metric in each cell:
   {spelled("run")} -m loss=sigmoid_f1 'loss.slope=range(1,31,5)' loss.offset=-1,-0.75,-0.5,0 seed=0,1,2
 
+What methods find of every two labels, as m3la, cs3g, mpvae do, is drawn as well.
 Runs with outputs.embeddings=true are drawn as maps, by principal components; map=tsne by t-SNE, which takes a
 while."""
 KEYS = ("paths.outputs", "map")
@@ -45,6 +46,7 @@ def run(arguments: list[str]) -> None:
         raise UserError(f"map={how}: should be one of {', '.join(NAMES)}{did_you_mean(how, NAMES)}")
     drawn = content(records)
     drawn["maps"] = maps(outputs, drawn, how)
+    drawn["matrices"] = found_of_labels(outputs, drawn)
     print(write(outputs / "report.html", report(drawn)))
     if drawn["grids"]:
         print(write(outputs / HEAT, comma(drawn)))

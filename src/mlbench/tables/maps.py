@@ -1,4 +1,4 @@
-"""Maps of the embeddings that runs keep, for the page of all runs: one for each result, of its first run."""
+"""What runs keep besides their records, for the page of all runs: of each result that of its first run."""
 
 from pathlib import Path
 from typing import Any
@@ -7,15 +7,16 @@ from urllib.parse import unquote
 from mlbench.errors import UserError, complain
 from mlbench.results.plane import How, plane
 from mlbench.results.store import EMBEDDINGS
+from mlbench.tables.matrices import matrices
 
 NAMES = {"pca": "principal components", "tsne": "t-SNE"}
 
 
 def maps(outputs: Path, drawn: dict[str, Any], how: How) -> list[dict[str, Any]]:
-    """`drawn` is what the page draws, with the paths of records as seen from `outputs`."""
+    """Embeddings on a plane. `drawn` is what the page draws, its records' paths as seen from `outputs`."""
     first: dict[int, tuple[dict[str, Any], Path]] = {}
     for run in drawn["runs"]:
-        path = (outputs / unquote(run["record"])).with_name(EMBEDDINGS)
+        path = folder_of(run, outputs) / EMBEDDINGS
         if run["group"] not in first and path.is_file():
             first[run["group"]] = run, path
     found = []
@@ -39,3 +40,20 @@ def maps(outputs: Path, drawn: dict[str, Any], how: How) -> list[dict[str, Any]]
             }
         )
     return found
+
+
+def found_of_labels(outputs: Path, drawn: dict[str, Any]) -> list[dict[str, Any]]:
+    """Matrices of labels by labels."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for run in drawn["runs"]:
+        if not found.get(run["group"]):
+            about = {"group": run["group"], "seed": run["seed"], "fold": run["fold"]}
+            try:
+                found[run["group"]] = [about | each for each in matrices(folder_of(run, outputs))]
+            except UserError as error:
+                complain(error)
+    return [each for of_group in found.values() for each in of_group]
+
+
+def folder_of(run: dict[str, Any], outputs: Path) -> Path:
+    return (outputs / unquote(run["record"])).parent

@@ -57,7 +57,8 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
         "unknown": unknown,
         "groups": groups,
         "grids": heat,
-        "maps": [],  # which need more than records
+        "maps": [],  # these, and matrices, need more than records
+        "matrices": [],
         "runs": runs,
     }
 

@@ -12,6 +12,7 @@ from typing import Any
 from mlbench.config import taken
 from mlbench.results.record import Record
 from mlbench.tables.cells import Cell
+from mlbench.tables.matrices import matrices
 from mlbench.tables.measured import better
 from mlbench.tables.plan import Case, Run
 from mlbench.tables.published import Published
@@ -131,6 +132,7 @@ def _case(case: Case, table: Table, outputs: Path, pool: Pool) -> dict[str, Any]
         "curves": curves(first.folder / "history.jsonl") if first else {},
         "curves_seed": first.seed if first else None,
         "curves_fold": first.fold if first else None,
+        "matrices": matrices(first.folder) if first else [],
     }
 
 

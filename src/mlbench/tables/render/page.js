@@ -49,6 +49,8 @@ function open(cell) {
     at.not_run ? h("p", { class: "failure" }, `Not run: ${at.not_run}`) : runs(cell, at),
     at.runs.length > 0 && commands(at),
     learning(at),
+    ...(at.matrices.length ? [h("h3", {}, `Labels and labels, seed ${placed({ seed: at.curves_seed, fold: at.curves_fold })}`)] : []),
+    ...at.matrices.map((found) => matrix(found, [])),
     at.runs.length > 0 && configurations(at),
   ];
   panel.replaceChildren(...parts.filter(Boolean));

@@ -68,6 +68,9 @@ function draw() {
   const maps = heats(groups, low);
   document.getElementById("heat").replaceChildren(...maps);
   document.getElementById("heat-part").hidden = !maps.length;
+  const squares = data.matrices.filter((found) => fits(data.groups[found.group]));
+  document.getElementById("matrix").replaceChildren(...squares.map(square));
+  document.getElementById("matrix-part").hidden = !squares.length;
   const planes = data.maps.filter((map) => fits(data.groups[map.group]));
   document.getElementById("map").replaceChildren(...planes.map(plane));
   document.getElementById("map-part").hidden = !planes.length;
@@ -260,6 +263,15 @@ function several(groups) {
   const counts = groups.map((group) => group.runs);
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
   return new Set(groups.map((group) => group.count)).size === 1 ? groups[0].count : `${least} to ${most} runs a cell`;
+}
+
+// ---- labels by labels
+
+function square(found) {
+  const { dataset, method, loss, backbone, more } = data.groups[found.group];
+  const built = [loss, backbone].filter((name) => name !== "–").map((name) => ` ${name}`).join(",");
+  const fold = found.fold === null ? "" : `, fold ${found.fold}`;
+  return matrix(found, [h("b", {}, `${dataset} ${method}`), `${built}; `, h("small", { class: "more" }, more), ` seed ${found.seed}${fold}: `]);
 }
 
 // ---- embeddings

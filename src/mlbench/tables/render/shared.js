@@ -31,6 +31,26 @@ function number(value, decimals) {
   return (decimals === undefined ? String(value) : value.toFixed(decimals)).replaceAll("-", "\u2212");
 }
 
+/** A figure of labels by labels: the more colour the further from 0, another colour below it; up to 14 labels with numbers. */
+function matrix(found, whose) {
+  const { labels, values, of } = found;
+  const all = values.flat();
+  const far = Math.max(...all.map(Math.abs)) || 1;
+  const decimals = all.every(Number.isInteger) ? 0 : Math.min(Math.max(1 - Math.floor(Math.log10(far)), 0), 6);
+  const words = (value) => number(Number(value.toFixed(decimals)) === 0 ? 0 : value, decimals);
+  const colour = (value) => ({ class: value < 0 ? "below" : "above", style: `--share: ${(Math.abs(value) / far).toFixed(3)}` });
+  const numbers = labels.length <= 14;
+  const cell = (value, row, column) => h("td", { ...colour(value), title: `${labels[row]}, ${labels[column]}: ${number(value)}` }, numbers && words(value));
+  const scale = (all.some((value) => value < 0) ? [-far, -far / 2] : []).concat([0, far / 2, far]);
+  const legend = h("span", { class: "scale" }, scale.map((value) => h("span", colour(value), number(Number(value.toPrecision(2))))));
+  const left_out = of > labels.length ? `; the ${labels.length} of ${of} labels with the most training rows` : "";
+  return h("figure", {},
+    h("figcaption", {}, whose, `${found.name}, ${found.said}${left_out}`, legend),
+    h("div", { class: "scroll", tabindex: "0" }, h("table", { class: `matrix ${numbers ? "" : "small"}` },
+      h("thead", {}, h("tr", {}, h("td", {}), labels.map((name) => h("th", { scope: "col", title: name }, h("span", {}, name))))),
+      h("tbody", {}, values.map((row, down) => h("tr", {}, h("th", { scope: "row", title: labels[down] }, labels[down]), row.map((value, across) => cell(value, down, across))))))));
+}
+
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   if (seconds < 600) return `${seconds.toPrecision(seconds < 1 ? 2 : 3)} s`;
