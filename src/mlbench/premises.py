@@ -29,6 +29,7 @@ def check_premises(config: Config) -> tuple[Dataset, Split]:
         )
     statistics = getattr(dataset, "statistics", {})
     check_rows(split, statistics.get("instances"))
+    check_groups(dataset, split)
     named = config.dataset.get("labels")  # columns of a file of one's own
     check_label_count(config.threshold, len(named) if isinstance(named, list) else statistics.get("labels"))
     check_neighbours(config, dataset, split)
@@ -44,6 +45,14 @@ def check_rows(split: Split, rows: int | None) -> None:
     check = getattr(split, "check_rows", None)
     if rows is not None and check:
         check(rows)
+
+
+def check_groups(dataset: Dataset, split: Split) -> None:
+    """The data set has the field by which the split keeps rows together."""
+    group, known = getattr(split, "group", None), getattr(dataset, "groups", ())
+    if group and group not in known:
+        has = f"it has {', '.join(known)}{did_you_mean(group, known)}" if known else "it has none"
+        raise DoesNotFit(f"split.group={group}: {dataset.name} has no such field to group rows by; {has}")
 
 
 def check_label_count(threshold: Node, labels: int | None) -> None:
@@ -70,7 +79,8 @@ def training_rows(dataset: Dataset, split: Split, seed: int) -> int | None:
     from mlbench.data.splits import Usual
 
     counts = getattr(dataset, "statistics", {})
-    if not isinstance(split, Usual) or any(name not in counts for name in ("instances", *dataset.official)):
+    grouped = getattr(split, "group", None)  # how many rows go depends on the groups
+    if grouped or not isinstance(split, Usual) or any(name not in counts for name in ("instances", *dataset.official)):
         return None
     ends = itertools.accumulate(counts[part] for part in dataset.official)
     official = {part: np.arange(end - counts[part], end) for part, end in zip(dataset.official, ends)}

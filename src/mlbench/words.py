@@ -10,12 +10,16 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-FILES = ("dataset.path", "dataset.test", "dataset.xml")
+FILES = ("dataset.path", "dataset.test", "dataset.xml", "dataset.images")
 TEXTS = (
     *(*FILES, "dataset.name", "paths.outputs", "paths.cache"),
     *("dataset.separator", "dataset.label_separator", "dataset.decimal"),
+    *("dataset.image", "dataset.id", "dataset.split"),
 )
-LISTS = ("method.teachers.from", "dataset.labels", "dataset.label_list", "dataset.names", "dataset.drop")
+LISTS = (
+    *("method.teachers.from", "dataset.labels", "dataset.label_list", "dataset.names", "dataset.drop"),
+    *("dataset.text", "dataset.group", "dataset.ignore"),
+)
 
 PLAIN = re.compile(r"(\.{0,2}/)*(?!(null|true|false|inf|nan)$)[A-Z_][A-Z0-9_./-]*", re.IGNORECASE | re.ASCII)
 # Values left as they are: whoever writes an interpolation, a function or quotes knows Hydra's grammar.

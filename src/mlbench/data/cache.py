@@ -10,6 +10,7 @@ import numpy as np
 from mlbench.data import arrays
 from mlbench.data.formats import npz
 from mlbench.data.instances import Instances
+from mlbench.data.raw import raw_from
 from mlbench.files import whole
 
 FORMAT = "mlbench instances 1"  # raise the number when readers change what they return
@@ -49,6 +50,8 @@ def load(path: Path) -> Instances | None:
             feature_names=tuple(about["feature_names"]),
             modalities={name: (start, stop) for name, (start, stop) in about["modalities"].items()},
             attributes=about["attributes"],
+            raw={name: raw_from(name, plain) for name, plain in about.get("raw", {}).items()},
+            words={name: tuple(words) for name, words in about.get("words", {}).items()},
         )
     except Exception:  # a damaged archive fails in as many ways as there are bytes; all of them mean: build
         return None
@@ -65,6 +68,8 @@ def save(path: Path, instances: Instances) -> None:
         "feature_names": instances.feature_names,
         "modalities": instances.modalities,
         "attributes": instances.attributes,
+        "raw": {name: each.plain for name, each in instances.raw.items()},
+        "words": instances.words,
     }
     parts = {
         "about": np.frombuffer(json.dumps(about, default=int).encode(), dtype=np.uint8),

@@ -1,10 +1,11 @@
 """Data sets that lie in files: those that conf/dataset describes, and a person's own."""
 
+import functools
 import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +18,7 @@ from mlbench.data import sources
 from mlbench.data.cache import cached
 from mlbench.data.download import SUFFIXES
 from mlbench.data.instances import Instances, Loaded, concatenate, statistics
+from mlbench.data.raw import Images, checksum, kind_of, raw_fields
 from mlbench.data.scaling import scaler
 from mlbench.data.sources import File
 from mlbench.data.task import Kind
@@ -109,6 +111,19 @@ def own_file(written: str, key: str) -> Path:
     return path
 
 
+def own_images(written: str | None, path: str) -> Path:
+    """The folder, tar or zip of the images; by default the folder of the index."""
+    if written is None:
+        return own_file(path, "path").parent
+    folder = Path(written).expanduser().absolute()
+    return folder if folder.is_dir() else own_file(written, "images")
+
+
+def named_groups(group: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The fields by which a split can keep rows together."""
+    return (group,) if isinstance(group, str) else tuple(group or ())
+
+
 def stem(path: Path) -> str:
     """The file's name without its suffix and the suffix of a compression."""
     name = path.with_suffix("") if path.suffix in SUFFIXES[1:] else path
@@ -181,17 +196,22 @@ class Files:
             near = did_you_mean(str(kind), get_args(Kind))
             raise UserError(f"dataset.kind={kind}: choose {', '.join(get_args(Kind))}{near}")
         scaler(scaling)  # refuses an unknown name
-        self.name, self.kind, self.scaling = name, kind, scaling
+        self.raw = raw_fields(options)  # the fields of which encoders are to make features
+        self.name, self.scaling = name, scaling
+        self.kind: Kind = kind_of(self.raw) if self.raw else kind
         one_name("dataset.name", name)
         self.files = {role: file_described(name, role, entry) for role, entry in files.items()}
         self.known: dict[str, str] = {}  # checksums by role, once all are known
         self.parts = parts_in(name, files)
         self.official = () if self.parts == ["all"] else tuple(self.parts)
+        if options.get("split"):  # a field says of each row which part it belongs to
+            self.official = tuple(p for p in PARTS[1:] if p != "validation" or p in (statistics or {}))
         self.companions = [role for role in files if role not in PARTS]
         self.reader, self.options = reader, options
         check_options(name, reader, [*options, *self.companions])
         check_one_of(reader, options)
         self.modalities = ranges(name, modalities or {})
+        self.groups = named_groups(options.get("group"))
         self.statistics = statistics or {}
         self.folder, self.where = one_name("dataset.folder", folder or name), where
         self.citation, self.notes = citation, notes
@@ -199,7 +219,7 @@ class Files:
     @property
     def modality_names(self) -> tuple[str, ...]:
         """Empty where the features are one block, or where only the reader knows."""
-        return tuple(self.modalities)
+        return self.raw or tuple(self.modalities)
 
     def locate(self, cache: Path) -> dict[str, Path]:
         """The path of each file, which is downloaded if need be."""
@@ -230,7 +250,7 @@ class Files:
         paths = {} if all(stated.values()) else self.locate(cache or sources.default_cache())
         known = {}
         for role, sha256 in stated.items():
-            known[role] = sha256 or sources.checksum(paths[role], cache)
+            known[role] = sha256 or self._checksum(paths, role, cache)
             if known[role] is None:
                 raise UserError(f"{paths[role]} is truncated or damaged; put a whole file in its place")
         self.known = known
@@ -246,8 +266,13 @@ class Files:
             parsed = cache / "parsed" / f"{name[:100]}-{role}-{self._key(role, checksums)}.npz"
             parts[role] = cached(parsed, lambda role=role: self._read(role, cache))
         instances = self._with_modalities(concatenate(alike(self.name, parts)))
+        if isinstance(images := instances.raw.get("image"), Images) and "images" in self.companions:
+            found = replace(images, source=self.locate(cache)["images"])  # it may have been moved
+            instances = replace(instances, raw=instances.raw | {"image": found})
         official = None
-        if self.official:
+        if self.parts == ["all"] and self.official:
+            official = self._parts_named(np.array(instances.words["split"]))
+        elif self.official:
             ends = np.cumsum([len(part) for part in parts.values()])
             official = {role: np.arange(end - len(parts[role]), end) for role, end in zip(parts, ends)}
         self._verify(instances, official or {})
@@ -260,9 +285,26 @@ class Files:
         return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
 
     def _read(self, role: str, cache: Path) -> Instances:
-        paths = self.locate(cache)
+        return self._read_from(self.locate(cache), role)
+
+    def _read_from(self, paths: dict[str, Path], role: str) -> Instances:
         companions = {name: paths[name] for name in self.companions}
         return reader_named(self.reader)(paths[role], **companions, **self.options)
+
+    def _checksum(self, paths: dict[str, Path], role: str, cache: Path | None) -> str | None:
+        """Of a file; of a folder of images, those that the rows name."""
+        if not paths[role].is_dir():
+            return sources.checksum(paths[role], cache)
+        images = [self._read_from(paths, part).raw["image"] for part in self.parts]
+        return checksum(functools.reduce(lambda left, right: left.joined(right), images), cache)
+
+    def _parts_named(self, words: np.ndarray) -> dict[str, np.ndarray]:
+        """The rows of each part, as a field of the file names it."""
+        parts = {part: np.flatnonzero(words == part) for part in PARTS[1:]}
+        for part in ("train", "test"):
+            if not len(parts[part]):
+                raise UserError(f"data set {self.name}: no row is in the part {part}; leave out dataset.split")
+        return {part: rows for part, rows in parts.items() if len(rows)}
 
     def _with_modalities(self, instances: Instances) -> Instances:
         """The ranges that were given, else those that the reader found."""
@@ -331,6 +373,8 @@ class OwnFiles(Files):
         if test:
             self.paths["test"] = own_file(test, "test")
         options = {option: value for option, value in options.items() if value is not None}
+        if "images" in options or options.get("image"):
+            self.paths["images"] = own_images(options.pop("images", None), path)
         xml = inspect.signature(reader_named(reader)).parameters.get("xml")
         if xml and "xml" in options:
             self.paths["xml"] = own_file(options.pop("xml"), "xml")

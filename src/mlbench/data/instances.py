@@ -1,5 +1,6 @@
 """What readers and data sets return: instances, with the names of their features and labels."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+
+from mlbench.data.raw import Raw
 
 Features = np.ndarray | sparse.csr_matrix
 
@@ -20,6 +23,8 @@ class Instances:
     a name to a range of feature columns (first, last + 1); empty when the features are one block.
     `attributes` is the number of feature attributes the file declares, which is the d that papers print:
     a nominal attribute may be several feature columns and a row id none. None: as many as the columns.
+    `raw` are the texts and images, by field, of which an encoder is still to make features. `words` is what
+    the file says of each row besides: `id`, `split` and the fields that group rows.
     """
 
     features: Features  # (N, d)
@@ -28,12 +33,15 @@ class Instances:
     feature_names: tuple[str, ...]
     modalities: dict[str, tuple[int, int]] = field(default_factory=dict)
     attributes: int | None = None
+    raw: dict[str, Raw] = field(default_factory=dict)
+    words: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self):
         shape = len(self), len(self.feature_names)
         assert self.features.shape == shape, (self.features.shape, shape)
         assert self.targets.shape == (len(self), len(self.labels)), (self.targets.shape, len(self.labels))
         assert self.features.dtype == np.float32 and self.targets.dtype == np.uint8
+        assert all(len(each) == len(self) for each in (*self.raw.values(), *self.words.values()))
 
     def __len__(self) -> int:
         return self.targets.shape[0]
@@ -64,7 +72,14 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         feature_names=first.feature_names,
         modalities=first.modalities,
         attributes=first.attributes,
+        raw={name: functools.reduce(joined, [part.raw[name] for part in parts]) for name in first.raw},
+        words={name: sum([part.words[name] for part in parts], ()) for name in first.words},
     )
+
+
+def joined(left: Any, right: Any) -> Any:
+    """Texts or images, one below the other."""
+    return left.joined(right)
 
 
 def statistics(instances: Instances) -> dict[str, int | float]:

@@ -6,7 +6,7 @@ Everywhere a share of rows is rounded down, and the other side of the cut gets t
 as decimals: 0.29 of 100 rows are 29, not 28.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral, Real
@@ -63,9 +63,34 @@ def training_parts(
     return {"train": train, "validation": held_out}
 
 
-def divided(split: Split, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+def whole_groups(
+    rows: np.ndarray, share: float, groups: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that stay, and about a share of `rows` that goes: whole groups in random order, each of which goes
+    if no more rows than the share have gone with it.
+    """
+    names, numbers, sizes = np.unique(groups[rows], return_inverse=True, return_counts=True)
+    size, gone, goes = portion(share, len(rows)), 0, np.zeros(len(names), bool)
+    for number in shuffled(len(names), rng):
+        if gone + sizes[number] <= size:
+            goes[number] = True
+            gone += sizes[number]
+    return rows[~goes[numbers]], rows[goes[numbers]]
+
+
+def divided(
+    split: Split,
+    targets: np.ndarray,
+    official: Parts | None,
+    seed: int,
+    words: Mapping[str, Sequence[str]] | None = None,
+) -> Parts:
     """The parts that a split makes, checked, since a split may be a person's own."""
-    parts = {name: np.asarray(rows, np.int64) for name, rows in split(targets, official, seed).items()}
+    known: dict[str, Any] = {}
+    if group := getattr(split, "group", None):
+        known["groups"] = np.array((words or {})[group])
+    made = split(targets, official, seed, **known)
+    parts = {name: np.asarray(rows, np.int64) for name, rows in made.items()}
     if missing := [name for name in ("train", "test", *split.parts, *split.labelled) if name not in parts]:
         raise UserError(f"split: it made no part `{missing[0]}`, of {', '.join(parts) or 'none'}")
     for name, rows in filled(parts, len(targets)).items():
@@ -147,16 +172,35 @@ class Official(Usual):
 
 @dataclass(frozen=True, kw_only=True)
 class Holdout(Usual):
-    """A random share of all rows is the test part."""
+    """A random share of all rows is the test part. With `group`, rows that have the same word in that field of
+    the data set stay together, in the validation part as well.
+    """
 
     test: float
+    group: str | None
 
     def __post_init__(self):
         super().__post_init__()
         check_share("test", self.test)
+        if self.group and self.stratified:
+            raise UserError(f"split.group={self.group} keeps rows together as they are: split.stratified=false")
 
-    def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+    @staticmethod
+    def defining(options: dict[str, Any]) -> dict[str, Any]:
+        """The options that count: a group that there is."""
+        return {name: value for name, value in options.items() if name != "group" or value}
+
+    def __call__(
+        self, targets: np.ndarray, official: Parts | None, seed: int, groups: np.ndarray | None = None
+    ) -> Parts:
         rng = generator(seed, "test")
+        if groups is not None:
+            train, test = whole_groups(np.arange(len(targets)), self.test, groups, rng)
+            parts = {"train": train}
+            if self.validation:
+                rng = generator(seed, "validation")
+                parts["train"], parts["validation"] = whole_groups(train, self.validation, groups, rng)
+            return filled({**parts, "test": test}, len(targets))
         train, test = cut_off(np.arange(len(targets)), self.test, targets, rng, self.stratified)
         parts = training_parts(train, self.validation, targets, seed, self.stratified)
         return filled({**parts, "test": test}, len(targets))
@@ -255,7 +299,9 @@ class Amalgamation(Usual):
     def without_pool(self, official: bool) -> Official | Holdout:
         if official:
             return Official(validation=self.validation, stratified=self.stratified)
-        return Holdout(test=self.student_test, validation=self.validation, stratified=self.stratified)
+        return Holdout(
+            test=self.student_test, validation=self.validation, stratified=self.stratified, group=None
+        )
 
     def divide(self, pool: np.ndarray, targets: np.ndarray, seed: int) -> list[np.ndarray]:
         """The rows of the pool that each teacher gets."""

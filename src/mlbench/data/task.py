@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Kind = Literal["vector", "image", "text"]
+Kind = Literal["vector", "image", "text", "text and image"]
+FIELDS = ("text", "image")  # the raw fields that a data set may have, each of which an encoder makes vectors of
 
 
 @dataclass(frozen=True)
