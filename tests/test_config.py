@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlbench.assemble import build, tell_untaken
-from mlbench.compose import configure
+from mlbench.compose import ENCODERS, configure
 from mlbench.config import MACHINE, TRAINING, fingerprint, science, taken
 from mlbench.config import NOT_TAKEN as NOT_TAKEN_SIGN
 
@@ -242,7 +242,10 @@ def test_what_is_not_taken_is_no_choice():
     assert content["backbone"] is content["loss"] is None and content["train"].keys() == MACHINE
     assert content["train"]["threads"] == 3 and content["choices"]["method"] == "br"
     whole = configure([]).model_dump()
-    assert taken(whole) == whole
+    encoder = whole.pop("encoder")
+    assert taken(whole | {"encoder": encoder}) == taken(whole)
+    choices = {name: choice for name, choice in whole["choices"].items() if name not in ENCODERS}
+    assert taken(whole) == whole | {"choices": choices}
 
 
 def test_a_checksum_is_part_of_the_key():

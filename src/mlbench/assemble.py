@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from mlbench.config import Config, options, target
+from mlbench.config import Config, encoders, options, target
 from mlbench.data.contracts import Dataset, Split
 from mlbench.data.task import Task
+from mlbench.encoders.base import Encoder
 from mlbench.engine.plan import Plan, Schedule, build_optimizer
 from mlbench.errors import DoesNotFit, UserError
 from mlbench.evaluation.thresholds import Threshold
@@ -18,6 +19,7 @@ from mlbench.idle import UNUSED, idle, one_stage, unlooked
 from mlbench.methods.base import Method
 from mlbench.methods.build import build_loss, build_method, check_method
 from mlbench.premises import build, check_premises, check_validation
+from mlbench.protocols import check_offers
 from mlbench.results.tracking import Tracker
 
 
@@ -30,6 +32,7 @@ class Pieces:
     method: Callable[[Task], Method]
     threshold: Callable[[], Threshold]
     tracker: Tracker
+    encoders: dict[str, Encoder]  # of the data set's raw fields; empty where it has vectors
 
 
 def assemble(config: Config) -> Pieces:
@@ -40,6 +43,7 @@ def assemble(config: Config) -> Pieces:
         method=functools.partial(build_method, config.method, config.backbone, config.loss),
         threshold=functools.partial(build, config.threshold),
         tracker=build(config.logger),
+        encoders=build_encoders(config, dataset),
     )
     check_data(config, pieces)
     threshold = pieces.threshold()  # refuses options that cannot be
@@ -53,12 +57,11 @@ def check_data(config: Config, pieces: Pieces) -> None:
     """The data set and the split offer what the method asks for."""
     check_method(config.method["_target_"], target(config.method))
     dataset, requires = pieces.dataset, target(config.method).requires
-    method, modalities = config.choices["method"], max(len(dataset.modality_names), 1)
-    if dataset.kind not in requires.kinds:
-        raise DoesNotFit(
-            f"method={method} works on {' or '.join(sorted(requires.kinds))} data, dataset={dataset.name} is "
-            f"{dataset.kind}"
-        )
+    method, modalities = config.choices["method"], max(len(pieces.encoders or dataset.modality_names), 1)
+    kind = "vector" if pieces.encoders else dataset.kind
+    if kind not in requires.kinds:
+        kinds = " or ".join(sorted(requires.kinds))
+        raise DoesNotFit(f"method={method} works on {kinds} data, dataset={dataset.name} is {kind}")
     if modalities < requires.modalities:
         raise DoesNotFit(
             f"method={method} needs {requires.modalities} modalities or more, dataset={dataset.name} has "
@@ -77,6 +80,24 @@ def check_data(config: Config, pieces: Pieces) -> None:
             f"method={method} needs a part {missing[0]}; split={config.choices['split']} makes none, "
             "split=amalgamation does"
         )
+
+
+def build_encoders(config: Config, dataset: Dataset) -> dict[str, Encoder]:
+    """One for each raw field of the data set that is not left out, known to work here."""
+    fields, made = getattr(dataset, "raw", ()), {}
+    for field, node in encoders(config.model_dump()).items():
+        made[field] = build(node)
+        check_offers(made[field], Encoder, f"encoder.{field}._target_={node['_target_']}")
+        try:
+            made[field].check()
+        except UserError as error:
+            raise UserError(f"encoder.{field}={config.choices[f'encoder/{field}']}: {error}") from error
+    if fields and not made:
+        left_out = " ".join(f"encoder.{field}=none" for field in fields)
+        raise UserError(
+            f"{left_out}: dataset={dataset.name} has nothing else to learn from; choose an encoder"
+        )
+    return made
 
 
 def tell_untaken(config: Config) -> None:

@@ -25,10 +25,15 @@ READERS = {
     ".arff": "mulan",
     ".npz": "npz",
     ".mat": "matlab",
+    ".jsonl": "jsonl",
     ".svm": "libsvm",
     ".libsvm": "libsvm",
 }
 GROUPS = ("dataset", "method", "backbone", "loss", "split", "threshold", "train", "logger")
+ENCODERS = (
+    "encoder/text",
+    "encoder/image",
+)  # a choice for each raw field; they count where a data set has that
 
 
 def config_dir() -> Path:
@@ -41,7 +46,7 @@ def config_dir() -> Path:
 def groups() -> list[str]:
     """GROUPS, and the groups within them."""
     folders = [folder for group in GROUPS for folder in sorted((config_dir() / group).glob("**/"))]
-    return [folder.relative_to(config_dir()).as_posix() for folder in folders]
+    return [*(folder.relative_to(config_dir()).as_posix() for folder in folders), *ENCODERS]
 
 
 def choices(group: str) -> list[str]:
@@ -95,7 +100,7 @@ def names() -> list[str]:
 
 def chosen_names(chosen: Mapping[str, str | None], composed: DictConfig) -> dict[str, str]:
     """The name of each group's choice; a `_target_` given by hand counts under its own name."""
-    names = {group: str(chosen.get(group)) for group in GROUPS}
+    names = {group: str(chosen.get(group)) for group in (*GROUPS, *ENCODERS)}
     for group in ("method", "backbone", "loss"):
         target = (composed.get(group) or {}).get("_target_")
         if target and shipped_target(group, names[group]) not in (None, target):

@@ -108,6 +108,7 @@ class Config(Strict):
     """A checked configuration. `choices` maps each group to its choice's name, for people and folders."""
 
     dataset: Node
+    encoder: dict[Literal["text", "image"], Node]
     method: Node
     backbone: Node
     loss: Node
@@ -149,10 +150,26 @@ def science(config: Config, data: Node) -> Node:
     """All that defines a run, of which its key is the hash; `data` is the data set's identity."""
     content = taken(config.model_dump())
     return {
-        "data": data,
+        "data": data | encoding(config),
         "method": by_content(content["method"]),
         "train": science_of_training(content["train"]),
     } | {name: content[name] for name in ("backbone", "loss", "split", "threshold", "selection", "seed")}
+
+
+def encoding(config: Config) -> Node:
+    """The encoders of the data set's texts and images, with the hash of their weights; empty without such."""
+    chosen = encoders(config.model_dump())
+    described = {
+        field: by_content(node) | {"weights": target(node)(**options(node)).weights()}
+        for field, node in chosen.items()
+    }
+    return {"encoders": described} if described else {}
+
+
+def encoders(content: Node) -> Node:
+    """The encoders that count: those of the raw fields that the data set has, which are options of its."""
+    chosen = content.get("encoder", {}).items()
+    return {field: node for field, node in chosen if content["dataset"].get(field) and node["_target_"]}
 
 
 def science_of_training(train: Node) -> Node:
@@ -177,9 +194,16 @@ def taken(content: Node) -> Node:
     train = {name: value for name, value in content["train"].items() if name in options}
     unseen = [*without, *(["train"] if train.keys() <= MACHINE else [])]
     choices = {name: NOT_TAKEN if name in unseen else choice for name, choice in content["choices"].items()}
+    encoded = {field for field in content.get("encoder", {}) if content["dataset"].get(field)}
+    idle = [name for name in choices if name.startswith("encoder/") and name.partition("/")[2] not in encoded]
+    choices = {name: choice for name, choice in choices.items() if name not in idle}
     defined = {group: defining(content[group]) for group in ("method", "split")}
     unused = {name: UNUSED[name] for name in unlooked(content, method)}
     changed = {"train": settled(train, one_stage(method)), "selection": content["selection"] | unused}
+    if chosen := encoders(content):
+        changed["encoder"] = chosen
+    else:
+        content = {name: value for name, value in content.items() if name != "encoder"}
     return content | defined | dict.fromkeys(without) | changed | {"choices": choices}
 
 

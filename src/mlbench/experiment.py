@@ -16,12 +16,13 @@ from torch import Tensor
 
 from mlbench import embeddings
 from mlbench.assemble import Pieces, assemble, check_embedding, check_loss, tell_untaken
-from mlbench.config import Config, Node, fingerprint, science, taken
+from mlbench.config import Config, Node, encoding, fingerprint, science, taken
 from mlbench.data.instances import Instances, statistics
 from mlbench.data.rows import Rows
 from mlbench.data.scaling import scale
 from mlbench.data.splits import divided, labelled_rows
 from mlbench.data.task import Modality, Task
+from mlbench.encoders.encode import encoded
 from mlbench.engine import threads
 from mlbench.engine.fit import fit
 from mlbench.engine.job import Job
@@ -117,7 +118,7 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
     config = run.config
     run.pieces = pieces = assemble(config)
     tell_untaken(config)
-    identity = pieces.dataset.identity(config.paths.cache)
+    identity = pieces.dataset.identity(config.paths.cache) | encoding(config)
     run.key = fingerprint(science(config, identity))
     folder = store.folder(config.paths.outputs, pieces.dataset.name, config.choices["method"], run.key)
     claims.enter_context(store.claim(folder, wait))
@@ -154,10 +155,15 @@ def load(run: Experiment, identity: Node) -> None:
     config, pieces = run.config, run.pieces
     threads.use(config.train)
     loaded = pieces.dataset.load(config.paths.cache)
-    rows = divided(pieces.split, loaded.instances.targets, loaded.official, config.seed)
+    words = loaded.instances.words
+    rows = divided(pieces.split, loaded.instances.targets, loaded.official, config.seed, words)
     labelled = labelled_rows(pieces.split, rows)
-    instances = scaled(loaded.instances, labelled, pieces.dataset)
-    run.data = identity | {"statistics": statistics(loaded.instances)}
+    vectors = loaded.instances
+    if pieces.encoders:
+        device = device_of(config.train)
+        vectors = encoded(vectors, labelled, pieces.encoders, identity, config.paths.cache, str(device))
+    instances = scaled(vectors, labelled, pieces.dataset)
+    run.data = identity | {"statistics": statistics(vectors)}
     run.parts = {part: Rows.from_instances(instances, numbers) for part, numbers in rows.items()}
     run.task = describe(instances, labelled, pieces.dataset)
     rule = pieces.threshold()
@@ -273,7 +279,7 @@ def describe(instances: Instances, labelled: np.ndarray, dataset: Any) -> Task:
         modalities=tuple(Modality(name, start, stop) for name, (start, stop) in ranges.items()),
         instances=len(targets),
         positives=tuple(int(count) for count in targets.sum(axis=0, dtype=np.int64)),
-        kind=dataset.kind,
+        kind="vector" if getattr(dataset, "raw", ()) else dataset.kind,
     )
 
 

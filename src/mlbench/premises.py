@@ -80,7 +80,11 @@ def training_rows(dataset: Dataset, split: Split, seed: int) -> int | None:
 
     counts = getattr(dataset, "statistics", {})
     grouped = getattr(split, "group", None)  # how many rows go depends on the groups
-    if grouped or not isinstance(split, Usual) or any(name not in counts for name in ("instances", *dataset.official)):
+    if (
+        grouped
+        or not isinstance(split, Usual)
+        or any(name not in counts for name in ("instances", *dataset.official))
+    ):
         return None
     ends = itertools.accumulate(counts[part] for part in dataset.official)
     official = {part: np.arange(end - counts[part], end) for part, end in zip(dataset.official, ends)}

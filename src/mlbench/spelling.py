@@ -57,6 +57,7 @@ OPTIONS = {
     ),
     **dict.fromkeys(("--config-dir", "-cd", "--package", "-p", "--experimental-rerun"), None),
 }
+ENCODER = re.compile(r"^encoder\.(text|image)=")  # a choice, which Hydra wants written with a slash
 NAMED = ("--help", "-m", "--cfg job", "--config-dir FOLDER", "--version")
 
 
@@ -70,7 +71,7 @@ def arranged(words: Iterable[str], names: Callable[[], list[str]]) -> list[str]:
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            overrides.append(word)
+            overrides.append(ENCODER.sub(r"encoder/\1=", word))
             continue
         name, sign, value = word.partition("=")
         if name not in OPTIONS:

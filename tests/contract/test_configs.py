@@ -13,6 +13,10 @@ from mlbench.signatures import supplied_to
 from mlbench.tables import spec
 
 NESTED = ("train/optimizer", "train/scheduler")
+ENCODERS = {
+    "encoder/text": "dataset=tmdb10k",
+    "encoder/image": "dataset=ml2000",
+}  # and a data set that has such a field
 # Composed by every test here: config.yaml is what the others are composed into, and names the help.
 ALWAYS = {"config.yaml", "hydra/help/mlbench.yaml"}
 # Read by mlbench.tables and mlbench.search, whose overrides are composed when their runs are planned.
@@ -20,7 +24,7 @@ LISTS = ("table/", "sweep/")
 BESIDE = {
     "aaai2024": "mulsupcon_ld"
 }  # a paper that no method chooses by itself: the one whose methods it is for
-OWN_GROUPS = ("method", "backbone", "loss", "split", "threshold", "logger")
+OWN_GROUPS = ("method", "backbone", "loss", "split", "threshold", "logger", *ENCODERS)
 
 
 def shipped_files() -> list[str]:
@@ -69,6 +73,8 @@ def overrides_for(path: str) -> list[str]:
     asked = [f"{group}.{key}=something" for key, value in own_content(path).items() if value == "???"]
     if group in (*GROUPS, *NESTED):
         return [f"{group}={name}", *asked]
+    if group in ENCODERS:
+        return [ENCODERS[group], f"{group}={name}", *(word.replace("/", ".", 1) for word in asked)]
     own_data = ["dataset=npz", "dataset.path=something"]  # for which no paper has settings
     if group == "paper":
         methods = methods_of_paper(name)[:1]
@@ -113,10 +119,24 @@ def options_of(function, supplied=None) -> dict[str, inspect.Parameter]:
     return {name: each for name, each in parameters if each.kind != each.VAR_KEYWORD and name not in supplied}
 
 
+def base_of(path: str) -> str | None:
+    """The file that a preset changes some values of."""
+    group, _ = group_and_name(path)
+    names = [
+        each for each in content_of(path).get("defaults", []) if isinstance(each, str) and each != "_self_"
+    ]
+    return f"{group}/{names[0]}.yaml" if names else None
+
+
+def pieces() -> list[str]:
+    """The files that name a target, and build on no other file."""
+    return [path for path in files_of(*OWN_GROUPS) if not base_of(path) and content_of(path)["_target_"]]
+
+
 def test_every_shipped_file_is_composed_by_a_test():
     """A file of a group that is not here yet: say in `overrides_for` which command needs it."""
     nested = {where for method in files_of("method") for where in nested_in(method).values()}
-    known = {*GROUPS, *NESTED, *nested, "paper"}
+    known = {*GROUPS, *NESTED, *ENCODERS, *nested, "paper"}
     groups = {group_and_name(path)[0] for path in composed_files()}
     assert {group for group in groups if not group.startswith("settings/")} <= known
 
@@ -153,15 +173,6 @@ def test_it_begins_with_a_comment(path):
     assert first.startswith("# ") and len(first) > 10
 
 
-def base_of(path: str) -> str | None:
-    """The file that a preset changes some values of."""
-    group, _ = group_and_name(path)
-    names = [
-        each for each in content_of(path).get("defaults", []) if isinstance(each, str) and each != "_self_"
-    ]
-    return f"{group}/{names[0]}.yaml" if names else None
-
-
 @pytest.mark.parametrize("path", [path for path in files_of(*OWN_GROUPS) if base_of(path)])
 def test_a_preset_changes_what_is_there_and_is_a_choice_of_its_own(path):
     assert own_content(path).keys() <= own_content(base_of(path)).keys()
@@ -169,13 +180,13 @@ def test_a_preset_changes_what_is_there_and_is_a_choice_of_its_own(path):
     assert configure(overrides_for(path)).choices[group] == name
 
 
-@pytest.mark.parametrize("path", [path for path in files_of(*OWN_GROUPS) if not base_of(path)])
+@pytest.mark.parametrize("path", pieces())
 def test_it_names_all_that_its_target_takes(path):
     content = own_content(path)
     assert {*content, *nested_in(path)} - {"_target_"} == set(options_of(target(content)))
 
 
-@pytest.mark.parametrize("path", [path for path in files_of(*OWN_GROUPS) if not base_of(path)])
+@pytest.mark.parametrize("path", pieces())
 def test_no_default_is_written_twice(path):
     defaults = [
         name for name, each in options_of(target(own_content(path))).items() if each.default is not each.empty
@@ -225,6 +236,6 @@ def test_the_groups_without_a_target_are_said_in_full():
     assert set(experiment["selection"]) == set(Selection.model_fields)
     assert set(experiment["paths"]) == set(Paths.model_fields)
     assert set(experiment["outputs"]) == set(Outputs.model_fields)
-    assert set(experiment) - {"hydra"} | {*GROUPS, "choices"} == set(Config.model_fields)
+    assert set(experiment) - {"hydra"} | {*GROUPS, "encoder", "choices"} == set(Config.model_fields)
     for model in (Config, Train, Selection, Paths, Outputs):
         assert all(field.is_required() for field in model.model_fields.values()), model

@@ -157,6 +157,19 @@ def write_matlab(path: Path) -> Path:
     return path
 
 
+def write_jsonl(path: Path) -> Path:
+    """A text has a word for each feature that is not zero."""
+    rows = [
+        {
+            "said": " ".join(f"word{place}" for place in np.flatnonzero(x)),
+            "colours": [label for label, has in zip(LABELS, y) if has],
+        }
+        for x, y in zip(FEATURES, TARGETS)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
 ONE_FILE = {
     "csv": (write_csv, "my.csv", ["dataset.labels=[green,red]", "train.epochs=2"], 8),
     "csv of lists": (write_lists, "lists.csv", ["dataset.label_list=colours"], 6),
@@ -165,6 +178,7 @@ ONE_FILE = {
     "libsvm": (write_libsvm, "my.txt", [], 6),
     "npz": (write_npz, "my.npz", ["dataset.scaling=zscore"], 6),
     "npz, sparse": (write_sparse_npz, "thin.npz", ["split=kfold", "split.fold=2"], 6),
+    "jsonl": (write_jsonl, "my.jsonl", ["dataset.text=said", "dataset.labels=colours"], 0),  # not encoded yet
     "matlab": (write_matlab, "my.mat", ["dataset.modalities={bbc:[0,1],reuters:[2,3],guardian:[4,5]}"], 6),
 }
 

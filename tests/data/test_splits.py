@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from mlbench.compose import config_dir
-from mlbench.data.splits import Amalgamation, Holdout, KFold, Official, portion
+from mlbench.data.splits import Amalgamation, Holdout, KFold, Official, divided, portion
 from mlbench.errors import UserError
 
 SEEDS = st.integers(0, 2**40)
@@ -239,3 +239,43 @@ def test_what_cannot_be_says_so_in_one_sentence(build, says):
     with pytest.raises(UserError, match=says) as failure:
         build()
     assert "\n" not in str(failure.value)
+
+
+GROUPS = np.array(["a"] * 40 + ["b"] * 25 + ["c"] * 20 + ["d"] * 10 + ["e"] * 5)
+
+
+@given(seed=SEEDS, validation=st.sampled_from([0, 0.3]))
+def test_groups_stay_together(seed, validation):
+    split, targets = holdout(test=0.3, validation=validation, group="folder"), label_matrix(100)
+    parts = divided(split, targets, None, seed, {"folder": tuple(GROUPS)})
+    assert sorted(np.concatenate([*parts.values()])) == list(range(100))
+    of_parts = [{*GROUPS[rows]} for rows in parts.values()]
+    assert sum(map(len, of_parts)) == 5, "no group is in two parts"
+    assert 0 < len(parts["test"]) <= 30
+    again = divided(split, 1 - targets, None, seed, {"folder": tuple(GROUPS)})
+    assert same_parts(parts, again)
+
+
+def test_other_seeds_choose_other_groups():
+    split, targets = holdout(test=0.3, group="folder"), label_matrix(100)
+    chosen = {
+        tuple(sorted({*GROUPS[divided(split, targets, None, seed, {"folder": tuple(GROUPS)})["test"]]}))
+        for seed in range(20)
+    }
+    assert len(chosen) > 2
+
+
+def test_groups_that_are_too_large_leave_no_test_row():
+    words = {"folder": ("a",) * 60 + ("b",) * 40}
+    with pytest.raises(UserError, match="none is left for the part `test`"):
+        divided(holdout(test=0.3, group="folder"), label_matrix(100), None, 0, words)
+    with pytest.raises(UserError, match="keeps rows together as they are"):
+        holdout(group="folder", stratified=True)
+
+
+def test_without_a_group_the_options_are_those_of_before():
+    """So that the keys of runs stay what they were."""
+    options = dict(OmegaConf.load(config_dir() / "split" / "holdout.yaml"))
+    assert "group" not in Holdout.defining(options) and "group" in Holdout.defining(
+        options | {"group": "folder"}
+    )

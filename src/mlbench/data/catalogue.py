@@ -9,6 +9,7 @@ from hydra.utils import get_class
 
 from mlbench.compose import config_dir, content
 from mlbench.data.datasets import file_described
+from mlbench.data.raw import raw_fields
 from mlbench.data.sources import File, find
 
 NUMBERS = ("instances", "features", "labels", "cardinality", "label_sets")
@@ -50,7 +51,7 @@ def described() -> Iterator[tuple[str, Entry]]:
             folder=node.get("folder") or path.stem,
             where=node.get("where"),
             statistics=node.get("statistics") or {},
-            modalities=tuple(node.get("modalities") or ()),
+            modalities=tuple(node.get("modalities") or raw_fields(node)),
         )
         yield path.stem, entry
 

@@ -1,11 +1,10 @@
 """Data sets that lie in files: those that conf/dataset describes, and a person's own."""
 
-import functools
 import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -119,11 +118,6 @@ def own_images(written: str | None, path: str) -> Path:
     return folder if folder.is_dir() else own_file(written, "images")
 
 
-def named_groups(group: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The fields by which a split can keep rows together."""
-    return (group,) if isinstance(group, str) else tuple(group or ())
-
-
 def stem(path: Path) -> str:
     """The file's name without its suffix and the suffix of a compression."""
     name = path.with_suffix("") if path.suffix in SUFFIXES[1:] else path
@@ -211,7 +205,8 @@ class Files:
         check_options(name, reader, [*options, *self.companions])
         check_one_of(reader, options)
         self.modalities = ranges(name, modalities or {})
-        self.groups = named_groups(options.get("group"))
+        group = options.get("group") or ()  # the fields by which a split can keep rows together
+        self.groups = (group,) if isinstance(group, str) else tuple(group)
         self.statistics = statistics or {}
         self.folder, self.where = one_name("dataset.folder", folder or name), where
         self.citation, self.notes = citation, notes
@@ -295,15 +290,19 @@ class Files:
         """Of a file; of a folder of images, those that the rows name."""
         if not paths[role].is_dir():
             return sources.checksum(paths[role], cache)
-        images = [self._read_from(paths, part).raw["image"] for part in self.parts]
-        return checksum(functools.reduce(lambda left, right: left.joined(right), images), cache)
+        instances = concatenate(alike(self.name, {part: self._read_from(paths, part) for part in self.parts}))
+        images = instances.raw["image"]
+        assert isinstance(images, Images)
+        return checksum(images, cache)
 
     def _parts_named(self, words: np.ndarray) -> dict[str, np.ndarray]:
         """The rows of each part, as a field of the file names it."""
         parts = {part: np.flatnonzero(words == part) for part in PARTS[1:]}
         for part in ("train", "test"):
             if not len(parts[part]):
-                raise UserError(f"data set {self.name}: no row is in the part {part}; leave out dataset.split")
+                raise UserError(
+                    f"data set {self.name}: no row is in the part {part}; leave out dataset.split"
+                )
         return {part: rows for part, rows in parts.items() if len(rows)}
 
     def _with_modalities(self, instances: Instances) -> Instances:

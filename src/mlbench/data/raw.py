@@ -1,5 +1,5 @@
-"""Texts and images as they lie in files: what an encoder makes vectors of. Images are read when they are asked for,
-out of a folder, a tar or a zip; nothing is unpacked to disk.
+"""Texts and images as they lie in files: what an encoder makes vectors of. Images are read when they are
+asked for, out of a folder, a tar or a zip; nothing is unpacked to disk.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class Texts:
         return len(self.rows)
 
     def __getitem__(self, index: np.ndarray) -> "Texts":
-        return Texts(*(tuple(each[row] for row in index.tolist()) for each in (self.rows, self.ids)))
+        return Texts(picked(self.rows, index), picked(self.ids, index))
 
     def joined(self, other: "Texts") -> "Texts":
         return Texts((*self.rows, *other.rows), (*self.ids, *other.ids))
@@ -56,8 +56,7 @@ class Images:
         return len(self.members)
 
     def __getitem__(self, index: np.ndarray) -> "Images":
-        rows = index.tolist()
-        return Images(self.source, *(tuple(each[row] for row in rows) for each in (self.members, self.ids)))
+        return Images(self.source, picked(self.members, index), picked(self.ids, index))
 
     def joined(self, other: "Images") -> "Images":
         assert self.source == other.source, "the images of one data set lie in one place"
@@ -105,8 +104,13 @@ class Images:
         return read
 
 
+def picked(words: Sequence[str], index: np.ndarray) -> tuple[str, ...]:
+    rows: list[int] = index.tolist()
+    return tuple(words[row] for row in rows)
+
+
 def tar_members(path: Path) -> dict[str, tuple[int, int]]:
-    """Where the content of each regular file of a tar starts, and how long it is. Links and devices are left out."""
+    """Where the content of each regular file of a tar starts, and its length; no links, no devices."""
     with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
         return {m.name: (m.offset_data, m.size) for m in archive if m.isreg() and not m.issparse()}
 
@@ -154,7 +158,7 @@ def raw_from(field: str, plain: dict[str, Any]) -> Raw:
     """Texts or images of what `plain` gave."""
     if field == "text":
         return Texts(**plain)
-    return Images(**plain | {"source": Path(plain["source"])})
+    return Images(Path(plain["source"]), plain["members"], plain["ids"])
 
 
 def raw_fields(options: Mapping[str, Any]) -> tuple[str, ...]:

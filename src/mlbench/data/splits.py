@@ -66,8 +66,8 @@ def training_parts(
 def whole_groups(
     rows: np.ndarray, share: float, groups: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that stay, and about a share of `rows` that goes: whole groups in random order, each of which goes
-    if no more rows than the share have gone with it.
+    """The rows that stay, and about a share of `rows` that goes: whole groups in random order, each of which
+    goes if no more rows than the share have gone with it.
     """
     names, numbers, sizes = np.unique(groups[rows], return_inverse=True, return_counts=True)
     size, gone, goes = portion(share, len(rows)), 0, np.zeros(len(names), bool)
@@ -172,8 +172,8 @@ class Official(Usual):
 
 @dataclass(frozen=True, kw_only=True)
 class Holdout(Usual):
-    """A random share of all rows is the test part. With `group`, rows that have the same word in that field of
-    the data set stay together, in the validation part as well.
+    """A random share of all rows is the test part. With `group`, rows that have the same word in that field
+    of the data set stay together, in the validation part as well.
     """
 
     test: float
@@ -183,7 +183,9 @@ class Holdout(Usual):
         super().__post_init__()
         check_share("test", self.test)
         if self.group and self.stratified:
-            raise UserError(f"split.group={self.group} keeps rows together as they are: split.stratified=false")
+            raise UserError(
+                f"split.group={self.group} keeps rows together as they are: split.stratified=false"
+            )
 
     @staticmethod
     def defining(options: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Kind = Literal["vector", "image", "text", "text and image"]
-FIELDS = ("text", "image")  # the raw fields that a data set may have, each of which an encoder makes vectors of
+FIELDS = (
+    "text",
+    "image",
+)  # the raw fields that a data set may have, each of which an encoder makes vectors of
 
 
 @dataclass(frozen=True)

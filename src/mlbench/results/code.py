@@ -17,14 +17,14 @@ from mlbench.config import Config, fingerprint, taken, targets
 from mlbench.errors import of_a_library
 from mlbench.trust import within
 
-PIECES = ("method", "loss", "backbone")
-ROOMS = tuple(f"mlbench.{room}" for room in ("methods", "losses", "backbones", "layers", "data"))
+PIECES = ("method", "loss", "backbone", "encoder")
+ROOMS = tuple(f"mlbench.{room}" for room in ("methods", "losses", "backbones", "encoders", "layers", "data"))
 
 
 def code_of(config: Config) -> str:
     """A hash of the code of the pieces, and of every other module of a person's that is configured."""
     content = taken(config.model_dump())
-    named = {name.rpartition(".")[0] for piece in PIECES for name in targets(content[piece])}
+    named = {name.rpartition(".")[0] for piece in PIECES for name in targets(content.get(piece))}
     named |= {name.rpartition(".")[0] for name in targets(content) if not within(name, ("mlbench",))}
     return hashed(frozenset(named))
 

@@ -1,5 +1,6 @@
 """JSON lines: an object a row, or one list of objects, with texts, images or both to make features of."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,14 +33,16 @@ def read(
     group: str | Sequence[str] | None = None,
     images: Path | None = None,
 ) -> Instances:
-    """The options name fields of the objects. Texts of several fields stand below each other, the items of a
-    list beside each other. `labels` holds a list, of lists it may be, of labels out of `names`, or of all that
-    occur, sorted; those of `ignore` are no labels. `image` is the name of a file in `images`, a folder, a tar
-    or a zip, by default the folder of `path`.
+    """The options name fields of the objects. Texts of several fields stand below each other, the items of
+    a list beside each other. `labels` holds a list, of lists it may be, of labels out of `names`, or of all
+    that occur, sorted; those of `ignore` are no labels. `image` is the name of a file in `images`, a folder,
+    a tar or a zip, by default the folder of `path`.
     """
     path = Path(path)
     if not (text or image):
-        raise UserError(f"{path}: say which field holds what is to be learned from: dataset.text=... or image")
+        raise UserError(
+            f"{path}: say which field holds what is to be learned from: dataset.text=... or image"
+        )
     rows = [(row_id(where, row, id), row) for where, row in objects(path, id)]
     if not rows:
         raise UserError(f"{path} has no rows: nothing to learn")
@@ -87,10 +90,9 @@ def decoded(path: Path, where: str, line: bytes, id: str | None) -> str:
         return line.decode()
     except UnicodeDecodeError as error:
         row = ""
-        try:
+        # Where there is no such field, or no JSON, the line alone says where it is.
+        with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, RecursionError):
             row = f" (row {json.loads(line.decode(errors='replace'))[id]})"
-        except (ValueError, TypeError, KeyError, IndexError, RecursionError):
-            pass  # no such field, or no JSON: the line says where it is
         raise UserError(f"{path}{where}{row} is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
@@ -124,7 +126,9 @@ def strings(path: Path, each: tuple[str, dict[str, Any]], field: str, value: Any
     """The strings of a field: one, a list of them, or null, which is none."""
     listed = [value] if isinstance(value, str) else value or []
     if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-        raise UserError(f"{path}: row {each[0]}: {field} is {shown(value)}, neither a text nor a list of them")
+        raise UserError(
+            f"{path}: row {each[0]}: {field} is {shown(value)}, neither a text nor a list of them"
+        )
     return listed
 
 

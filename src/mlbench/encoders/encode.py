@@ -1,0 +1,92 @@
+"""Texts and images of a data set to vector modalities; what frozen encoders give is kept on disk."""
+
+import dataclasses
+import hashlib
+import json
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from scipy import sparse
+
+from mlbench.data.instances import Features, Instances
+from mlbench.data.raw import Raw
+from mlbench.encoders import kept
+from mlbench.encoders.base import Encoder
+
+FORMAT = 1  # raise the number when an encoder gives other features for the same options
+
+
+def encoded(
+    instances: Instances,
+    labelled: np.ndarray,
+    encoders: dict[str, Encoder],
+    identity: dict[str, Any],
+    cache: Path,
+    device: str,
+) -> Instances:
+    """The instances with a modality for each encoder, named as its field; `encoders` holds afterwards those
+    that are fitted. `identity` says what the data set and each encoder is. An encoder that learns is fitted
+    on the rows `labelled` alone.
+    """
+    data = {name: value for name, value in identity.items() if name not in ("encoders", "scaling", "name")}
+    parts: dict[str, Features] = {}
+    names: list[str] = []
+    modalities, start = {}, 0
+    for field, encoder in encoders.items():
+        depends: dict[str, Any] = {
+            "format": FORMAT,
+            "encoder": identity["encoders"][field],
+            "data": data,
+            "field": field,
+        }
+        if encoder.learns:
+            depends["fitted on"] = hashlib.sha256(np.ascontiguousarray(labelled).tobytes()).hexdigest()
+        key = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        path = cache / "encoded" / f"{type(encoder).__name__.lower()}-{field}-{key}.npz"
+        features, columns, encoders[field] = once(path, encoder, instances.raw[field], labelled, device)
+        parts[field] = features
+        names += columns if len(encoders) == 1 else [f"{field} {name}" for name in columns]
+        modalities[field] = (start, start + len(columns))
+        start += len(columns)
+    features = beside([*parts.values()])
+    return dataclasses.replace(
+        instances, features=features, feature_names=tuple(names), modalities=modalities, raw={}
+    )
+
+
+def once(
+    path: Path, encoder: Encoder, rows: Raw, labelled: np.ndarray, device: str
+) -> tuple[Features, list[str], Encoder]:
+    """Features, their names and the fitted encoder: those that are kept, else made and kept. Processes that
+    want the same wait for the first.
+    """
+    with ExitStack() as stack:
+        if (found := kept.load(path, type(encoder))) is None:
+            with suppress(OSError):  # a cache that cannot be written to is none
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(path.with_suffix(".lock")))
+            found = kept.load(path, type(encoder))
+        if found is not None:
+            return found
+        if not encoder.learns:
+            print(f"mlbench: {len(rows):,} rows go through {type(encoder).__name__}, once", file=sys.stderr)
+        encoder.fit(rows[labelled])
+        features = encoder.encode(rows, device)
+        names = encoder.feature_names()
+        assert features.shape == (len(rows), len(names)) and features.dtype == np.float32
+        with suppress(OSError):
+            kept.save(path, features, names, encoder.state())
+        return features, names, encoder
+
+
+def beside(parts: list[Features]) -> Features:
+    """The columns of all parts; sparse if one of them is."""
+    if len(parts) == 1:
+        return parts[0]
+    if any(sparse.issparse(part) for part in parts):
+        return sparse.csr_matrix(sparse.hstack(parts, dtype=np.float32))
+    return np.concatenate([np.asarray(part) for part in parts], axis=1)

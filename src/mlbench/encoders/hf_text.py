@@ -1,0 +1,107 @@
+"""`hf_text`: a text encoder of Hugging Face's, frozen, from a folder or by its name on the hub."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from mlbench.data.instances import Features
+from mlbench.data.raw import Raw, Texts
+from mlbench.encoders.base import Frozen, check_needs
+from mlbench.encoders.networks import batches, features_of, hashed, model_folder, pretrained
+from mlbench.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pooling = Literal["mean", "cls", "eos"]
+CHARACTERS = (
+    12  # of a token, at most, on average: more of a text than this many times its tokens is not looked at
+)
+
+
+class Transformer(Frozen):
+    """Hidden states of the last layer, pooled over a text's tokens."""
+
+    needs: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "safetensors")
+    pooling: Pooling
+    normalise: bool
+    length: int
+
+    def folder(self) -> Path:
+        raise NotImplementedError
+
+    def weights(self) -> str | None:
+        check_needs(self.needs)
+        return hashed(self.folder())
+
+    def encode(self, rows: Raw, device: str) -> Features:
+        """Texts go by length, so that a batch has little padding."""
+        assert isinstance(rows, Texts)
+        tokenizer, network = pretrained(str(self.folder()), self.load)
+        network = network.to(device).eval()
+        longest = self.length * CHARACTERS
+        texts = [text[:longest] for text in rows.rows]
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+
+        def forward(batch: list[int]) -> "Tensor":
+            given = tokenizer(
+                [texts[row] for row in batch],
+                padding=True,
+                truncation=True,
+                max_length=self.length,
+                return_tensors="pt",
+            ).to(device)
+            return self.pooled(network(**given).last_hidden_state, given["attention_mask"])
+
+        sorted_features = features_of(batches(order.tolist()), forward)
+        features = np.empty_like(sorted_features)
+        features[order] = sorted_features
+        self.width = features.shape[1]
+        return features
+
+    def pooled(self, states: "Tensor", mask: "Tensor") -> "Tensor":
+        """(B, d) of states (B, T, d); the mask (B, T) has ones where a token stands, padding on the right."""
+        import torch
+
+        if self.pooling == "mean":
+            shares = mask.unsqueeze(-1).to(states.dtype)
+            found = (states * shares).sum(1) / shares.sum(1).clamp(min=1e-9)
+        elif self.pooling == "cls":
+            found = states[:, 0]
+        else:
+            last = mask.sum(1).clamp(min=1) - 1
+            found = states[torch.arange(len(states), device=states.device), last]
+        return torch.nn.functional.normalize(found, dim=-1) if self.normalise else found
+
+    def load(self) -> tuple[Any, Any]:
+        from transformers import AutoModel, AutoTokenizer
+
+        stated: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+        tokenizer = AutoTokenizer.from_pretrained(self.folder(), padding_side="right", **stated)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return tokenizer, AutoModel.from_pretrained(self.folder(), use_safetensors=True, **stated)
+
+
+@dataclass(kw_only=True)
+class HFText(Transformer):
+    path: str
+    revision: str | None
+    pooling: Pooling
+    normalise: bool
+    length: int
+    found: Path | None = field(init=False, default=None, repr=False)
+
+    def __post_init__(self):
+        check_length(self.length)
+
+    def folder(self) -> Path:
+        self.found = self.found or model_folder(self.path, self.revision)
+        return self.found
+
+
+def check_length(length: int) -> None:
+    if length < 1:
+        raise UserError(f"encoder.text.length={length}: tokens of a text that are read, 1 or more")

