@@ -18,7 +18,7 @@ MODULES = {
 
 # What each part may know of the others: floor by floor, the ground first.
 MAY_KNOW = {
-    "": set(),  # the version
+    "": {"estimator"},  # the version, and what a program imports, late
     "errors": set(),
     "files": set(),
     "seeding": set(),
@@ -70,6 +70,9 @@ MAY_KNOW = {
     "experiment": {
         *("assemble", "config", "data", "embeddings", "encoders", "engine", "errors", "evaluation", "files"),
         *("methods", "results", "seeding"),
+    },
+    "estimator": {
+        *("assemble", "compose", "config", "data", "engine", "errors", "experiment", "methods", "seeding"),
     },
     "runs": {"compose", "config", "engine", "errors", "experiment", "premises", "results"},
     "tables": {

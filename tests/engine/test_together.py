@@ -14,10 +14,12 @@ from filelock import FileLock
 from scipy import sparse
 
 import commands
-from mlbench import experiment
+from mlbench import estimator, experiment
 from mlbench.compose import choices, configure
+from mlbench.config import target
 from mlbench.data import multidigits
 from mlbench.engine import fit, loop, many
+from mlbench.errors import DoesNotFit
 from mlbench.results import store, tracking
 from small import smaller
 
@@ -86,6 +88,25 @@ def test_every_shipped_method_and_loss_leaves_the_record_it_leaves_alone(words, 
         alone, ended = shipped[0][words, seed]
         assert not isinstance(ended, Exception), ended
         assert_same_record(ended, alone)
+
+
+@pytest.mark.parametrize("name", choices("method"))
+def test_every_shipped_method_gives_as_an_estimator_the_scores_of_its_run(name, shipped, cache, monkeypatch):
+    monkeypatch.setattr(
+        estimator, "configure", lambda words: smaller(configure(words), FEW[0], "nowhere", cache)
+    )
+    loaded = multidigits.MultiDigits().load(cache)
+    instances, rows = loaded.instances, loaded.official
+    modalities = {cell: [start, stop - 1] for cell, (start, stop) in instances.modalities.items()}
+    ours = estimator.Classifier(name, modalities=modalities)
+    train, test = (instances.features[rows[part]] for part in ("train", "test"))
+    if any(part.startswith("teacher_") for part in target(configure([f"method={name}"]).method).parts({})):
+        with pytest.raises(DoesNotFit, match=f"method={name} needs a part teacher_0"):
+            ours.fit(train, instances.targets[rows["train"]])
+        return
+    ours.fit(train, instances.targets[rows["train"]])
+    (_, path), _ = shipped[0][f"method={name}", FEW[0]]
+    np.testing.assert_array_equal(ours.predict_proba(test), scores_at(path)["last"])
 
 
 def test_every_stage_with_a_gradient_was_stacked_once(shipped):
