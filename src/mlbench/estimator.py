@@ -95,7 +95,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return [*(f"{key}={value}" for key, value in chosen.items() if value is not None), *self.options]
 
     def _train(self, config: Config, pieces: Pieces) -> None:
-        """As experiment.prepare and experiment.train do it, on these rows, and without a folder that stays."""
+        """As experiment.prepare and experiment.train do it, on these rows and in a folder that goes."""
         instances, split = pieces.dataset.load(Path()).instances, pieces.split
         if not (type(split).__module__ == "mlbench.data.splits" and config.choices["split"] == "official"):
             raise UserError("an estimator trains on all rows it is given: options can name no other split")
@@ -176,8 +176,8 @@ def label_matrix(Y: Any, rows: int) -> np.ndarray:
     matrix = Y.toarray() if sparse.issparse(Y) else np.asarray(Y)
     if matrix.ndim != 2:
         raise ValueError(
-            f"Unknown label type: Y has {matrix.ndim} dimension(s), and is to be a matrix of 0 and 1, a row an "
-            "instance and a column a label; sklearn.preprocessing.MultiLabelBinarizer makes one of label lists"
+            f"Unknown label type: Y has {matrix.ndim} dimension(s); give a matrix of 0 and 1, a row an "
+            "instance and a column a label; sklearn.preprocessing.MultiLabelBinarizer makes one of lists"
         )
     if len(matrix) != rows:
         raise ValueError(f"X has {rows} rows, Y has {len(matrix)}")

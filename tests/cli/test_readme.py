@@ -116,6 +116,14 @@ def test_the_table_of_records_is_right_for_ten_folds_of_several_seeds(folder, mo
     assert line.split()[-3:] == ["0.375", "0.125", "3"]
 
 
+def test_the_program_with_an_estimator(capsys):
+    (program,) = [block for block in blocks("python") if "Classifier(" in block]
+    names = {}
+    exec(program, names)
+    assert names["flem"].predict_proba(names["X"]).shape == (200, 3)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_the_six_examples_and_the_table_of_their_records(command, folder, monkeypatch, capsys):
     assert len(EXAMPLES) == 6
     write_files(folder)
