@@ -66,6 +66,13 @@ def test_two_modalities_in_whole_groups(at_once, folder, own):
     assert record["choices"]["encoder/image"] == "hog" and record["config"]["encoder"]["image"]["size"] == 32
 
 
+def test_seeds_of_it_side_by_side(at_once, folder, own):
+    """Each is fitted on the training rows of its own split."""
+    done = at_once("-m", "seed=0,1", *TEXT, *QUICK)
+    assert done.status == 0, done.err
+    assert len(records(folder / "outputs")) == 2
+
+
 def test_a_field_is_left_out(at_once, folder, own):
     assert at_once(*BOTH, "encoder.text=none", *QUICK).status == 0
     assert record_of(folder)["config"]["encoder"].keys() == {"image"}

@@ -157,8 +157,8 @@ Raw = Texts | Images
 def raw_from(field: str, plain: dict[str, Any]) -> Raw:
     """Texts or images of what `plain` gave."""
     if field == "text":
-        return Texts(**plain)
-    return Images(Path(plain["source"]), plain["members"], plain["ids"])
+        return Texts(tuple(plain["rows"]), tuple(plain["ids"]))
+    return Images(Path(plain["source"]), tuple(plain["members"]), tuple(plain["ids"]))
 
 
 def raw_fields(options: Mapping[str, Any]) -> tuple[str, ...]:

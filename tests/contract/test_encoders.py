@@ -1,0 +1,56 @@
+"""Every encoder of conf/encoder, as it is configured there, keeps the contract."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from mlbench.compose import choices, configure
+from mlbench.config import options, target
+from mlbench.data.raw import Images, Texts
+from mlbench.encoders.base import Encoder
+from mlbench.errors import UserError
+from mlbench.protocols import check_offers
+from pictures import encoded, pixels, tarred
+
+ROWS = 6
+# Encoders that read weights, given or from a package: tests/encoders has them.
+WITH_WEIGHTS = {"word_vectors", "hf_text", "minilm", "hf_image", "efficientnet_lite0"}
+ALL = [(field, name) for field in ("text", "image") for name in choices(f"encoder/{field}") if name != "none"]
+ALONE = [(field, name) for field, name in ALL if name not in WITH_WEIGHTS]
+
+
+def made(field, name):
+    dataset = {"text": "tmdb10k", "image": "ml2000"}[field]
+    asked = [f"encoder.{field}.path=something"] if name in ("word_vectors", "hf_text", "hf_image") else []
+    node = configure([f"dataset={dataset}", f"encoder/{field}={name}", *asked]).encoder[field]
+    return target(node)(**options(node))
+
+
+def rows_of(field, folder):
+    ids = tuple(f"row{number}" for number in range(ROWS))
+    if field == "text":
+        return Texts(tuple("rain and sun " * number for number in range(ROWS)), ids)
+    files = {f"{name}.png": encoded(pixels(seed=number)) for number, name in enumerate(ids)}
+    return Images(tarred(folder / "images.tar", files), tuple(files), ids)
+
+
+@pytest.mark.parametrize(("field", "name"), ALL)
+def test_it_offers_all_of_the_contract(field, name):
+    encoder = made(field, name)
+    check_offers(encoder, Encoder, name)
+    if name in ("word_vectors", "hf_text", "hf_image"):
+        with pytest.raises(UserError, match="something"):
+            encoder.check()
+
+
+@pytest.mark.parametrize(("field", "name"), ALONE)
+def test_a_row_is_encoded_by_itself_and_alike_from_its_state(field, name, tmp_path):
+    encoder, rows = made(field, name), rows_of(field, tmp_path)
+    encoder.check()
+    encoder.fit(rows[np.arange(4)])
+    features = encoder.encode(rows, "cpu")
+    assert features.dtype == np.float32 and features.shape == (ROWS, len(encoder.feature_names()))
+    assert isinstance(features, np.ndarray | sparse.csr_matrix)
+    again = type(encoder).from_state(encoder.state())
+    alone = again.encode(rows[np.array([5, 2])], "cpu")
+    assert not (alone != features[[5, 2]]).sum() and again.feature_names() == encoder.feature_names()
