@@ -95,3 +95,27 @@ def test_a_cache_that_cannot_be_written_stops_nothing(instances, tmp_path):
     (tmp_path / "cache").write_text("a file")
     found = run(instances, tmp_path, {"text": words()})
     assert dataclasses.replace(found).features.shape == (3, 4)
+
+
+def test_an_interrupted_encoder_goes_on_where_it_stood(instances, tmp_path, monkeypatch):
+    monkeypatch.setattr(encode, "BLOCK", 1)
+    seen, whole = [], ColourHistogram.encode
+    patience = 2
+
+    def counting(self, rows, device):
+        seen.extend(rows.ids)
+        if len(seen) > patience:
+            raise KeyboardInterrupt
+        return whole(self, rows, device)
+
+    monkeypatch.setattr(ColourHistogram, "encode", counting)
+    with pytest.raises(KeyboardInterrupt):
+        run(instances, tmp_path, {"image": ColourHistogram(bins=2)})
+    assert seen == ["a", "b", "c"]
+    patience = 9
+    found = run(instances, tmp_path, {"image": ColourHistogram(bins=2)})
+    assert seen == ["a", "b", "c", "c"], "the first two were kept"
+    np.testing.assert_array_equal(
+        found.features, whole(ColourHistogram(bins=2), instances.raw["image"], "cpu")
+    )
+    assert len([*(tmp_path / "cache" / "encoded").glob("*.npz")]) == 1, "blocks are gone when all are there"

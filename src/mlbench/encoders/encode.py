@@ -17,6 +17,7 @@ from mlbench.data.raw import Raw
 from mlbench.encoders import kept
 from mlbench.encoders.base import Encoder
 
+BLOCK = 1000  # rows: a minute or so of a network on one core
 FORMAT = 1  # raise the number when an encoder gives other features for the same options
 
 
@@ -72,15 +73,38 @@ def once(
             found = kept.load(path, type(encoder))
         if found is not None:
             return found
-        if not encoder.learns:
+        if encoder.learns:
+            encoder.fit(rows[labelled])
+            features, names = encoder.encode(rows, device), encoder.feature_names()
+        else:
             print(f"mlbench: {len(rows):,} rows go through {type(encoder).__name__}, once", file=sys.stderr)
-        encoder.fit(rows[labelled])
-        features = encoder.encode(rows, device)
-        names = encoder.feature_names()
+            features, names = by_blocks(path, encoder, rows, device)
         assert features.shape == (len(rows), len(names)) and features.dtype == np.float32
         with suppress(OSError):
             kept.save(path, features, names, encoder.state())
+            for block in path.parent.glob(f"{path.stem}.*.npz"):
+                block.unlink()
         return features, names, encoder
+
+
+def by_blocks(path: Path, encoder: Encoder, rows: Raw, device: str) -> tuple[Features, list[str]]:
+    """The features of a frozen encoder and their names. Blocks of rows are kept until all are there: after an
+    interrupt the same command goes on with the first block that is not.
+    """
+    parts, names = [], []
+    for start in range(0, len(rows), BLOCK):
+        block = path.with_name(f"{path.stem}.{start}.npz")
+        if found := kept.load(block, type(encoder)):
+            features, names, _ = found
+        else:
+            features = encoder.encode(rows[np.arange(start, min(start + BLOCK, len(rows)))], device)
+            names = encoder.feature_names()
+            with suppress(OSError):
+                kept.save(block, features, names, encoder.state())
+        parts.append(features)
+    if any(sparse.issparse(part) for part in parts):
+        return sparse.csr_matrix(sparse.vstack(parts)), names
+    return np.concatenate(parts), names
 
 
 def beside(parts: list[Features]) -> Features:
