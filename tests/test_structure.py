@@ -25,6 +25,7 @@ MAY_KNOW = {
     "signatures": set(),
     "words": set(),
     "names": {"errors"},
+    "predictions": {"errors"},
     "protocols": {"errors"},
     "spelling": {"errors"},
     "trust": {"errors"},
@@ -85,8 +86,8 @@ MAY_KNOW = {
         *("experiment", "methods", "results", "seeding", "spelling"),
     },
     "commands": {
-        *("", "bench", "compose", "config", "data", "errors", "files", "names", "results", "runs", "search"),
-        *("spelling", "tables", "words"),
+        *("", "bench", "compose", "config", "data", "errors", "evaluation", "files", "names", "predictions"),
+        *("results", "runs", "search", "spelling", "tables", "words"),
     },
     "__main__": {"commands"},
 }

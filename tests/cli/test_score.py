@@ -1,0 +1,128 @@
+"""`mlbench score`: predictions of any tool, matched by id and name, measured as runs are."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, f1_score
+from sklearn.multioutput import MultiOutputClassifier
+
+from mlbench.commands import score
+from mlbench.evaluation.suite import METRICS, evaluate
+
+draw = np.random.default_rng(0)
+TRUTH = (draw.random((40, 3)) < 0.4).astype(int)
+SCORES = draw.random((40, 3))
+IDS = [f"i{number}" for number in range(40)]
+LABELS = ["sea", "sky", "tree"]
+
+
+def write(path, values, ids=IDS, labels=LABELS):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["id", *labels], *([one, *row] for one, row in zip(ids, values.tolist()))]
+        )
+    return str(path)
+
+
+@pytest.fixture
+def truth(tmp_path):
+    return "truth=" + write(tmp_path / "truth.csv", TRUTH)
+
+
+def values_of(out):
+    return {name: float(value) for name, value in (line.split() for line in out.splitlines()[1:])}
+
+
+def expected(scores, sets, names=None):
+    tensors = (torch.as_tensor(array) for array in (scores, sets, TRUTH))
+    return pytest.approx(evaluate(*tensors, names), abs=6e-7, nan_ok=True)
+
+
+def names_of(*families):
+    return [name for name, metric in METRICS.items() if metric.family in families]
+
+
+def test_every_metric_of_any_order_of_rows_and_columns(tmp_path, truth, capsys):
+    rows, columns = draw.permutation(40), [2, 0, 1]
+    shuffled = SCORES[rows][:, columns]
+    ids, labels = [IDS[row] for row in rows], [LABELS[column] for column in columns]
+    np.savez(tmp_path / "a.npz", ids=ids, labels=labels, scores=shuffled)
+    for path in (write(tmp_path / "a.csv", shuffled, ids, labels), str(tmp_path / "a.npz")):
+        assert score.main([path, truth, "threshold=0.3"]) == 0
+        assert values_of(capsys.readouterr().out) == expected(SCORES, SCORES > 0.3)
+
+
+def test_label_sets_are_measured_as_scores_only_if_asked(tmp_path, truth, capsys):
+    sets = (SCORES > 0.5).astype(int)
+    path = write(tmp_path / "sets.csv", sets)
+    assert score.main([path, truth]) == 0
+    out = capsys.readouterr().out
+    assert "treat=scores" in out
+    assert values_of(out) == expected(sets, sets, names_of("label_sets"))
+    assert score.main([path, truth, "treat=scores"]) == 0
+    assert values_of(capsys.readouterr().out) == expected(sets, sets)
+
+
+def test_logits_are_cut_as_probabilities_and_ranked_as_they_are(tmp_path, truth, capsys):
+    logits = (SCORES - 0.5) * 2000  # a sigmoid makes most of them 0 or 1
+    path = write(tmp_path / "logits.csv", logits)
+    assert score.main([path, truth]) == 0
+    out = capsys.readouterr().out
+    assert "scores=logits" in out
+    assert values_of(out) == expected(logits, SCORES > 0.5, names_of("ranking", "curves"))
+    assert score.main([path, truth, "scores=logits"]) == 0
+    found = values_of(capsys.readouterr().out)
+    assert list(found) == list(METRICS)
+    ranked = names_of("label_sets", "ranking", "curves")
+    assert {name: found[name] for name in ranked} == expected(logits, SCORES > 0.5, ranked)
+
+
+def test_multi_output_classifier_of_scikit_learn(tmp_path, truth, capsys):
+    features = TRUTH + draw.normal(size=TRUTH.shape)
+    model = MultiOutputClassifier(LogisticRegression()).fit(features, TRUTH)
+    theirs = np.stack([of_label[:, 1] for of_label in model.predict_proba(features)], 1)
+    assert score.main([write(tmp_path / "theirs.csv", theirs), truth]) == 0
+    found = values_of(capsys.readouterr().out)
+    assert found["f1_macro"] == pytest.approx(f1_score(TRUTH, theirs > 0.5, average="macro"), abs=6e-7)
+    assert found["ap_macro"] == pytest.approx(average_precision_score(TRUTH, theirs), abs=6e-7)
+
+
+@pytest.mark.parametrize(
+    ("ids", "labels", "said"),
+    [
+        (["other", *IDS[1:]], LABELS, "lacks ids that"),
+        (["i1", *IDS[1:]], LABELS, "ids are there more than once: i1"),
+        (IDS, ["sea", "sea", "tree"], "labels are there more than once: sea"),
+        (IDS, ["sea", "sky", "bush"], "lacks labels that"),
+        ([f"x{one}" for one in IDS], LABELS, "i0, i1, i2 and 37 more"),
+    ],
+)
+def test_what_does_not_match_is_said_in_a_line(tmp_path, truth, capsys, ids, labels, said):
+    assert score.main([write(tmp_path / "a.csv", SCORES, ids, labels), truth]) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+
+
+def test_extra_instances_nan_and_bad_words_are_refused(tmp_path, truth, capsys):
+    more = write(tmp_path / "more.csv", np.vstack([SCORES, SCORES[:1]]), [*IDS, "new"])
+    holed = write(tmp_path / "nan.csv", np.where(SCORES[4, 1] == SCORES, np.nan, SCORES))
+    good = write(tmp_path / "good.csv", SCORES)
+    (tmp_path / "bad.npz").write_bytes(b"no archive")
+    for words, said in [
+        ([more, truth], "has ids that"),
+        ([holed, truth], "the first at id i4, label sky"),
+        ([good], "truth= is missing"),
+        ([good, f"truth={good}"], "true labels are 0 or 1"),
+        ([good, truth, "threshold=2"], "a number from 0 to 1"),
+        ([good, truth, "scores=odds"], "choose logits"),
+        ([str(tmp_path / "bad.npz"), truth], "cannot be read as NPZ"),
+        ([str(tmp_path / "gone.csv"), truth], "gone.csv"),
+        ([good, good, truth], "2 files of predictions"),
+        ([good, truth, "treshold=0.5"], "did you mean threshold?"),
+    ]:
+        assert score.main(words) == 2
+        err = capsys.readouterr().err
+        assert said in err and err.count("\n") == 1
