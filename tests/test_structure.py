@@ -25,6 +25,7 @@ MAY_KNOW = {
     "signatures": set(),
     "words": set(),
     "names": {"errors"},
+    "metrics": {"errors", "evaluation"},
     "predictions": {"errors"},
     "protocols": {"errors"},
     "spelling": {"errors"},
