@@ -80,6 +80,12 @@ def test_logits_are_cut_as_probabilities_and_ranked_as_they_are(tmp_path, truth,
     assert {name: found[name] for name in ranked} == expected(logits, SCORES > 0.5, ranked)
 
 
+def test_a_path_may_have_an_equals_sign(tmp_path, truth, capsys):
+    (tmp_path / "seed=0").mkdir()
+    assert score.main([write(tmp_path / "seed=0" / "a.csv", SCORES), truth]) == 0
+    assert values_of(capsys.readouterr().out) == expected(SCORES, SCORES > 0.5)
+
+
 def test_multi_output_classifier_of_scikit_learn(tmp_path, truth, capsys):
     features = TRUTH + draw.normal(size=TRUTH.shape)
     model = MultiOutputClassifier(LogisticRegression()).fit(features, TRUTH)

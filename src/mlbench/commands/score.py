@@ -24,7 +24,7 @@ def run(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(USAGE)
         return 0
-    files = [word for word in arguments if "=" not in word and not word.startswith("-") and word not in KEYS]
+    files = [word for word in arguments if is_file(word)]
     given = pairs([word for word in arguments if word not in files], keys=KEYS)
     check_keys(given, KEYS)
     if len(files) != 1:
@@ -46,6 +46,12 @@ def run(arguments: list[str]) -> int:
     for name, value in values.items():
         print(f"{name.ljust(width)}  {value:.6f}")
     return 0
+
+
+def is_file(word: str) -> bool:
+    """Folders of a sweep have = in their names, so that a word with one may be a path."""
+    key, sign, _ = word.partition("=")
+    return key not in KEYS and not word.startswith("-") and (not sign or word.endswith((".csv", ".npz")))
 
 
 def cut_of(text: str) -> float:
