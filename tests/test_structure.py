@@ -73,6 +73,7 @@ MAY_KNOW = {
         *("assemble", "config", "data", "embeddings", "encoders", "engine", "errors", "evaluation", "files"),
         *("methods", "results", "seeding"),
     },
+    "predict": {"data", "engine", "errors", "evaluation", "methods", "trust"},
     "estimator": {
         *("assemble", "compose", "config", "data", "engine", "errors", "experiment", "methods", "seeding"),
     },
@@ -87,8 +88,8 @@ MAY_KNOW = {
         *("experiment", "methods", "results", "seeding", "spelling"),
     },
     "commands": {
-        *("", "bench", "compose", "config", "data", "errors", "evaluation", "files", "names", "predictions"),
-        *("results", "runs", "search", "spelling", "tables", "words"),
+        *("", "bench", "compose", "config", "data", "errors", "evaluation", "files", "names", "predict"),
+        *("predictions", "results", "runs", "search", "spelling", "tables", "words"),
     },
     "__main__": {"commands"},
 }

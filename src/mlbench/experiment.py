@@ -17,9 +17,11 @@ from torch import Tensor
 from mlbench import embeddings
 from mlbench.assemble import Pieces, assemble, check_embedding, check_loss, tell_untaken
 from mlbench.config import Config, Node, encoding, fingerprint, science, taken
+from mlbench.data.contracts import Scaler
 from mlbench.data.instances import Instances, statistics
 from mlbench.data.rows import Rows
-from mlbench.data.scaling import scale
+from mlbench.data.scaling import fitted
+from mlbench.data.schema import Schema
 from mlbench.data.splits import divided, labelled_rows
 from mlbench.data.task import Modality, Task
 from mlbench.encoders.encode import encoded
@@ -85,6 +87,8 @@ class Experiment:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     pieces: Pieces = field(init=False)
     task: Task = field(init=False)
+    scaler: Scaler = field(init=False)
+    schema: Schema = field(init=False)
     parts: dict[str, Rows] = field(default_factory=dict)
     labelled: Rows | None = None  # the rows whose labels training may use, if the threshold is fitted on them
     method: Method = field(init=False)
@@ -162,7 +166,9 @@ def load(run: Experiment, identity: Node) -> None:
     if pieces.encoders:
         device = device_of(config.train)
         vectors = encoded(vectors, labelled, pieces.encoders, identity, config.paths.cache, str(device))
-    instances = scaled(vectors, labelled, pieces.dataset)
+    run.scaler = fitted(pieces.dataset.scaling, with_features(vectors, pieces.dataset).features[labelled])
+    instances = dataclasses.replace(vectors, features=run.scaler.apply(vectors.features))
+    run.schema = Schema.of(vectors)
     run.data = identity | {"statistics": statistics(vectors)}
     run.parts = {part: Rows.from_instances(instances, numbers) for part, numbers in rows.items()}
     run.task = describe(instances, labelled, pieces.dataset)
@@ -197,7 +203,7 @@ def finish(run: Experiment) -> None:
     for name, tensors in chosen.findings().items():
         save_findings(folder / f"{name}.npz", tensors, run.parts["train"], task)
     nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
-    write(folder / "model.pt", packed(chosen, nodes, task))
+    write(folder / "model.pt", packed(chosen, nodes, task) | {"rows": way_of_rows(run, measured)})
     metrics = {rule: result.metrics for rule, result in measured.items()}
     if config.outputs.embeddings:
         metrics[config.selection.rule] |= embeddings.keep(folder, chosen, run.parts, task, config.train)
@@ -263,11 +269,24 @@ def measured_under(
     return scored, measured
 
 
-def scaled(instances: Instances, labelled: np.ndarray, dataset: Any) -> Instances:
-    """The instances with features scaled by statistics of the labelled rows."""
+def way_of_rows(run: Experiment, measured: dict[str, Measures]) -> dict[str, Any]:
+    """What leads from a row of a file to the trained method, and from its scores to a label set."""
+    dataset, rule = run.pieces.dataset, run.pieces.threshold()
+    return {
+        "schema": run.schema.plain,
+        "scaling": dataset.scaling,
+        "scaler": run.scaler.state,
+        "encoders": [*run.pieces.encoders],
+        "cuts": measured[run.config.selection.rule].cuts,
+        "at_cut": rule.at_cut,
+        "citation": getattr(dataset, "citation", None),
+    }
+
+
+def with_features(instances: Instances, dataset: Any) -> Instances:
     if not instances.feature_names:
         raise UserError(f"dataset={dataset.name} has labels only, no features to learn from")
-    return dataclasses.replace(instances, features=scale(instances.features, labelled, dataset.scaling))
+    return instances
 
 
 def describe(instances: Instances, labelled: np.ndarray, dataset: Any) -> Task:

@@ -10,6 +10,7 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 from scipy import sparse
 
@@ -20,6 +21,7 @@ from mlbench.config import target
 from mlbench.data import multidigits
 from mlbench.engine import fit, loop, many
 from mlbench.errors import DoesNotFit
+from mlbench.predict import Trained, predictions
 from mlbench.premises import build
 from mlbench.results import store, tracking
 from small import smaller
@@ -109,6 +111,18 @@ def test_every_shipped_method_gives_as_an_estimator_the_scores_of_its_run(name, 
     ours.fit(train, instances.targets[rows["train"]])
     (_, path), _ = shipped[0][f"method={name}", FEW[0]]
     np.testing.assert_array_equal(ours.predict_proba(test), scores_at(path)["last"])
+
+
+@pytest.mark.parametrize("name", choices("method"))
+def test_what_every_shipped_method_leaves_gives_the_scores_of_its_run(name, shipped, cache, tmp_path):
+    instances = build(configure([]).dataset).load(cache).instances
+    (_, path), _ = shipped[0][f"method={name}", FEW[0]]
+    kept = scores_at(path)
+    order = np.random.default_rng(0).permutation(len(instances.feature_names))
+    names = np.array(instances.feature_names)[order]
+    np.savez(tmp_path / "new.npz", features=instances.features[kept["ids"]][:, order], feature_names=names)
+    pieces = [*predictions([Trained.of_run(path.parent)], str(tmp_path / "new.npz"))]
+    np.testing.assert_allclose(torch.cat([piece.scores for piece in pieces]), kept["last"], atol=1e-6)
 
 
 def test_every_stage_with_a_gradient_was_stacked_once(shipped):

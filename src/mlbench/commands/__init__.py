@@ -7,7 +7,8 @@ from typing import NoReturn
 
 from mlbench.errors import INTERRUPTED, complain, did_you_mean, hear_sigterm
 
-COMMANDS = ("run", "reproduce", "report", "search", "fetch", "bench", "score")  # each a module in here
+# Each a module in here.
+COMMANDS = ("run", "reproduce", "report", "search", "fetch", "bench", "predict", "score")
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from mlbench.data.instances import Instances
 from mlbench.data.raw import raw_from
 from mlbench.files import whole
 
-FORMAT = "mlbench instances 1"  # raise the number when readers change what they return
+FORMAT = "mlbench instances 2"  # raise the number when readers change what they return
 
 
 def cached(path: Path, build: Callable[[], Instances]) -> Instances:
@@ -52,6 +52,7 @@ def load(path: Path) -> Instances | None:
             attributes=about["attributes"],
             raw={name: raw_from(name, plain) for name, plain in about.get("raw", {}).items()},
             words={name: tuple(words) for name, words in about.get("words", {}).items()},
+            values={name: tuple(values) for name, values in about["values"].items()},
         )
     except Exception:  # a damaged archive fails in as many ways as there are bytes; all of them mean: build
         return None
@@ -70,6 +71,7 @@ def save(path: Path, instances: Instances) -> None:
         "attributes": instances.attributes,
         "raw": {name: each.plain for name, each in instances.raw.items()},
         "words": instances.words,
+        "values": instances.values,
     }
     parts = {
         "about": np.frombuffer(json.dumps(about, default=int).encode(), dtype=np.uint8),

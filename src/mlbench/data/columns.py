@@ -106,6 +106,7 @@ def instances(
         labels=tuple(table.attributes[column].name for column in labels),
         feature_names=tuple(names),
         attributes=len(declared),
+        values={each.name: each.values for each in attributes if is_of_words(each)},
     )
 
 
@@ -231,6 +232,11 @@ def is_plain(attribute: Attribute) -> bool:
     if attribute.kind == "number" or truths(attribute) in ([0], [0, 1]):
         return True
     return len(attribute.values) == 2 and truths(attribute) is None
+
+
+def is_of_words(attribute: Attribute) -> bool:
+    """Whether its values are words that mean neither 0 nor 1."""
+    return attribute.kind == "nominal" and truths(attribute) is None
 
 
 def plain_name(attribute: Attribute) -> str:

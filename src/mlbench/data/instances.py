@@ -24,7 +24,8 @@ class Instances:
     `attributes` is the number of feature attributes the file declares, which is the d that papers print:
     a nominal attribute may be several feature columns and a row id none. None: as many as the columns.
     `raw` are the texts and images, by field, of which an encoder is still to make features. `words` is what
-    the file says of each row besides: `id`, `split` and the fields that group rows.
+    the file says of each row besides: `id`, `split` and the fields that group rows. `values` are those that a
+    column of words may have, by the column's name; each is a feature column, of two only the second.
     """
 
     features: Features  # (N, d)
@@ -35,6 +36,7 @@ class Instances:
     attributes: int | None = None
     raw: dict[str, Raw] = field(default_factory=dict)
     words: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    values: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self):
         shape = len(self), len(self.feature_names)
@@ -74,6 +76,7 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         attributes=first.attributes,
         raw={name: functools.reduce(joined, [part.raw[name] for part in parts]) for name in first.raw},
         words={name: sum([part.words[name] for part in parts], ()) for name in first.words},
+        values=first.values,
     )
 
 

@@ -30,6 +30,7 @@ class Threshold(Protocol):
     fitted: ClassVar[bool] = False  # whether `fit` must see scores and targets of `part` before the rule cuts
     suffix: ClassVar[str] = ""  # ends the names of metrics of the rule's label sets; only oracle has one
     part: str = ""
+    at_cut: ClassVar[bool] = False  # whether a score at the cut is above it
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
         """Takes (N, L) scores and targets; a rule that is not fitted ignores them."""

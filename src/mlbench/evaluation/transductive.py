@@ -30,6 +30,7 @@ class LabelCardinality(Threshold):
     """
 
     fitted: ClassVar[bool] = True
+    at_cut: ClassVar[bool] = True
     part = "training"  # the part whose targets count, whichever instances are predicted
 
     def __init__(self, lambda1: float, lambda2: float, fit_on: PredictedPart):

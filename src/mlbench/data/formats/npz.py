@@ -29,11 +29,23 @@ def read(
     name of a modality, its first column and its last + 1. Nothing is unpickled.
     """
     content = arrays_in(path)
-    matrix, rows = matrix_in(path, content, features), content.get("modalities")
+    matrix = matrix_in(path, content, features)
+    return instances_of(path, content, matrix, matrix_in(path, content, targets), labels)
+
+
+def instances_of(
+    path: Path,
+    content: dict[str, np.ndarray],
+    matrix: arrays.Matrix,
+    targets: arrays.Matrix,
+    labels: Sequence[str] | None = None,
+) -> Instances:
+    """Both matrices, with the names that the archive has for their columns."""
+    rows = content.get("modalities")
     return arrays.instances(
         path,
         features=matrix,
-        targets=matrix_in(path, content, targets),
+        targets=targets,
         labels=words_in(content, "labels") if labels is None else labels,
         feature_names=words_in(content, "feature_names"),
         modalities=None if rows is None else modalities_in(path, rows, arrays.shape_of(matrix)[1]),

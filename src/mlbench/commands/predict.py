@@ -1,0 +1,162 @@
+"""The command line that predicts: a trained run, or several, and a file of new rows."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlbench.commands.arguments import answered, check_keys, pairs
+from mlbench.commands.lines import shown
+from mlbench.errors import UserError, did_you_mean
+from mlbench.files import whole
+from mlbench.spelling import spelled
+
+if TYPE_CHECKING:
+    from mlbench.predict import Predicted
+
+USAGE = f"""{spelled("predict")} run=outputs/scene/erm/0123456789abcdef path=new.csv [out=predictions.csv]
+  reads rows with the columns that the run was trained on, by name and in any order, and writes predictions
+
+  run       a run's folder or its model.pt; [a,b,c] gives the mean of their scores, and of their cuts
+  path      .csv, .tsv (also .gz, .bz2, .xz), .parquet, .npz, .arff; - is a table from the standard input
+  out       .csv, .npz, .parquet; without it a table goes to the standard output
+  give      scores (a column a label), sets (zeros and ones), labels (one column that lists them), all
+  id        the column that names the rows; without it they are counted from 0
+  separator between the columns of path; without it as the header line shows
+
+Where path has a column for each label, too, the predictions are measured against it."""
+KEYS = ("run", "path", "out", "give", "id", "separator")
+GIVE = ("scores", "sets", "labels", "all")
+OUT = (".csv", ".npz", ".parquet")
+SCORES, SETS, TARGETS = 1, 2, 3  # places in what is predicted
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return answered(run, arguments)
+
+
+def run(arguments: list[str]) -> None:
+    if {"-h", "--help"} & set(arguments):
+        print(USAGE)
+        return
+    given = pairs(arguments, KEYS[0], KEYS)
+    check_keys(given, KEYS)
+    for key in ("run", "path"):
+        if not given.get(key):
+            raise UserError(f"{key} is needed and not given; --help shows how")
+    give, out = given.get("give", "scores"), given.get("out")
+    if give not in GIVE:
+        raise UserError(f"give={give}: should be one of {', '.join(GIVE)}{did_you_mean(give, GIVE)}")
+    if out and Path(out).suffix not in OUT:
+        raise UserError(f"out={out}: should end in one of {', '.join(OUT)}")
+
+    from mlbench.predict import Trained, predictions
+
+    names = given["run"].removeprefix("[").removesuffix("]") if given["run"].startswith("[") else None
+    paths = [given["run"]] if names is None else [name.strip() for name in names.split(",")]
+    runs = [Trained.of_run(Path(path)) for path in paths]
+    labels = runs[0].schema.labels
+    found = predictions(runs, given["path"], given.get("id"), given.get("separator"))
+    if give != "scores" and not all(each.has_cuts for each in runs):
+        raise UserError(f"give={give}: the run's threshold rule has no cuts for new rows; give=scores goes")
+    kept: list[Predicted] = []
+    with writer(out, labels, give) as write:
+        for piece in found:
+            write(piece)
+            if piece.targets is not None:
+                kept.append(piece)
+    if kept:
+        print(measures(kept), file=sys.stdout if out else sys.stderr)
+    if out:
+        print(out)
+
+
+def measures(kept: "list[Predicted]") -> str:
+    """The metrics of all pieces, which have targets, as one line."""
+    import torch
+
+    from mlbench.predict import measured
+
+    scores, targets = (torch.cat([each[place] for each in kept]) for place in (SCORES, TARGETS))
+    sets = None if kept[0].sets is None else torch.cat([each[SETS] for each in kept])
+    return " ".join(f"{name}={value:.4f}" for name, value in shown(measured(scores, sets, targets)).items())
+
+
+@contextlib.contextmanager
+def writer(out: str | None, labels: tuple[str, ...], give: str) -> Iterator[Any]:
+    """Writes a piece after the other; a file is there whole, or not at all."""
+    suffix = Path(out).suffix if out else ".csv"
+    if suffix == ".npz":
+        with archive(Path(str(out)), labels, give) as write:
+            yield write
+    elif suffix == ".parquet":
+        with parquet(Path(str(out)), labels, give) as write:
+            yield write
+    else:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(whole(Path(out))) if out else sys.stdout.buffer
+            first = True
+
+            def write(piece: "Predicted") -> None:
+                nonlocal first
+                frame(piece, labels, give).to_csv(file, index=False, header=first, lineterminator="\n")
+                first = False
+
+            yield write
+            file.flush()
+
+
+@contextlib.contextmanager
+def archive(out: Path, labels: tuple[str, ...], give: str) -> Iterator[Any]:
+    """`ids`, `labels`, `scores` and, where asked for, `sets`."""
+    import numpy as np
+
+    collected: list[Predicted] = []
+    yield collected.append
+    arrays: dict[str, Any] = {"ids": np.concatenate([each.ids for each in collected]).astype(str)}
+    arrays["labels"] = np.array(labels)
+    if give in ("scores", "all"):
+        arrays["scores"] = np.concatenate([each.scores.numpy() for each in collected])
+    if give != "scores":
+        arrays["sets"] = np.concatenate([each.sets.numpy() for each in collected if each.sets is not None])
+    with whole(out) as file:
+        np.savez(file, **arrays)
+
+
+@contextlib.contextmanager
+def parquet(out: Path, labels: tuple[str, ...], give: str) -> Iterator[Any]:
+    try:
+        import pyarrow
+        from pyarrow.parquet import ParquetWriter
+    except ImportError:
+        raise UserError(
+            f"out={out}: Parquet needs pyarrow, which is not installed: pip install pyarrow"
+        ) from None
+    with whole(out) as file, contextlib.ExitStack() as stack:
+        opened: list[ParquetWriter] = []
+
+        def write(piece: "Predicted") -> None:
+            rows = pyarrow.Table.from_pandas(frame(piece, labels, give), preserve_index=False)
+            if not opened:
+                opened.append(stack.enter_context(ParquetWriter(file, rows.schema)))
+            opened[0].write_table(rows)
+
+        yield write
+
+
+def frame(piece: "Predicted", labels: tuple[str, ...], give: str) -> Any:
+    import pandas as pd
+
+    columns: dict[str, Any] = {"id": piece.ids}
+    if give in ("scores", "all"):
+        columns |= {label: piece.scores[:, place].numpy() for place, label in enumerate(labels)}
+    if give == "sets":
+        assert piece.sets is not None, "refused before"
+        columns |= {label: piece.sets[:, place].int().numpy() for place, label in enumerate(labels)}
+    if give in ("labels", "all"):
+        assert piece.sets is not None, "refused before"
+        columns["labels"] = [
+            ";".join(label for label, chosen in zip(labels, row) if chosen) for row in piece.sets.tolist()
+        ]
+    return pd.DataFrame(columns)

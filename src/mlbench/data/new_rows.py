@@ -1,0 +1,178 @@
+"""Rows of any file for a trained method, a piece at a time, so that a file may be larger than the memory."""
+
+import bz2
+import gzip
+import itertools
+import lzma
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from mlbench.data.formats import arff, npz
+from mlbench.data.formats.cells import MISSING_WORDS
+from mlbench.data.formats.delimited import shown_separator
+from mlbench.data.instances import Features, Instances
+from mlbench.data.schema import Schema, targets_in
+from mlbench.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
+
+CELLS = 8_000_000  # of a table at once
+PACKED = (".gz", ".bz2", ".xz")
+
+
+class Piece(NamedTuple):
+    ids: np.ndarray  # of the id column, else the rows' numbers from 0
+    features: Features  # (n, d) in the order of training
+    targets: np.ndarray | None  # (n, L) where the file has them
+
+
+def pieces(path: str, schema: Schema, id: str | None = None, separator: str | None = None) -> Iterator[Piece]:
+    """All rows of a file; `-` is the standard input, a table with commas. What the method does not know is
+    left out, and said once.
+    """
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() not in PACKED]
+    suffix = suffixes[-1] if suffixes else ""
+    if path != "-" and not Path(path).expanduser().is_file():
+        raise UserError(f"path={path}: no such file")
+    if path == "-" or suffix in (".csv", ".tsv", ".txt"):
+        return of_table(path, schema, id, separator)
+    if suffix == ".parquet":
+        return of_parquet(path, schema, id)
+    readers: dict[str, Callable[[Path, Schema], Instances]] = {".npz": read_npz, ".arff": read_arff}
+    if suffix not in readers:
+        known = ", ".join([".csv", ".tsv", ".parquet", *readers])
+        raise UserError(
+            f"path={path}: rows are read from {known}, or `-` for a table from the standard input"
+        )
+    return of_instances(path, readers[suffix](Path(path).expanduser(), schema), schema)
+
+
+def of_table(path: str, schema: Schema, id: str | None, separator: str | None) -> Iterator[Piece]:
+    import pandas as pd
+
+    where = "standard input" if path == "-" else path
+    if separator is None:
+        separator = "," if path == "-" else separator_of(Path(path).expanduser())
+    missing = [form for word in MISSING_WORDS for form in {word, word.upper(), word.title(), "NaN"}]
+    words: Any = dict.fromkeys((*schema.values, *([id] if id else [])), str)
+    try:
+        frames = pd.read_csv(
+            sys.stdin.buffer if path == "-" else Path(path).expanduser(),
+            sep=separator,
+            chunksize=max(CELLS // max(len(schema.columns), 1), 1),
+            na_values=missing,
+            keep_default_na=False,
+            dtype=words,
+            encoding="utf-8-sig",
+            skipinitialspace=True,
+            float_precision="round_trip",
+            low_memory=False,
+        )
+        yield from of_frames(frames, where, schema, id)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, EOFError) as error:
+        raise UserError(f"{where} is no table of text with a header line: {error}") from error
+
+
+def separator_of(path: Path) -> str:
+    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    with openers.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8", errors="replace") as file:
+        return shown_separator(path, "".join(itertools.islice(file, 3)))
+
+
+def of_parquet(path: str, schema: Schema, id: str | None) -> Iterator[Piece]:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise UserError(
+            f"path={path}: Parquet needs pyarrow, which is not installed: pip install pyarrow"
+        ) from None
+    try:
+        file = parquet.ParquetFile(Path(path).expanduser())
+    except Exception as error:  # pyarrow has errors of its own for damaged files
+        raise UserError(f"{path} is no whole Parquet file: {error}") from error
+    rows = max(CELLS // max(len(schema.columns), 1), 1)
+    frames = (batch.to_pandas() for batch in file.iter_batches(batch_size=rows))
+    yield from of_frames(frames, path, schema, id)
+
+
+def of_frames(
+    frames: "Iterator[pandas.DataFrame]", where: str, schema: Schema, id: str | None
+) -> Iterator[Piece]:
+    first = 0
+    for frame in frames:
+        if not first:
+            header = [str(name) for name in frame.columns]
+            schema.check(where, header)
+            if id is not None and id not in header:
+                raise UserError(f"{where} has no column {id!r}, which id names")
+            tell_unknown(where, header, {*schema.columns, *schema.labels, *([id] if id else [])})
+        numbers = np.arange(first, first + len(frame))
+        ids = numbers if id is None else frame[id].astype(str).to_numpy(dtype=object)
+        targets = targets_in(frame, schema.labels, where, first)
+        yield Piece(ids, schema.features_in(frame, where, first), targets)
+        first += len(frame)
+
+
+def tell_unknown(where: str, header: Sequence[str], known: set[str]) -> None:
+    if unknown := [name for name in header if name not in known]:
+        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        columns = "a column" if len(unknown) == 1 else f"{len(unknown)} columns"
+        print(f"mlbench: {where}: {columns} that the method does not know left out: {shown}", file=sys.stderr)
+
+
+def of_instances(path: str, instances: Instances, schema: Schema) -> Iterator[Piece]:
+    """The columns by name; those of a file without names are taken as they stand, if they are as many."""
+    names, wanted = instances.feature_names, schema.features
+    features: Any = instances.features
+    if names != wanted:
+        place = {name: column for column, name in enumerate(names)}
+        if missing := [name for name in wanted if name not in place]:
+            raise UserError(
+                f"{path}: {len(missing)} of the {len(wanted)} features of the training are not there, "
+                f"such as {missing[0]!r}"
+            )
+        tell_unknown(path, names, set(wanted))
+        features = features[:, [place[name] for name in wanted]]
+    targets = None
+    if {*schema.labels} <= {*instances.labels}:
+        targets = instances.targets[:, [instances.labels.index(label) for label in schema.labels]]
+    yield Piece(np.arange(len(instances)), features, targets)
+
+
+def read_npz(path: Path, schema: Schema) -> Instances:
+    content = npz.arrays_in(path)
+    features: Any = npz.matrix_in(path, content, "features")
+    if "targets" in content or "targets_data" in content:
+        found = npz.read(path)
+    else:
+        rows = features.shape[0]
+        found = npz.instances_of(path, content, features, np.zeros((rows, 1), np.uint8))
+    if "feature_names" not in content and len(found.feature_names) == len(schema.features):
+        found = Instances(found.features, found.targets, found.labels, schema.features)
+    if "labels" not in content and len(found.labels) == len(schema.labels):
+        found = Instances(found.features, found.targets, schema.labels, found.feature_names)
+    return found
+
+
+def read_arff(path: Path, schema: Schema) -> Instances:
+    """The attributes that carry the labels' names, if there are any, hold the targets."""
+    return arff.read(
+        path,
+        lambda header: [
+            column for column, each in enumerate(header.attributes) if each.name in schema.labels
+        ],
+    )
+
+
+def rows_of(piece: Piece, labels: int) -> Instances:
+    """A piece as instances, whose targets are not looked at."""
+    features: Any = piece.features
+    thin = sparse.csr_matrix(features) if sparse.issparse(features) else features
+    none = np.zeros((len(piece.ids), labels), np.uint8)
+    return Instances(thin, none, ("",) * labels, ("",) * features.shape[1])

@@ -1,0 +1,132 @@
+"""The columns that a method was trained on, found by name in whatever files a person brings later."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from mlbench.data.columns import truth
+from mlbench.data.instances import Instances
+from mlbench.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Schema:
+    """`features` are the names of feature columns in the order of training. `values` are those of a column of
+    words, by its name: each is a feature column `name=value`, of two values only the second.
+    """
+
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+    values: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, instances: Instances) -> Self:
+        return cls(instances.feature_names, instances.labels, instances.values)
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> Self:
+        values = {name: tuple(words) for name, words in plain["values"].items()}
+        return cls(tuple(plain["features"]), tuple(plain["labels"]), values)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        return {
+            "features": [*self.features],
+            "labels": [*self.labels],
+            "values": dict(asdict(self)["values"]),
+        }
+
+    @property
+    def columns(self) -> list[str]:
+        """What a table's header is to name, in the order of training."""
+        of_words = {feature: name for name in self.values for feature in self._features_of(name)}
+        return list(dict.fromkeys(of_words.get(feature, feature) for feature in self.features))
+
+    def _features_of(self, name: str) -> list[str]:
+        shown = self.values[name][1:] if len(self.values[name]) == 2 else self.values[name]
+        return [f"{name}={value}" for value in shown]
+
+    def check(self, where: str, header: Sequence[str]) -> None:
+        """Refuses a header without one of the columns, or with two of it."""
+        wanted, there = self.columns, set(header)
+        if missing := [name for name in wanted if name not in there]:
+            shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
+            raise UserError(
+                f"{where}: {len(missing)} of the {len(wanted)} columns of the training are not there: "
+                f"{shown}{did_you_mean(missing[0], [*there])}"
+            )
+        if twice := [name for name in wanted if header.count(name) > 1]:
+            raise UserError(f"{where} has several columns {twice[0]!r}; give each a name of its own")
+
+    def features_in(self, frame: "pandas.DataFrame", where: str, first: int) -> np.ndarray:
+        """(n, d) float32, whatever the order of the table's columns; `first` counts the rows before."""
+        blocks = {
+            name: values
+            for column in self.columns
+            for name, values in self._read(frame, column, where, first)
+        }
+        return np.stack([blocks[name] for name in self.features], axis=1).astype(np.float32)
+
+    def _read(
+        self, frame: "pandas.DataFrame", column: str, where: str, first: int
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        cells = frame[column]
+        if column not in self.values:
+            yield column, numbers(cells, where, first)
+            return
+        words, known = cells.astype("string").str.strip(), self.values[column]
+        strange = np.flatnonzero(~words.isin([*known]).to_numpy(dtype=bool, na_value=False))
+        if len(strange):
+            word, row = words.iloc[strange[0]], first + int(strange[0])
+            raise UserError(
+                f"{where}, row {row} (from 0): column {column!r} is {word!s}, which training never saw; it "
+                f"knows {', '.join(known[:10])}{did_you_mean(str(word), known)}"
+            )
+        for feature in self._features_of(column):
+            yield feature, (words == feature.removeprefix(f"{column}=")).to_numpy(dtype=np.float32)
+
+
+def numbers(cells: Any, where: str, first: int) -> np.ndarray:
+    """A column of finite numbers; words for 0 and 1 count as these."""
+    if cells.dtype.kind in "biuf":
+        values = cells.to_numpy(np.float64)
+    else:
+        words = cells.astype("string")
+        values = np.array([number(word) for word in words.fillna("")], np.float64)
+    wrong = np.flatnonzero(~np.isfinite(values) | (np.abs(values) > np.finfo(np.float32).max))
+    if len(wrong):
+        shown = str(cells.iloc[wrong[0]])[:40]
+        raise UserError(
+            f"{where}, row {first + int(wrong[0])} (from 0): column {str(cells.name)!r} is {shown}, and a "
+            "feature is a finite number"
+        )
+    return values
+
+
+def number(word: str) -> float:
+    """NaN for what is none."""
+    try:
+        return float(word)
+    except ValueError:
+        meaning = truth(word)
+        return np.nan if meaning is None else float(meaning)
+
+
+def targets_in(frame: "pandas.DataFrame", labels: Sequence[str], where: str, first: int) -> np.ndarray | None:
+    """(n, L) zeros and ones, where the table has a column for each label; else None."""
+    if not set(labels) <= {*frame.columns}:
+        return None
+    targets = np.stack([numbers(frame[label], where, first) for label in labels], axis=1)
+    strange = np.argwhere((targets != 0) & (targets != 1))
+    if len(strange):
+        row, label = strange[0]
+        raise UserError(
+            f"{where}, row {first + row} (from 0): label {labels[label]!r} is {targets[row, label]:g}, and a "
+            "label is 0 or 1"
+        )
+    return targets.astype(np.uint8)

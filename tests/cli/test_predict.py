@@ -1,0 +1,219 @@
+"""mlbench predict: new rows, by the names of their columns, to the scores that the run gives."""
+
+import csv
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+ROWS = 40
+WORDS = ("calm", "breeze", "storm")
+COLUMNS = ["wet", "cold", "wind", "side"]
+
+
+@pytest.fixture
+def weather(folder):
+    """A table with numbers, a column of three words and one of two, and two labels."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "wet": rng.normal(size=ROWS).round(4),
+            "cold": rng.normal(size=ROWS).round(4) * 100,
+            "wind": [WORDS[number % 3] for number in range(ROWS)],
+            "side": rng.choice(["lee", "luv"], ROWS),
+        }
+    )
+    table["rain"] = (table.wet > 0).astype(int)
+    table["snow"] = ((table.cold > 0) & (table.wind != "calm")).astype(int)
+    table[:30].to_csv(folder / "train.csv", index=False)
+    table[30:].to_csv(folder / "test.csv", index=False)
+    return table
+
+
+TRAIN = ["dataset=csv", "dataset.path=train.csv", "dataset.test=test.csv", "dataset.labels=[rain,snow]"]
+TRAIN += ["split=official", "train.epochs=3"]
+
+
+@pytest.fixture
+def trained(command, folder, weather):
+    """trained("threshold=cardinality") is the folder of a run."""
+
+    def train(*words):
+        done = command(*TRAIN, *words)
+        assert (done.status, done.err) == (0, ""), done
+        return (folder / done.out.split()[-1]).parent
+
+    return train
+
+
+@pytest.fixture
+def predict(start):
+    def run(*words, **how):
+        return start(*words, program="mlbench.commands.predict", **how).wait()
+
+    return run
+
+
+def scores_of(run):
+    with np.load(run / "scores.npz") as kept:
+        return kept["last"]
+
+
+def table_of(text):
+    return pd.read_csv(io.StringIO(text), dtype={"id": str})
+
+
+def test_the_test_parts_file_gives_the_runs_scores_and_its_metrics(trained, predict, weather, folder):
+    for words in (
+        ["dataset.scaling=zscore"],
+        ["method=br"],
+        ["dataset.scaling=minmax", "method=mlknn", "method.k=3"],
+    ):
+        run = trained(*words)
+        done = predict(f"run={run}", "path=test.csv", "out=p.csv")
+        assert (done.status, done.err) == (0, ""), done
+        found = pd.read_csv(folder / "p.csv")
+        assert list(found) == ["id", "rain", "snow"] and found.id.tolist() == [*range(10)]
+        np.testing.assert_allclose(found[["rain", "snow"]], scores_of(run), atol=1e-6)
+        assert "subset_accuracy=" in done.out
+
+
+def test_columns_go_by_name_in_any_order_and_labels_may_be_missing(trained, predict, weather, folder):
+    run = trained("dataset.scaling=zscore")
+    new = weather[30:].assign(station=[f"s{number}" for number in range(10)], note="?")
+    new[["side", "station", "note", "cold", "wind", "wet"]].to_csv(
+        folder / "new.tsv.gz", sep="\t", index=False
+    )
+    done = predict(f"run={run}/model.pt", "path=new.tsv.gz", "id=station")
+    assert (
+        done.status == 0 and "new.tsv.gz: a column that the method does not know left out: note" in done.err
+    )
+    found = table_of(done.out)
+    assert found.id.tolist() == [f"s{number}" for number in range(10)]
+    np.testing.assert_allclose(found[["rain", "snow"]], scores_of(run), atol=1e-6)
+
+
+def test_one_row_with_one_word(trained, predict, weather, folder):
+    """By itself a file of one row does not show what its words are among."""
+    run = trained()
+    weather[30:31][COLUMNS].to_csv(folder / "one.csv", index=False)
+    found = table_of(predict(f"run={run}", "path=one.csv").out)
+    np.testing.assert_allclose(found[["rain", "snow"]], scores_of(run)[:1], atol=1e-6)
+
+
+def test_label_sets_in_every_form(trained, predict, folder):
+    run = trained("threshold=cardinality", "threshold.fit_on=training")
+    sets = table_of(predict(f"run={run}", "path=test.csv", "give=sets").out)
+    lists = table_of(predict(f"run={run}", "path=test.csv", "give=labels").out).labels.fillna("")
+    both = table_of(predict(f"run={run}", "path=test.csv", "give=all").out)
+    predict(f"run={run}", "path=test.csv", "give=all", "out=p.npz")
+    predict(f"run={run}", "path=test.csv", "give=all", "out=p.parquet")
+    named = [
+        ";".join(label for label in ("rain", "snow") if row[label]) for row in sets.to_dict(orient="records")
+    ]
+    assert lists.tolist() == named == both.labels.fillna("").tolist()
+    with np.load(folder / "p.npz") as kept:
+        assert kept["labels"].tolist() == ["rain", "snow"]
+        np.testing.assert_array_equal(kept["sets"], sets[["rain", "snow"]])
+        np.testing.assert_array_equal(kept["scores"], scores_of(run))
+    packed = pd.read_parquet(folder / "p.parquet")
+    np.testing.assert_array_equal(packed[["rain", "snow"]].to_numpy(), scores_of(run))
+
+
+def test_several_runs_give_their_mean(trained, predict):
+    runs = [trained("seed=0"), trained("seed=1", "method=br")]
+    found = table_of(predict(f"run=[{runs[0]},{runs[1]}]", "path=test.csv").out)
+    np.testing.assert_allclose(
+        found[["rain", "snow"]], (scores_of(runs[0]) + scores_of(runs[1])) / 2, atol=1e-6
+    )
+
+
+def test_a_file_is_read_in_pieces(trained, predict, weather, folder, monkeypatch):
+    from mlbench.data import new_rows
+    from mlbench.predict import Trained, predictions
+
+    run = trained()
+    monkeypatch.setattr(new_rows, "CELLS", 12)
+    found = [*predictions([Trained.of_run(run)], str(folder / "test.csv"))]
+    assert len(found) > 2
+    np.testing.assert_allclose(torch.cat([piece.scores for piece in found]), scores_of(run), atol=1e-6)
+    assert np.concatenate([piece.ids for piece in found]).tolist() == [*range(10)]
+
+
+def test_other_formats(trained, predict, weather, folder):
+    run = trained("dataset.drop=[wind,side]", "dataset.scaling=zscore")
+    numbers = weather[30:][["wet", "cold"]]
+    np.savez(folder / "named.npz", features=numbers.to_numpy()[:, ::-1], feature_names=["cold", "wet"])
+    np.savez(folder / "nameless.npz", features=numbers.to_numpy())
+    numbers.to_parquet(folder / "p.parquet")
+    head = "@relation r\n@attribute wet numeric\n@attribute cold numeric\n@data\n"
+    (folder / "a.arff").write_text(head + numbers.to_csv(index=False, header=False))
+    for name in ("named.npz", "nameless.npz", "p.parquet", "a.arff"):
+        done = predict(f"run={run}", f"path={name}")
+        assert (done.status, done.err) == (0, ""), (name, done)
+        np.testing.assert_allclose(table_of(done.out)[["rain", "snow"]], scores_of(run), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"wet": None}, "1 of the 4 columns of the training are not there: 'wet'"),
+        ({"wet": "much"}, "row 0 (from 0): column 'wet' is much, and a feature is a finite number"),
+        ({"wet": np.inf}, "column 'wet' is inf"),
+        ({"wet": np.nan}, "column 'wet' is nan"),
+        ({"wind": "strom"}, "column 'wind' is strom, which training never saw"),
+        ({"rain": 2}, "label 'rain' is 2, and a label is 0 or 1"),
+    ],
+)
+def test_rows_that_do_not_fit(change, sentence, trained, predict, weather, folder):
+    run, new = trained(), weather[30:].copy()
+    for column, value in change.items():
+        new = new.drop(columns=column) if value is None else new.assign(**{column: value})
+    new.to_csv(folder / "new.csv", index=False)
+    done = predict(f"run={run}", "path=new.csv", "out=p.csv")
+    assert done.status == 2 and sentence in done.err and done.err.count("\n") == 1, done
+    assert not (folder / "p.csv").exists()
+
+
+def test_what_is_asked_for_wrongly(trained, predict, folder):
+    run = trained("threshold=top_k", "threshold.k=1")
+    old = torch.load(run / "model.pt", weights_only=True)
+    torch.save({key: value for key, value in old.items() if key != "rows"}, folder / "old.pt")
+    (folder / "empty.csv").write_text("")
+    mistakes = {
+        ("path=test.csv",): "run is needed and not given",
+        (f"run={run}",): "path is needed and not given",
+        (f"run={run}", "path=none.csv"): "path=none.csv: no such file",
+        (f"run={run}", "path=train.docx"): "path=train.docx: no such file",
+        (f"run={run}", "path=test.csv", "out=p.doc"): "out=p.doc: should end in one of .csv",
+        (f"run={run}", "path=test.csv", "give=score"): "give=score: should be one of",
+        (f"run={run}", "path=test.csv", "give=sets"): "threshold rule has no cuts for new rows",
+        (f"run={run}", "path=test.csv", "id=name"): "test.csv has no column 'name', which id names",
+        (f"run={run}", "path=empty.csv"): "empty.csv is no table of text with a header line",
+        (f"run={run}", "path=test.csv", "ot=p.csv"): "ot: no such key",
+        ("run=nowhere", "path=test.csv"): "nowhere",
+        ("run=old.pt", "path=test.csv"): "old.pt: an older version wrote it",
+    }
+    for words, sentence in mistakes.items():
+        done = predict(*words)
+        assert done.status == 2 and sentence in done.err and done.err.count("\n") == 1, (words, done)
+
+
+def test_a_table_from_the_standard_input(trained, weather, folder):
+    import subprocess
+    import sys
+
+    run = trained()
+    program = [sys.executable, "-m", "mlbench", "predict", f"run={run}", "path=-"]
+    done = subprocess.run(
+        program,
+        input=weather[30:].to_csv(index=False),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=200,
+    )
+    rows = [*csv.reader(done.stdout.splitlines())]
+    assert done.returncode == 0 and rows[0] == ["id", "rain", "snow"] and len(rows) == 11
