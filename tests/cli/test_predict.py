@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,23 @@ def test_the_test_parts_file_gives_the_runs_scores_and_its_metrics(trained, pred
         assert list(found) == ["id", "rain", "snow"] and found.id.tolist() == [*range(10)]
         np.testing.assert_allclose(found[["rain", "snow"]], scores_of(run), atol=1e-6)
         assert "subset_accuracy=" in done.out
+
+
+@pytest.mark.parametrize("out", ["p.csv", "p.npz"])
+def test_predictions_that_are_scored_have_the_metrics_of_the_run(
+    out, trained, predict, weather, folder, start
+):
+    run = trained("threshold.value=0.45")
+    assert predict(f"run={run}", "path=test.csv", f"out={out}").status == 0
+    truth = weather[30:][["rain", "snow"]].assign(id=range(10))[["id", "snow", "rain"]]
+    truth.to_csv(folder / "truth.csv", index=False)
+    words = (out, "truth=truth.csv", "threshold=0.45")
+    done = start(*words, program="mlbench.commands.score").wait()
+    assert done.status == 0, done
+    measured = dict(line.split() for line in done.out.splitlines() if len(line.split()) == 2)
+    recorded = json.loads((run / "record.json").read_text())["metrics"]["last"]
+    for name in ("f1_macro", "subset_accuracy", "ranking_loss", "ap_macro"):
+        assert float(measured[name]) == pytest.approx(recorded[name], abs=1e-4), name
 
 
 def test_columns_go_by_name_in_any_order_and_labels_may_be_missing(trained, predict, weather, folder):
