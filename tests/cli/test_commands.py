@@ -48,7 +48,7 @@ def test_a_word_that_is_no_command_is_answered_with_the_nearest(capsys):
     assert said(["reprodcue", "table=ant/2"], capsys) == (
         2,
         "",
-        "mlbench: reprodcue: no such command; there are run, reproduce, report, search, fetch, bench, predict, "
-        "score; "
+        "mlbench: reprodcue: no such command; there are run, reproduce, report, search, fetch, bench, "
+        "predict, score; "
         "did you mean reproduce?\n",
     )

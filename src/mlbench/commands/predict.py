@@ -131,7 +131,7 @@ def parquet(out: Path, labels: tuple[str, ...], give: str) -> Iterator[Any]:
         from pyarrow.parquet import ParquetWriter
     except ImportError:
         raise UserError(
-            f"out={out}: Parquet needs pyarrow, which is not installed: pip install pyarrow"
+            f"out={out}: Parquet needs pyarrow, which is missing: pip install 'multilabel-bench[parquet]'"
         ) from None
     with whole(out) as file, contextlib.ExitStack() as stack:
         opened: list[ParquetWriter] = []

@@ -90,7 +90,7 @@ def of_parquet(path: str, schema: Schema, id: str | None) -> Iterator[Piece]:
         import pyarrow.parquet as parquet
     except ImportError:
         raise UserError(
-            f"path={path}: Parquet needs pyarrow, which is not installed: pip install pyarrow"
+            f"path={path}: Parquet needs pyarrow, which is missing: pip install 'multilabel-bench[parquet]'"
         ) from None
     try:
         file = parquet.ParquetFile(Path(path).expanduser())
