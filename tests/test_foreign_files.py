@@ -28,6 +28,7 @@ from mlbench.engine.saved import read
 from mlbench.errors import UserError
 from mlbench.methods import kept
 from mlbench.methods.build import unpacked
+from mlbench.predict import Trained
 from mlbench.results import store
 from mlbench.search import spec as search
 from mlbench.search.study import Study
@@ -118,6 +119,21 @@ def test_a_pickle_in_a_model(place, trained, called, tmp_path):
     (tmp_path / "model.pt").write_bytes(pickle.dumps(Calls(called)))
     with pytest.raises(UserError, match=r"is not the model\.pt of a run"):
         unpacked(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    "name", ["theirs.Outside", "this.Zen", "threading.Thread", "sklearn.svm.SVC", "zscor"]
+)
+def test_a_scaler_that_is_none_in_a_model(name, trained, theirs, forgotten, tmp_path):
+    """Neither imported nor made: only a class in a module that the person named may be."""
+    for module in ("theirs", "this"):
+        sys.modules.pop(module, None)
+    content = trained("prior")
+    content["rows"]["scaling"] = name
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(UserError, match=r"model\.pt: "):
+        Trained.of_run(tmp_path)
+    assert not {"theirs", "this"} & sys.modules.keys()
 
 
 def test_a_pickle_in_the_state_of_a_classical_method_as_once_was_written(trained, called, tmp_path):

@@ -33,7 +33,7 @@ MAY_KNOW = {
     "idle": set(),
     "config": {"errors", "idle", "signatures", "spelling", "trust"},
     "compose": {"config", "errors", "spelling"},
-    "data": {"compose", "errors", "files", "names", "protocols", "seeding"},
+    "data": {"compose", "errors", "files", "names", "protocols", "seeding", "trust"},
     "layers": {"seeding"},
     "shards": set(),
     "losses": set(),
@@ -89,7 +89,7 @@ MAY_KNOW = {
     },
     "commands": {
         *("", "bench", "compose", "config", "data", "errors", "evaluation", "files", "names", "predict"),
-        *("predictions", "results", "runs", "search", "spelling", "tables", "words"),
+        *("predictions", "results", "runs", "search", "spelling", "tables", "trust", "words"),
     },
     "__main__": {"commands"},
 }

@@ -279,6 +279,7 @@ def way_of_rows(run: Experiment, measured: dict[str, Measures]) -> dict[str, Any
         "encoders": [*run.pieces.encoders],
         "cuts": measured[run.config.selection.rule].cuts,
         "at_cut": rule.at_cut,
+        "cut_on": getattr(rule, "fit_on", rule.part) if rule.fitted else "",
         "citation": getattr(dataset, "citation", None),
     }
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from mlbench.data.contracts import Scaler
 from mlbench.data.new_rows import pieces, rows_of
 from mlbench.data.rows import Rows
-from mlbench.data.scaling import scaler
+from mlbench.data.scaling import of_state
 from mlbench.data.schema import Schema
 from mlbench.engine.score import score_rows
 from mlbench.errors import UserError
@@ -33,6 +33,7 @@ class Trained:
     scaler: Scaler
     cuts: float | list[float]  # [] where each instance has cuts of its own
     at_cut: bool
+    cut_on: str  # the part whose scores the cuts were fitted on; "" where they were given
 
     @classmethod
     def of_run(cls, path: Path) -> "Trained":
@@ -53,10 +54,11 @@ class Trained:
                     "only columns of numbers and words can be read here"
                 )
             with foreign():
-                made = scaler(rows["scaling"])
-            made.state = rows["scaler"]
+                made = of_state(rows["scaling"], rows["scaler"])
             schema = Schema.of_plain(rows["schema"])
-            return cls(path, method, schema, made, rows["cuts"], bool(rows["at_cut"]))
+            return cls(path, method, schema, made, rows["cuts"], bool(rows["at_cut"]), str(rows["cut_on"]))
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is not the model.pt of a run ({error!r})") from error
 
@@ -73,9 +75,15 @@ class Predicted(NamedTuple):
 
 
 def predictions(
-    runs: Sequence[Trained], path: str, id: str | None = None, separator: str | None = None
+    runs: Sequence[Trained],
+    path: str,
+    id: str | None = None,
+    separator: str | None = None,
+    needs_sets: bool = False,
 ) -> Iterator[Predicted]:
-    """A piece of the file after the other. Several runs give the mean of their scores and of their cuts."""
+    """A piece of the file after the other. Several runs give the mean of their scores and of their cuts;
+    where there is none and label sets are needed, it is refused.
+    """
     first = runs[0]
     for run in runs[1:]:
         if {*run.schema.labels} != {*first.schema.labels}:
@@ -84,6 +92,11 @@ def predictions(
             raise UserError(f"{run.path} and {first.path} were trained on different columns")
     orders = [[run.schema.labels.index(label) for label in first.schema.labels] for run in runs]
     cuts = mean_cuts(runs, orders)
+    if needs_sets and cuts is None:
+        raise UserError(
+            "there are no label sets: a run's threshold rule has no cuts for new rows, or the rules of "
+            "several runs differ in whether a score at the cut is above it; give=scores goes"
+        )
     labels = len(first.schema.labels)
     for piece in pieces(path, first.schema, id, separator):
         instances = rows_of(piece, labels)

@@ -197,9 +197,13 @@ def test_rows_that_do_not_fit(change, sentence, trained, predict, weather, folde
 
 def test_what_is_asked_for_wrongly(trained, predict, folder):
     run = trained("threshold=top_k", "threshold.k=1")
+    sets = predict(f"run={run}", "path=test.csv", "give=sets")
+    assert sets.status == 2 and "threshold rule has no cuts for new rows" in sets.err
     old = torch.load(run / "model.pt", weights_only=True)
     torch.save({key: value for key, value in old.items() if key != "rows"}, folder / "old.pt")
     (folder / "empty.csv").write_text("")
+    (folder / "twice.csv").write_text("wet,wet,cold,wind,side\n1,2,3,calm,lee\n")
+    run, other = trained("threshold=fixed"), trained("threshold=lcard_global")
     mistakes = {
         ("path=test.csv",): "run is needed and not given",
         (f"run={run}",): "path is needed and not given",
@@ -207,7 +211,8 @@ def test_what_is_asked_for_wrongly(trained, predict, folder):
         (f"run={run}", "path=train.docx"): "path=train.docx: no such file",
         (f"run={run}", "path=test.csv", "out=p.doc"): "out=p.doc: should end in one of .csv",
         (f"run={run}", "path=test.csv", "give=score"): "give=score: should be one of",
-        (f"run={run}", "path=test.csv", "give=sets"): "threshold rule has no cuts for new rows",
+        (f"run={run}", "path=twice.csv"): "twice.csv has several columns 'wet'",
+        (f"run=[{run},{other}]", "path=test.csv", "give=all"): "differ in whether a score at the cut",
         (f"run={run}", "path=test.csv", "id=name"): "test.csv has no column 'name', which id names",
         (f"run={run}", "path=empty.csv"): "empty.csv is no table of text with a header line",
         (f"run={run}", "path=test.csv", "ot=p.csv"): "ot: no such key",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlbench.commands.arguments import answered, check_keys, pairs
 from mlbench.commands.lines import shown
-from mlbench.errors import UserError, did_you_mean
+from mlbench.errors import UserError, complain, did_you_mean
 from mlbench.files import whole
 from mlbench.spelling import spelled
 
@@ -24,12 +24,12 @@ USAGE = f"""{spelled("predict")} run=outputs/scene/erm/0123456789abcdef path=new
   give      scores (a column a label), sets (zeros and ones), labels (one column that lists them), all
   id        the column that names the rows; without it they are counted from 0
   separator between the columns of path; without it as the header line shows
+  trust     modules of your own that the run's files may name, [my.module]
 
 Where path has a column for each label, too, the predictions are measured against it."""
-KEYS = ("run", "path", "out", "give", "id", "separator")
+KEYS = ("run", "path", "out", "give", "id", "separator", "trust")
 GIVE = ("scores", "sets", "labels", "all")
 OUT = (".csv", ".npz", ".parquet")
-SCORES, SETS, TARGETS = 1, 2, 3  # places in what is predicted
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,24 +52,33 @@ def run(arguments: list[str]) -> None:
         raise UserError(f"out={out}: should end in one of {', '.join(OUT)}")
 
     from mlbench.predict import Trained, predictions
+    from mlbench.trust import trust
 
-    names = given["run"].removeprefix("[").removesuffix("]") if given["run"].startswith("[") else None
-    paths = [given["run"]] if names is None else [name.strip() for name in names.split(",")]
-    runs = [Trained.of_run(Path(path)) for path in paths]
+    trust(names_in(given.get("trust", "[]")))
+    runs = [Trained.of_run(Path(path)) for path in names_in(given["run"])]
     labels = runs[0].schema.labels
-    found = predictions(runs, given["path"], given.get("id"), given.get("separator"))
-    if give != "scores" and not all(each.has_cuts for each in runs):
-        raise UserError(f"give={give}: the run's threshold rule has no cuts for new rows; give=scores goes")
+    needs_sets = give != "scores"
+    found = predictions(runs, given["path"], given.get("id"), given.get("separator"), needs_sets)
     kept: list[Predicted] = []
     with writer(out, labels, give) as write:
         for piece in found:
             write(piece)
             if piece.targets is not None:
                 kept.append(piece)
+    for each in runs:
+        if needs_sets and each.cut_on == "test":
+            complain(f"{each.path}: its cuts were fitted on the scores of its test part, not on these")
     if kept:
         print(measures(kept), file=sys.stdout if out else sys.stderr)
     if out:
         print(out)
+
+
+def names_in(written: str) -> list[str]:
+    """One name, or those in brackets."""
+    if not (written.startswith("[") and written.endswith("]")):
+        return [written]
+    return [name.strip() for name in written[1:-1].split(",") if name.strip()]
 
 
 def measures(kept: "list[Predicted]") -> str:
@@ -78,8 +87,10 @@ def measures(kept: "list[Predicted]") -> str:
 
     from mlbench.predict import measured
 
-    scores, targets = (torch.cat([each[place] for each in kept]) for place in (SCORES, TARGETS))
-    sets = None if kept[0].sets is None else torch.cat([each[SETS] for each in kept])
+    scores = torch.cat([each.scores for each in kept])
+    targets = torch.cat([each.targets for each in kept if each.targets is not None])
+    cut = [each.sets for each in kept if each.sets is not None]
+    sets = torch.cat(cut) if cut else None
     return " ".join(f"{name}={value:.4f}" for name, value in shown(measured(scores, sets, targets)).items())
 
 

@@ -109,6 +109,7 @@ def of_frames(
         if not first:
             header = [str(name) for name in frame.columns]
             schema.check(where, header)
+            refuse_twins(where, header, schema.columns)
             if id is not None and id not in header:
                 raise UserError(f"{where} has no column {id!r}, which id names")
             tell_unknown(where, header, {*schema.columns, *schema.labels, *([id] if id else [])})
@@ -117,6 +118,12 @@ def of_frames(
         targets = targets_in(frame, schema.labels, where, first)
         yield Piece(ids, schema.features_in(frame, where, first), targets)
         first += len(frame)
+
+
+def refuse_twins(where: str, header: Sequence[str], wanted: Sequence[str]) -> None:
+    """pandas calls the second column of a name `name.1`."""
+    if twins := [name for name in wanted if f"{name}.1" in header and f"{name}.1" not in wanted]:
+        raise UserError(f"{where} has several columns {twins[0]!r}; give each a name of its own")
 
 
 def tell_unknown(where: str, header: Sequence[str], known: set[str]) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from hydra.utils import get_class
 from scipy import sparse
 
 from mlbench.data.contracts import Scaler
 from mlbench.data.instances import Features
 from mlbench.errors import UserError, did_you_mean
 from mlbench.protocols import check_offers
+from mlbench.trust import is_named, located
 
 
 class Unscaled:
@@ -86,10 +86,22 @@ def scaler(name: str) -> Scaler:
         near = did_you_mean(str(name), SCALERS)
         raise UserError(f"dataset.scaling={name}: choose {', '.join(SCALERS)}{near}")
     try:
-        made = get_class(name)()
-    except Exception as error:  # Hydra raises whatever importing the module raises
-        raise UserError(f"dataset.scaling={name}: {str(error).splitlines()[0]}") from error
+        made = located(name)()
+    except Exception as error:  # a module raises whatever it likes while it is imported
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"dataset.scaling={name}: {reason}") from error
     check_offers(made, Scaler, f"dataset.scaling={name}")
+    return made
+
+
+def of_state(name: str, state: dict[str, Any]) -> Scaler:
+    """A scaler as it was when a file kept its state. Anybody may have written the file: a class of other
+    authors counts only if the person named its module.
+    """
+    if name not in SCALERS and not is_named(located(name)):
+        raise UserError(f"it names {name} for its scaler, which is none")
+    made = scaler(name)
+    made.state = state
     return made
 
 
@@ -98,8 +110,3 @@ def fitted(name: str, train: Features) -> Scaler:
     made = scaler(name)
     made.fit(train)
     return made
-
-
-def scale(features: Features, train_rows: np.ndarray, name: str) -> Features:
-    """All rows of `features` (N, d), scaled by statistics of the rows `train_rows`."""
-    return fitted(name, features[train_rows]).apply(features)

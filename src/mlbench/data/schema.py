@@ -52,7 +52,7 @@ class Schema:
         return [f"{name}={value}" for value in shown]
 
     def check(self, where: str, header: Sequence[str]) -> None:
-        """Refuses a header without one of the columns, or with two of it."""
+        """Refuses a header without one of the columns."""
         wanted, there = self.columns, set(header)
         if missing := [name for name in wanted if name not in there]:
             shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
@@ -60,8 +60,6 @@ class Schema:
                 f"{where}: {len(missing)} of the {len(wanted)} columns of the training are not there: "
                 f"{shown}{did_you_mean(missing[0], [*there])}"
             )
-        if twice := [name for name in wanted if header.count(name) > 1]:
-            raise UserError(f"{where} has several columns {twice[0]!r}; give each a name of its own")
 
     def features_in(self, frame: "pandas.DataFrame", where: str, first: int) -> np.ndarray:
         """(n, d) float32, whatever the order of the table's columns; `first` counts the rows before."""
