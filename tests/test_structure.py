@@ -38,7 +38,7 @@ MAY_KNOW = {
     "shards": set(),
     "losses": set(),
     "backbones": {"data", "layers"},
-    "encoders": {"data", "errors", "files"},
+    "encoders": {"data", "errors", "files", "trust"},
     "methods": {"backbones", "config", "data", "errors", "layers", "losses", "shards", "trust"},
     "evaluation": {"errors"},
     "results": {"config", "errors", "files", "names", "trust"},
@@ -73,7 +73,7 @@ MAY_KNOW = {
         *("assemble", "config", "data", "embeddings", "encoders", "engine", "errors", "evaluation", "files"),
         *("methods", "results", "seeding"),
     },
-    "predict": {"data", "engine", "errors", "evaluation", "methods", "trust"},
+    "predict": {"data", "encoders", "engine", "errors", "evaluation", "methods", "trust"},
     "estimator": {
         *("assemble", "compose", "config", "data", "engine", "errors", "experiment", "methods", "seeding"),
     },

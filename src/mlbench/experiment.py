@@ -25,6 +25,7 @@ from mlbench.data.schema import Schema
 from mlbench.data.splits import divided, labelled_rows
 from mlbench.data.task import Modality, Task
 from mlbench.encoders.encode import encoded
+from mlbench.encoders.kept import described
 from mlbench.engine import threads
 from mlbench.engine.fit import fit
 from mlbench.engine.job import Job
@@ -269,6 +270,12 @@ def measured_under(
     return scored, measured
 
 
+def fields_of(dataset: Any, field: str) -> list[str]:
+    """The fields of the data set's file in which its texts, or the names of its images, are."""
+    named = getattr(dataset, "options", {}).get(field, field)
+    return [named] if isinstance(named, str) else [*named]
+
+
 def way_of_rows(run: Experiment, measured: dict[str, Measures]) -> dict[str, Any]:
     """What leads from a row of a file to the trained method, and from its scores to a label set."""
     dataset, rule = run.pieces.dataset, run.pieces.threshold()
@@ -276,7 +283,8 @@ def way_of_rows(run: Experiment, measured: dict[str, Measures]) -> dict[str, Any
         "schema": run.schema.plain,
         "scaling": dataset.scaling,
         "scaler": run.scaler.state,
-        "encoders": [*run.pieces.encoders],
+        "encoders": {field: described(encoder) for field, encoder in run.pieces.encoders.items()},
+        "fields": {field: fields_of(dataset, field) for field in run.pieces.encoders},
         "cuts": measured[run.config.selection.rule].cuts,
         "at_cut": rule.at_cut,
         "cut_on": getattr(rule, "fit_on", rule.part) if rule.fitted else "",

@@ -1,7 +1,7 @@
 """Trained runs at work: rows of new files to scores and label sets."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +10,15 @@ import torch
 from torch import Tensor
 
 from mlbench.data.contracts import Scaler
-from mlbench.data.new_rows import pieces, rows_of
+from mlbench.data.instances import Features
+from mlbench.data.new_raw import raw_pieces
+from mlbench.data.new_rows import Piece, pieces, rows_of
 from mlbench.data.rows import Rows
 from mlbench.data.scaling import of_state
 from mlbench.data.schema import Schema
+from mlbench.encoders.base import Encoder
+from mlbench.encoders.encode import beside
+from mlbench.encoders.kept import again
 from mlbench.engine.score import score_rows
 from mlbench.errors import UserError
 from mlbench.evaluation.suite import METRICS, evaluate
@@ -34,6 +39,8 @@ class Trained:
     cuts: float | list[float]  # [] where each instance has cuts of its own
     at_cut: bool
     cut_on: str  # the part whose scores the cuts were fitted on; "" where they were given
+    encoders: Mapping[str, Encoder]  # of texts and images; empty where the columns are features
+    fields: Mapping[str, Sequence[str]]  # text, image → where they are in a file
 
     @classmethod
     def of_run(cls, path: Path) -> "Trained":
@@ -48,15 +55,21 @@ class Trained:
                 "with force=true"
             )
         try:
-            if rows["encoders"]:
-                raise UserError(
-                    f"{path}: its method takes what an encoder makes of {' and '.join(rows['encoders'])}; "
-                    "only columns of numbers and words can be read here"
-                )
             with foreign():
                 made = of_state(rows["scaling"], rows["scaler"])
+                encoders = {field: again(content) for field, content in rows["encoders"].items()}
             schema = Schema.of_plain(rows["schema"])
-            return cls(path, method, schema, made, rows["cuts"], bool(rows["at_cut"]), str(rows["cut_on"]))
+            return cls(
+                path,
+                method,
+                schema,
+                made,
+                rows["cuts"],
+                bool(rows["at_cut"]),
+                str(rows["cut_on"]),
+                encoders,
+                rows["fields"],
+            )
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
         except (KeyError, TypeError, AttributeError) as error:
@@ -80,6 +93,7 @@ def predictions(
     id: str | None = None,
     separator: str | None = None,
     needs_sets: bool = False,
+    images: str | None = None,
 ) -> Iterator[Predicted]:
     """A piece of the file after the other. Several runs give the mean of their scores and of their cuts;
     where there is none and label sets are needed, it is refused.
@@ -88,7 +102,7 @@ def predictions(
     for run in runs[1:]:
         if {*run.schema.labels} != {*first.schema.labels}:
             raise UserError(f"{run.path} and {first.path} know different labels: only like runs are averaged")
-        if run.schema.columns != first.schema.columns:
+        if run.fields != first.fields or (not run.encoders and run.schema.columns != first.schema.columns):
             raise UserError(f"{run.path} and {first.path} were trained on different columns")
     orders = [[run.schema.labels.index(label) for label in first.schema.labels] for run in runs]
     cuts = mean_cuts(runs, orders)
@@ -98,18 +112,32 @@ def predictions(
             "several runs differ in whether a score at the cut is above it; give=scores goes"
         )
     labels = len(first.schema.labels)
-    for piece in pieces(path, first.schema, id, separator):
-        instances = rows_of(piece, labels)
+    if first.encoders:
+        found = encoded_pieces(runs, path, images, id)
+    else:
+        found = ((piece, [piece.features] * len(runs)) for piece in pieces(path, first.schema, id, separator))
+    for piece, features in found:
         total = torch.zeros(len(piece.ids), labels)
-        for run, order in zip(runs, orders):
-            scaled = run.scaler.apply(instances.features)
-            rows = Rows.from_instances(replace(instances, features=scaled), np.arange(len(instances)))
+        for run, order, x in zip(runs, orders, features):
+            instances = rows_of(piece._replace(features=run.scaler.apply(x)), labels)
+            rows = Rows.from_instances(instances, np.arange(len(instances)))
             total += score_rows(run.method, rows, torch.arange(len(rows)))[:, order]
         scores = total / len(runs)
         targets = None if piece.targets is None else torch.from_numpy(piece.targets)
-        yield Predicted(
-            piece.ids, scores, None if cuts is None else above(scores, cuts, first.at_cut), targets
-        )
+        sets = None if cuts is None else above(scores, cuts, first.at_cut)
+        yield Predicted(piece.ids, scores, sets, targets)
+
+
+def encoded_pieces(
+    runs: Sequence[Trained], path: str, images: str | None, id: str | None
+) -> Iterator[tuple[Piece, list[Features]]]:
+    """Each piece with the features that each run's encoders make of it."""
+    for piece in raw_pieces(path, runs[0].fields, images, id):
+        features = [
+            beside([encoder.encode(piece.raw[field], "cpu") for field, encoder in run.encoders.items()])
+            for run in runs
+        ]
+        yield Piece(piece.ids, features[0], None), features
 
 
 def mean_cuts(runs: Sequence[Trained], orders: Sequence[list[int]]) -> Tensor | None:

@@ -15,8 +15,12 @@ from typing import Any
 
 from mlbench.errors import UserError, did_you_mean
 
-# Packages that any file may name: they hold methods, networks, losses, classical base learners, optimisers.
-OPEN = ("mlbench.methods", "mlbench.backbones", "mlbench.losses", "sklearn", "torch.optim")
+# Packages that any file may name: they hold methods, networks, losses, encoders, classical base learners,
+# optimisers.
+OPEN = (
+    *("mlbench.methods", "mlbench.backbones", "mlbench.losses", "mlbench.encoders"),
+    *("sklearn", "torch.optim"),
+)
 
 named: set[str] = set()  # the names in this command's configurations, and the modules of these names
 _foreign = ContextVar("_foreign", default=False)

@@ -1,10 +1,14 @@
 """Texts and images of one's own, as a person types it."""
 
 import importlib.util
+import io
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from commands import records
 from mlbench.compose import configure
@@ -181,3 +185,39 @@ def test_a_field_may_name_the_official_parts(at_once, folder, own):
     done = at_once(*TEXT, "dataset.split=part", "split=official", *QUICK)
     assert done.status == 0, done.err
     assert record_of(folder)["parts"] == {"train": 48, "test": 12}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*TEXT, "encoder.text=tfidf", "dataset.scaling=minmax"),
+        (*BOTH, "encoder.text=bow", "encoder.image=colour_histogram", "method=mcc"),
+    ],
+)
+def test_a_run_predicts_texts_and_images(words, at_once, start, folder, own):
+    """Without their labels, out of lines of JSON and out of a table."""
+    assert at_once(*words, *QUICK).status == 0
+    (path,) = (folder / "outputs").glob("*/*/*/record.json")
+    with np.load(path.with_name("scores.npz")) as kept:
+        ids, scores = kept["ids"], kept["last"]
+    rows = [json.loads(line) for line in own.read_text().splitlines()]
+    new = [{name: rows[row][name] for name in ("title", "file")} for row in ids]
+    (folder / "new.jsonl").write_text("\n".join(map(json.dumps, new)))
+    pd.DataFrame(new).to_csv(folder / "new.csv", index=False)
+    for name in ("new.jsonl", "new.csv"):
+        given = (f"run={path.parent}", f"path={name}", "images=images.tar")
+        done = start(*given, program="mlbench.commands.predict").wait()
+        assert (done.status, done.err) == (0, ""), done
+        found = pd.read_csv(io.StringIO(done.out))
+        np.testing.assert_allclose(found[["rain", "sun"]], scores, atol=1e-6)
+
+
+def test_a_stranger_names_an_encoder(at_once, start, folder, own):
+    assert at_once(*TEXT, "encoder.text=bow", *QUICK).status == 0
+    (path,) = (folder / "outputs").glob("*/*/*/model.pt")
+    content = torch.load(path, weights_only=True)
+    for name in ("os.system", "torch.optim.Adam", "mlbench.encoders.kept.load"):
+        content["rows"]["encoders"]["text"]["_target_"] = name
+        torch.save(content, path)
+        done = start(f"run={path}", "path=my.jsonl", program="mlbench.commands.predict").wait()
+        assert done.status == 2 and done.err.count("\n") == 1 and f"it names {name}" in done.err, done

@@ -19,15 +19,17 @@ USAGE = f"""{spelled("predict")} run=outputs/scene/erm/0123456789abcdef path=new
   reads rows with the columns that the run was trained on, by name and in any order, and writes predictions
 
   run       a run's folder or its model.pt; [a,b,c] gives the mean of their scores, and of their cuts
-  path      .csv, .tsv (also .gz, .bz2, .xz), .parquet, .npz, .arff; - is a table from the standard input
+  path      .csv, .tsv (also .gz, .bz2, .xz), .parquet, .npz, .arff; - is a table from the standard input;
+            with texts or names of images .jsonl, .csv, .tsv
   out       .csv, .npz, .parquet; without it a table goes to the standard output
   give      scores (a column a label), sets (zeros and ones), labels (one column that lists them), all
   id        the column that names the rows; without it they are counted from 0
   separator between the columns of path; without it as the header line shows
+  images    where a run takes images: their folder, tar or zip; without it the folder of path
   trust     modules of your own that the run's files may name, [my.module]
 
 Where path has a column for each label, too, the predictions are measured against it."""
-KEYS = ("run", "path", "out", "give", "id", "separator", "trust")
+KEYS = ("run", "path", "out", "give", "id", "separator", "images", "trust")
 GIVE = ("scores", "sets", "labels", "all")
 OUT = (".csv", ".npz", ".parquet")
 
@@ -58,7 +60,8 @@ def run(arguments: list[str]) -> None:
     runs = [Trained.of_run(Path(path)) for path in names_in(given["run"])]
     labels = runs[0].schema.labels
     needs_sets = give != "scores"
-    found = predictions(runs, given["path"], given.get("id"), given.get("separator"), needs_sets)
+    id, separator, images = (given.get(key) for key in ("id", "separator", "images"))
+    found = predictions(runs, given["path"], id, separator, needs_sets, images)
     kept: list[Predicted] = []
     with writer(out, labels, give) as write:
         for piece in found:

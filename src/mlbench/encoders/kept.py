@@ -1,8 +1,9 @@
 """Encoded features on disk, beside the state of the encoder that made them."""
 
+import inspect
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
@@ -11,7 +12,9 @@ from mlbench.data import arrays
 from mlbench.data.formats import npz
 from mlbench.data.instances import Features
 from mlbench.encoders.base import Encoder, Plain
+from mlbench.errors import UserError
 from mlbench.files import whole
+from mlbench.trust import is_named, located, within
 
 
 def save(path: Path, features: Features, names: list[str], state: Plain) -> None:
@@ -26,6 +29,35 @@ def save(path: Path, features: Features, names: list[str], state: Plain) -> None
         parts["features"] = features
     with whole(path) as file:
         np.savez(file, **parts)
+
+
+def described(encoder: Encoder) -> Plain:
+    """A fitted encoder in plain types and tensors, as `again` takes it."""
+    import torch
+
+    state = {
+        name: torch.from_numpy(each) if isinstance(each, np.ndarray) else each
+        for name, each in encoder.state().items()
+    }
+    kind = type(encoder)
+    return {"_target_": f"{kind.__module__}.{kind.__qualname__}", "state": state}
+
+
+def again(content: Plain) -> Encoder:
+    """The encoder that was described. Anybody may have written the file: a class of other authors counts
+    only if the person named its module.
+    """
+    kind = located(content["_target_"])
+    own = inspect.isclass(kind) and within(kind.__module__, ("mlbench.encoders",)) and hasattr(kind, "encode")
+    if not (own or is_named(kind)):
+        raise UserError(f"it names {content['_target_']} for an encoder, which is none")
+    state = {
+        name: each if isinstance(each, str | int | float | list | dict | None) else each.numpy()
+        for name, each in content["state"].items()
+    }
+    made: Encoder = cast(Any, kind).from_state(state)
+    made.check()
+    return made
 
 
 def load(path: Path, kind: type[Encoder]) -> tuple[Features, list[str], Encoder] | None:

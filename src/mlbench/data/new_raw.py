@@ -1,0 +1,68 @@
+"""Texts and images of any file for a trained method, a piece at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlbench.data.formats import jsonl
+from mlbench.data.raw import Images, Raw, Texts
+from mlbench.errors import UserError
+
+ROWS = 1000  # at once
+PACKED = (".gz", ".bz2", ".xz")
+
+
+class RawPiece(NamedTuple):
+    ids: np.ndarray  # of the id field, else the rows' numbers from 0
+    raw: dict[str, Raw]  # text, image → the rows
+
+
+def raw_pieces(
+    path: str, fields: Mapping[str, Sequence[str]], images: str | None, id: str | None
+) -> Iterator[RawPiece]:
+    """`fields` says in which fields, or columns, the texts and the names of image files are."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise UserError(f"path={path}: no such file")
+    suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() not in PACKED]
+    readers = {".jsonl": jsonl.objects, ".json": jsonl.objects, ".csv": table_rows, ".tsv": table_rows}
+    if not suffixes or suffixes[-1] not in readers:
+        raise UserError(f"path={path}: texts and images are read from {', '.join(readers)}")
+    source = Path(images).expanduser() if images else file.parent
+    rows, first = readers[suffixes[-1]](file, id), 0
+    while piece := [*islice(rows, ROWS)]:
+        named = [(jsonl.row_id(where, row, id), row) for where, row in piece]
+        names = tuple(name for name, _ in named)
+        raw: dict[str, Raw] = {}
+        for field, columns in fields.items():
+            if field == "text":
+                raw[field] = Texts(tuple(jsonl.text_of(file, each, columns) for each in named), names)
+            else:
+                members = tuple(jsonl.name_in(file, each, columns[0]) for each in named)
+                raw[field] = Images(source, members, names)
+        numbers = np.arange(first, first + len(piece))
+        if id is not None:
+            numbers = np.array([jsonl.name_in(file, each, id) for each in named], dtype=object)
+        yield RawPiece(numbers, raw)
+        first += len(piece)
+
+
+def table_rows(path: Path, id: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a table with a header line, every cell a text."""
+    import pandas as pd
+
+    separator = "\t" if ".tsv" in path.suffixes else ","
+    try:
+        frames = pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", chunksize=ROWS
+        )
+        number = 0
+        for frame in frames:
+            for row in frame.to_dict(orient="records"):
+                yield f"row {number}", {str(name): cell for name, cell in row.items()}
+                number += 1
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, EOFError) as error:
+        raise UserError(f"{path} is no table of text with a header line: {error}") from error
