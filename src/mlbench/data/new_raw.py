@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlbench.data.formats import jsonl
+from mlbench.data.new_rows import PACKED
 from mlbench.data.raw import Images, Raw, Texts
 from mlbench.errors import UserError
 
 ROWS = 1000  # at once
-PACKED = (".gz", ".bz2", ".xz")
 
 
 class RawPiece(NamedTuple):

@@ -22,7 +22,7 @@ from mlbench.errors import UserError
 if TYPE_CHECKING:
     import pandas
 
-CELLS = 8_000_000  # of a table at once
+CELLS = 2_000_000  # of a table at once
 PACKED = (".gz", ".bz2", ".xz")
 
 
@@ -71,7 +71,6 @@ def of_table(path: str, schema: Schema, id: str | None, separator: str | None) -
             dtype=words,
             encoding="utf-8-sig",
             skipinitialspace=True,
-            float_precision="round_trip",
             low_memory=False,
         )
         yield from of_frames(frames, where, schema, id)
