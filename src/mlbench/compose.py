@@ -30,10 +30,7 @@ READERS = {
     ".libsvm": "libsvm",
 }
 GROUPS = ("dataset", "method", "backbone", "loss", "split", "threshold", "train", "logger")
-ENCODERS = (
-    "encoder/text",
-    "encoder/image",
-)  # a choice for each raw field; they count where a data set has that
+ENCODERS = ("encoder/text", "encoder/image")  # a choice for each raw field, where a data set has that
 
 
 def config_dir() -> Path:

@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from mlbench.compose import configure
 from mlbench.config import Config
 from mlbench.data import memory
 from mlbench.data.instances import Features
+from mlbench.data.new_rows import Piece, rows_of
 from mlbench.data.rows import Rows
 from mlbench.data.scaling import fitted
 from mlbench.data.splits import training_parts
@@ -107,13 +109,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
             config.split["stratified"],
         )
         self.scaler_ = fitted(pieces.dataset.scaling, instances.features[rows["train"]])
-        scaled = memory.instances(
-            self.scaler_.apply(instances.features),
-            instances.targets,
-            instances.labels,
-            instances.feature_names,
-            self.modalities,
-        )
+        scaled = replace(instances, features=self.scaler_.apply(instances.features))
         parts = {part: Rows.from_instances(scaled, numbers) for part, numbers in rows.items()}
         task = describe(scaled, rows["train"], pieces.dataset)
         check_loss(config, task)
@@ -152,12 +148,9 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def _scores(self, X: Any) -> Tensor:
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
-        features = self.scaler_.apply(plain(X))
-        no_labels = np.zeros((X.shape[0], len(self.classes_)), np.uint8)
-        instances = memory.instances(
-            features, no_labels, self.task_.labels, [""] * X.shape[1], self.modalities
-        )
-        rows = Rows.from_instances(instances, np.arange(len(instances)))
+        numbers = np.arange(X.shape[0])
+        piece = Piece(numbers, self.scaler_.apply(plain(X)), None)
+        rows = Rows.from_instances(rows_of(piece, len(self.classes_)), numbers)
         return score(self.model_, [rows], self.config_.train)[0]
 
     def __sklearn_tags__(self) -> Tags:

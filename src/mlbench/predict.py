@@ -24,7 +24,7 @@ from mlbench.errors import UserError
 from mlbench.evaluation.suite import METRICS, evaluate
 from mlbench.evaluation.thresholds import strictly_above
 from mlbench.methods.base import Method
-from mlbench.methods.build import unpacked
+from mlbench.methods.build import not_of_a_run, opened, unpacked
 from mlbench.trust import foreign
 
 
@@ -47,8 +47,9 @@ class Trained:
         """From a run's folder or its model.pt, which anybody may have made."""
         path = path.expanduser()
         path = path / "model.pt" if path.is_dir() else path
-        method, _ = unpacked(path)
-        rows = torch.load(path, map_location="cpu", weights_only=True).get("rows")
+        content = opened(path)
+        method, _ = unpacked(path, content)
+        rows = content.get("rows")
         if not isinstance(rows, dict):
             raise UserError(
                 f"{path}: an older version wrote it, without what leads from a file to its method: run again "
@@ -57,23 +58,14 @@ class Trained:
         try:
             with foreign():
                 made = of_state(rows["scaling"], rows["scaler"])
-                encoders = {field: again(content) for field, content in rows["encoders"].items()}
+                encoders = {field: again(described) for field, described in rows["encoders"].items()}
             schema = Schema.of_plain(rows["schema"])
-            return cls(
-                path,
-                method,
-                schema,
-                made,
-                rows["cuts"],
-                bool(rows["at_cut"]),
-                str(rows["cut_on"]),
-                encoders,
-                rows["fields"],
-            )
+            cuts, at_cut, cut_on = rows["cuts"], bool(rows["at_cut"]), str(rows["cut_on"])
+            return cls(path, method, schema, made, cuts, at_cut, cut_on, encoders, rows["fields"])
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path} is not the model.pt of a run ({error!r})") from error
+        except Exception as error:  # a foreign or broken file may fail in any way
+            raise not_of_a_run(path, error) from error
 
     @property
     def has_cuts(self) -> bool:

@@ -18,8 +18,12 @@ from mlbench.errors import UserError, did_you_mean
 # Packages that any file may name: they hold methods, networks, losses, encoders, classical base learners,
 # optimisers.
 OPEN = (
-    *("mlbench.methods", "mlbench.backbones", "mlbench.losses", "mlbench.encoders"),
-    *("sklearn", "torch.optim"),
+    "mlbench.methods",
+    "mlbench.backbones",
+    "mlbench.losses",
+    "mlbench.encoders",
+    "sklearn",
+    "torch.optim",
 )
 
 named: set[str] = set()  # the names in this command's configurations, and the modules of these names

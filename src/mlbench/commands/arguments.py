@@ -9,12 +9,19 @@ from mlbench.errors import UserError, complain, debugging, did_you_mean, hear_si
 from mlbench.spelling import foreign
 
 
-def answered(run: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
-    """The exit status: 0, 2 where there is something for a person to mend, 130 after an interrupt."""
+def answered(
+    run: Callable[[list[str]], int | None], arguments: list[str] | None = None, usage: str = ""
+) -> int:
+    """The exit status: 0, 2 where there is something for a person to mend, 130 after an interrupt. A command
+    whose usage is no fixed text prints it itself.
+    """
     hear_sigterm()
     arguments = sys.argv[1:] if arguments is None else arguments
     if "--version" in arguments:
         print(f"mlbench {__version__}")
+        return 0
+    if usage and {"-h", "--help"} & set(arguments):
+        print(usage)
         return 0
     try:
         return run(arguments) or 0

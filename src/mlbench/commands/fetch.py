@@ -39,13 +39,10 @@ MARKDOWN = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return answered(run, arguments)
+    return answered(run, arguments, USAGE)
 
 
 def run(arguments: list[str]) -> int:
-    if {"-h", "--help"} & set(arguments):
-        print(USAGE)
-        return 0
     given = pairs(arguments, KEYS[0], KEYS)
     check_keys(given, KEYS)
     for key, value in given.items():

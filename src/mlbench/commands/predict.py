@@ -35,13 +35,10 @@ OUT = (".csv", ".npz", ".parquet")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return answered(run, arguments)
+    return answered(run, arguments, USAGE)
 
 
 def run(arguments: list[str]) -> None:
-    if {"-h", "--help"} & set(arguments):
-        print(USAGE)
-        return
     given = pairs(arguments, KEYS[0], KEYS)
     check_keys(given, KEYS)
     for key in ("run", "path"):

@@ -17,13 +17,10 @@ KEYS = ("truth", "threshold", "scores", "treat")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return answered(run, arguments)
+    return answered(run, arguments, USAGE)
 
 
 def run(arguments: list[str]) -> int:
-    if {"-h", "--help"} & set(arguments):
-        print(USAGE)
-        return 0
     files = [word for word in arguments if is_file(word)]
     given = pairs([word for word in arguments if word not in files], keys=KEYS)
     check_keys(given, KEYS)

@@ -19,9 +19,7 @@ class Encoder(Protocol):
     """
 
     learns: ClassVar[bool]  # whether `fit` learns from rows; one that does not is frozen
-    needs: ClassVar[
-        tuple[str, ...]
-    ]  # the modules it imports when it works, besides those of every installation
+    needs: ClassVar[tuple[str, ...]]  # modules it imports at work, besides those of every installation
 
     def check(self) -> None:
         """Refuses, before any data is read, what cannot work here, in one sentence that says what to do."""

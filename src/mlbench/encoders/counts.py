@@ -34,7 +34,7 @@ class Counts:
 
     def made(self, **more: Any) -> Any:
         """A vectoriser of scikit-learn."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} makes no vectoriser")
 
     def settings(self) -> Plain:
         return {"ngram_range": (1, self.ngrams), "dtype": np.float32}

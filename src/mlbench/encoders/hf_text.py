@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pooling = Literal["mean", "cls", "eos"]
-CHARACTERS = (
-    12  # of a token, at most, on average: more of a text than this many times its tokens is not looked at
-)
+# Of a token, at most, on average: more of a text than this many times its tokens is not looked at.
+CHARACTERS = 12
 
 
 class Transformer(Frozen):
@@ -30,7 +29,8 @@ class Transformer(Frozen):
     length: int
 
     def folder(self) -> Path:
-        raise NotImplementedError
+        """Of the tokenizer and the weights."""
+        raise NotImplementedError(f"{type(self).__name__} names no folder")
 
     def weights(self) -> str | None:
         check_needs(self.needs)

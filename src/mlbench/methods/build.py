@@ -117,13 +117,29 @@ def discards(method: Method, name: str) -> bool:
     return any(f"{name}.".startswith(f"{part}.") for part in method.discarded)
 
 
-def unpacked(path: Path) -> tuple[Method, Task]:
-    """A trained method from the `model.pt` of a run, and the task it learned.
-
-    Anybody may have made the file: see mlbench.trust for what it may name.
-    """
+def opened(path: Path) -> dict[str, Any]:
+    """What a `model.pt` holds, tensors and plain types. Anybody may have made the file."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; a run leaves its trained method in model.pt") from None
+    except UnpicklingError as error:
+        more = "it holds more than tensors and plain types"
+        raise UserError(f"{path} is not the model.pt of a run: {more}") from error
+    except Exception as error:  # a damaged file may fail in any way
+        raise not_of_a_run(path, error) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not the model.pt of a run: it holds a {type(content).__name__}")
+    return content
+
+
+def unpacked(path: Path, content: dict[str, Any] | None = None) -> tuple[Method, Task]:
+    """A trained method from the `model.pt` of a run, and the task it learned; `content` where it is open.
+
+    See mlbench.trust for what the file may name.
+    """
+    content = opened(path) if content is None else content
+    try:
         described = content["task"]
         modalities = tuple(Modality(**modality) for modality in described["modalities"])
         task = Task(**described | {"modalities": modalities})
@@ -137,17 +153,16 @@ def unpacked(path: Path) -> tuple[Method, Task]:
                 name: tensor for name, tensor in method.state_dict().items() if discards(method, name)
             }
             method.load_state_dict(untrained | content["state"])
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; a run leaves its trained method in model.pt") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except UnpicklingError as error:
-        more = "it holds more than tensors and plain types"
-        raise UserError(f"{path} is not the model.pt of a run: {more}") from error
     except Exception as error:  # a foreign or broken file may fail in any way
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{path} is not the model.pt of a run ({reason})") from error
+        raise not_of_a_run(path, error) from error
     return method.eval(), task
+
+
+def not_of_a_run(path: Path, error: Exception) -> UserError:
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return UserError(f"{path} is not the model.pt of a run ({reason})")
 
 
 def fits(role: str, piece: Any) -> bool:
