@@ -93,6 +93,9 @@ def test_says_whose_it_is_and_for_whom(wheel):
     assert "the mlbench authors" in in_metadata(wheel, "licenses/LICENSE")
     supported = {f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13, 14)}
     assert supported <= set(about.get_all("Classifier"))
+    addresses = dict(entry.split(", ") for entry in about.get_all("Project-URL"))
+    assert {"Code of ANT", "Code of FLEM", "Code of sigmoidF1"} <= addresses.keys()
+    assert all(address.startswith("https://") for address in addresses.values())
 
 
 def test_one_version_everywhere():
