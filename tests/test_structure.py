@@ -77,6 +77,7 @@ MAY_KNOW = {
     "estimator": {
         *("assemble", "compose", "config", "data", "engine", "errors", "experiment", "methods", "seeding"),
     },
+    "export": {"data", "engine", "errors", "files", "methods", "predict", "results"},
     "runs": {"compose", "config", "engine", "errors", "experiment", "premises", "results"},
     "tables": {
         *("assemble", "compose", "config", "data", "errors", "evaluation", "files", "results", "runs"),
@@ -88,7 +89,8 @@ MAY_KNOW = {
         *("experiment", "methods", "results", "seeding", "spelling"),
     },
     "commands": {
-        *("", "bench", "compose", "config", "data", "errors", "evaluation", "files", "names", "predict"),
+        *("", "bench", "compose", "config", "data", "errors", "evaluation", "export", "files", "names"),
+        "predict",
         *("predictions", "results", "runs", "search", "spelling", "tables", "trust", "words"),
     },
     "__main__": {"commands"},

@@ -33,6 +33,7 @@ class Trained:
     """What a run left, from a row of a file to a label set."""
 
     path: Path
+    dataset: str  # its name
     method: Method
     schema: Schema
     scaler: Scaler
@@ -41,6 +42,7 @@ class Trained:
     cut_on: str  # the part whose scores the cuts were fitted on; "" where they were given
     encoders: Mapping[str, Encoder]  # of texts and images; empty where the columns are features
     fields: Mapping[str, Sequence[str]]  # text, image → where they are in a file
+    citation: str = ""  # of the data
 
     @classmethod
     def of_run(cls, path: Path) -> "Trained":
@@ -48,7 +50,7 @@ class Trained:
         path = path.expanduser()
         path = path / "model.pt" if path.is_dir() else path
         content = opened(path)
-        method, _ = unpacked(path, content)
+        method, task = unpacked(path, content)
         rows = content.get("rows")
         if not isinstance(rows, dict):
             raise UserError(
@@ -61,7 +63,9 @@ class Trained:
                 encoders = {field: again(described) for field, described in rows["encoders"].items()}
             schema = Schema.of_plain(rows["schema"])
             cuts, at_cut, cut_on = rows["cuts"], bool(rows["at_cut"]), str(rows["cut_on"])
-            return cls(path, method, schema, made, cuts, at_cut, cut_on, encoders, rows["fields"])
+            citation = str(rows["citation"] or "")
+            way = schema, made, cuts, at_cut, cut_on, encoders, rows["fields"], citation
+            return cls(path, task.name, method, *way)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
         except Exception as error:  # a foreign or broken file may fail in any way
@@ -69,7 +73,8 @@ class Trained:
 
     @property
     def has_cuts(self) -> bool:
-        return self.cuts != [] and self.cuts is not None
+        """Not where each instance, or each metric, has a cut of its own."""
+        return isinstance(self.cuts, float | list) and self.cuts != []
 
 
 class Predicted(NamedTuple):

@@ -93,6 +93,8 @@ class Method(Learner):
     train_options: ClassVar[frozenset[str]] = TRAINING
     # Parts and buffers that only training needs: model.pt leaves them out.
     discarded: ClassVar[tuple[str, ...]] = ()
+    # Why its scores are no graph of tensor operations, as `mlbench export` needs; "" where they may be one.
+    no_graph: ClassVar[str] = ""
 
     @classmethod
     def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:

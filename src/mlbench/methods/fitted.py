@@ -31,6 +31,7 @@ class Fitted(Method):
     """
 
     train_options = frozenset()
+    no_graph = "its scores are those of scikit-learn's classifiers, which are no graph of tensor operations"
     shares: Tensor
 
     def __init__(self, task: Task, base: Base, options: Options):

@@ -23,6 +23,9 @@ class MLkNN(Method):
     """
 
     train_options = frozenset()
+    no_graph = (
+        "it looks for neighbours in as many passes as a row takes until they are certain, which is no graph"
+    )
 
     def __init__(self, task: Task, k: Annotated[int, Field(ge=1)], s: Annotated[float, Field(gt=0)]):
         super().__init__()

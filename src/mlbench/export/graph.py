@@ -1,0 +1,120 @@
+"""The way from a row of a file to scores and label sets as one torch module, of tensor operations alone."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mlbench.data.rows import Batch
+from mlbench.data.scaling import Columns, Unscaled
+from mlbench.data.schema import Schema
+from mlbench.errors import UserError
+from mlbench.methods.base import Method
+from mlbench.predict import Trained
+
+
+class Graph(nn.Module):
+    """x (B, columns) → scores (B, L), and label sets (B, L) in zeros and ones where the cuts are fixed."""
+
+    def __init__(self, run: Trained):
+        super().__init__()
+        self.columns = Words(run.schema) if run.schema.values and not run.encoders else nn.Identity()
+        self.scaler = scaler(run)
+        self.scores = Scores(run.method, len(run.schema.labels))
+        self.sets = Sets(run.cuts, run.at_cut, len(run.schema.labels)) if run.has_cuts else None
+
+    @property
+    def outputs(self) -> list[str]:
+        return ["scores"] if self.sets is None else ["scores", "labels"]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        scores = self.scores(self.scaler(self.columns(x)))
+        return (scores,) if self.sets is None else (scores, self.sets(scores))
+
+
+class Words(nn.Module):
+    """Columns of a file → feature columns: a column of words holds the word's number among its values."""
+
+    column: Tensor
+    value: Tensor
+
+    def __init__(self, schema: Schema):
+        super().__init__()
+        place = {name: number for number, name in enumerate(schema.columns)}
+        columns, values = [], []
+        of_words = {
+            f"{name}={word}": (name, number)
+            for name, words in schema.values.items()
+            for number, word in enumerate(words)
+        }
+        for feature in schema.features:
+            name, number = of_words.get(feature, (feature, np.nan))
+            columns.append(place[name])
+            values.append(number)
+        self.known = [len(schema.values.get(name, ())) for name in schema.columns]  # words; 0 of numbers
+        self.register_buffer("column", torch.tensor(columns))
+        self.register_buffer("value", torch.tensor(values, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        spread = x.index_select(1, self.column)
+        return torch.where(self.value.isnan(), spread, (spread == self.value).to(x.dtype))
+
+    def raw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Some file's rows, whose numbers are those of feature rows (B, d) and whose words are drawn."""
+        found = np.empty((len(rows), len(self.known)))
+        for column, count in enumerate(self.known):
+            places = np.flatnonzero(self.column.numpy() == column)
+            found[:, column] = rng.integers(count, size=len(rows)) if count else rows[:, places[0]]
+        return found
+
+
+class Scaled(nn.Module):
+    """As mlbench.data.scaling does it, in float64 and rounded once."""
+
+    shift: Tensor
+    spread: Tensor
+
+    def __init__(self, shift: Any, spread: Any):
+        super().__init__()
+        self.register_buffer("shift", torch.tensor(shift, dtype=torch.float64))
+        self.register_buffer("spread", torch.tensor(spread, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x.double() - self.shift) / self.spread).float()
+
+
+def scaler(run: Trained) -> nn.Module:
+    if isinstance(run.scaler, Columns):
+        return Scaled(run.scaler.state["shift"], run.scaler.state["spread"])
+    if type(run.scaler) is Unscaled:
+        return nn.Identity()
+    raise UserError(f"{run.path} cannot be exported: its scaler, {type(run.scaler).__name__}, is no graph")
+
+
+class Scores(nn.Module):
+    """A method's scores of rows whose labels nobody knows."""
+
+    def __init__(self, method: Method, labels: int):
+        super().__init__()
+        self.method = method
+        self.labels = labels
+
+    def forward(self, x: Tensor) -> Tensor:
+        unknown = torch.full((x.shape[0], self.labels), torch.nan)
+        ids = torch.zeros(x.shape[0], dtype=torch.int64)
+        return self.method.scores(Batch(x, unknown, ids)).float()
+
+
+class Sets(nn.Module):
+    """Cuts in the type of the scores, as mlbench.predict has them."""
+
+    cuts: Tensor
+
+    def __init__(self, cuts: float | list[float], at_cut: bool, labels: int):
+        super().__init__()
+        self.register_buffer("cuts", torch.tensor(cuts, dtype=torch.float32).expand(labels).clone())
+        self.at_cut = at_cut
+
+    def forward(self, scores: Tensor) -> Tensor:
+        return (scores >= self.cuts if self.at_cut else scores > self.cuts).to(torch.uint8)

@@ -1,0 +1,226 @@
+"""A run's graph as an ONNX file, which is there only if onnxruntime finds the scores that PyTorch finds."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mlbench.data.new_rows import Piece, rows_of
+from mlbench.data.rows import Rows
+from mlbench.engine.score import score_rows
+from mlbench.errors import UserError
+from mlbench.export.graph import Graph, Scaled, Words
+from mlbench.files import whole
+from mlbench.methods.build import not_of_a_run
+from mlbench.predict import Trained
+from mlbench.results import store
+from mlbench.results.record import Record
+
+BATCHES = (1, 2, 7)  # rows that are scored at once where a file is checked
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Exported:
+    run: Trained
+    record: Record
+    graph: Graph
+    content: bytes
+
+
+def finished(path: Path) -> tuple[Trained, Record]:
+    """A run that has finished, by its folder or the model.pt in there."""
+    path = path.expanduser()
+    folder = path if path.is_dir() else path.parent
+    if not path.exists():
+        raise UserError(f"run={path}: no such folder; the last line that a run prints has its path")
+    if (record := store.finished(folder)) is None:
+        raise UserError(
+            f"run={path}: there is no record.json in {folder}, so the run has not finished; the command that "
+            "began it goes on with it"
+        )
+    return Trained.of_run(path), record
+
+
+def exported(path: Path) -> Exported:
+    """The run as an ONNX model, checked."""
+    run, record = finished(path)
+    graph = graph_of(run)
+    model = onnx_of(graph, torch.from_numpy(some_rows(graph, run, 3)), run.path)
+    for name, value in described(run, record, graph).items():
+        model.metadata_props.add(key=name, value=value)
+    try:
+        content = model.SerializeToString()
+    except Exception as error:  # protobuf's own, beyond 2 GB
+        raise UserError(f"{run.path} cannot be exported: {first_line(error)}") from error
+    check(run, graph, content)
+    return Exported(run, record, graph, content)
+
+
+def write(out: Path, content: bytes) -> None:
+    with whole(out) as file:
+        file.write(content)
+
+
+def graph_of(run: Trained) -> Graph:
+    if run.method.no_graph:
+        raise UserError(f"{run.path} cannot be exported: {run.method.no_graph}")
+    try:
+        return Graph(run).eval()
+    except UserError:
+        raise
+    except Exception as error:  # cuts, columns and scaler of a foreign file may contradict each other
+        raise not_of_a_run(run.path, error) from error
+
+
+def onnx_of(graph: Any, x: torch.Tensor, path: Path) -> Any:
+    """An onnx.ModelProto whose first dimension is open; `graph` names its outputs."""
+    try:
+        import onnxscript  # noqa: F401 torch's exporter says less of it where it is missing
+    except ImportError:
+        raise UserError(missing("onnxscript")) from None
+    try:
+        with quietly(), torch.no_grad():
+            program = torch.onnx.export(
+                graph.requires_grad_(False),
+                (x,),
+                input_names=["x"],
+                output_names=graph.outputs,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:  # whatever the method does that is no graph
+        raise UserError(f"{path} cannot be exported: its scores are no graph ({reason(error)})") from error
+    assert program is not None, "with dynamo=True it gives a program"
+    return bare(program.model_proto)
+
+
+def bare(model: Any) -> Any:
+    """Without what the exporter notes of its own work, such as traces with the paths of this machine."""
+    graph = model.graph
+    for part in (
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+        graph,
+        model,
+    ):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return model
+
+
+def check(run: Trained, graph: Graph, content: bytes) -> None:
+    """Refuses a model whose scores are not PyTorch's, or whose label sets are not the cuts' of its scores."""
+    session = session_of(content)
+    for count in BATCHES:
+        x = some_rows(graph, run, count)
+        found, *sets = session.run(None, {"x": x})
+        apart = np.abs(found - scores_of(run, graph, x)).max()
+        if not apart <= TOLERANCE:  # a NaN is not, either
+            raise UserError(
+                f"{run.path} cannot be exported: onnxruntime's scores of {count} rows are {apart:.1e} off "
+                f"PyTorch's, and {TOLERANCE:.0e} is allowed; no file was written"
+            )
+        if graph.sets is not None:
+            wanted = graph.sets(torch.from_numpy(found)).numpy()
+            assert sets[0].dtype == wanted.dtype and np.array_equal(sets[0], wanted), "a comparison is exact"
+
+
+def session_of(content: bytes) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError(missing("onnxruntime")) from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def missing(name: str) -> str:
+    return f"an export needs {name}, which is missing: pip install 'multilabel-bench[export]'"
+
+
+def scores_of(run: Trained, graph: Graph, x: np.ndarray) -> np.ndarray:
+    """As `mlbench predict` scores rows."""
+    features = graph.columns(torch.from_numpy(x)).numpy()
+    piece = Piece(np.arange(len(x)), run.scaler.apply(features), None)
+    rows = Rows.from_instances(rows_of(piece, len(run.schema.labels)), np.arange(len(x)))
+    return score_rows(run.method, rows, torch.arange(len(rows))).numpy()
+
+
+def some_rows(graph: Graph, run: Trained, count: int) -> np.ndarray:
+    """Rows as a file may have them, drawn in the range of the training rows where the scaler knows it."""
+    rng = np.random.default_rng(count)
+    rows = rng.normal(size=(count, len(run.schema.features)))
+    if isinstance(graph.scaler, Scaled):
+        rows = rows * graph.scaler.spread.numpy() + graph.scaler.shift.numpy()
+    if isinstance(graph.columns, Words):
+        rows = graph.columns.raw(rows, rng)
+    return rows.astype(np.float32)
+
+
+def described(run: Trained, record: Record, graph: Graph) -> dict[str, str]:
+    """What the file says of itself, lists as JSON."""
+    schema = run.schema
+    said = {
+        "mlbench": record.versions.get("mlbench", ""),
+        "key": record.key,
+        "dataset": run.dataset,
+        "method": record.choices["method"],
+        "labels": json.dumps([*schema.labels]),
+        "columns": json.dumps([*schema.features] if run.encoders else schema.columns),
+        "x": about_x(run),
+    }
+    if isinstance(graph.columns, Words):
+        said["values"] = json.dumps({name: [*words] for name, words in schema.values.items()})
+    if graph.sets is not None:
+        said["cuts"] = json.dumps(graph.sets.cuts.tolist())
+        said["cut"] = "score >= cut" if run.at_cut else "score > cut"
+        said["cuts_fitted_on"] = run.cut_on
+    if run.citation:
+        said["citation"] = run.citation
+    return said
+
+
+def about_x(run: Trained) -> str:
+    if run.encoders:
+        of = " and ".join(run.encoders)
+        return f"x is what the run's encoder gives of {of}, before scaling; it is not in the file"
+    if run.schema.values:
+        return "x has a file's columns, unscaled; a column of words holds the word's place in values, from 0"
+    return "x has a file's columns, unscaled"
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """torch's exporter talks of its own affairs."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what began it all."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
