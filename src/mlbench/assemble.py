@@ -63,9 +63,11 @@ def check_data(config: Config, pieces: Pieces) -> None:
         kinds = " or ".join(sorted(requires.kinds))
         raise DoesNotFit(f"method={method} works on {kinds} data, dataset={dataset.name} is {kind}")
     if modalities < requires.modalities:
+        kept = getattr(dataset, "use", ())
+        has = f"dataset.use=[{','.join(kept)}] keeps" if kept else f"dataset={dataset.name} has"
         raise DoesNotFit(
-            f"method={method} needs {requires.modalities} modalities or more, dataset={dataset.name} has "
-            f"{modalities}; dataset=multidigits has 4"
+            f"method={method} needs {requires.modalities} modalities or more, {has} {modalities}; "
+            "dataset=multidigits has 4"
         )
     gives = getattr(target(config.backbone), "gives", "features")
     if "backbone" in inspect.signature(target(config.method)).parameters and gives != requires.backbone:
@@ -84,7 +86,7 @@ def check_data(config: Config, pieces: Pieces) -> None:
 
 def build_encoders(config: Config, dataset: Dataset) -> dict[str, Encoder]:
     """One for each raw field of the data set that is not left out, known to work here."""
-    fields, made = getattr(dataset, "raw", ()), {}
+    fields, made = [*dataset.modality_names] if getattr(dataset, "raw", ()) else [], {}
     for field, node in encoders(config.model_dump()).items():
         made[field] = build(node)
         check_offers(made[field], Encoder, f"encoder.{field}._target_={node['_target_']}")

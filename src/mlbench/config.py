@@ -169,7 +169,12 @@ def encoding(config: Config) -> Node:
 def encoders(content: Node) -> Node:
     """The encoders that count: those of the raw fields that the data set has, which are options of its."""
     chosen = content.get("encoder", {}).items()
-    return {field: node for field, node in chosen if content["dataset"].get(field) and node["_target_"]}
+    return {field: node for field, node in chosen if encodes(content["dataset"], field) and node["_target_"]}
+
+
+def encodes(dataset: Node, field: str) -> bool:
+    """Whether a data set has this raw field, and uses it."""
+    return bool(dataset.get(field)) and field in (dataset.get("use") or [field])
 
 
 def science_of_training(train: Node) -> Node:
@@ -194,7 +199,7 @@ def taken(content: Node) -> Node:
     train = {name: value for name, value in content["train"].items() if name in options}
     unseen = [*without, *(["train"] if train.keys() <= MACHINE else [])]
     choices = {name: NOT_TAKEN if name in unseen else choice for name, choice in content["choices"].items()}
-    encoded = {field for field in content.get("encoder", {}) if content["dataset"].get(field)}
+    encoded = {field for field in content.get("encoder", {}) if encodes(content["dataset"], field)}
     idle = [name for name in choices if name.startswith("encoder/") and name.partition("/")[2] not in encoded]
     choices = {name: choice for name, choice in choices.items() if name not in idle}
     defined = {group: defining(content[group]) for group in ("method", "split")}

@@ -80,6 +80,12 @@ def test_seeds_of_it_side_by_side(at_once, folder, own):
 def test_a_field_is_left_out(at_once, folder, own):
     assert at_once(*BOTH, "encoder.text=none", *QUICK).status == 0
     assert record_of(folder)["config"]["encoder"].keys() == {"image"}
+    used = at_once(*BOTH, "dataset.use=[image]", *QUICK)
+    path = folder / used.out.split()[-1]
+    record = json.loads(path.read_text())
+    assert record["config"]["encoder"].keys() == {"image"} and record["data"]["use"] == ["image"]
+    scores = [np.load(each.with_name("scores.npz"))["last"] for each in records(folder / "outputs")]
+    np.testing.assert_array_equal(*scores)
     done = at_once(*BOTH, "encoder.text=none", "encoder.image=none", *QUICK)
     assert done.status == 2 and "has nothing else to learn from" in done.err
 

@@ -53,6 +53,7 @@ def load(path: Path) -> Instances | None:
             raw={name: raw_from(name, plain) for name, plain in about.get("raw", {}).items()},
             words={name: tuple(words) for name, words in about.get("words", {}).items()},
             values={name: tuple(values) for name, values in about["values"].items()},
+            present=parts.get("present"),
         )
     except Exception:  # a damaged archive fails in as many ways as there are bytes; all of them mean: build
         return None
@@ -81,5 +82,7 @@ def save(path: Path, instances: Instances) -> None:
         parts["features"] = features
     else:
         parts |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
+    if instances.present is not None:
+        parts["present"] = instances.present
     with whole(path) as file:
         np.savez(file, **parts)

@@ -17,7 +17,8 @@ Parts = dict[str, "np.ndarray"]  # part name -> int64 row numbers
 class Dataset(Protocol):
     """`dataset._target_` names a class of this kind.
 
-    All but `load` answers before anything is read. A data set whose files a person has to bring also has
+    All but `load` answers before anything is read. One that can leave out modalities says in `use` which it
+    keeps, empty for all. A data set whose files a person has to bring also has
     `absent(cache)`, which lists the files that are missing: tables leave out its runs.
     """
 

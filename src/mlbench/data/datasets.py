@@ -13,6 +13,7 @@ import numpy as np
 from hydra.utils import get_method
 from scipy import sparse
 
+from mlbench.data import modalities as blocks
 from mlbench.data import sources
 from mlbench.data.cache import cached
 from mlbench.data.download import SUFFIXES
@@ -167,8 +168,9 @@ class Files:
 
     `reader` is the dotted name of a function (path, **options) -> Instances, called with `options`.
     `modalities` gives first and last column of each, zero-based, as papers write them. `statistics` are what
-    the rows must have. `where` tells a person how to get the files that have no address; `folder` is the data
-    set's folder below each of MLBENCH_DATA, by default called as the data set is.
+    the rows must have. `use` names the modalities to keep. `where` tells a person how to get the files that
+    have no address; `folder` is the data set's folder below each of MLBENCH_DATA, by default called as the
+    data set is.
     """
 
     def __init__(
@@ -178,6 +180,7 @@ class Files:
         reader: str,
         scaling: str,
         modalities: dict[str, list[int]] | None = None,
+        use: list[str] | None = None,
         kind: Kind = "vector",
         statistics: dict[str, int | float] | None = None,
         folder: str | None = None,
@@ -205,6 +208,7 @@ class Files:
         check_options(name, reader, [*options, *self.companions])
         check_one_of(reader, options)
         self.modalities = ranges(name, modalities or {})
+        self.use = blocks.chosen(name, use, self.raw or [*self.modalities])
         group = options.get("group") or ()  # the fields by which a split can keep rows together
         self.groups = (group,) if isinstance(group, str) else tuple(group)
         self.statistics = statistics or {}
@@ -214,7 +218,7 @@ class Files:
     @property
     def modality_names(self) -> tuple[str, ...]:
         """Empty where the features are one block, or where only the reader knows."""
-        return self.raw or tuple(self.modalities)
+        return self.use or self.raw or tuple(self.modalities)
 
     def locate(self, cache: Path) -> dict[str, Path]:
         """The path of each file, which is downloaded if need be."""
@@ -234,7 +238,7 @@ class Files:
             "options": self.options,
             "modalities": {name: list(columns) for name, columns in self.modalities.items()},
             "scaling": self.scaling,
-        }
+        } | blocks.identity(self.use)
 
     def checksums(self, cache: Path | None = None) -> dict[str, str]:
         """SHA-256 by role, the parts first: the stated one, else that of the file, which must exist."""
@@ -271,6 +275,8 @@ class Files:
             ends = np.cumsum([len(part) for part in parts.values()])
             official = {role: np.arange(end - len(parts[role]), end) for role, end in zip(parts, ends)}
         self._verify(instances, official or {})
+        if not self.raw:  # else its encoders make the modalities, those alone that are used
+            instances = blocks.kept(self.name, instances, self.use)
         return Loaded(instances, official)
 
     def _key(self, role: str, checksums: dict[str, str]) -> str:
@@ -362,6 +368,7 @@ class OwnFiles(Files):
         test: str | None = None,
         name: str | None = None,
         modalities: dict[str, list[int]] | None = None,
+        use: list[str] | None = None,
         **options: Any,
     ):
         if path is None:
@@ -385,6 +392,7 @@ class OwnFiles(Files):
             files={role: {"name": path.name} for role, path in self.paths.items()},
             reader=reader,
             modalities=modalities,
+            use=use,
             scaling=scaling,
             **options,
         )

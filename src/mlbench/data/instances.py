@@ -26,6 +26,8 @@ class Instances:
     `raw` are the texts and images, by field, of which an encoder is still to make features. `words` is what
     the file says of each row besides: `id`, `split` and the fields that group rows. `values` are those that a
     column of words may have, by the column's name; each is a feature column, of two only the second.
+    `present` says which modalities an instance has (1) and which it lacks (0), in the order of `modalities`;
+    None: each has all. None lacks all.
     """
 
     features: Features  # (N, d)
@@ -37,6 +39,7 @@ class Instances:
     raw: dict[str, Raw] = field(default_factory=dict)
     words: dict[str, tuple[str, ...]] = field(default_factory=dict)
     values: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    present: np.ndarray | None = None  # (N, m) uint8
 
     def __post_init__(self):
         shape = len(self), len(self.feature_names)
@@ -44,6 +47,9 @@ class Instances:
         assert self.targets.shape == (len(self), len(self.labels)), (self.targets.shape, len(self.labels))
         assert self.features.dtype == np.float32 and self.targets.dtype == np.uint8
         assert all(len(each) == len(self) for each in (*self.raw.values(), *self.words.values()))
+        if self.present is not None:
+            assert self.present.shape == (len(self), len(self.modalities)) and self.present.dtype == np.uint8
+            assert self.present.any(axis=1).all(), "an instance has a modality"
 
     def __len__(self) -> int:
         return self.targets.shape[0]
@@ -77,7 +83,17 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         raw={name: functools.reduce(joined, [part.raw[name] for part in parts]) for name in first.raw},
         words={name: sum([part.words[name] for part in parts], ()) for name in first.words},
         values=first.values,
+        present=present_of(parts),
     )
+
+
+def present_of(parts: Sequence[Instances]) -> np.ndarray | None:
+    """What the rows of all parts have; None where no part lacks anything."""
+    if all(part.present is None for part in parts):
+        return None
+    full = [np.ones((len(part), len(part.modalities)), np.uint8) for part in parts]
+    masks = [every if part.present is None else part.present for part, every in zip(parts, full)]
+    return np.concatenate(masks)
 
 
 def joined(left: Any, right: Any) -> Any:

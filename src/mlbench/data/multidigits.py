@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbench.data import modalities
 from mlbench.data.instances import Instances, Loaded
 from mlbench.data.scaling import scaler
 from mlbench.errors import UserError
@@ -97,7 +98,6 @@ def make() -> tuple[np.ndarray, np.ndarray]:
 class MultiDigits:
     kind = "vector"
     official = tuple(ROWS)
-    modality_names = CELLS
 
     def __init__(
         self,
@@ -106,10 +106,16 @@ class MultiDigits:
         scaling: str,
         statistics: dict[str, int | float],
         citation: str,
+        use: list[str] | None = None,
     ):
         scaler(scaling)  # refuses one that there is not
         self.name, self.sha256, self.scaling = one_name("dataset.name", name), sha256, scaling
         self.statistics, self.citation = statistics, citation
+        self.use = modalities.chosen(name, use, CELLS)
+
+    @property
+    def modality_names(self) -> tuple[str, ...]:
+        return self.use or CELLS
 
     def identity(self, cache: Path | None = None) -> dict[str, Any]:
         """What the data are: a part of a run's key."""
@@ -118,7 +124,7 @@ class MultiDigits:
             "sha256": self.sha256,
             "modalities": {cell: list(columns) for cell, columns in MODALITIES.items()},
             "scaling": self.scaling,
-        }
+        } | modalities.identity(self.use)
 
     def load(self, cache: Path) -> Loaded:
         """Makes the canvases anew: that takes hundredths of a second, and nothing is put into `cache`."""
@@ -137,4 +143,5 @@ class MultiDigits:
             modalities=dict(MODALITIES),
         )
         train = np.arange(ROWS["train"])
+        instances = modalities.kept(self.name, instances, self.use)
         return Loaded(instances, {"train": train, "test": ROWS["train"] + np.arange(ROWS["test"])})

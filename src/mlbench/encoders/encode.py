@@ -19,6 +19,7 @@ from mlbench.encoders.base import Encoder
 
 BLOCK = 1000  # rows: a minute or so of a network on one core
 FORMAT = 1  # raise the number when an encoder gives other features for the same options
+UNSEEN = ("encoders", "scaling", "name", "use", "missing_modalities")  # of an identity, by an encoder
 
 
 def encoded(
@@ -33,7 +34,7 @@ def encoded(
     that are fitted. `identity` says what the data set and each encoder is. An encoder that learns is fitted
     on the rows `labelled` alone.
     """
-    data = {name: value for name, value in identity.items() if name not in ("encoders", "scaling", "name")}
+    data = {name: value for name, value in identity.items() if name not in UNSEEN}
     parts: dict[str, Features] = {}
     names: list[str] = []
     modalities, start = {}, 0

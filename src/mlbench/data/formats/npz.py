@@ -12,6 +12,7 @@ from numpy.lib import format as npy
 from mlbench.data import arrays
 from mlbench.data.files import reason, refuse_more_than_room
 from mlbench.data.instances import Instances
+from mlbench.data.modalities import check_cover
 from mlbench.errors import UserError, did_you_mean
 
 PARTS = ("data", "indices", "indptr", "shape")
@@ -122,4 +123,5 @@ def modalities_in(path: Path, rows: np.ndarray, width: int) -> dict[str, tuple[i
     for name, (first, last) in modalities.items():
         if not 0 <= first < last <= width:
             raise UserError(f"{path}: modality {name} is columns {first} to {last} - 1, of {width} columns")
+    check_cover(str(path), modalities, width)
     return modalities

@@ -1,0 +1,63 @@
+"""Some modalities alone, as a person types it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from commands import records
+
+OWN = ["dataset=csv", "dataset.path=train.csv", "dataset.test=test.csv", "dataset.labels=[rain]"]
+OWN += ["dataset.modalities={sky:[0,1],soil:[2,2]}", "dataset.scaling=zscore", "split=official"]
+QUICK = ["train.epochs=3", "train.progress=false"]
+
+
+@pytest.fixture
+def weather(folder):
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(40, 3)).round(4), columns=["cloud", "wind", "wet"])
+    table["rain"] = (table.cloud + table.wet > 0).astype(int)
+    table[:30].to_csv(folder / "train.csv", index=False)
+    table[30:].to_csv(folder / "test.csv", index=False)
+    return table
+
+
+def test_a_run_on_one_modality_is_one_on_its_columns_and_predicts_from_these(at_once, start, folder, weather):
+    done = at_once(*OWN, "dataset.use=[sky]", *QUICK)
+    assert done.status == 0, done
+    used = folder / done.out.split()[-1]
+    record = json.loads(used.read_text())
+    assert record["data"]["use"] == ["sky"] and record["data"]["statistics"]["features"] == 2
+    columns = ["dataset.drop=[wet]", "dataset.modalities=null"]
+    done = at_once(*[word for word in OWN if "modalities" not in word], *columns, *QUICK)
+    scores = [np.load(each.with_name("scores.npz"))["last"] for each in (used, folder / done.out.split()[-1])]
+    np.testing.assert_array_equal(*scores)
+    weather[30:][["wind", "cloud"]].to_csv(folder / "new.csv", index=False)
+    done = start(f"run={used.parent}", "path=new.csv", program="mlbench.commands.predict").wait()
+    assert (done.status, done.err) == (0, ""), done
+    found = [float(line.split(",")[1]) for line in done.out.split()[1:]]
+    np.testing.assert_allclose(found, scores[0][:, 0], atol=1e-6)
+
+
+def test_a_sweep_over_all_subsets(at_once, folder, weather):
+    done = at_once("-m", *OWN, "dataset.use=choice([sky],[soil],[soil,sky])", *QUICK)
+    assert done.status == 0 and "3 of 3 runs finished" in done.out, done
+    done = at_once(*OWN, *QUICK)
+    assert len(records(folder / "outputs")) == 3, "all modalities are the run that names none"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["dataset.use=[sly]"],
+            "dataset.use=[sly]: dataset=train has no modality sly; it has sky, soil; did you",
+        ),
+        (["dataset.use=sky"], "dataset.use=sky: should be a valid list: 'dataset.use=[sky]'"),
+        (["method=cs3g", "dataset.use=[sky]"], "needs 2 modalities or more, dataset.use=[sky] keeps 1;"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(words, said, at_once, folder, weather):
+    done = at_once(*OWN, *words)
+    assert done.status == 2 and said in done.err and done.err.count("\n") == 1, done
