@@ -83,25 +83,6 @@ def file_described(dataset: str, role: str, entry: Mapping[str, Any]) -> File:
     return File(**{**entry, "urls": tuple(entry.get("urls") or ())})
 
 
-def ranges(dataset: str, modalities: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """First column and last + 1 of each modality, from first and last; the modalities leave no gap."""
-    by_name, start = {}, 0
-    for name, columns in modalities.items():
-        start_of_error = f"data set {dataset}: modality {name}={columns}"
-        match columns:
-            case [int() as first, int() as last] if first <= last:
-                pass
-            case _:
-                raise UserError(f"{start_of_error} must be [first column, last column], zero-based")
-        if first != start:
-            raise UserError(
-                f"{start_of_error} must begin at column {start}: modalities cover all columns in order"
-            )
-        by_name[str(name)] = (first, last + 1)
-        start = last + 1
-    return by_name
-
-
 def own_file(written: str, key: str) -> Path:
     path = Path(written).expanduser().absolute()
     if path.is_dir():
@@ -207,7 +188,7 @@ class Files:
         self.reader, self.options = reader, options
         check_options(name, reader, [*options, *self.companions])
         check_one_of(reader, options)
-        self.modalities = ranges(name, modalities or {})
+        self.modalities = blocks.ranges(name, modalities or {})
         self.use = blocks.chosen(name, use, self.raw or [*self.modalities])
         group = options.get("group") or ()  # the fields by which a split can keep rows together
         self.groups = (group,) if isinstance(group, str) else tuple(group)

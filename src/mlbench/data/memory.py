@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from mlbench.data.datasets import ranges
 from mlbench.data.instances import Features, Instances, Loaded
+from mlbench.data.modalities import ranges
 from mlbench.data.scaling import scaler
 from mlbench.data.task import Kind
 from mlbench.errors import UserError

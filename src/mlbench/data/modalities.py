@@ -12,6 +12,25 @@ from mlbench.errors import UserError, did_you_mean
 Ranges = Mapping[str, tuple[int, int]]  # name → first column, last + 1
 
 
+def ranges(dataset: str, modalities: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """First column and last + 1 of each modality, from first and last; the modalities leave no gap."""
+    by_name, start = {}, 0
+    for name, columns in modalities.items():
+        start_of_error = f"data set {dataset}: modality {name}={columns}"
+        match columns:
+            case [int() as first, int() as last] if first <= last:
+                pass
+            case _:
+                raise UserError(f"{start_of_error} must be [first column, last column], zero-based")
+        if first != start:
+            raise UserError(
+                f"{start_of_error} must begin at column {start}: modalities cover all columns in order"
+            )
+        by_name[str(name)] = (first, last + 1)
+        start = last + 1
+    return by_name
+
+
 def chosen(dataset: str, use: Sequence[str] | None, names: Sequence[str]) -> tuple[str, ...]:
     """The modalities to keep, in the data set's order; empty if that is all of them.
 
