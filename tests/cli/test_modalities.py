@@ -1,5 +1,6 @@
 """Some modalities alone, as a person types it."""
 
+import io
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from commands import records
 
-OWN = ["dataset=csv", "dataset.path=train.csv", "dataset.test=test.csv", "dataset.labels=[rain]"]
+OWN = ["dataset=csv", "dataset.path=train.csv", "dataset.test=test.csv", "dataset.labels=[rain,snow]"]
 OWN += ["dataset.modalities={sky:[0,1],soil:[2,2]}", "dataset.scaling=zscore", "split=official"]
 QUICK = ["train.epochs=3", "train.progress=false"]
 
@@ -18,6 +19,7 @@ def weather(folder):
     random = np.random.default_rng(0)
     table = pd.DataFrame(random.normal(size=(40, 3)).round(4), columns=["cloud", "wind", "wet"])
     table["rain"] = (table.cloud + table.wet > 0).astype(int)
+    table["snow"] = (table.wind > 0).astype(int)
     table[:30].to_csv(folder / "train.csv", index=False)
     table[30:].to_csv(folder / "test.csv", index=False)
     return table
@@ -36,8 +38,8 @@ def test_a_run_on_one_modality_is_one_on_its_columns_and_predicts_from_these(at_
     weather[30:][["wind", "cloud"]].to_csv(folder / "new.csv", index=False)
     done = start(f"run={used.parent}", "path=new.csv", program="mlbench.commands.predict").wait()
     assert (done.status, done.err) == (0, ""), done
-    found = [float(line.split(",")[1]) for line in done.out.split()[1:]]
-    np.testing.assert_allclose(found, scores[0][:, 0], atol=1e-6)
+    found = pd.read_csv(io.StringIO(done.out))[["rain", "snow"]]
+    np.testing.assert_allclose(found, scores[0], atol=1e-6)
 
 
 def test_a_sweep_over_all_subsets(at_once, folder, weather):
