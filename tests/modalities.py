@@ -2,6 +2,7 @@
 
 from itertools import accumulate, pairwise
 
+import numpy as np
 import torch
 
 from mlbench.data.rows import Batch
@@ -18,8 +19,17 @@ def doubles(values):
     return torch.as_tensor(values, dtype=torch.float64)
 
 
-def batch_of(x, y):
-    return Batch(doubles(x), doubles(y), torch.arange(len(x)))
+def batch_of(x, y, has=None):
+    """`has` says which modalities a row has: by default all."""
+    extra = {} if has is None else {"present": doubles(has)}
+    return Batch(doubles(x), doubles(y), torch.arange(len(x)), extra)
+
+
+def having(rng, rows, count):
+    """Which of `count` modalities a row has: at random, never none."""
+    has = (rng.random((rows, count)) < 0.6).astype(float)
+    has[np.arange(rows), rng.integers(0, count, rows)] = 1
+    return has
 
 
 def random_data(rng, rows=4):

@@ -140,12 +140,16 @@ def lamp(seed, data):
     return module, data
 
 
-def multimodal(seed, data, method, small=()):
-    """In small, of three modalities, each with numbers of its own."""
+def multimodal(seed, data, method, small=(), missing=False):
+    """In small, of three modalities, each with numbers of its own; rows may lack some."""
     seed_everything(seed)
     config = configured(f"method={method}", *small)
     module = build_method(config.method, config.backbone, config.loss, BLOCKS)
     begin_draws(module, seed)
+    if missing:
+        has = torch.rand(ROWS, 3, generator=torch.Generator().manual_seed(seed)) < 0.7
+        has[torch.arange(ROWS), torch.arange(ROWS) % 3] = True
+        data = replace(data, extra={"present": has.float()})
     (stage,) = module.stages({"train": data})
     return stage.module, stage.data
 
@@ -161,6 +165,10 @@ def rbcc(seed, data, stage):
     network[3, :2] = network[4, 3] = network[5, [seed % 5, 6]] = True
     method.load_state_dict(method.state_dict() | {"parents": network})
     return method, data
+
+
+def dropping(fusion):
+    return ["backbone.widths=[33]", f"method.fusion={fusion}", "method.modality_dropout=0.4"]
 
 
 KINDS = {
@@ -196,6 +204,12 @@ KINDS = {
     "dmp": functools.partial(multimodal, method="dmp"),
     "m3la": functools.partial(multimodal, small=["method.hidden=5"], method="m3la"),
     "m3la, fixed order": functools.partial(multimodal, small=["method.hidden=9"], method="m3la_order"),
+    "m3la, missing": functools.partial(multimodal, small=["method.hidden=5"], method="m3la", missing=True),
+    "fusion": functools.partial(multimodal, small=["backbone.widths=[33]"], method="fusion"),
+    "fusion, early, dropout": functools.partial(multimodal, small=dropping("early"), method="fusion"),
+    "fusion, late, missing": functools.partial(
+        multimodal, small=dropping("late"), method="fusion", missing=True
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from mlbench.compose import configure
 from mlbench.methods.build import build_method
 from mlbench.methods.multimodal.f1_weights import f1_weights
 from mlbench.methods.multimodal.m3la import M3LA
-from modalities import batch_of, doubles, random_data, task_of
+from modalities import batch_of, doubles, having, random_data, task_of
 from references import m3la as reference
 
 X = [(1.5, 1, 0.5, -0.5), (0.5, 0.5, -3, -0.5), (1, 0, 2, -1)]
@@ -319,3 +319,62 @@ def test_it_is_the_reference(block):
                 gradient = torch.zeros_like(layer.weight) if gradient is None else gradient
                 np.testing.assert_allclose(gradient.detach(), slopes[name], atol=1e-5)
             np.testing.assert_allclose(module.initial.bias.grad, slopes["b_init"], atol=1e-5)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_rows_that_lack_modalities_are_the_reference(block):
+    """On 40 random models: a row is as good as one of a model of its own modalities alone."""
+    for seed in range(10 * block, 10 * block + 10):
+        rng = np.random.default_rng(seed)
+        widths, x, y = random_data(rng)
+        has = having(rng, len(x), len(widths))
+        shapes = reference.shapes(widths, 2, y.shape[1])
+        parameters = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+        choices = {
+            "order": ("straight_through", "hard", "fixed")[seed % 3],
+            "first": rng.choice(["s0", "index0"]),
+            "label_activation": rng.choice(["sigmoid", "softmax"] if y.shape[1] > 1 else ["sigmoid"]),
+            "weights": rng.choice(["f1", "none"]),
+            "rescale": bool(rng.integers(2)),
+            "wco": bool(rng.integers(2)),
+        }
+        module = take(M3LA(task_of(widths, y.shape[1]), 2, **choices).double(), by_name(parameters), widths)
+        options, batch = reference.Options(widths, **choices), batch_of(x, y, has)
+        traces = [reference.traced_without(parameters, *row, options) for row in zip(x, has)]
+        loss = module.loss(batch)
+        assert loss.item() == pytest.approx(reference.loss_without(parameters, x, y, has, options), abs=1e-7)
+        expected = [trace.predictions[-1] for trace in traces]
+        np.testing.assert_allclose(module.scores(batch).detach(), expected, atol=1e-9)
+        orders = torch.stack([step.modality for step in module.unrolled(batch.x, batch.extra["present"])], 1)
+        own = [np.flatnonzero(there)[trace.order].tolist() for there, trace in zip(has, traces)]
+        assert [[number for number in order if number >= 0] for order in orders.tolist()] == own
+        loss.backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
+        if seed % 10 < 3:
+            slopes = reference.gradient_without(
+                parameters, x, y, has, options, ["W_modal", "W_label", "b_init"]
+            )
+            found = {"W_modal": module.modal, "W_label": module.label}
+            for name, layer in found.items():
+                gradient = getattr(getattr(layer, "weight", None), "grad", None)
+                gradient = np.zeros_like(slopes[name]) if gradient is None else gradient.numpy()
+                np.testing.assert_allclose(gradient, slopes[name], atol=1e-5)
+            np.testing.assert_allclose(module.initial.bias.grad, slopes["b_init"], atol=1e-5)
+
+
+def test_rows_that_have_all_modalities_are_as_if_nothing_were_said():
+    for order in ("straight_through", "fixed"):
+        module, all_there = worked(order=order), np.ones((3, 3))
+        for found in (module.loss, module.scores):
+            torch.testing.assert_close(
+                found(batch_of(X, Y, all_there)), found(batch_of(X, Y)), rtol=0, atol=1e-12
+            )
+
+
+def test_an_order_is_of_what_a_row_has():
+    noted = worked().row_facts(batch_of(X, Y, [(0, 1, 1), (1, 0, 0), (1, 1, 1)]))
+    assert {name: rows.tolist() for name, rows in noted.items()} == {
+        "order_m0": [0, 1, 0],
+        "order_m1_m2": [1, 0, 0],
+        "order_m2_m1_m0": [0, 0, 1],
+    }

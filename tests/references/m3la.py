@@ -10,13 +10,16 @@ Parameters, hidden width h, weights out × in, in the order of the worked values
     W_modal (m × h), b_modal (m); W_label (q × h), b_label (q);
     W_co (q × q): entry (i, j) is the effect of label i on label j.
 
+An instance that lacks modalities goes through the model of the others alone, whose parameters are the blocks
+of these: it takes as many steps as it has modalities, and its last one predicts.
+
 The gradient is that of a function by central differences: what the page holds constant (the hard choices, the
 p of stop(p), the label weights) is computed once and kept while parameters move.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from references.arithmetic import (
     Matrix,
@@ -175,15 +178,20 @@ def raw_weights(y: Vector, before: Vector, kind: str = "f1") -> list[float]:
 
 
 def label_weights(predictions: Sequence[Matrix], y: Matrix, options: Options) -> list[list[list[float]]]:
-    """w, steps × N × q; `predictions` N × steps × q. A rescaled step has mean 1, or is 0 throughout."""
-    steps, q = len(predictions[0]), len(y[0])
+    """w, steps × N × q; `predictions` N × steps × q, of which a row has as many as it takes, and weighs 0
+    afterwards. A rescaled step has mean 1 over the rows that take it, or is 0 throughout.
+    """
+    steps, q = max(map(len, predictions)), len(y[0])
     found = [[[1.0] * q for _ in y]]
     for t in range(1, steps):
         if options.weights == "none":
             found.append([[1.0] * q for _ in y])
             continue
-        of_step = [raw_weights(row, of_row[t - 1], options.weights) for row, of_row in zip(y, predictions)]
-        middle = mean([w for row in of_step for w in row])
+        of_step = [
+            raw_weights(row, of_row[t - 1], options.weights) if t < len(of_row) else [0.0] * q
+            for row, of_row in zip(y, predictions)
+        ]
+        middle = mean([w for row, of_row in zip(of_step, predictions) if t < len(of_row) for w in row])
         if options.rescale and middle > 0:
             of_step = [[w / middle for w in row] for row in of_step]
         found.append(of_step)
@@ -194,7 +202,7 @@ def loss_of(traces: Sequence[Trace], y: Matrix, weights: Sequence[Matrix], optio
     """Eq. 19 without λ3: summed over steps and labels, mean over the batch."""
     total = 0.0
     for n, trace in enumerate(traces):
-        for t in range(len(options.widths)):
+        for t in range(len(trace.predictions)):
             for j, target in enumerate(y[n]):
                 if options.label_activation == "sigmoid":
                     entropy = cross_entropy(trace.label_logits[t][j], target)
@@ -209,6 +217,52 @@ def loss(parameters: Parameters, x: Matrix, y: Matrix, options: Options) -> floa
     """Without λ3."""
     traces = [traced(parameters, row, options) for row in x]
     return loss_of(traces, y, label_weights([trace.predictions for trace in traces], y, options), options)
+
+
+def lessened(parameters: Parameters, widths: Sequence[int], has: Sequence[int]) -> Parameters:
+    """The parameters of a model of those modalities alone that an instance has."""
+    there, d = [k for k in range(len(widths)) if has[k]], sum(widths)
+    columns = [column for k in there for column in range(sum(widths[:k]), sum(widths[: k + 1]))]
+    context = [*range(d, parameters["decoder.input_weight"].shape[1])]
+    found = {**parameters, "W_modal": parameters["W_modal"][there], "b_modal": parameters["b_modal"][there]}
+    for name in ("forward", "backward"):
+        found[f"{name}.input_weight"] = parameters[f"{name}.input_weight"][:, columns]
+    found["decoder.input_weight"] = parameters["decoder.input_weight"][:, [*columns, *context]]
+    return found
+
+
+def traced_without(
+    parameters: Parameters, x: Vector, has: Sequence[int], options: Options, held: Trace | None = None
+) -> Trace:
+    """A row that has some modalities; `order` counts them as in its own model."""
+    widths, columns, start = [], [], 0
+    for k, width in enumerate(options.widths):
+        if has[k]:
+            widths.append(width)
+            columns.extend(x[start : start + width])
+        start += width
+    own = lessened(parameters, options.widths, has)
+    return traced(own, columns, replace(options, widths=widths), held)
+
+
+def loss_without(parameters: Parameters, x: Matrix, y: Matrix, has: Matrix, options: Options) -> float:
+    """Without λ3, of rows of which each has some modalities."""
+    traces = [traced_without(parameters, row, own, options) for row, own in zip(x, has)]
+    return loss_of(traces, y, label_weights([trace.predictions for trace in traces], y, options), options)
+
+
+def gradient_without(
+    parameters: Parameters, x: Matrix, y: Matrix, has: Matrix, options: Options, names: Sequence[str]
+) -> Parameters:
+    held = [traced_without(parameters, row, own, options) for row, own in zip(x, has)]
+    weights = label_weights([trace.predictions for trace in held], y, options)
+
+    def function(moved: Parameters) -> float:
+        now = {**parameters, **moved}
+        traces = [traced_without(now, row, own, options, kept) for row, own, kept in zip(x, has, held)]
+        return loss_of(traces, y, weights, options)
+
+    return slopes_of_all(function, {name: parameters[name] for name in names})
 
 
 def penalty(parameters: Parameters, weight: float = 1e-4) -> float:

@@ -21,6 +21,7 @@ class Requires:
 
     kinds: frozenset[Kind] = frozenset({"vector"})
     modalities: int = 1
+    missing_modalities: bool = False  # it does without: a batch's extra["present"] says what a row has
     backbone: Literal["features", "logits"] = "features"  # what its backbone gives, if it takes one
 
 
@@ -32,7 +33,7 @@ class Learner(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no loss: it must yield its own stages")
 
     def scores(self, batch: Batch) -> Tensor:
-        """One probability per label, (B, L), in [0, 1]. Sees batch.x only."""
+        """One probability per label, (B, L), in [0, 1]. Sees batch.x only, and which modalities a row has."""
         raise NotImplementedError(f"{type(self).__name__} has no scores")
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def f1_weights(predicted: Tensor, targets: Tensor, rescale: bool) -> Tensor:
-    """|F1 without label k − F1 with it| for every label k, (..., B, L); `rescale`: to mean 1 over rows and
-    labels, but for a batch in which all are 0.
+def f1_weights(predicted: Tensor, targets: Tensor, rescale: bool, rows: Tensor | None = None) -> Tensor:
+    """|F1 without label k − F1 with it| for every label k, (..., B, L); `rescale`: to mean 1 over labels and
+    `rows` (..., B), or all of them, but for a batch in which all are 0.
     """
     positive = (predicted > 0.5).to(targets)
     hits = positive * targets
@@ -23,5 +23,10 @@ def f1_weights(predicted: Tensor, targets: Tensor, rescale: bool) -> Tensor:
     weights = (without - 2 * (others + targets) / (size + 1)).abs()
     if not rescale:
         return weights
-    mean = weights.mean((-2, -1), keepdim=True)
+    if rows is None:
+        mean = weights.mean((-2, -1), keepdim=True)
+    else:
+        own = rows.to(weights).unsqueeze(-1)
+        total, count = (weights * own).sum((-2, -1), keepdim=True), own.sum((-2, -1), keepdim=True)
+        mean = total / (count * weights.shape[-1]).clamp(min=1)
     return weights / torch.where(mean > 0, mean, 1)

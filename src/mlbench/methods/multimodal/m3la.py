@@ -6,7 +6,7 @@ Written from the paper, which leaves much open; docs/m3la.md says what was chose
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -27,13 +27,18 @@ Positive = Annotated[int, Field(ge=1)]
 class Step(NamedTuple):
     """What the decoder has after a step."""
 
-    modality: Tensor  # (..., B) o^t, the modality that it took
+    modality: Tensor  # (..., B) o^t, the modality that it took; −1 where it took none
     logits: Tensor  # (..., B, L) of ŷ_t
     predicted: Tensor  # (..., B, L) ŷ_t
+    takers: Tensor | None  # (..., B) whether a row takes the step; None: all do
 
 
 class M3LA(Method):
-    requires = Requires(modalities=2)
+    """A row that lacks modalities goes through the unit as if there were no others than its own: as many
+    states, as many steps. After its last step it keeps what that predicted.
+    """
+
+    requires = Requires(modalities=2, missing_modalities=True)
 
     def __init__(
         self,
@@ -63,34 +68,52 @@ class M3LA(Method):
         self.label = Linear(hidden, labels)
         self.correlations = nn.Parameter(torch.zeros(labels, labels)) if wco else None  # W_co
 
-    def encoded(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def encoded(self, x: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """h_j (..., B, m, 2H), and what each modality gives the decoder's gates (..., B, m, 3H)."""
         ahead, back, decoder = zip(*[part.chunk(3, -1) for part in self.inputs(x)])
-        forward, backward = [*walked(self.ahead, ahead)], [*walked(self.back, back[::-1])][::-1]
+        there = [None] * self.modalities if present is None else [*(present > 0).split(1, -1)]
+        forward = [*walked(self.ahead, ahead, there)]
+        backward = [*walked(self.back, back[::-1], there[::-1])][::-1]
         states = [torch.cat(pair, -1) for pair in zip(forward, backward)]  # Eq. 1-3
         return torch.stack(states, -2), torch.stack(decoder, -2)
 
-    def started(self, encoded: Tensor) -> Tensor:
+    def started(self, encoded: Tensor, present: Tensor | None = None) -> Tensor:
         """s_0 (Eq. 4): of the last position, whose backward half has seen the last modality alone."""
-        return self.initial(encoded[..., -1, :])
+        last = encoded[..., -1, :] if present is None else taken(encoded, place_of(present > 0, last=True))
+        return self.initial(last)
 
-    def unrolled(self, x: Tensor) -> Iterator[Step]:
-        """The decoder's steps, one for each modality."""
-        encoded, offers = self.encoded(x)
-        state, keys, label = self.started(encoded), self.attention.keys(encoded), None
+    def unrolled(self, x: Tensor, present: Tensor | None = None) -> Iterator[Step]:
+        """The decoder's steps, one for each modality; `present` (..., B, m) is 0 for what a row lacks."""
+        encoded, offers = self.encoded(x, present)
+        state, keys, label = self.started(encoded, present), self.attention.keys(encoded), None
         used = torch.zeros(offers.shape[:-1], dtype=torch.bool, device=x.device)
+        used = used if present is None else present == 0
         for step in range(self.modalities):
-            attended = self.attention(state, keys, encoded)
-            modality, offered = self.choice(step, state, offers, used)
+            takers = None if present is None else ~used.all(-1)
+            attended = self.attention(state, keys, encoded, present)
+            modality, offered = self.choice(step, state, offers, used, takers)
             used = used.scatter(-1, modality.unsqueeze(-1), True)
-            state = gated(offered + self.attended(attended), self.states(state), state)  # Eq. 8
-            label = self.labelled(state, label)
-            yield Step(modality, *label)
+            after = gated(offered + self.attended(attended), self.states(state), state)  # Eq. 8
+            said = self.labelled(after, label)
+            if takers is not None and label is not None:  # a row has a modality: all take the first step
+                goes = takers.unsqueeze(-1)
+                after = torch.where(goes, after, state)
+                said = torch.where(goes, said[0], label[0]), torch.where(goes, said[1], label[1])
+                modality = modality.masked_fill(~takers, -1)
+            state, label = after, said
+            yield Step(modality, *label, takers)
 
-    def choice(self, step: int, state: Tensor, offers: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
+    def choice(
+        self, step: int, state: Tensor, offers: Tensor, used: Tensor, takers: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """o^t (..., B), and what this modality gives the gates (..., B, 3H)."""
         if self.modal is None or (step == 0 and self.first == "index0"):
+            if takers is not None:
+                modality = place_of(~used)
+                return modality, taken(offers, modality)
             return used.new_full(used.shape[:-1], step, dtype=torch.int64), offers[..., step, :]
+        if takers is not None:  # a softmax over nothing is none: of a row that is through, all are let be
+            used = used & takers.unsqueeze(-1)
         logits = self.modal(state).masked_fill(used, -torch.inf)  # Eq. 9, 10
         modality = logits.argmax(-1)
         offered = taken(offers, modality)
@@ -112,28 +135,32 @@ class M3LA(Method):
     def loss(self, batch: Batch) -> Tensor:
         """Eq. 18-20 without the squares of all parameters, which are the optimiser's weight decay."""
         total, before = 0.0, None
-        for step in self.unrolled(batch.x):
+        for step in self.unrolled(batch.x, batch.extra.get("present")):
             if self.softmax:
                 entropies = F.binary_cross_entropy(step.predicted, batch.targets, reduction="none")
             else:
                 entropies = each(entropies_of, 2, step.logits, batch.targets)
             if before is not None and self.weights == "f1":
-                entropies = entropies * f1_weights(before, batch.targets, self.rescale)
+                entropies = entropies * f1_weights(before, batch.targets, self.rescale, step.takers)
+            if step.takers is not None:
+                entropies = entropies * step.takers.unsqueeze(-1)
             total = total + entropies.sum(-1).mean(-1)
             before = step.predicted
         assert isinstance(total, Tensor), "there are modalities"
         return total
 
     def scores(self, batch: Batch) -> Tensor:
-        *_, last = self.unrolled(batch.x)
+        *_, last = self.unrolled(batch.x, batch.extra.get("present"))
         return last.predicted
 
     def row_facts(self, batch: Batch) -> dict[str, Tensor]:
         """Whether a row took its modalities in this order."""
-        chosen = torch.stack([step.modality for step in self.unrolled(batch.x)], -1)
-        orders, which = chosen.unique(dim=0, return_inverse=True)
+        steps = self.unrolled(batch.x, batch.extra.get("present"))
+        orders, which = torch.stack([step.modality for step in steps], -1).unique(dim=0, return_inverse=True)
         return {
-            "_".join(["order", *(self.names[number] for number in order)]): (which == place).float()
+            "_".join(["order", *(self.names[number] for number in order if number >= 0)]): (
+                which == place
+            ).float()
             for place, order in enumerate(orders.tolist())
         }
 
@@ -152,14 +179,15 @@ class Attention(nn.Module):
         self.keys = Linear(encoded, hidden, bias=False)
         self.score = Linear(hidden, 1, bias=False)
 
-    def shares(self, state: Tensor, keys: Tensor) -> Tensor:
-        """α_t (..., B, m)."""
+    def shares(self, state: Tensor, keys: Tensor, present: Tensor | None = None) -> Tensor:
+        """α_t (..., B, m), 0 for what a row lacks."""
         seen = (self.query(state).unsqueeze(-2) + keys).tanh()
-        return (seen * beside(self.score.weight, seen, 2)).sum(-1).softmax(-1)
+        scores = (seen * beside(self.score.weight, seen, 2)).sum(-1)
+        return (scores if present is None else scores.masked_fill(present == 0, -torch.inf)).softmax(-1)
 
-    def forward(self, state: Tensor, keys: Tensor, encoded: Tensor) -> Tensor:
+    def forward(self, state: Tensor, keys: Tensor, encoded: Tensor, present: Tensor | None) -> Tensor:
         """a_t (..., B, 2H)."""
-        return (self.shares(state, keys).unsqueeze(-1) * encoded).sum(-2)
+        return (self.shares(state, keys, present).unsqueeze(-1) * encoded).sum(-2)
 
 
 def as_of_a_gru(layer: Linear) -> Linear:
@@ -170,15 +198,23 @@ def as_of_a_gru(layer: Linear) -> Linear:
     return layer
 
 
-def walked(hidden: Linear, inputs: tuple[Tensor, ...]) -> Iterator[Tensor]:
-    """The states of a gated recurrent unit along `inputs`; no weight meets the first state, which is 0."""
+def walked(hidden: Linear, inputs: Sequence[Tensor], there: Sequence[Tensor | None]) -> Iterator[Tensor]:
+    """The states of a gated recurrent unit along `inputs`; no weight meets the first state, which is 0. Where
+    an input is not there, a row (..., B, 1) keeps its state.
+    """
     state = None
-    for seen in inputs:
-        if state is None:
-            state = gated(seen, beside(hidden.bias, seen), seen.new_zeros(()))
-        else:
-            state = gated(seen, hidden(state), state)
+    for seen, own in zip(inputs, there):
+        before = seen.new_zeros(()) if state is None else state
+        from_hidden = beside(hidden.bias, seen) if state is None else hidden(state)
+        after = gated(seen, from_hidden, before)
+        state = after if own is None else torch.where(own, after, before)
         yield state
+
+
+def place_of(there: Tensor, last: bool = False) -> Tensor:
+    """The number of each row's first modality, or its last, of those that are there, (..., B, m)."""
+    numbers = torch.arange(1, there.shape[-1] + 1, device=there.device)
+    return (there * (numbers if last else numbers.flip(0))).argmax(-1)
 
 
 def entropies_of(logits: Tensor, targets: Tensor) -> Tensor:
