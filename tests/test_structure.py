@@ -31,6 +31,7 @@ MAY_KNOW = {
     "spelling": {"errors"},
     "trust": {"errors"},
     "idle": set(),
+    "team": {"errors"},
     "config": {"errors", "idle", "signatures", "spelling", "trust"},
     "compose": {"config", "errors", "spelling"},
     "data": {"compose", "errors", "files", "names", "protocols", "seeding", "trust"},
@@ -53,6 +54,7 @@ MAY_KNOW = {
         "methods",
         "names",
         "seeding",
+        "team",
     },
     "premises": {"config", "data", "errors", "protocols", "signatures"},
     "assemble": {
@@ -89,9 +91,9 @@ MAY_KNOW = {
         *("experiment", "methods", "results", "seeding", "spelling"),
     },
     "commands": {
-        *("", "bench", "compose", "config", "data", "errors", "evaluation", "export", "files", "names"),
-        "predict",
-        *("predictions", "results", "runs", "search", "spelling", "tables", "trust", "words"),
+        *("", "bench", "compose", "config", "data", "engine", "errors", "evaluation", "export", "files"),
+        *("names", "predict", "predictions", "results", "runs", "search", "spelling", "tables", "team"),
+        *("trust", "words"),
     },
     "__main__": {"commands"},
 }

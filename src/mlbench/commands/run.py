@@ -29,6 +29,7 @@ from mlbench.errors import (
 from mlbench.files import write
 from mlbench.runs.job import execute
 from mlbench.spelling import arranged
+from mlbench.team import team, words
 from mlbench.words import quoted
 
 sweeps: list[Path] = []  # folders of the sweeps this process started
@@ -37,6 +38,22 @@ errors: list[Exception] = []  # what stopped the one job of this process
 
 def main() -> None:
     """Exit status 0: done; 2: something for a person to mend, said in one line; 130: interrupted."""
+    try:
+        joined = team()
+        sys.argv[1:] = words(sys.argv[1:], joined.size) if joined else sys.argv[1:]
+    except UserError as error:
+        if int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:  # the others end alike
+            complain(error)
+        sys.exit(2)
+    if joined is None:
+        return alone()
+    from mlbench.engine.joined import led  # imports torch
+
+    sys.exit(led(alone))
+
+
+def alone() -> None:
+    """The command in a process that was started by itself, or in the first one of a team."""
     sys.argv[1:] = quoted(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here as they are instead of being printed by Hydra
     hear_sigterm()

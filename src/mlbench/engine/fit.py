@@ -19,6 +19,7 @@ from mlbench.engine.score import state_of
 from mlbench.engine.signals import Stop, caught
 from mlbench.errors import UserError
 from mlbench.seeding import derive, seed_everything
+from mlbench.team import team
 
 SHOWN: dict[str, bool] = {}  # what rehearsals have shown in this process, by the kind of the stage
 
@@ -63,7 +64,7 @@ def solve(job: Job, solver: Callable[[Rows], None]) -> Outcome:
 
 def train(job: Job) -> Outcome:
     """Trains on one device in this process, on several in a process each."""
-    stop = Stop(shared=job.train.devices > 1)
+    stop = Stop(shared=job.train.devices > 1 and not team())
     if job.train.devices == 1:
         outcome = train_here(job, stop)
     else:

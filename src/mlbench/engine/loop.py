@@ -240,6 +240,8 @@ class Loop:
     def _restore(self) -> list[dict[str, Any]]:
         """Takes up the checkpoint, if there is one; returns the generators of its ranks."""
         state = read(self.checkpoint)
+        if len(set(of_all(state is None, self.world))) > 1:
+            raise UserError(f"{self.checkpoint} is not seen by all processes: they need one paths.outputs")
         if state is None:
             return []
         if state["batch"]:  # `begin_epoch` may set attributes, which no checkpoint holds

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch.multiprocessing.spawn import (
     ProcessContext,
@@ -23,7 +24,9 @@ from torch.multiprocessing.spawn import (
 )
 
 from mlbench.config import Train
+from mlbench.engine import joined
 from mlbench.errors import UserError
+from mlbench.team import team
 
 START = "spawn"  # a process that has used a GPU cannot be forked
 
@@ -44,13 +47,28 @@ def plain(accelerator: str) -> Fabric:
 
 
 def launched(accelerator: str, devices: int, strategy: Any, precision: Any) -> Fabric:
-    fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)
+    """A Fabric that takes this process for what the engine says it is.
+
+    By itself it would take any process within a SLURM job for one of a team.
+    """
+    shared = team() if devices > 1 else None
+    devices, nodes = (shared.here, shared.size // shared.here) if shared else (devices, 1)
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=strategy,
+        precision=precision,
+        plugins=[LightningEnvironment()],
+    )
     fabric.launch()
     return fabric
 
 
 def start(function: Callable, arguments: tuple, train: Train) -> None:
     """Calls a function in a process a device, as one process group."""
+    if team():
+        return joined.start(function, arguments)
     with tempfile.TemporaryDirectory() as folder:
         meeting = Path(folder, "meeting").as_uri()  # a file: a port that is free now may be taken then
         process_arguments = (function, arguments, train, meeting)
