@@ -32,20 +32,22 @@ def team() -> Team | None:
 def found(around: Mapping[str, str]) -> Team | None:
     """The team that the variables of torchrun, or else those of a step of srun, describe."""
     if "TORCHELASTIC_RUN_ID" in around:
-        number = {
-            name: int(around[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        }
-        kept = around.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-        meeting = around["MASTER_ADDR"], int(around["MASTER_PORT"]), kept
-        made = Team(*number.values(), int(around["GROUP_RANK"]), *meeting)
+        made = Team(
+            rank=int(around["RANK"]),
+            size=int(around["WORLD_SIZE"]),
+            local=int(around["LOCAL_RANK"]),
+            here=int(around["LOCAL_WORLD_SIZE"]),
+            node=int(around["GROUP_RANK"]),
+            host=around["MASTER_ADDR"],
+            port=int(around["MASTER_PORT"]),
+            kept=around.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+        )
     elif "SLURM_STEP_NUM_TASKS" in around:  # which a batch script by itself has not
         size, nodes = int(around["SLURM_STEP_NUM_TASKS"]), int(around.get("SLURM_STEP_NUM_NODES", "1"))
         rank, local, node = (int(around[name]) for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"))
         host = around.get("MASTER_ADDR") or first_host(around["SLURM_STEP_NODELIST"])
         step = int(around["SLURM_JOB_ID"]) * 10 + int(around["SLURM_STEP_ID"])
-        port = int(
-            around.get("MASTER_PORT") or 15_000 + step % 10_000
-        )  # the same for all, another for each step
+        port = int(around.get("MASTER_PORT") or 15_000 + step % 10_000)  # all agree on it without a word
         made = Team(rank, size, local, size // nodes, node, host, port, kept=False)
     else:
         return None

@@ -17,11 +17,12 @@ from typing import Any
 
 import torch
 import torch.distributed as distributed
+from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from mlbench.errors import UserError, sentence
 from mlbench.team import Team, team
 
-BEGIN, END = b"begin", b"end"
+BEGIN, END = "begin", "end"
 LOOK = 0.05  # seconds between two looks at what the first process says
 FAREWELL = 10  # seconds for the others to notice the end
 LONGEST = timedelta(days=1)  # that one may wait for another, as at the end of an epoch
@@ -38,11 +39,11 @@ def own() -> Team:
 
 
 @functools.cache
-def store() -> distributed.TCPStore:
+def store() -> TCPStore:
     """Where the processes of the team meet."""
     joined = own()
     keeps = joined.rank == 0 and not joined.kept
-    return distributed.TCPStore(joined.host, joined.port, is_master=keeps, wait_for_workers=False)
+    return TCPStore(joined.host, joined.port, is_master=keeps, wait_for_workers=False)
 
 
 def led(command: Callable[[], Any]) -> int | None:
@@ -106,11 +107,11 @@ def dismiss() -> None:
             time.sleep(LOOK)
 
 
-def heard(key: str) -> bytes:
+def heard(key: str) -> str:
     """Waits for a word of the first process; a signal is noticed between two looks."""
     while not store().check([key]):
         time.sleep(LOOK)
-    return store().get(key)
+    return store().get(key).decode()
 
 
 def grouped(number: int, task: Any = None) -> None:
@@ -118,7 +119,7 @@ def grouped(number: int, task: Any = None) -> None:
     joined = own()
     os.environ |= {"LOCAL_RANK": str(joined.local), "NODE_RANK": str(joined.node)}
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    meeting = distributed.PrefixStore(f"group {number}", store())
+    meeting = PrefixStore(f"group {number}", store())
     distributed.init_process_group(
         backend, store=meeting, rank=joined.rank, world_size=joined.size, timeout=LONGEST
     )

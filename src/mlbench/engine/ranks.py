@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.distributed
 from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch.multiprocessing.spawn import (
     ProcessContext,
