@@ -30,7 +30,7 @@ EXPERIMENTS = [
     ],
 ]
 SCIENTIFIC = {"method", "backbone", "loss", "split", "threshold", "train", "selection", "seed"}
-IDENTITY = re.compile(r"dataset\.(name|scaling|reader|modalities|sha256|files\.\w+\.sha256)")
+IDENTITY = re.compile(r"dataset\.(name|scaling|use|reader|modalities|sha256|files\.\w+\.sha256)")
 OTHERS = {  # where not any other value will do
     "method._target_": "outside.Needs",  # which is asked what it takes
     "split._target_": "mlbench.data.splits.KFold",
@@ -39,6 +39,7 @@ OTHERS = {  # where not any other value will do
     "dataset.kind": "image",
     "dataset.reader": "outside.read",
     "dataset.modalities": {"colour": [0, 293]},
+    "dataset.use": ["top_left"],
 }
 
 
