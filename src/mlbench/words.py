@@ -10,12 +10,16 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-FILES = ("dataset.path", "dataset.test", "dataset.xml", "dataset.images")
+FILES = (
+    *("dataset.path", "dataset.test", "dataset.xml", "dataset.images"),
+    *("dataset.labels_from", "dataset.test_labels_from"),
+)
 TEXTS = (
     *(*FILES, "dataset.name", "paths.outputs", "paths.cache"),
     *("dataset.separator", "dataset.label_separator", "dataset.decimal"),
     *("dataset.image", "dataset.id", "dataset.split"),
 )
+MAPS = ("dataset.files", "dataset.test")  # may be {name: path, ...}
 LISTS = (
     *("method.teachers.from", "dataset.labels", "dataset.label_list", "dataset.names", "dataset.drop"),
     *("dataset.text", "dataset.group", "dataset.ignore"),
@@ -24,7 +28,10 @@ LISTS = (
 PLAIN = re.compile(r"(\.{0,2}/)*(?!(null|true|false|inf|nan)$)[A-Z_][A-Z0-9_./-]*", re.IGNORECASE | re.ASCII)
 # Values left as they are: whoever writes an interpolation, a function or quotes knows Hydra's grammar.
 HYDRAS = re.compile(r"""null|.*\$\{.*|(choice|glob|shuffle|sort|str|tag)\(.*\)|'.*'|".*\"""", re.DOTALL)
-PART = re.compile(r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,]*?)\s*(?:,|$)""", re.DOTALL)
+MAP = re.compile(r"\{\s*[^{}:,]+:.*\}", re.DOTALL)
+VALUE = r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,]*?)\s*(?:,|$)"""
+PART = re.compile(VALUE, re.DOTALL)
+PAIR = re.compile(rf"\s*([^:,]+?)\s*:{VALUE}", re.DOTALL)
 
 
 def quoted(words: Sequence[str]) -> list[str]:
@@ -40,6 +47,8 @@ def quoted(words: Sequence[str]) -> list[str]:
 def _word(word: str, sweeps: bool) -> str:
     key, _, value = word.partition("=")
     name = key.lstrip("+")
+    if name in MAPS and MAP.fullmatch(value):
+        return f"{key}={_maps(value, sweeps)}"
     if not value or HYDRAS.fullmatch(value) or name not in (*TEXTS, *LISTS):
         return word
     if name in LISTS:
@@ -54,6 +63,15 @@ def _lists(value: str, sweeps: bool) -> str:
         return ",".join(map(_item, _parts(value)))
     lists = re.split(r"\]\s*,\s*\[", value[1:-1]) if sweeps else [value[1:-1]]
     return ",".join(f"[{','.join(map(_item, _parts(items)))}]" for items in lists)
+
+
+def _maps(value: str, sweeps: bool) -> str:
+    """The value of a key of MAPS: names and paths in braces, `{audio: my data/a.csv}`, several in a sweep."""
+    maps = re.split(r"\}\s*,\s*\{", value[1:-1]) if sweeps else [value[1:-1]]
+    if any(PAIR.sub("", each).strip() for each in maps):
+        return value  # something else, which Hydra may know, or says what is wrong with it
+    pairs = [PAIR.findall(each) for each in maps]
+    return ",".join("{" + ", ".join(f"{name}: {_text(path)}" for name, path in each) + "}" for each in pairs)
 
 
 def _parts(value: str) -> list[str]:

@@ -38,7 +38,7 @@ def shipped_says(name: str) -> dict:
     return OmegaConf.to_container(OmegaConf.load(config_dir() / "dataset" / f"{name}.yaml"))
 
 
-REGISTERED = [name for name in choices("dataset") if "path" not in shipped_says(name)]
+REGISTERED = [name for name in choices("dataset") if "???" not in shipped_says(name).values()]
 FORMATS = [name for name in choices("dataset") if "path" in shipped_says(name)]
 
 

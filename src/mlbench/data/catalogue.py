@@ -36,7 +36,7 @@ class Entry:
     @property
     def own(self) -> bool:
         """Whether the entry stands for a format in which people bring files of their own."""
-        return self.target.endswith(".OwnFiles")
+        return self.target.endswith((".OwnFiles", ".Multimodal"))
 
 
 def described() -> Iterator[tuple[str, Entry]]:

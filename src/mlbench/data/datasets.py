@@ -16,8 +16,8 @@ from scipy import sparse
 from mlbench.data import modalities as blocks
 from mlbench.data import sources
 from mlbench.data.cache import cached
-from mlbench.data.download import SUFFIXES
 from mlbench.data.instances import Instances, Loaded, concatenate, statistics
+from mlbench.data.own import label_file, own_file, own_images, stem
 from mlbench.data.raw import Images, checksum, kind_of, raw_fields
 from mlbench.data.scaling import scaler
 from mlbench.data.sources import File
@@ -81,42 +81,6 @@ def file_described(dataset: str, role: str, entry: Mapping[str, Any]) -> File:
     if entry.get("urls") and not entry.get("sha256"):
         raise UserError(f"data set {dataset}: files.{role} is downloaded only with a sha256 to check it by")
     return File(**{**entry, "urls": tuple(entry.get("urls") or ())})
-
-
-def own_file(written: str, key: str) -> Path:
-    path = Path(written).expanduser().absolute()
-    if path.is_dir():
-        raise UserError(f"dataset.{key}={written} is a folder; name the file in it")
-    if not path.is_file():
-        raise UserError(f"dataset.{key}={written}: there is no file {path}")
-    return path
-
-
-def own_images(written: str | None, path: str) -> Path:
-    """The folder, tar or zip of the images; by default the folder of the index."""
-    if written is None:
-        return own_file(path, "path").parent
-    folder = Path(written).expanduser().absolute()
-    return folder if folder.is_dir() else own_file(written, "images")
-
-
-def stem(path: Path) -> str:
-    """The file's name without its suffix and the suffix of a compression."""
-    name = path.with_suffix("") if path.suffix in SUFFIXES[1:] else path
-    return name.stem
-
-
-def label_file(path: Path) -> Path:
-    """The XML beside a Mulan file: of the same name, with or without -train or -test, else the only one."""
-    name = stem(path)
-    for candidate in (name, re.sub(r"[-_](train|test)$", "", name, flags=re.IGNORECASE)):
-        if (xml := path.with_name(f"{candidate}.xml")).is_file():
-            return xml
-    candidates = sorted(path.parent.glob("*.xml"))
-    if len(candidates) != 1:
-        beside = f"{len(candidates)} XML files lie" if candidates else "no XML file lies"
-        raise UserError(f"{beside} beside {path}; say which names the labels with dataset.xml=...")
-    return candidates[0]
 
 
 def alike(dataset: str, parts: dict[str, Instances]) -> list[Instances]:

@@ -29,6 +29,7 @@ def read(
     names: Sequence[str] | None = None,
     drop: Sequence[str | int] = (),
     missing: str = "refuse",
+    id: str | int | None = None,
 ) -> Instances:
     """`labels` are columns of zeros and ones; or `label_list` is the one column that lists a row's labels.
 
@@ -38,11 +39,28 @@ def read(
     as many cells: if possible that of the suffix, a comma for .csv, a tab for .tsv. A column with
     words is nominal, its values sorted; if no word occurs twice, it is text. Empty, ?, NA, N/A, NaN and null
     are missing. A first column without a name, which is the index of pandas and R, is left out, and so is a
-    column with neither a name nor a value.
+    column with neither a name nor a value. `id` is the column that names the rows, and is no feature.
     """
     path = Path(path)
     refuse_options(label_list, decimal, label_separator, names)
     rows, lines = rows_in(path, separator)
+    return of_rows(path, rows, lines, labels, label_list, decimal, label_separator, names, drop, missing, id)
+
+
+def of_rows(
+    path: Path,
+    rows: Sequence[Sequence[str]],
+    lines: Sequence[int],
+    labels: Sequence[str | int] | str | int | None = None,
+    label_list: str | int | None = None,
+    decimal: str = ".",
+    label_separator: str | None = None,
+    names: Sequence[str] | None = None,
+    drop: Sequence[str | int] = (),
+    missing: str = "refuse",
+    id: str | int | None = None,
+) -> Instances:
+    """Of a header, the rows below it and their lines. Without labels, instances that have none."""
     header, lines = [name.strip() for name in rows[0]], lines[1:]
     texts = [[cell.strip() for cell in column] for column in zip(*rows[1:])]
     option = label_list if label_list is not None else labels
@@ -51,6 +69,11 @@ def read(
     nameless = {c for c, name in enumerate(header) if not name and not any(texts[c])}
     nameless = (nameless | {0} if header[0] in INDEX_NAMES else nameless).difference(chosen)
     left_out = columns.dropped(path, header, drop) | nameless
+    ids = [] if id is None else label_columns(path, header, [id], "id")
+    if both := {*ids}.intersection(chosen):
+        raise UserError(f"{path}: {header[min(both)]!r} is a label, which cannot be the id")
+    words = {"id": tuple(texts[ids[0]])} if ids else {}
+    left_out |= {*ids}
     if lost := left_out.intersection(chosen):
         raise UserError(f"{path}: {header[min(lost)]!r} is a label, which cannot be dropped")
     from_lists = {}
@@ -66,7 +89,8 @@ def read(
     refuse_twins(path, header, kept)
     table = table_of(path, [header[c] for c in kept], [texts[c] for c in kept], lines, decimal)
     instances = columns.instances(table, [kept.index(column) for column in chosen], missing)
-    return replace(instances, attributes=len(header) - len(wanted) - len(nameless), **from_lists)
+    attributes = len(header) - len(wanted) - len(nameless.union(ids))
+    return replace(instances, attributes=attributes, words=words, **from_lists)
 
 
 read.one_of = {
