@@ -102,3 +102,19 @@ def test_in_a_sweep_a_comma_stands_between_values_unless_the_file_is_there(tmp_p
 def test_what_hydra_is_meant_to_read_stays_as_it_is(word):
     assert quoted([word]) == [word]
     assert quoted(quoted([word])) == [word]
+
+
+def test_a_file_for_each_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/a b")
+    given = "{audio: ~/é (1).csv, text:my data/t.npz, third: 'a,b.csv'}"
+    files = {"audio": "/home/a b/é (1).csv", "text": "my data/t.npz", "third": "a,b.csv"}
+    for key in ("dataset.files", "dataset.test"):
+        assert [
+            {name: plain(path) for name, path in each.items()} for each in understood(f"{key}={given}")
+        ] == [files]
+    (swept,) = understood("-m", "dataset.files={audio: a b.csv},{audio: c [1].csv}")
+    assert [{name: plain(path) for name, path in each.items()} for each in swept] == [
+        {"audio": "a b.csv"},
+        {"audio": "c [1].csv"},
+    ]
+    assert [*understood("dataset.test={a}.csv")] == ["{a}.csv"]

@@ -214,6 +214,11 @@ def nothing(folder):
             "audio.csv has 11 rows, .*text.tsv 12: rows are",
         ),
         (twice, {}, "audio.csv has the id 'c03' 2 times, in its rows 4 and 12"),
+        (
+            nothing,
+            {"id": None},
+            "labels.csv has the column 'clip', as the modalities have: if it names the rows, say dataset.id=clip",
+        ),
         (strange, {}, r"audio.csv has none of the ids of .*: here 'c00.wav' and others, there 'c00'"),
         (empty, {}, "modality audio: .*audio.csv has no column left to be a feature"),
         (leaking, {}, r"modality audio: .* has the column 'b', which is a label: .*drop=\[b\]"),
@@ -254,7 +259,7 @@ def test_a_suffix_that_says_nothing_and_a_format_that_names_no_rows(folder):
     with pytest.raises(UserError, match=r"its suffix is to say what it holds, and may be .csv, .tsv"):
         loaded(**given(files=files(text="text.xyz")))
     (folder / "text.svm").write_text("0 1:2\n" * ROWS)
-    with pytest.raises(UserError, match="names no rows: leave out dataset.id"):
+    with pytest.raises(UserError, match=r"names no rows: leave out dataset.id"):
         loaded(**given(files=files(text="text.svm")))
 
 

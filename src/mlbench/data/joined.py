@@ -33,8 +33,10 @@ def read(
     apart = opened(labels_file, **options) if labels_file else None
     holder = None if apart else labels_in or holder_of(sheets, wanted)
     drop_of = dropped(sheets, drop)
+    if apart and id is None:
+        refuse_forgotten_id(sheets, apart, wanted, drop)
     if apart:
-        targets = apart.labels(wanted, id)
+        targets = apart.labels(wanted, id, drop)
     else:
         refuse_unnamed(sheets[str(holder)], wanted)
     parts = {}
@@ -72,6 +74,19 @@ def holder_of(sheets: Mapping[str, Sheet], wanted: Labels) -> str:
     near = did_you_mean(str(lost[0]), names) if lost else ""
     known = "" if wanted.named else "; dataset.labels=[...] names the columns that are"
     raise UserError(f"no file of a modality has {what}: {ABSENT}{known}{near}")
+
+
+def refuse_forgotten_id(
+    sheets: Mapping[str, Sheet], apart: Sheet, wanted: Labels, drop: Sequence[str | int]
+) -> None:
+    """Refuses a column that every table has, that of the labels too: it can hardly be but the rows' name."""
+    headers = [sheet.header for sheet in sheets.values() if sheet.header]
+    for name in apart.header if headers else ():
+        if all(name in header for header in headers) and name not in (*wanted.named, *drop):
+            raise UserError(
+                f"{apart.path} has the column {name!r}, as the modalities have: if it names the rows, say "
+                f"dataset.id={name}; if rows go by their order, 'dataset.drop=[{name}]' leaves it out"
+            )
 
 
 def refuse_unnamed(sheet: Sheet, wanted: Labels) -> None:

@@ -45,7 +45,7 @@ class Sheet(Protocol):
         """All columns but these; with the labels where they are asked for, and with the ids in `words`."""
         ...
 
-    def labels(self, labels: Labels, id: str | None) -> Instances:
+    def labels(self, labels: Labels, id: str | None, drop: Sequence[str | int]) -> Instances:
         """The labels alone, in the order that the file has them."""
         ...
 
@@ -57,9 +57,8 @@ def opened(path: Path, **options: Any) -> Sheet:
     if suffix == ".txt":
         suffix = ".libsvm" if is_pairs(path) else ".csv"
     if suffix not in OPENERS:
-        raise UserError(
-            f"{path}: what it holds shows in its suffix, which may be {', '.join([*OPENERS, '.txt'])}"
-        )
+        known = ", ".join([*OPENERS, ".txt"])
+        raise UserError(f"{path}: its suffix is to say what it holds, and may be {known}")
     return OPENERS[suffix](path, options)
 
 
@@ -79,14 +78,12 @@ class Table:
         labels = labels or Labels()
         return self.read(labels=[*labels.columns], label_list=labels.listed, id=id, drop=drop)
 
-    def labels(self, labels: Labels, id: str | None) -> Instances:
-        others = [column for column, name in enumerate(self.header) if id is None or name != str(id)]
-        if not labels.named:
-            names = [self.header[column] for column in others if self.header[column] not in csv.INDEX_NAMES]
-            labels = Labels(names)
+    def labels(self, labels: Labels, id: str | None, drop: Sequence[str | int]) -> Instances:
+        none = {*csv.INDEX_NAMES, str(id), *map(str, drop)}
+        labels = labels if labels.named else Labels([name for name in self.header if name not in none])
         taken = {column for label in labels.named for column in columns.matching(self.header, label)}
-        drop = [self.header[column] for column in others if column not in taken and self.header[column]]
-        return self.features(labels, id, drop)
+        others = [name for column, name in enumerate(self.header) if column not in taken and name != str(id)]
+        return self.features(labels, id, [name for name in others if name])
 
 
 def table(path: Path, options: Mapping[str, Any]) -> Table:
@@ -152,7 +149,7 @@ class Matrix:
         found = self.read(True, labels is not None, id)
         return found if labels is None else self.chosen(found, labels)
 
-    def labels(self, labels: Labels, id: str | None) -> Instances:
+    def labels(self, labels: Labels, id: str | None, drop: Sequence[str | int]) -> Instances:
         return self.chosen(self.read(False, True, id), labels)
 
     def chosen(self, found: Instances, labels: Labels) -> Instances:
