@@ -217,7 +217,7 @@ def nothing(folder):
         (
             nothing,
             {"id": None},
-            "labels.csv has the column 'clip', as the modalities have: if it names the rows, say dataset.id=clip",
+            "column 'clip', as the modalities have: if it names the rows, say dataset.id=clip",
         ),
         (strange, {}, r"audio.csv has none of the ids of .*: here 'c00.wav' and others, there 'c00'"),
         (empty, {}, "modality audio: .*audio.csv has no column left to be a feature"),
