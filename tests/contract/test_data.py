@@ -17,6 +17,7 @@ from mlbench.data.scaling import SCALERS
 from mlbench.data.task import Kind
 from mlbench.errors import UserError
 from mlbench.experiment import run
+from pictures import encoded
 
 ROWS = 30
 LABELS = ("green", "red")  # sorted, as the labels of lists are
@@ -170,7 +171,47 @@ def write_jsonl(path: Path) -> Path:
     return path
 
 
+def write_images(path: Path) -> None:
+    """An image of one colour for each row, of three kinds."""
+    path.mkdir(parents=True)
+    for row, x in enumerate(FEATURES):
+        pixels = np.full((8, 8, 3), int(100 * x[5]), np.uint8)
+        (path / f"{row}.png").write_bytes(encoded(pixels))
+
+
+def write_image_table(path: Path) -> Path:
+    write_images(path.parent / "shots")
+    lines = [f"shots/{row}.png,{y[0]},{y[1]}" for row, y in enumerate(TARGETS)]
+    path.write_text("\n".join(["file,green,red", *lines]))
+    return path
+
+
+def write_coco(path: Path) -> Path:
+    write_images(path.parent / "shots")
+    found = {
+        "images": [{"id": row, "file_name": f"{row}.png"} for row in range(ROWS)],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(LABELS)],
+        "annotations": [{"image_id": int(row), "category_id": int(n)} for row, n in np.argwhere(TARGETS)],
+    }
+    path.write_text(json.dumps(found))
+    return path
+
+
+def write_voc(path: Path) -> Path:
+    """Names in the order of the rows: 00 before 10."""
+    write_images(path / "JPEGImages")
+    (path / "Annotations").mkdir()
+    for row, y in enumerate(TARGETS):
+        said = "".join(f"<object><name>{name}</name></object>" for name, on in zip(LABELS, y) if on)
+        tree = f"<annotation><filename>{row}.png</filename>{said}</annotation>"
+        (path / "Annotations" / f"{row:02d}.xml").write_text(tree)
+    return path
+
+
 ONE_FILE = {
+    "image_folder": (write_image_table, "my.csv", ["dataset.image=file", "dataset.labels=[green,red]"], 0),
+    "coco": (write_coco, "my.json", ["dataset.images={folder}/shots"], 0),
+    "voc": (write_voc, "myvoc", ["dataset.split=null", "split=holdout"], 0),
     "csv": (write_csv, "my.csv", ["dataset.labels=[green,red]", "train.epochs=2"], 8),
     "csv of lists": (write_lists, "lists.csv", ["dataset.label_list=colours"], 6),
     "mulan": (write_mulan, "colours.arff", [], 8),
@@ -197,6 +238,7 @@ def test_a_file_of_ones_own_runs_end_to_end(case, tmp_path):
     """A nominal feature of three values counts as three: eight columns then, six otherwise."""
     write, name, overrides, width = ONE_FILE[case]
     path = write(tmp_path / name)
+    overrides = [word.format(folder=tmp_path) if "{folder}" in word else word for word in overrides]
     dataset = case.partition(",")[0].partition(" ")[0]
     record, where = carried_out(tmp_path, f"dataset={dataset}", f"dataset.path={path}", *overrides)
     assert where.is_file() and record.metrics["last"]
@@ -205,7 +247,8 @@ def test_a_file_of_ones_own_runs_end_to_end(case, tmp_path):
     assert record.parts == {"train": ROWS - tests, "test": tests}
     assert len(record.per_label["label"]) == 2
     statistics = record.data["statistics"]
-    assert (statistics["instances"], statistics["features"]) == (ROWS, 6)
+    encoded_width = {"image_folder": 512, "coco": 512, "voc": 512}.get(case, 6)
+    assert (statistics["instances"], statistics["features"]) == (ROWS, encoded_width)
     assert statistics["cardinality"] == pytest.approx(TARGETS.sum() / ROWS, abs=1e-4)
     scores = np.load(where.with_name("scores.npz"))
     assert np.array_equal(scores["targets"], TARGETS[scores["ids"]])

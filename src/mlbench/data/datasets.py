@@ -17,7 +17,7 @@ from mlbench.data import modalities as blocks
 from mlbench.data import sources
 from mlbench.data.cache import cached
 from mlbench.data.instances import Instances, Loaded, concatenate, statistics
-from mlbench.data.own import label_file, own_file, own_images, stem
+from mlbench.data.own import label_file, own_file, own_images, own_path, stem
 from mlbench.data.raw import Images, checksum, kind_of, raw_fields
 from mlbench.data.scaling import scaler
 from mlbench.data.sources import File
@@ -238,9 +238,13 @@ class Files:
         return reader_named(self.reader)(paths[role], **companions, **self.options)
 
     def _checksum(self, paths: dict[str, Path], role: str, cache: Path | None) -> str | None:
-        """Of a file; of a folder of images, those that the rows name."""
+        """Of a file; of a folder those files that its reader reads; of a folder of images those of rows."""
         if not paths[role].is_dir():
             return sources.checksum(paths[role], cache)
+        if role in self.parts:
+            reader: Any = reader_named(self.reader)
+            names = tuple(reader.files(paths[role]))
+            return checksum(Images(paths[role], names, names), cache)
         instances = concatenate(alike(self.name, {part: self._read_from(paths, part) for part in self.parts}))
         images = instances.raw["image"]
         assert isinstance(images, Images)
@@ -320,12 +324,14 @@ class OwnFiles(Files):
             choice = reader.split(".")[-2:][0]
             raise UserError(f"dataset={choice} reads a file of your own: say which with dataset.path=...")
         check_one_of(reader, options)
-        self.paths = {"train" if test else "all": own_file(path, "path")}
+        within = getattr(reader_named(reader), "within", None)
+        found = own_path(path, within)
+        self.paths = {"train" if test else "all": found}
         if test:
             self.paths["test"] = own_file(test, "test")
         options = {option: value for option, value in options.items() if value is not None}
         if "images" in options or options.get("image"):
-            self.paths["images"] = own_images(options.pop("images", None), path)
+            self.paths["images"] = own_images(options.pop("images", None), found)
         xml = inspect.signature(reader_named(reader)).parameters.get("xml")
         if xml and "xml" in options:
             self.paths["xml"] = own_file(options.pop("xml"), "xml")

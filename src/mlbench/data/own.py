@@ -1,10 +1,13 @@
 """Where a person's own files lie."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from mlbench.data.download import SUFFIXES
 from mlbench.errors import UserError
+
+ARCHIVES = (".tar", ".zip")
 
 
 def own_file(written: str, key: str) -> Path:
@@ -16,10 +19,16 @@ def own_file(written: str, key: str) -> Path:
     return path
 
 
-def own_images(written: str | None, path: str) -> Path:
-    """The folder, tar or zip of the images; by default the folder of the index."""
+def own_path(written: str, within: Callable[[Path], Path] | None) -> Path:
+    """The file; of a folder what a reader of such, by its `within`, looks for in it."""
+    path = Path(written).expanduser().absolute()
+    return within(path) if within and path.is_dir() else own_file(written, "path")
+
+
+def own_images(written: str | None, path: Path) -> Path:
+    """The folder, tar or zip of the images; by default the folder of the index, or the archive that it is."""
     if written is None:
-        return own_file(path, "path").parent
+        return path if path.is_dir() or path.suffix in ARCHIVES else path.parent
     folder = Path(written).expanduser().absolute()
     return folder if folder.is_dir() else own_file(written, "images")
 

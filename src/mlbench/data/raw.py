@@ -83,15 +83,11 @@ class Images:
     def _opened(self, stack: ExitStack) -> Read:
         if self.source.is_dir():
             return lambda row: inside(self, row).read_bytes()
-        try:
-            if zipfile.is_zipfile(self.source):
-                archive = stack.enter_context(zipfile.ZipFile(self.source))
-                places: Mapping[str, Any] = {m.filename: m for m in archive.infolist() if not m.is_dir()}
-                return lambda row: archive.read(member(self, row, places))
-            places = tar_members(self.source)
-            file = stack.enter_context(self.source.open("rb"))
-        except (*DAMAGE, tarfile.TarError, zipfile.BadZipFile) as error:
-            raise UserError(f"{self.source} is no whole tar or zip: {reason(error)}") from error
+        places = places_in(self.source)
+        if zipfile.is_zipfile(self.source):
+            archive = stack.enter_context(zipfile.ZipFile(self.source))
+            return lambda row: archive.read(member(self, row, places))
+        file = stack.enter_context(self.source.open("rb"))
 
         def read(row: int) -> bytes:
             start, length = member(self, row, places)
@@ -122,6 +118,32 @@ def member(images: Images, row: int, places: Mapping[str, Any]) -> Any:
     if found is None:
         raise UserError(f"{images.named(row)} is no regular file in there: correct the index, or the archive")
     return found
+
+
+def listing(source: Path, folder: str) -> list[str]:
+    """The files below a folder of `source`, wherever that folder lies in an archive."""
+    if source.is_dir():
+        return [p.relative_to(source).as_posix() for p in (source / folder).rglob("*") if p.is_file()]
+    names = (name.removeprefix("./") for name in places_in(source))
+    return [name for name in names if f"/{folder}/" in f"/{name}"]
+
+
+def holds(source: Path, name: str) -> bool:
+    """Whether a folder, a tar or a zip has a file of that name."""
+    if source.is_dir():
+        return (source / name).is_file()
+    return not {name, f"./{name}"}.isdisjoint(places_in(source))
+
+
+def places_in(source: Path) -> Mapping[str, Any]:
+    """The regular files of a tar or zip by name, and where each is."""
+    try:
+        if not zipfile.is_zipfile(source):
+            return tar_members(source)
+        with zipfile.ZipFile(source) as archive:
+            return {each.filename: each for each in archive.infolist() if not each.is_dir()}
+    except (*DAMAGE, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise UserError(f"{source} is no whole tar or zip: {reason(error)}") from error
 
 
 def inside(images: Images, row: int) -> Path:
