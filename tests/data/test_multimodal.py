@@ -164,6 +164,30 @@ def test_an_official_test_part(folder):
     assert np.array_equal(rows.instances.targets, TARGETS)
 
 
+def test_rows_that_are_kept_have_the_names_and_labels_that_are_asked_for(folder):
+    written(folder / "one.csv", ["x", "a"], X, TARGETS[:, 0])
+    written(folder / "two.csv", ["z", "a"], Z, TARGETS[:, 1])
+    for names in (("audio", "text"), ("sound", "words")):
+        for holder, column in zip(names, (0, 1)):
+            options = {"labels": ["a"], "labels_from": holder, "name": "same"}
+            files = dict(zip(names, ("one.csv", "two.csv")))
+            other = names[1 - column]
+            with pytest.raises(UserError, match=f"modality {other}: .* has the column 'a', which is a label"):
+                loaded(files=files, **options)
+            written(folder / "three.csv", ["z"], Z)
+            found = loaded(files={**files, other: "three.csv"}, **options)
+            assert [*found.modalities] == [*names] and np.array_equal(found.targets[:, 0], TARGETS[:, column])
+
+
+def test_some_modalities_in_place_of_all(folder):
+    whole, part = Multimodal(**given()), Multimodal(**given(use=["text"]))
+    assert part.modality_names == ("text",) and part.identity() == whole.identity() | {"use": ["text"]}
+    found = part.load(folder / "cache").instances
+    assert found.feature_names == ("text z", "text x") and found.modalities == {"text": (0, 2)}
+    with pytest.raises(UserError, match=r"dataset.use=\[txt\]: .* has no modality txt; .* did you mean text"):
+        Multimodal(**given(use=["txt"]))
+
+
 def test_every_file_counts_in_the_identity_and_no_path_does(folder):
     first = Multimodal(**given()).identity()
     assert str(folder) not in json.dumps(first) and "labels.csv" not in json.dumps(first)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlbench.data import modalities
 from mlbench.data.datasets import Files
 from mlbench.data.instances import Instances
 from mlbench.data.joined import read
@@ -37,6 +38,7 @@ class Multimodal(Files):
         decimal: str = ".",
         drop: Sequence[str | int] | str | int = (),
         missing: str = "refuse",
+        use: list[str] | None = None,
         scaling: str = "none",
         name: str | None = None,
     ):
@@ -75,10 +77,13 @@ class Multimodal(Files):
             files=parts | {role: {"name": path.name} for role, path in self.paths.items()},
             reader="mlbench.data.joined.read",
             scaling=scaling,
-            labels_in=next(iter(self.labels_in.values())),
+            use=use,
+            columns_of=[*map(str, files)],  # for parsed rows that are kept: they know the modalities' names
+            labels_in=[*self.labels_in.values()],
             **chosen,
         )
         self.modality_files = tuple(map(str, files))
+        self.use = modalities.chosen(self.name, use, self.modality_files)
 
     def take(self, part: str, files: Mapping[str, str], holder: str | None, prefix: str) -> None:
         """Notes the files of a part, and in which of them its labels are."""
@@ -99,7 +104,7 @@ class Multimodal(Files):
 
     @property
     def modality_names(self) -> tuple[str, ...]:
-        return self.modality_files
+        return self.use or self.modality_files
 
     def locate(self, cache: Path) -> dict[str, Path]:
         first = {part: self.paths[f"{part} {self.modality_files[0]}"] for part in self.parts}
@@ -114,7 +119,9 @@ class Multimodal(Files):
 
     def _read_from(self, paths: dict[str, Path], role: str) -> Instances:
         files = {m: paths[f"{role} {m}"] for m in self.modality_files}
-        options = {name: value for name, value in self.options.items() if name != "labels_in"}
+        options = {
+            name: self.options[name] for name in self.options if name not in ("columns_of", "labels_in")
+        }
         return read(files, paths.get(f"{role} {LABELS}"), self.labels_in[role], **options)
 
 
