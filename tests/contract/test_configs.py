@@ -70,7 +70,8 @@ def methods_of_paper(paper: str) -> list[str]:
 def overrides_for(path: str) -> list[str]:
     """A command that needs this file, with something in place of what a person must give."""
     group, name = group_and_name(path)
-    asked = [f"{group}.{key}=something" for key, value in own_content(path).items() if value == "???"]
+    wanted = [key for key, value in own_content(path).items() if value == "???"]
+    asked = [f"{group}.{key}={'{a: something}' if key == 'files' else 'something'}" for key in wanted]
     if group in (*GROUPS, *NESTED):
         return [f"{group}={name}", *asked]
     if group in ENCODERS:

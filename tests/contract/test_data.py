@@ -211,7 +211,7 @@ def write_voc(path: Path) -> Path:
 ONE_FILE = {
     "image_folder": (write_image_table, "my.csv", ["dataset.image=file", "dataset.labels=[green,red]"], 0),
     "coco": (write_coco, "my.json", ["dataset.images={folder}/shots"], 0),
-    "voc": (write_voc, "myvoc", ["dataset.split=null", "split=holdout"], 0),
+    "voc": (write_voc, "myvoc", ["split=holdout"], 0),
     "csv": (write_csv, "my.csv", ["dataset.labels=[green,red]", "train.epochs=2"], 8),
     "csv of lists": (write_lists, "lists.csv", ["dataset.label_list=colours"], 6),
     "mulan": (write_mulan, "colours.arff", [], 8),

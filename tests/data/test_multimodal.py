@@ -58,6 +58,12 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def dataset(**options):
+    """With what its file in conf/ says."""
+    defaults = {"decimal": ".", "drop": [], "missing": "refuse", "scaling": "none"}
+    return Multimodal(**(defaults | options))
+
+
 def files(audio="audio.csv", text="text.tsv"):
     return {"audio": audio, "text": text}
 
@@ -67,7 +73,7 @@ def given(**options):
 
 
 def loaded(cache=Path("cache"), **options):
-    return Multimodal(**options).load(cache).instances
+    return dataset(**options).load(cache).instances
 
 
 @pytest.mark.parametrize(
@@ -150,7 +156,7 @@ def test_an_official_test_part(folder):
         written(folder / name / "audio.csv", ["clip", "x"], IDS, X, order=rows)
         written(folder / name / "text.csv", ["clip", "z"], IDS, Z, order=[*rows][::-1])
         written(folder / name / "labels.csv", ["clip", "a", "b"], IDS, *TARGETS.T, order=rows)
-    found = Multimodal(
+    found = dataset(
         files=files("train/audio.csv", "train/text.csv"),
         test={"text": "test/text.csv", "audio": "test/audio.csv"},  # in any order
         labels_from="train/labels.csv",
@@ -180,28 +186,28 @@ def test_rows_that_are_kept_have_the_names_and_labels_that_are_asked_for(folder)
 
 
 def test_some_modalities_in_place_of_all(folder):
-    whole, part = Multimodal(**given()), Multimodal(**given(use=["text"]))
+    whole, part = dataset(**given()), dataset(**given(use=["text"]))
     assert part.modality_names == ("text",) and part.identity() == whole.identity() | {"use": ["text"]}
     found = part.load(folder / "cache").instances
     assert found.feature_names == ("text z", "text x") and found.modalities == {"text": (0, 2)}
     with pytest.raises(UserError, match=r"dataset.use=\[txt\]: .* has no modality txt; .* did you mean text"):
-        Multimodal(**given(use=["txt"]))
+        dataset(**given(use=["txt"]))
 
 
 def test_every_file_counts_in_the_identity_and_no_path_does(folder):
-    first = Multimodal(**given()).identity()
+    first = dataset(**given()).identity()
     assert str(folder) not in json.dumps(first) and "labels.csv" not in json.dumps(first)
     (folder / "moved").mkdir()
     for name in ("audio.csv", "text.tsv", "labels.csv"):
         (folder / "moved" / name).write_bytes((folder / name).read_bytes())
     moved = given(files=files("moved/audio.csv", "moved/text.tsv"), labels_from="moved/labels.csv")
-    assert Multimodal(**moved).identity() == first
+    assert dataset(**moved).identity() == first
     for name in ("audio.csv", "text.tsv", "labels.csv"):
         before = (folder / "moved" / name).read_text()
         (folder / "moved" / name).write_text(before + "\n")
-        assert Multimodal(**moved).identity() != first
+        assert dataset(**moved).identity() != first
         (folder / "moved" / name).write_text(before)
-    assert Multimodal(**given(files={"text": "text.tsv", "audio": "audio.csv"})).identity() != first
+    assert dataset(**given(files={"text": "text.tsv", "audio": "audio.csv"})).identity() != first
 
 
 def short(folder):

@@ -26,6 +26,11 @@ class Multimodal(Files):
     def __init__(
         self,
         files: dict[str, str],
+        *,
+        decimal: str,
+        drop: Sequence[str | int] | str | int,
+        missing: str,
+        scaling: str,
         labels_from: str | None = None,
         test: dict[str, str] | None = None,
         test_labels_from: str | None = None,
@@ -35,11 +40,7 @@ class Multimodal(Files):
         names: Sequence[str] | None = None,
         label_separator: str | None = None,
         separator: str | None = None,
-        decimal: str = ".",
-        drop: Sequence[str | int] | str | int = (),
-        missing: str = "refuse",
         use: list[str] | None = None,
-        scaling: str = "none",
         name: str | None = None,
     ):
         if not files:

@@ -286,5 +286,5 @@ def test_wrong_files_of_voc(tmp_path, name, text, said):
 def test_no_annotations_and_no_lists(tmp_path):
     with pytest.raises(UserError, match=r"has no Annotations/\*.xml: name the folder that has them"):
         voc.read(foldered(tmp_path / "none", PICTURES))
-    with pytest.raises(UserError, match=r"has no ImageSets/Main/train.txt: without its parts goes"):
+    with pytest.raises(UserError, match=r"has no ImageSets/Main/train.txt: leave out dataset.split"):
         voc.read(foldered(tmp_path / "unlisted", voc_files(lists=())), split="main")

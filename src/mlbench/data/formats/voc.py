@@ -87,7 +87,7 @@ def parts_in(path: Path) -> dict[str, str]:
     chosen = ["trainval" if "trainval" in lists else "train", "test"] if "test" in lists else ["train", "val"]
     if missing := [name for name in chosen if name not in lists]:
         raise UserError(
-            f"{path} has no ImageSets/Main/{missing[0]}.txt: without its parts goes dataset.split=null "
+            f"{path} has no ImageSets/Main/{missing[0]}.txt: leave out dataset.split, and choose "
             "split=holdout"
         )
     parts: dict[str, str] = {}
