@@ -26,7 +26,7 @@ MAY_KNOW = {
     "words": set(),
     "names": {"errors"},
     "metrics": {"errors", "evaluation"},
-    "predictions": {"errors"},
+    "submissions": {"errors", "evaluation"},
     "protocols": {"errors"},
     "spelling": {"errors"},
     "trust": {"errors"},
@@ -92,7 +92,7 @@ MAY_KNOW = {
     },
     "commands": {
         *("", "bench", "compose", "config", "data", "engine", "errors", "evaluation", "export", "files"),
-        *("names", "predict", "predictions", "results", "runs", "search", "spelling", "tables", "team"),
+        *("names", "predict", "results", "runs", "search", "spelling", "submissions", "tables", "team"),
         *("trust", "words"),
     },
     "__main__": {"commands"},

@@ -126,9 +126,52 @@ def test_extra_instances_nan_and_bad_words_are_refused(tmp_path, truth, capsys):
         ([good, truth, "scores=odds"], "choose logits"),
         ([str(tmp_path / "bad.npz"), truth], "cannot be read as NPZ"),
         ([str(tmp_path / "gone.csv"), truth], "gone.csv"),
-        ([good, good, truth], "2 files of predictions"),
+        ([good, good, good, truth], "3 files of predictions"),
+        ([good, truth, "intervals=some"], "should be a whole number, 1 or more"),
         ([good, truth, "treshold=0.5"], "did you mean threshold?"),
     ]:
         assert score.main(words) == 2
         err = capsys.readouterr().err
         assert said in err and err.count("\n") == 1
+
+
+def test_intervals_stand_beside_the_values_and_are_those_of_the_seed(tmp_path, truth, capsys):
+    path = write(tmp_path / "a.csv", SCORES)
+    printed = {}
+    for words in (["intervals=50"], ["intervals=50"], ["intervals=50", "seed=1"]):
+        assert score.main([path, truth, *words]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert "95 % of 50 bootstrap resamples" in lines[1]
+        assert lines[2].startswith("ap_macro_array_order has no interval: ")
+        printed.setdefault(words[-1], []).append(lines[3:])
+    first, again = printed["intervals=50"]
+    assert first == again and first != printed["seed=1"][0]
+    found = {line.split()[0]: line.split()[1:] for line in first}
+    assert list(found) == list(METRICS) and len(found["ap_macro_array_order"]) == 1
+    for name, (value, *interval) in found.items():
+        if interval:
+            low, high = (float(end.strip("[],")) for end in interval)
+            assert low <= float(value) <= high, name
+
+
+def test_two_files_differ_by_each_metric(tmp_path, truth, capsys):
+    good, bad = TRUTH * 0.5 + 0.25, SCORES
+    paths = [write(tmp_path / f"{name}.csv", values) for name, values in (("good", good), ("bad", bad))]
+    assert score.main([*paths, truth, "intervals=99"]) == 0
+    out = capsys.readouterr().out
+    assert "first: " + paths[0] in out
+    lines = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
+    first, second, difference, low, _, *p = lines["f1_micro"]
+    assert first == "1.000000" and float(difference) == pytest.approx(1 - float(second), abs=1e-6)
+    assert float(low.strip("[,")) > 0 and p == ["0.0200", "0.0100"]
+    assert score.main([paths[0], paths[0], truth, "intervals=20"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("1.0000  1.0000\n") == len(METRICS) - 2  # precision_at_5 of 3 labels, array order
+
+
+def test_two_files_are_compared_by_what_both_allow(tmp_path, truth, capsys):
+    sets = write(tmp_path / "sets.csv", (SCORES > 0.4).astype(int))
+    assert score.main([write(tmp_path / "a.csv", SCORES), sets, truth, "intervals=20"]) == 0
+    out = capsys.readouterr().out
+    assert f"{sets}: label sets; metrics of scores are left out" in out
+    assert "f1_micro" in out and "ap_macro" not in out

@@ -1,32 +1,45 @@
 """The command line that measures predictions of any tool by the metrics that runs are measured by."""
 
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlbench.commands.arguments import answered, check_keys, pairs
 from mlbench.errors import UserError
-from mlbench.predictions import Predictions, matched, read
 from mlbench.spelling import spelled
+from mlbench.submissions.files import Submission, read
 
-USAGE = f"""{spelled("score")} PREDICTIONS truth=LABELS    all metrics, a line each
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlbench.evaluation.intervals import Part
+
+USAGE = f"""{spelled("score")} PREDICTIONS [PREDICTIONS] truth=LABELS    all metrics, a line each
   PREDICTIONS, LABELS  .csv: id, then a column a label; .npz: ids, labels, scores; matched by id and label
   threshold=0.5        a label is predicted where its probability lies strictly above the cut
   scores=logits        the scores are logits: cut, and measured as probabilities, after a sigmoid
-  treat=scores         a file of 0 and 1 alone holds label sets; this measures them as scores, too"""
+  treat=scores         a file of 0 and 1 alone holds label sets; this measures them as scores, too
+  intervals=2000       the 95 % interval of each metric, over so many bootstrap resamples of the instances
+  seed=0               of these
 
-KEYS = ("truth", "threshold", "scores", "treat")
+Of two files every metric's difference is printed, first minus second, with its interval and two p values: by
+the bootstrap, and by swapping the two predictions of random instances (intervals=2000 of each)."""
+
+KEYS = ("truth", "threshold", "scores", "treat", "intervals", "seed")
+DRAWS = 2000
 
 
 def main(arguments: list[str] | None = None) -> int:
     return answered(run, arguments, USAGE)
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> None:
     files = [word for word in arguments if is_file(word)]
     given = pairs([word for word in arguments if word not in files], keys=KEYS)
     check_keys(given, KEYS)
-    if len(files) != 1:
+    if len(files) not in (1, 2):
         raise UserError(
-            f"{len(files)} files of predictions are given: write {spelled('score')} FILE truth=FILE"
+            f"{len(files)} files of predictions are given: write {spelled('score')} FILE [FILE] truth=FILE"
         )
     if not given.get("truth"):
         raise UserError("truth= is missing: the file of true labels, as truth=labels.csv")
@@ -34,15 +47,28 @@ def run(arguments: list[str]) -> int:
         if given.get(key, only) != only:
             raise UserError(f"{key}={given[key]}: choose {only}, or leave it out")
     cut = cut_of(given.get("threshold", "0.5"))
-    predictions, truth = read(Path(files[0])), read(Path(given["truth"]))
+    draws, seed = whole("intervals", given.get("intervals"), 1), whole("seed", given.get("seed", "0"), 0)
+    truth = read(Path(given["truth"]))
     if not truth.are_sets:
         raise UserError(f"{truth.path}: true labels are 0 or 1, and other numbers are there")
-    values, notes = measured(predictions, truth, cut, "scores" in given, "treat" in given)
-    print(f"{len(truth.ids)} instances, {len(truth.labels)} labels; {'; '.join(notes)}")
-    width = max(map(len, values))
-    for name, value in values.items():
-        print(f"{name.ljust(width)}  {value:.6f}")
-    return 0
+    submissions = [read(Path(file)) for file in files]
+
+    import torch
+
+    from mlbench.evaluation.thresholds import Fixed
+    from mlbench.submissions.parts import Kind, parts_of
+
+    kind = Kind("scores" in given, "treat" in given)
+    found = [parts_of(each, truth, Fixed(cut), f"{cut:g}", kind) for each in submissions]
+    targets = torch.from_numpy(truth.values)
+    print(f"{len(truth.ids)} instances, {len(truth.labels)} labels; {'; '.join(found[0][1])}")
+    if len(found) == 1:
+        alone(found[0][0], targets, draws, seed)
+    else:
+        (first, notes), (second, others) = found
+        if notes != others:
+            print(f"{submissions[1].path}: {'; '.join(others)}")
+        beside(submissions, first, second, targets, draws or DRAWS, seed)
 
 
 def is_file(word: str) -> bool:
@@ -61,38 +87,82 @@ def cut_of(text: str) -> float:
     return cut
 
 
-def measured(
-    predictions: Predictions, truth: Predictions, cut: float, logits: bool, treat: bool
-) -> tuple[dict[str, float], list[str]]:
-    """All metrics that the predictions allow, and in words what they were taken for and what is left out.
+def whole(key: str, text: str | None, least: int) -> int:
+    """The whole number; 0 where none is given."""
+    if text is None:
+        return 0
+    if not text.isdecimal() or int(text) < least:
+        raise UserError(f"{key}={text}: should be a whole number, {least} or more")
+    return int(text)
 
-    Logits are ranked as they are: a sigmoid rounds large ones to the same probability.
-    """
-    import torch
 
-    from mlbench.evaluation.suite import METRICS, evaluate
-    from mlbench.evaluation.thresholds import Fixed
+def alone(parts: "list[Part]", targets: "Tensor", draws: int, seed: int) -> None:
+    """A line a metric: its value, and its interval if draws are asked for."""
+    from mlbench.evaluation.intervals import intervals
 
-    scores = torch.from_numpy(matched(predictions, truth))
-    targets = torch.from_numpy(truth.values)
-    families = ["label_sets", "ranking", "curves", "likelihood"]
-    probabilities = scores.sigmoid() if logits else scores
-    label_sets = Fixed(cut).label_sets(probabilities)
-    notes = [f"{'logits, ' if logits else ''}threshold {cut:g}"]
-    if predictions.are_sets and not logits:
-        label_sets, notes = scores.bool(), ["label sets"]
-        if not treat:
-            families = ["label_sets"]
-            notes.append("metrics of scores are left out, treat=scores gives them")
-    elif not logits and not predictions.are_probabilities:
-        families = ["ranking", "curves"]
-        notes = [
-            "scores are no probabilities: metrics of label sets and likelihoods are left out, "
-            "scores=logits gives them"
-        ]
-    values: dict[str, float] = {}
-    for family in families:
-        names = [name for name, metric in METRICS.items() if metric.family == family]
-        outputs = probabilities if family == "likelihood" else scores
-        values |= evaluate(outputs, label_sets, targets, names)
-    return values, notes
+    values = {name: value for part in parts for name, value in part.values(targets).items()}
+    known = intervals(parts, targets, draws, seed) if draws else {}
+    if draws:
+        print(f"in brackets the middle 95 % of {draws} bootstrap resamples of the instances, seed {seed}")
+        say_left_out(parts)
+    width = max(map(len, values))
+    for name, value in values.items():
+        interval = f"  {bracketed(*known[name])}".rstrip() if name in known else ""
+        print(f"{name.ljust(width)}  {number(value)}{interval}")
+
+
+def beside(
+    submissions: list[Submission],
+    first: "list[Part]",
+    second: "list[Part]",
+    targets: "Tensor",
+    draws: int,
+    seed: int,
+) -> None:
+    """A line a metric that both have: the two values, their difference, its interval and p values."""
+    from mlbench.evaluation.intervals import differences
+
+    first, second = in_common(first, second), in_common(second, first)
+    ours, theirs = (
+        {name: value for part in parts for name, value in part.values(targets).items()}
+        for parts in (first, second)
+    )
+    found = differences(first, second, targets, draws, seed)
+    print(f"first: {submissions[0].path}, second: {submissions[1].path}")
+    print(
+        f"in brackets the middle 95 % of the difference in {draws} bootstrap resamples of the instances; p by "
+        f"these, and by swaps of the predictions of instances, {draws} at random or all there are; seed {seed}"
+    )
+    say_left_out(first)
+    width = max(map(len, found))
+    print(f"{'metric'.ljust(width)}     first    second     first − second         p bootstrap  p swaps")
+    for name, each in found.items():
+        print(
+            f"{name.ljust(width)}  {number(ours[name])}  {number(theirs[name])}  {each.value:+.6f} "
+            f"{bracketed(each.low, each.high, '+')}  {each.bootstrap:.4f}  {each.permutation:.4f}"
+        )
+
+
+def in_common(parts: "list[Part]", others: "list[Part]") -> "list[Part]":
+    """The parts with those metrics only that the others have, too."""
+    from dataclasses import replace
+
+    names = {name + part.ending for part in others for name in part.names}
+    kept = [replace(p, names=[name for name in p.names if name + p.ending in names]) for p in parts]
+    return [part for part in kept if part.names]
+
+
+def say_left_out(parts: "list[Part]") -> None:
+    from mlbench.evaluation.resampled import left_out
+
+    for part in parts:
+        for name, reason in left_out(part.names).items():
+            print(f"{name + part.ending} has no interval: {reason}")
+
+
+def number(value: float) -> str:
+    return f"{value:.6f}"
+
+
+def bracketed(low: float, high: float, sign: str = "") -> str:
+    return "" if math.isnan(low) else f"[{low:{sign}.6f}, {high:{sign}.6f}]"

@@ -32,6 +32,10 @@ def label_set_metric(better: Better) -> Callable[..., Metric]:
     return metric_of(count, family="label_sets", needs="label_sets", better=better)
 
 
+def instance_metric(better: Better) -> Callable[..., Metric]:
+    return metric_of(count, family="label_sets", needs="label_sets", better=better, of_instances=True)
+
+
 def ratio(above: Tensor, below: Tensor) -> Tensor:
     """above / below for counts, and 0 for 0/0."""
     return above / below.clamp(min=1)
@@ -54,7 +58,7 @@ def f1_per_label(predictions: Tensor, targets: Tensor) -> Tensor:
     return f1_of(count(predictions, targets).by_label)
 
 
-@label_set_metric("high")
+@instance_metric("high")
 def subset_accuracy(counts: "Counts") -> Tensor:
     """Share of instances whose whole label set is right: [ŷ = y].
 
@@ -64,7 +68,7 @@ def subset_accuracy(counts: "Counts") -> Tensor:
     return ((tally.hits == tally.predicted) & (tally.hits == tally.relevant)).double().mean()
 
 
-@label_set_metric("low")
+@instance_metric("low")
 def subset_loss(counts: "Counts") -> Tensor:
     """1 − subset_accuracy: share of instances with at least one wrong entry.
 
@@ -165,7 +169,7 @@ def f1_weighted(counts: "Counts") -> Tensor:
     return ratio((relevant * f1_of(counts.by_label)).sum(), relevant.sum())
 
 
-@label_set_metric("high")
+@instance_metric("high")
 def precision_example(counts: "Counts") -> Tensor:
     """Mean over instances of hits / predicted; an empty prediction counts 0.
 
@@ -174,7 +178,7 @@ def precision_example(counts: "Counts") -> Tensor:
     return precision_of(counts.by_instance).mean()
 
 
-@label_set_metric("high")
+@instance_metric("high")
 def recall_example(counts: "Counts") -> Tensor:
     """Mean over instances of hits / relevant; an instance without labels counts 0.
 
@@ -183,7 +187,7 @@ def recall_example(counts: "Counts") -> Tensor:
     return recall_of(counts.by_instance).mean()
 
 
-@label_set_metric("high")
+@instance_metric("high")
 def f1_example(counts: "Counts") -> Tensor:
     """Mean over instances of 2 hits / (predicted + relevant); an instance with both sets empty counts 0.
 
@@ -192,7 +196,7 @@ def f1_example(counts: "Counts") -> Tensor:
     return f1_of(counts.by_instance).mean()
 
 
-@label_set_metric("high")
+@instance_metric("high")
 def f1_example_defined(counts: "Counts") -> Tensor:
     """f1_example over the instances for which it is defined: those with both sets empty are left out.
 

@@ -4,7 +4,7 @@ Every function takes (scores, targets), both (N, L), scores within [0, 1], and r
 The scores themselves matter, not their order alone. A NaN score makes the metric NaN.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -17,17 +17,27 @@ BLOCK = 2**22  # entries in double precision at once
 
 def log_likelihood(scores: Tensor, targets: Tensor) -> Tensor:
     """The mean over all entries of the logarithm of the probability that an entry gives its target."""
-    check_shapes(scores, targets)
-    rows = max(1, BLOCK // scores.shape[1])
     total = torch.zeros((), dtype=torch.float64, device=scores.device)
-    for block, truth in zip(scores.split(rows), targets.split(rows)):
-        positive = block.double().clamp(CLOSEST, 1 - CLOSEST)
-        total += torch.where(truth != 0, positive, 1 - positive).log().sum()
+    for logarithms in _blocks(scores, targets):
+        total += logarithms.sum()
     return total / scores.numel()
 
 
+def log_likelihoods(scores: Tensor, targets: Tensor) -> Tensor:
+    """(N,) the same mean over the entries of each instance."""
+    return torch.cat([logarithms.mean(1) for logarithms in _blocks(scores, targets)])
+
+
+def _blocks(scores: Tensor, targets: Tensor) -> Iterator[Tensor]:
+    check_shapes(scores, targets)
+    rows = max(1, BLOCK // scores.shape[1])
+    for block, truth in zip(scores.split(rows), targets.split(rows)):
+        positive = block.double().clamp(CLOSEST, 1 - CLOSEST)
+        yield torch.where(truth != 0, positive, 1 - positive).log()
+
+
 def likelihood_metric(better: Better) -> Callable[..., Metric]:
-    return metric_of(log_likelihood, family="likelihood", needs="scores", better=better)
+    return metric_of(log_likelihood, family="likelihood", needs="scores", better=better, of_instances=True)
 
 
 @likelihood_metric("low")

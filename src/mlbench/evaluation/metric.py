@@ -36,12 +36,16 @@ def mean_where(values: Tensor, defined: Tensor) -> Tensor:
 
 
 def metric_of(
-    prepare: Callable[[Tensor, Tensor], Any], family: Family, needs: Needs, better: Better
+    prepare: Callable[[Tensor, Tensor], Any],
+    family: Family,
+    needs: Needs,
+    better: Better,
+    of_instances: bool = False,
 ) -> Callable[[Callable[[Any], Tensor]], "Metric"]:
     """A decorator that makes a Metric of a function of the prepared form."""
 
     def decorate(reduce: Callable[[Any], Tensor]) -> Metric:
-        return Metric(reduce.__name__, better, family, needs, prepare, reduce)
+        return Metric(reduce.__name__, better, family, needs, prepare, reduce, of_instances)
 
     return decorate
 
@@ -56,6 +60,7 @@ class Metric:
     needs: Needs
     prepare: Callable[[Tensor, Tensor], Any]  # the work that all metrics of the family share
     reduce: Callable[[Any], Tensor]  # from the prepared form to one number; its docstring defines the metric
+    of_instances: bool = False  # a mean over instances; one that leaves the metric undefined is left out
 
     def __call__(self, outputs: Tensor, targets: Tensor, /) -> Tensor:
         return self.reduce(self.prepare(outputs, targets))

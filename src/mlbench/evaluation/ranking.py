@@ -39,7 +39,7 @@ def _summary(standing: Standing) -> dict[str, Tensor]:
 
 
 def ranking_metric(better: Better) -> Callable[..., Metric]:
-    return metric_of(rank_labels, family="ranking", needs="scores", better=better)
+    return metric_of(rank_labels, family="ranking", needs="scores", better=better, of_instances=True)
 
 
 def precision_at(rankings: "Rankings", k: int) -> Tensor:

@@ -19,7 +19,7 @@ ARRAYS = ("ids", "labels", "scores")
 NAMED = 3  # names in a sentence; of the others, the number
 
 
-def read(path: Path) -> "Predictions":
+def read(path: Path) -> "Submission":
     """The file's numbers with their ids and label names, checked; UserError says what is wrong with it."""
     readers = {".csv": _csv, ".npz": _npz}
     if path.suffix not in readers:
@@ -40,7 +40,7 @@ def read(path: Path) -> "Predictions":
     return found
 
 
-def matched(predictions: "Predictions", truth: "Predictions") -> np.ndarray:
+def matched(predictions: "Submission", truth: "Submission") -> np.ndarray:
     """The values of the predictions, (N, L), in the order of ids and labels of the truth."""
     for what, ours, theirs in (
         ("id", predictions.ids, truth.ids),
@@ -58,7 +58,7 @@ def matched(predictions: "Predictions", truth: "Predictions") -> np.ndarray:
     ]
 
 
-def _csv(path: Path) -> "Predictions":
+def _csv(path: Path) -> "Submission":
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header, *rows = [row for row in csv.reader(file) if row] or [[]]
@@ -70,7 +70,7 @@ def _csv(path: Path) -> "Predictions":
         if len(row) != len(header):
             raise UserError(f"{path}: id {row[0]} has {len(row)} cells, the header {len(header)}")
     values = np.array([[_number(cell, row[0], path) for cell in row[1:]] for row in rows], dtype=float)
-    return Predictions(path, [row[0] for row in rows], header[1:], values)
+    return Submission(path, [row[0] for row in rows], header[1:], values)
 
 
 def _number(cell: str, row: str, path: Path) -> float:
@@ -80,7 +80,7 @@ def _number(cell: str, row: str, path: Path) -> float:
         raise UserError(f"{path}: {cell!r} at id {row} is no number") from None
 
 
-def _npz(path: Path) -> "Predictions":
+def _npz(path: Path) -> "Submission":
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ARRAYS if name in file.files}
@@ -95,9 +95,7 @@ def _npz(path: Path) -> "Predictions":
         )
     if values.dtype.kind not in "biuf":
         raise UserError(f"{path}: scores are of type {values.dtype}, not numbers")
-    return Predictions(
-        path, [str(name) for name in ids], [str(name) for name in labels], values.astype(float)
-    )
+    return Submission(path, [str(name) for name in ids], [str(name) for name in labels], values.astype(float))
 
 
 def _some(names: Iterable[str]) -> str:
@@ -107,7 +105,7 @@ def _some(names: Iterable[str]) -> str:
 
 
 @dataclass
-class Predictions:
+class Submission:
     path: Path
     ids: list[str]
     labels: list[str]

@@ -1,0 +1,168 @@
+"""How sure a metric is, from one set of predictions; whether two sets of predictions differ.
+
+Instances are what is drawn: all labels of an instance go together. What was fitted is fixed: no cut is found
+anew for a resample, so that an interval says how the metric varies with the test instances alone.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mlbench.evaluation.resampled import Resampled, Values, left_out, resampled
+from mlbench.evaluation.suite import evaluate, find
+
+CHUNK = 64  # resamples at a time
+SAME = 1e-9  # values nearer to each other than this are one value, as in tables
+
+
+@dataclass(frozen=True)
+class Part:
+    """Label sets or scores (N, L), and the metrics that are measured on them; `ending` ends their names."""
+
+    outputs: Tensor
+    names: Sequence[str]
+    ending: str = ""
+
+    def values(self, targets: Tensor) -> dict[str, float]:
+        as_sets = [name for name in self.names if find(name).needs == "label_sets"]
+        as_scores = [name for name in self.names if name not in as_sets]
+        values = evaluate(None, self.outputs, targets, as_sets)
+        values |= evaluate(self.outputs, None, targets, as_scores)
+        return {name + self.ending: value for name, value in values.items()}
+
+    @property
+    def shown(self) -> list[str]:
+        return [name + self.ending for name in self.resampled]
+
+    @property
+    def resampled(self) -> list[str]:
+        without = left_out(self.names)
+        return [name for name in self.names if name not in without]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First minus second; NaN where a metric is undefined."""
+
+    value: float
+    low: float
+    high: float
+    bootstrap: float  # two-sided p: how often the difference of a resample lies on the other side of 0, twice
+    permutation: float  # p: how often it is as large when each instance's predictions are swapped by a coin
+
+
+def intervals(
+    parts: Sequence[Part], targets: Tensor, draws: int, seed: int = 0, level: float = 0.95
+) -> dict[str, tuple[float, float]]:
+    """Low and high by metric: the quantiles over so many bootstrap resamples that enclose `level` of them.
+
+    A resample that leaves a metric undefined does not count for it.
+    """
+    drawn = over(_functions(parts, targets), bootstrap(len(targets), draws, seed))
+    return {name: _quantiles(values, level) for name, values in drawn.items()}
+
+
+def differences(
+    first: Sequence[Part],
+    second: Sequence[Part],
+    targets: Tensor,
+    draws: int,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Difference]:
+    """By metric; both have the same metrics, and their rows are the same instances."""
+    ours, theirs = _functions(first, targets), _functions(second, targets)
+    pairs = [
+        Part(torch.cat([one.outputs, other.outputs]), one.names, one.ending)
+        for one, other in zip(first, second, strict=True)
+    ]
+    both = _functions(pairs, torch.cat([targets, targets]))
+    everyone = torch.ones(1, len(targets), dtype=torch.int64)
+    observed = _minus(over(ours, [everyone]), over(theirs, [everyone]))
+    resamples = (len(targets), draws, seed)
+    drawn = _minus(over(ours, bootstrap(*resamples)), over(theirs, bootstrap(*resamples)))
+    as_given = over(both, (torch.cat([~swap, swap], 1).long() for swap in permutations(*resamples)))
+    swapped = over(both, (torch.cat([swap, ~swap], 1).long() for swap in permutations(*resamples)))
+    permuted = _minus(as_given, swapped)
+    exact = 2 ** len(targets) <= draws
+    return {
+        name: Difference(
+            float(value),
+            *_quantiles(drawn[name], level),
+            bootstrap=_two_sided(drawn[name]),
+            permutation=_as_large(permuted[name], float(value), exact),
+        )
+        for name, value in observed.items()
+    }
+
+
+def bootstrap(instances: int, draws: int, seed: int) -> Iterator[Tensor]:
+    """(B, N) in chunks: how often each instance is in a resample of as many, drawn with replacement."""
+    generator = torch.Generator().manual_seed(seed)
+    for size in _chunks(draws):
+        chosen = torch.randint(instances, (size, instances), generator=generator)
+        yield torch.zeros_like(chosen).scatter_add_(1, chosen, torch.ones_like(chosen))
+
+
+def permutations(instances: int, draws: int, seed: int) -> Iterator[Tensor]:
+    """(B, N) in chunks: whether an instance's predictions are swapped; all ways, if `draws` are as many."""
+    if 2**instances <= draws:
+        numbers = torch.arange(2**instances).unsqueeze(1)
+        yield from ((numbers >> torch.arange(instances)) % 2 == 1).split(CHUNK)
+        return
+    generator = torch.Generator().manual_seed(seed)
+    for size in _chunks(draws):
+        yield torch.rand(size, instances, generator=generator) < 0.5
+
+
+def over(functions: Sequence[tuple[str, Resampled]], counts: Iterable[Tensor]) -> Values:
+    """The values of all resamples, by the metric's name with its ending."""
+    found = Values()
+    for chunk in counts:
+        values = {n + ending: v for ending, function in functions for n, v in function(chunk).items()}
+        found = _joined(found, values)
+    return found
+
+
+def _functions(parts: Sequence[Part], targets: Tensor) -> list[tuple[str, Resampled]]:
+    return [
+        (part.ending, resampled(part.outputs, targets, part.resampled)) for part in parts if part.resampled
+    ]
+
+
+def _joined(old: Values, new: Values) -> Values:
+    return {name: torch.cat([old[name], values]) if name in old else values for name, values in new.items()}
+
+
+def _minus(first: Values, second: Values) -> Values:
+    return {name: first[name] - second[name] for name in first}
+
+
+def _quantiles(values: Tensor, level: float) -> tuple[float, float]:
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=values.dtype)
+    low, high = values.nanquantile(ends).tolist()
+    return low, high
+
+
+def _two_sided(differences: Tensor) -> float:
+    defined = differences[~differences.isnan()]
+    if not len(defined):
+        return torch.nan
+    sides = [int((defined <= SAME).sum()), int((defined >= -SAME).sum())]
+    return min(1.0, 2 * (min(sides) + 1) / (len(defined) + 1))
+
+
+def _as_large(differences: Tensor, observed: float, exact: bool) -> float:
+    """The share of the differences; among those that were drawn, the observed one counts as one more."""
+    defined = differences[~differences.isnan()]
+    if observed != observed or not len(defined):
+        return torch.nan
+    large = int((defined.abs() >= abs(observed) - SAME).sum())
+    return large / len(defined) if exact else (large + 1) / (len(defined) + 1)
+
+
+def _chunks(draws: int) -> Iterator[int]:
+    for start in range(0, draws, CHUNK):
+        yield min(CHUNK, draws - start)
