@@ -24,6 +24,7 @@ TINY = {
     "contrastive": ["repeats=1", "epochs=2", "queue=256", "instances=20"],
     "multimodal": ["repeats=1", "instances=70", "hidden=8"],
     "metrics": ["repeats=2", "instances=150", "labels=4"],
+    "intervals": ["repeats=1", "instances=30", "labels=3", "draws=20", "looped=2"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
     "start": ["repeats=1", "commands=import,help"],
 }
@@ -35,6 +36,7 @@ ROWS = {
     "contrastive": 9,
     "multimodal": 1,
     "metrics": 8,
+    "intervals": 1,
     "load": 1,
     "start": 2,
 }
@@ -111,7 +113,8 @@ def test_the_page_shows_what_was_measured(tmp_path, capsys, monkeypatch):
     (row,) = json.loads((tmp_path / "bench" / "load.json").read_text())["rows"]
     text = shown.read_text()
     assert row["name"] in text and f"| {row['ratio']['median']:.2f} |" in text
-    assert "Not run: step, chain, many, enhancement, contrastive, multimodal, metrics, start." in text
+    others = "step, chain, many, enhancement, contrastive, multimodal, metrics, intervals, start"
+    assert f"Not run: {others}." in text
     first = shown.read_bytes()
     assert bench.main([f"page={shown}", f"paths.outputs={tmp_path}"]) == 0
     assert shown.read_bytes() == first

@@ -12,10 +12,11 @@ from mlbench.evaluation.suite import METRICS, evaluate
 
 
 def intervals(
-    repeats: int = 3, instances: int = 10_000, labels: int = 100, draws: int = 2000, looped: int = 5
+    repeats: int = 5, instances: int = 10_000, labels: int = 100, draws: int = 2000, looped: int = 5
 ) -> Iterator[Row]:
-    """Bootstrap intervals of all metrics on one core, beside a loop over the rows of each resample: it measures
-    `looped` of them, and its time is multiplied.
+    """Bootstrap intervals of all metrics on one core, beside a loop over the rows of each resample.
+
+    The loop measures `looped` resamples, and its time is multiplied.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

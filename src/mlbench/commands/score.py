@@ -130,8 +130,9 @@ def beside(
     found = differences(first, second, targets, draws, seed)
     print(f"first: {submissions[0].path}, second: {submissions[1].path}")
     print(
-        f"in brackets the middle 95 % of the difference in {draws} bootstrap resamples of the instances; p by "
-        f"these, and by swaps of the predictions of instances, {draws} at random or all there are; seed {seed}"
+        f"in brackets the middle 95 % of the difference in {draws} bootstrap resamples of the instances; p "
+        f"by these, and by swaps of the predictions of instances, {draws} at random or all there are; "
+        f"seed {seed}"
     )
     say_left_out(first)
     width = max(map(len, found))

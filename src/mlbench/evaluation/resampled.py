@@ -2,8 +2,8 @@
 
 A resample is a row of counts: how often each instance is in it. A metric that is a mean over instances is
 then a product of counts and values; one of label sets follows from products of counts and each label's hits;
-one of the order of instances from the counts in that order, which is the same in all resamples. What is sorted
-or counted is so once, and the metrics' own definitions are applied to the sums of every resample.
+one of the order of instances from the counts in that order, which is the same in all resamples. What is
+sorted or counted is so once, and the metrics' own definitions are applied to the sums of every resample.
 """
 
 from collections.abc import Callable, Iterable, Mapping
