@@ -56,7 +56,7 @@ MAY_KNOW = {
         "seeding",
         "team",
     },
-    "premises": {"config", "data", "errors", "protocols", "signatures"},
+    "premises": {"config", "data", "errors", "evaluation", "protocols", "signatures"},
     "assemble": {
         "config",
         "data",
@@ -77,7 +77,8 @@ MAY_KNOW = {
     },
     "predict": {"data", "encoders", "engine", "errors", "evaluation", "methods", "trust"},
     "estimator": {
-        *("assemble", "compose", "config", "data", "engine", "errors", "experiment", "methods", "seeding"),
+        *("assemble", "compose", "config", "data", "engine", "errors", "evaluation", "experiment", "methods"),
+        "seeding",
     },
     "export": {"data", "engine", "errors", "files", "methods", "predict", "results"},
     "runs": {"compose", "config", "engine", "errors", "experiment", "premises", "results"},

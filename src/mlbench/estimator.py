@@ -29,6 +29,7 @@ from mlbench.engine.generators import generators, set_generators
 from mlbench.engine.score import score
 from mlbench.engine.stages import Stages
 from mlbench.errors import UserError
+from mlbench.evaluation.frequency import Frequencies
 from mlbench.experiment import check_threshold, describe
 from mlbench.methods.base import Method
 from mlbench.seeding import derive, seed_everything
@@ -125,7 +126,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         method = pieces.method(task)
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder) / memory.InMemory.name / config.choices["method"] / "run"
-            stages = Stages(method, parts, config, {}, place, pieces.threshold, told_nobody)
+            frequencies = Frequencies.of(task.positives, task.instances)
+            stages = Stages(method, parts, config, {}, place, pieces.threshold, told_nobody, frequencies)
             while jobs := stages.ask():
                 stages.take(jobs, [fit(job) for job in jobs])
         models, _ = stages.models()

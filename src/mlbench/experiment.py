@@ -34,6 +34,7 @@ from mlbench.engine.saved import write
 from mlbench.engine.score import device_of, facts_of_rows, score
 from mlbench.engine.stages import Stages
 from mlbench.errors import UserError
+from mlbench.evaluation.frequency import Frequencies
 from mlbench.evaluation.measure import Measures, measure
 from mlbench.evaluation.thresholds import Threshold
 from mlbench.files import whole
@@ -151,7 +152,16 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
     pieces.tracker.start(
         run.key, f"{run.task.name}/{config.choices['method']}/{config.seed}", settings, folder
     )
-    run.stages = Stages(run.method, run.parts, config, identity, folder, pieces.threshold, pieces.tracker.log)
+    run.stages = Stages(
+        run.method,
+        run.parts,
+        config,
+        identity,
+        folder,
+        pieces.threshold,
+        pieces.tracker.log,
+        Frequencies.of(run.task.positives, run.task.instances),
+    )
     run.jobs = run.stages.ask()
 
 
@@ -266,7 +276,9 @@ def measured_under(
             else None
         )
         scored[name] = scores
-        measured[name] = measure(run.pieces.threshold(), scores, test.targets, fit_on, model.column_orders())
+        frequencies = Frequencies.of(run.task.positives, run.task.instances)
+        orders = model.column_orders()
+        measured[name] = measure(run.pieces.threshold(), scores, test.targets, fit_on, orders, frequencies)
     return scored, measured
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from mlbench.config import Config, Node, options, target
 from mlbench.data.contracts import Dataset, Split
 from mlbench.errors import DoesNotFit, UserError, did_you_mean
+from mlbench.evaluation.groups import grouped
 from mlbench.protocols import check_offers
 from mlbench.signatures import source_of
 
@@ -102,9 +103,14 @@ def check_metric(name: str) -> None:
 
 def metric_names() -> list[str]:
     """The functions that are made metrics, in the order of their files, from the source."""
+    metrics = of_modules("label_sets", "ranking", "curves", "likelihood", "reliability")
+    return [*metrics, *of_modules("propensity"), *grouped(metrics)]
+
+
+def of_modules(*modules: str) -> list[str]:
     return [
         name
-        for module in ("label_sets", "ranking", "curves", "likelihood")
+        for module in modules
         for name, statement in source_of(f"mlbench.evaluation.{module}").statements.items()
         if isinstance(statement, ast.FunctionDef)
         and any(

@@ -1,7 +1,7 @@
 """Metrics of the order of labels against loops, scikit-learn, torchmetrics, cases by hand."""
 
 import math
-from itertools import combinations
+from itertools import combinations, permutations
 from statistics import fmean
 
 import pytest
@@ -14,6 +14,7 @@ from torchmetrics.functional import classification as tm
 from mlbench.evaluation import ranking
 from mlbench.evaluation.suite import METRICS, evaluate
 
+LOG3 = 1 / math.log2(3)
 RANKING_METRICS = [name for name, metric in METRICS.items() if metric.family == "ranking"]
 
 
@@ -40,6 +41,18 @@ def expected_in_top(scores, targets, k):
     return fmean(sum(sure) + sum(choice) for choice in combinations(tied, k - len(sure)))
 
 
+def expected_gain(scores, targets, k):
+    """The mean of DCG over all orders of tied labels, over the best DCG; 0 without relevant labels."""
+    orders = [
+        order
+        for order in permutations(range(len(scores)))
+        if all(scores[a] >= scores[b] for a, b in zip(order, order[1:]))
+    ]
+    found = fmean(sum(targets[j] / math.log2(r + 2) for r, j in enumerate(o[:k])) for o in orders)
+    best = sum(1 / math.log2(r + 2) for r in range(min(k, sum(targets))))
+    return found / best if best else 0
+
+
 def loop_one_row(scores, targets):
     labels = range(len(scores))
     relevant = [j for j in labels if targets[j]]
@@ -55,6 +68,8 @@ def loop_one_row(scores, targets):
         row["auc"] = fmean((better > worse) + (better == worse) / 2 for better, worse in pairs)
     if relevant:
         row["ap"] = fmean(at_least(j, relevant) / at_least(j, labels) for j in relevant)
+    row["relevant"] = len(relevant)
+    row["gain"] = {k: expected_gain(scores, targets, k) for k in (3, 5) if k <= len(scores)}
     row["top"] = {k: expected_in_top(scores, targets, k) for k in (1, 3, 5) if k <= len(scores)}
     return row
 
@@ -71,6 +86,13 @@ def loop_ranking(scores, targets):
     def in_top(k):
         return fmean(row["top"][k] / k for row in rows) if k <= labels else math.nan
 
+    def recall(k):
+        shares = (row["top"][k] / max(row["relevant"], 1) for row in rows)
+        return fmean(shares) if k <= labels else math.nan
+
+    def gain(k):
+        return fmean(row["gain"][k] for row in rows) if k <= labels else math.nan
+
     depth = fmean(row["depth"] for row in rows)
     return {
         "ranking_loss": fmean(row.get("loss", 0) for row in rows),
@@ -83,13 +105,18 @@ def loop_ranking(scores, targets):
         "precision_at_1": in_top(1),
         "precision_at_3": in_top(3),
         "precision_at_5": in_top(5),
+        "recall_at_1": recall(1),
+        "recall_at_3": recall(3),
+        "recall_at_5": recall(5),
+        "ndcg_at_3": gain(3),
+        "ndcg_at_5": gain(5),
         "ap_example": fmean(row.get("ap", 1) for row in rows),
         "ap_example_defined": defined("ap"),
         "auc_example": defined("auc"),
     }
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(ranking_cases())
 def test_ranking_equals_loops(case):
     scores, targets = case
@@ -117,6 +144,8 @@ def test_ranking_equals_scikit_learn(seed, levels):
         "ranking_loss_defined": sk.label_ranking_loss(t[mixed], s[mixed]),
         "coverage": sk.coverage_error(t, s),
         "ap_example": sk.label_ranking_average_precision_score(t, s),
+        "ndcg_at_3": sk.ndcg_score(t, s, k=3),
+        "ndcg_at_5": sk.ndcg_score(t, s, k=5),
         "ap_example_defined": sk.label_ranking_average_precision_score(t[t.sum(1) > 0], s[t.sum(1) > 0]),
         "auc_example": sk.roc_auc_score(t[mixed], s[mixed], average="samples"),
     }
@@ -154,6 +183,9 @@ def test_ranking_worked_by_hand():
         "precision_at_1": (1 + 0 + 0 + 1) / 4,
         "one_error": 2 / 4,
         "precision_at_3": (2 + 1 + 0 + 3) / 12,
+        "recall_at_1": (1 / 2 + 0 + 0 + 1 / 4) / 4,
+        "recall_at_3": (2 / 2 + 1 / 2 + 0 + 3 / 4) / 4,
+        "ndcg_at_3": ((1 + (LOG3 + 1 / 2) / 2) / (1 + LOG3) + LOG3 / (1 + LOG3) + 0 + 1) / 4,
         "ap_example": ((1 + 2 / 3) / 2 + (1 / 2 + 2 / 4) / 2 + 1 + 1) / 4,
         "ap_example_defined": ((1 + 2 / 3) / 2 + (1 / 2 + 2 / 4) / 2 + 1) / 3,
         "auc_example": (3.5 / 4 + 1 / 4) / 2,

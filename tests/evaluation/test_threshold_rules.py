@@ -19,13 +19,15 @@ from mlbench.engine.watch import Watch
 from mlbench.errors import UserError
 from mlbench.evaluation import oracle
 from mlbench.evaluation.f1_cuts import F1Averaging, F1PerLabel
+from mlbench.evaluation.frequency import Frequencies
 from mlbench.evaluation.oracle import Oracle
 from mlbench.evaluation.per_metric import ValidationPerMetric
-from mlbench.evaluation.suite import METRICS, evaluate
+from mlbench.evaluation.suite import ALL, METRICS, evaluate
 from mlbench.evaluation.thresholds import Fixed, evaluate_under, strictly_above
 from mlbench.evaluation.top_k import TopK
 from mlbench.evaluation.transductive import LabelCardinality
 from mlbench.experiment import run
+from mlbench.methods.build import opened, unpacked
 from mlbench.results.record import Record
 from scored import scored_parts
 
@@ -335,11 +337,18 @@ def threshold_run(tmp_path):
     return threshold_run
 
 
+def frequencies_of(folder):
+    """Of the labels in training, as the run's model.pt tells the task."""
+    path = folder / "model.pt"
+    _, task = unpacked(path, opened(path))
+    return Frequencies(torch.tensor(task.positives), task.instances)
+
+
 def test_a_run_with_oracle(threshold_run):
     record, folder = threshold_run("threshold=oracle", "split.validation=0.2", "selection.rule=best")
-    names = {f"{name}_oracle" if name in OF_SETS else name for name in METRICS}
+    names = {f"{name}_oracle" if metric.needs == "label_sets" else name for name, metric in ALL.items()}
     assert set(record.metrics["best"]) == set(record.metrics["last"]) == names
-    assert set(record.thresholds["best"]) == {f"{name}_oracle" for name in OF_SETS}
+    assert set(record.thresholds["best"]) == {name for name in names if name.endswith("_oracle")}
     with np.load(folder / "scores.npz") as archive:
         scores, targets = torch.from_numpy(archive["best"]), torch.from_numpy(archive["targets"])
     cuts = torch.arange(1, 20) / 20
@@ -354,22 +363,30 @@ def test_a_run_with_oracle(threshold_run):
 def test_a_run_with_validation_per_metric(threshold_run):
     with pytest.raises(UserError, match="threshold=validation_per_metric needs a validation part: add split"):
         threshold_run("threshold=validation_per_metric")
-    record, folder = threshold_run("threshold=validation_per_metric", "split.validation=0.2")
+    selected = ["selection.rule=best", "selection.metric=recall_macro_tail"]
+    record, folder = threshold_run(
+        "threshold=validation_per_metric", "split.validation=0.2", "selection.every=1", *selected
+    )
+    assert 0 <= record.selected["best"]["recall_macro_tail"] <= 1
     cuts = record.thresholds["last"]
-    assert set(record.metrics["last"]) == set(METRICS) and set(cuts) == OF_SETS
+    assert set(record.metrics["last"]) == set(ALL)
+    assert set(cuts) == {name for name, metric in ALL.items() if metric.needs == "label_sets"}
     with np.load(folder / "scores.npz") as archive:
         scores, targets = torch.from_numpy(archive["last"]), torch.from_numpy(archive["targets"])
-    for name in ("f1_micro", "hamming_loss"):
-        assert record.metrics["last"][name] == evaluate(None, scores > cuts[name], targets, [name])[name]
+    known = frequencies_of(folder)
+    for name in ("f1_micro", "hamming_loss", "recall_macro_tail"):
+        found = evaluate(None, scores > cuts[name], targets, [name], known)[name]
+        assert record.metrics["last"][name] == found
 
 
 def test_a_run_with_top_k(threshold_run):
     record, folder = threshold_run("threshold=top_k", "threshold.k=2")
-    assert set(record.metrics["last"]) == set(METRICS) and record.thresholds == {"last": []}
+    assert set(record.metrics["last"]) == set(ALL) and record.thresholds == {"last": []}
     with np.load(folder / "scores.npz") as archive:
         scores, targets = torch.from_numpy(archive["last"]), torch.from_numpy(archive["targets"])
     two = scores >= scores.sort(dim=1, descending=True).values[:, 1:2]
-    assert record.metrics["last"] == pytest.approx(evaluate(scores, two, targets), nan_ok=True)
+    expected = evaluate(scores, two, targets, None, frequencies_of(folder))
+    assert record.metrics["last"] == pytest.approx(expected, nan_ok=True)
     with pytest.raises(UserError, match=r"threshold\.k=4: there are 3 labels; choose as many or fewer"):
         threshold_run("threshold=top_k", "threshold.k=4")
 

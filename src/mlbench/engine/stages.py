@@ -10,6 +10,7 @@ from mlbench.engine.job import Job, Outcome, load
 from mlbench.engine.plan import Plan
 from mlbench.engine.watch import Watch
 from mlbench.errors import UserError
+from mlbench.evaluation.frequency import Frequencies
 from mlbench.evaluation.thresholds import Threshold
 from mlbench.methods.base import Method, Stage
 from mlbench.names import one_name
@@ -33,9 +34,10 @@ class Stages:
         folder: Path,
         threshold: Callable[[], Threshold],
         report: Report,
+        frequencies: Frequencies | None = None,
     ):
         self.method, self.parts, self.config, self.data, self.folder = method, parts, config, data, folder
-        self.threshold, self.report = threshold, report
+        self.threshold, self.report, self.frequencies = threshold, report, frequencies
         visible = {part: rows for part, rows in parts.items() if part != "test"}
         self.stages = enumerate(method.stages(visible))
         self.last: tuple[Job, Outcome] | None = None
@@ -85,7 +87,7 @@ class Stages:
         rule, metric = self.config.selection.rule, self.config.selection.metric
         looks = {"best": "validation"} | ({"oracle": "test"} if rule == "oracle" else {})
         return [
-            Watch(rule, part, self.parts[part], metric, self.threshold())
+            Watch(rule, part, self.parts[part], metric, self.threshold(), self.frequencies)
             for rule, part in looks.items()
             if part in self.parts
         ]

@@ -7,7 +7,8 @@ from typing import Any
 
 from mlbench.data.rows import Rows
 from mlbench.engine.score import score_part, state_of
-from mlbench.evaluation.suite import METRICS
+from mlbench.evaluation.frequency import Frequencies
+from mlbench.evaluation.suite import find
 from mlbench.evaluation.thresholds import Threshold, evaluate_under
 from mlbench.methods.base import Learner
 
@@ -24,6 +25,7 @@ class Watch:
     data: Rows
     metric: str
     threshold: Threshold
+    frequencies: Frequencies | None = None  # of the labels in training
     kept: dict[str, Any] = field(default_factory=dict)  # epoch, value and state of the best epoch so far
 
     def look(
@@ -31,8 +33,10 @@ class Watch:
     ) -> float:
         scores = score_part(module, self.data, rank, world, all_gather)
         self.threshold.fit(scores, self.data.targets)
-        value = evaluate_under(self.threshold, scores, self.data.targets, [self.metric])[self.metric]
-        sign = 1 if METRICS[self.metric].better == "high" else -1
+        (value,) = evaluate_under(
+            self.threshold, scores, self.data.targets, [self.metric], frequencies=self.frequencies
+        ).values()
+        sign = 1 if find(self.metric).better == "high" else -1
         if not math.isnan(value) and (not self.kept or sign * value > sign * self.kept["value"]):
             self.kept = {"epoch": epoch, "value": value, "state": state_of(module)}
         return value

@@ -7,6 +7,7 @@ scores within a label (or, for micro, of all scores) matters. A NaN score makes 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from mlbench.evaluation.metric import Better, Metric, check_shapes, mean_where, metric_of
@@ -144,6 +145,15 @@ class LabelCurves:
     @property
     def mixed(self) -> Tensor:
         return (self.relevant > 0) & (self.relevant < self.instances)
+
+    @property
+    def device(self) -> torch.device:
+        return self.relevant.device
+
+    def narrowed(self, labels: Tensor) -> "LabelCurves":
+        """Of some labels alone."""
+        values = (self.relevant, self.average_precision, self.array_order, self.interpolated)
+        return LabelCurves(self.instances, *(value[labels] for value in (*values, self.area_under_roc)))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,22 @@
 """Prints docs/metrics.md: every metric as its docstring defines it."""
 
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
-from mlbench.evaluation import curves, embedding, label_sets, likelihood, ranking
+from mlbench.evaluation import (
+    curves,
+    embedding,
+    frequency,
+    label_sets,
+    likelihood,
+    propensity,
+    ranking,
+    reliability,
+)
 from mlbench.evaluation.embedding import Probe
 from mlbench.evaluation.metric import Metric
-from mlbench.evaluation.suite import paragraphs
+from mlbench.evaluation.suite import COUNTED, paragraphs
 
 HEAD = """# Metrics
 
@@ -15,20 +26,22 @@ at test labels adds `_oracle` to the names. NaN, in a record null: the data leav
 
 `python -m mlbench.evaluation.describe` prints this page from the code.
 """
-MODULES = (label_sets, ranking, curves, likelihood, embedding)
+MODULES = (label_sets, ranking, curves, likelihood, reliability, propensity)
 COLUMNS = ("metric", "better", "definition", "conventions, and who shares them")
 BAR = "\\|"  # how Markdown writes a bar within a cell
 
 
 def page() -> str:
-    return "\n".join([HEAD, *(section(module) for module in MODULES)])
+    grouped = {name: metric for name, metric in COUNTED.items() if name not in vars(propensity)}
+    sections = [section(module, vars(module)) for module in MODULES]
+    return "\n".join([HEAD, *sections, section(frequency, grouped), section(embedding, vars(embedding))])
 
 
-def section(module: ModuleType) -> str:
-    """The module's docstring, then a table with a row for each of its metrics."""
+def section(module: ModuleType, members: Mapping[str, Any]) -> str:
+    """The module's docstring, then a table with a row for each metric among the members."""
     title, *shared = paragraphs(module)
     rows = [COLUMNS, ("---",) * len(COLUMNS)]
-    for name, member in vars(module).items():
+    for name, member in members.items():
         if isinstance(member, Metric | Probe):
             definition, *conventions = paragraphs(member.reduce)
             rows.append((f"`{name}`", member.better, definition, " ".join(conventions)))

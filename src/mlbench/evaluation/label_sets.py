@@ -11,8 +11,9 @@ Mulan counts 0/0 as 1 in F1, precision and recall.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from mlbench.evaluation.metric import Better, Metric, check_shapes, mean_where, metric_of
@@ -221,3 +222,14 @@ class Counts:
     by_instance: Tally  # (N,) each
     pooled: Tally  # 0-d each
     entries: int  # N × L
+
+    @property
+    def device(self) -> torch.device:
+        return self.pooled.hits.device
+
+    def narrowed(self, labels: Tensor) -> "Counts":
+        """By label alone, of some labels; what is pooled or counted by instance stays."""
+        tally = self.by_label
+        return replace(
+            self, by_label=Tally(tally.hits[labels], tally.predicted[labels], tally.relevant[labels])
+        )

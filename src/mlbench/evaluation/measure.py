@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mlbench.evaluation.suite import OF_LABEL_SETS, find, per_label
+from mlbench.evaluation.frequency import Frequencies
+from mlbench.evaluation.suite import find, of_label_sets, per_label
 from mlbench.evaluation.thresholds import Threshold, evaluate_under
 
 
@@ -23,8 +24,9 @@ def measure(
     targets: Tensor,
     fitting: tuple[Tensor, Tensor] | None = None,
     orders: Mapping[str, list[int]] | None = None,
+    frequencies: Frequencies | None = None,
 ) -> Measures:
-    """Measures (N, L) scores against targets.
+    """Measures (N, L) scores against targets; with the labels' frequencies in training also by frequency.
 
     A rule that is fitted is fitted on `fitting`, scores and targets of the part that the rule names. Rules
     that it has beside it are measured on the same scores. `orders` maps a suffix to an order of the columns
@@ -38,13 +40,17 @@ def measure(
     metrics = {
         f"{name}{of_rule[find(name).needs]}{suffix}": value
         for suffix, columns in in_order.items()
-        for name, value in evaluate_under(rule, scores, targets, columns=columns).items()
+        for name, value in evaluate_under(
+            rule, scores, targets, columns=columns, frequencies=frequencies
+        ).items()
     }
     metrics |= {
         f"{name}{called}{suffix}": value
         for called, other in rule.others().items()
         for suffix, columns in in_order.items()
-        for name, value in evaluate_under(other, scores, targets, OF_LABEL_SETS, columns).items()
+        for name, value in evaluate_under(
+            other, scores, targets, of_label_sets(frequencies), columns, frequencies
+        ).items()
     }
     by_label = {
         f"{name}{rule.suffix if name == 'f1' else ''}": values

@@ -41,11 +41,12 @@ def metric_of(
     needs: Needs,
     better: Better,
     of_instances: bool = False,
-) -> Callable[[Callable[[Any], Tensor]], "Metric"]:
+    counted: bool = False,
+) -> Callable[[Callable[..., Tensor]], "Metric"]:
     """A decorator that makes a Metric of a function of the prepared form."""
 
-    def decorate(reduce: Callable[[Any], Tensor]) -> Metric:
-        return Metric(reduce.__name__, better, family, needs, prepare, reduce, of_instances)
+    def decorate(reduce: Callable[..., Tensor]) -> Metric:
+        return Metric(reduce.__name__, better, family, needs, prepare, reduce, of_instances, counted)
 
     return decorate
 
@@ -59,8 +60,15 @@ class Metric:
     family: Family
     needs: Needs
     prepare: Callable[[Tensor, Tensor], Any]  # the work that all metrics of the family share
-    reduce: Callable[[Any], Tensor]  # from the prepared form to one number; its docstring defines the metric
+    reduce: Callable[..., Tensor]  # from the prepared form to one number; its docstring defines the metric
     of_instances: bool = False  # a mean over instances; one that leaves the metric undefined is left out
+    counted: bool = False  # whether `reduce` takes the labels' frequencies in training, too
 
-    def __call__(self, outputs: Tensor, targets: Tensor, /) -> Tensor:
-        return self.reduce(self.prepare(outputs, targets))
+    def __call__(self, outputs: Tensor, targets: Tensor, /, frequencies: Any = None) -> Tensor:
+        return self.of(self.prepare(outputs, targets), frequencies)
+
+    def of(self, prepared: Any, frequencies: Any = None) -> Tensor:
+        if not self.counted:
+            return self.reduce(prepared)
+        assert frequencies is not None, f"{self.name} needs the labels' frequencies in training"
+        return self.reduce(prepared, frequencies)

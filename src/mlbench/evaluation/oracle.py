@@ -8,19 +8,25 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mlbench.evaluation.frequency import Frequencies
 from mlbench.evaluation.metric import promoted
-from mlbench.evaluation.suite import METRICS, OF_LABEL_SETS, evaluate, find
+from mlbench.evaluation.suite import OF_LABEL_SETS, evaluate, every, find
 from mlbench.evaluation.thresholds import Cut, Threshold, check_fittable, strictly_above
 
 
 def best_cuts(
-    scores: Tensor, targets: Tensor, cuts: list[float], names: Iterable[str]
+    scores: Tensor,
+    targets: Tensor,
+    cuts: list[float],
+    names: Iterable[str],
+    frequencies: Frequencies | None = None,
 ) -> dict[str, tuple[float | None, float]]:
     """For each metric of label sets, the cut that is best for it, the first of several, and its value there.
 
     A metric that every cut leaves undefined gets None and NaN.
     """
-    metrics = [evaluate(None, strictly_above(scores, cut), targets, names) for cut in cuts]
+    names = list(names)
+    metrics = [evaluate(None, strictly_above(scores, cut), targets, names, frequencies) for cut in cuts]
     best = {}
     for name in names:
         sign = 1 if find(name).better == "high" else -1
@@ -52,16 +58,23 @@ class Oracle(Threshold):
         self.best = best_cuts(*self.fitted_on, self.cuts_to_try, OF_LABEL_SETS)
 
     def evaluate(
-        self, scores: Tensor, targets: Tensor, names: Iterable[str] | None = None
+        self,
+        scores: Tensor,
+        targets: Tensor,
+        names: Iterable[str] | None = None,
+        frequencies: Frequencies | None = None,
     ) -> dict[str, float]:
         """All metrics, or those named, each at the cut that is best for it with these scores and targets."""
-        names = list(METRICS if names is None else names)
+        names = list(every(frequencies) if names is None else names)
         need_cuts = [name for name in names if find(name).needs == "label_sets"]
+        known = {}  # `fit` has searched these tensors already, but for metrics that take frequencies
         if self.fitted_on and all(map(torch.equal, (promoted(scores), targets), self.fitted_on)):
-            best = {name: self.best[name] for name in need_cuts}  # `fit` has searched these tensors already
-        else:
-            best = best_cuts(scores, targets, self.cuts_to_try, need_cuts)
-        values = evaluate(scores, None, targets, [name for name in names if name not in best])
+            known = self.best
+        missing = [name for name in need_cuts if name not in known]
+        found = best_cuts(scores, targets, self.cuts_to_try, missing, frequencies)
+        known |= found
+        best = {name: known[name] for name in need_cuts}
+        values = evaluate(scores, None, targets, [name for name in names if name not in best], frequencies)
         values |= {name: value for name, (_, value) in best.items()}
         return {name: values[name] for name in names}
 

@@ -32,7 +32,6 @@ def standing(scores: Tensor, targets: Tensor) -> "Standing":
     lists, entries = scores.shape
     ordered, order = promoted(scores).contiguous().sort(dim=1, descending=True, stable=True)
     relevant = targets.bool().gather(1, order)
-    del order
     broken = ordered[:, 0].isnan()  # a sort puts NaN first
 
     opens = torch.ones_like(relevant)  # where a group of equal scores begins
@@ -40,6 +39,8 @@ def standing(scores: Tensor, targets: Tensor) -> "Standing":
     first = opens.flatten().nonzero().squeeze(1)
     stop = torch.cat([first[1:], first.new_tensor([lists * entries])])
     position = relevant.flatten().nonzero().squeeze(1)
+    column = order.flatten()[position]
+    del order
     group = opens.flatten().cumsum(0)[position] - 1
 
     owner = position // entries
@@ -53,6 +54,7 @@ def standing(scores: Tensor, targets: Tensor) -> "Standing":
         relevant=size,
         broken=broken,
         owner=owner,
+        column=column,
         rank=(position - base + 1).double(),
         above=(first[group] - base).double(),
         within=(stop[group] - base).double(),
@@ -88,6 +90,7 @@ class Standing:
     relevant: Tensor  # (lists,) number of relevant entries
     broken: Tensor  # (lists,) whether a score is NaN, which makes every sum over the list NaN
     owner: Tensor  # (M,) the number of the list that holds the entry; increasing
+    column: Tensor  # (M,) the entry's place in the list before it was sorted
     rank: Tensor  # (M,) the entry's position, ties in array order
     above: Tensor  # (M,) entries with a higher score
     within: Tensor  # (M,) entries with a score at least as high, the entry itself among them

@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from mlbench.evaluation.frequency import Frequencies
 from mlbench.evaluation.oracle import best_cuts
-from mlbench.evaluation.suite import METRICS, OF_LABEL_SETS, evaluate, find
+from mlbench.evaluation.suite import OF_LABEL_SETS, evaluate, every, find
 from mlbench.evaluation.thresholds import Cut, Threshold, check_fittable, strictly_above
 
 
@@ -32,27 +33,31 @@ class ValidationPerMetric(Threshold):
         self.fitted_on = check_fittable(scores, targets, self.part), targets
         self.best = {}
 
-    def cuts_of(self, names: list[str]) -> dict[str, float | None]:
+    def cuts_of(self, names: list[str], frequencies: Frequencies | None = None) -> dict[str, float | None]:
         assert self.fitted_on is not None, "fit the threshold first"
         missing = [name for name in names if name not in self.best]
         if missing:
-            found = best_cuts(*self.fitted_on, self.cuts_to_try, missing)
+            found = best_cuts(*self.fitted_on, self.cuts_to_try, missing, frequencies)
             self.best |= {name: cut for name, (cut, _) in found.items()}
         return {name: self.best[name] for name in names}
 
     def evaluate(
-        self, scores: Tensor, targets: Tensor, names: Iterable[str] | None = None
+        self,
+        scores: Tensor,
+        targets: Tensor,
+        names: Iterable[str] | None = None,
+        frequencies: Frequencies | None = None,
     ) -> dict[str, float]:
         """All metrics, or those named, each at its fitted cut."""
-        names = list(METRICS if names is None else names)
-        cuts = self.cuts_of([name for name in names if find(name).needs == "label_sets"])
-        values = evaluate(scores, None, targets, [name for name in names if name not in cuts])
+        names = list(every(frequencies) if names is None else names)
+        cuts = self.cuts_of([name for name in names if find(name).needs == "label_sets"], frequencies)
+        values = evaluate(scores, None, targets, [name for name in names if name not in cuts], frequencies)
         for cut in dict.fromkeys(cuts.values()):
             at_cut = [name for name in cuts if cuts[name] == cut]
             if cut is None:
                 values |= dict.fromkeys(at_cut, math.nan)
             else:
-                values |= evaluate(None, strictly_above(scores, cut), targets, at_cut)
+                values |= evaluate(None, strictly_above(scores, cut), targets, at_cut, frequencies)
         return {name: values[name] for name in names}
 
     def label_sets(self, scores: Tensor) -> Tensor:
@@ -62,4 +67,4 @@ class ValidationPerMetric(Threshold):
 
     def cuts(self, scores: Tensor) -> dict[str, float | None]:
         """The cut of each metric."""
-        return self.cuts_of(OF_LABEL_SETS)
+        return self.cuts_of(OF_LABEL_SETS) | self.best

@@ -14,7 +14,7 @@ from torch import Tensor
 from mlbench.evaluation.metric import Better, Metric, check_shapes, mean_where, metric_of
 from mlbench.evaluation.order import Standing, area_under_roc, average_precision, summarise
 
-DEPTHS = (1, 3, 5)  # of precision_at_k
+DEPTHS = (1, 3, 5)  # of metrics of the top k
 
 
 def rank_labels(scores: Tensor, targets: Tensor) -> "Rankings":
@@ -24,18 +24,37 @@ def rank_labels(scores: Tensor, targets: Tensor) -> "Rankings":
 
 def _summary(standing: Standing) -> dict[str, Tensor]:
     irrelevant_within = standing.within - standing.relevant_within
-    # Ties at rank k leave several possible tops: an entry counts with its chance to be in the top if the
-    # entries of equal score are shuffled.
-    tied = standing.within - standing.above
-    in_top = [standing.total(((k - standing.above) / tied).clamp(0, 1)) for k in DEPTHS]
+    discounts = discounts_to(standing.entries, standing.within)
+    gains = [standing.total(expected_discount(standing, discounts, k)) for k in DEPTHS]
+    best = discounts[standing.relevant.unsqueeze(1).clamp(max=standing.relevant.new_tensor(DEPTHS))]
     return {
         "relevant": standing.relevant,
         "misordered": standing.total(irrelevant_within) / standing.pairs,
         "depth": standing.largest(standing.within),
-        "in_top": torch.stack(in_top, dim=1),
+        "in_top": torch.stack([standing.total(chance_in_top(standing, k)) for k in DEPTHS], dim=1),
+        "gain": torch.stack(gains, dim=1) / best,
         "average_precision": average_precision(standing),
         "area_under_roc": area_under_roc(standing),
     }
+
+
+def chance_in_top(standing: Standing, k: int) -> Tensor:
+    """(M,) Ties at rank k leave several possible tops: the chance of each relevant entry to be in the top if
+    the entries of equal score are shuffled."""
+    return ((k - standing.above) / (standing.within - standing.above)).clamp(0, 1)
+
+
+def discounts_to(entries: int, like: Tensor) -> Tensor:
+    """(entries + 1,) Σ over ranks r = 1, ..., n of 1 / log2(r + 1), for n = 0, 1, ..., entries."""
+    ranks = torch.arange(1, entries + 1, dtype=like.dtype, device=like.device)
+    return torch.cat([ranks.new_zeros(1), (1 / (ranks + 1).log2()).cumsum(0)])
+
+
+def expected_discount(standing: Standing, discounts: Tensor, k: int) -> Tensor:
+    """(M,) the discount of each relevant entry's rank, 0 below rank k, in the mean over the order of ties."""
+    above, within = standing.above, standing.within
+    of_ties = discounts[within.clamp(max=k).long()] - discounts[above.clamp(max=k).long()]
+    return of_ties / (within - above)
 
 
 def ranking_metric(better: Better) -> Callable[..., Metric]:
@@ -46,6 +65,18 @@ def precision_at(rankings: "Rankings", k: int) -> Tensor:
     if rankings.labels < k:
         return rankings.in_top.new_tensor(torch.nan)
     return (rankings.in_top[:, DEPTHS.index(k)] / k).mean()
+
+
+def recall_at(rankings: "Rankings", k: int) -> Tensor:
+    if rankings.labels < k:
+        return rankings.in_top.new_tensor(torch.nan)
+    return (rankings.in_top[:, DEPTHS.index(k)] / rankings.relevant.clamp(min=1)).mean()
+
+
+def gain_at(rankings: "Rankings", k: int) -> Tensor:
+    if rankings.labels < k:
+        return rankings.gain.new_tensor(torch.nan)
+    return torch.where(rankings.relevant > 0, rankings.gain[:, DEPTHS.index(k)], 0).mean()
 
 
 @ranking_metric("low")
@@ -136,6 +167,49 @@ def precision_at_5(rankings: "Rankings") -> Tensor:
 
 
 @ranking_metric("high")
+def recall_at_1(rankings: "Rankings") -> Tensor:
+    """Mean over instances of the share of the relevant labels that the top label holds.
+
+    The top 1, so at most 1 / (relevant labels). Ties: expectation over their order. Empty rows count 0.
+    """
+    return recall_at(rankings, 1)
+
+
+@ranking_metric("high")
+def recall_at_3(rankings: "Rankings") -> Tensor:
+    """Mean over instances of (relevant labels among the top 3) / (relevant labels); NaN with fewer than 3
+    labels.
+
+    Divided by the number of relevant labels even where it is more than 3. Ties at the border: expectation
+    over their order. Empty rows count 0.
+    """
+    return recall_at(rankings, 3)
+
+
+@ranking_metric("high")
+def recall_at_5(rankings: "Rankings") -> Tensor:
+    """recall_at_3 with 5 for 3; NaN with fewer than 5 labels."""
+    return recall_at(rankings, 5)
+
+
+@ranking_metric("high")
+def ndcg_at_3(rankings: "Rankings") -> Tensor:
+    """Mean over instances of DCG / (the best DCG that an order can have), DCG = Σ over relevant labels at
+    rank r ≤ 3 of 1 / log2(r + 1); NaN with fewer than 3 labels.
+
+    The best has min(3, relevant labels) labels on top. Ties: expectation over their order. Empty rows count
+    0, full rows 1. scikit-learn's ndcg_score, k=3; nDCG@3 of the extreme classification repository.
+    """
+    return gain_at(rankings, 3)
+
+
+@ranking_metric("high")
+def ndcg_at_5(rankings: "Rankings") -> Tensor:
+    """ndcg_at_3 with 5 for 3; NaN with fewer than 5 labels. (With 1 it is precision_at_1.)"""
+    return gain_at(rankings, 5)
+
+
+@ranking_metric("high")
 def ap_example(rankings: "Rankings") -> Tensor:
     """Label-ranking average precision: mean over instances, and over the relevant labels of each, of
     |relevant labels scored at least as high| / |labels scored at least as high|.
@@ -174,6 +248,7 @@ class Rankings:
     misordered: Tensor  # (N,) share of misordered pairs, ties included; NaN without a pair
     depth: Tensor  # (N,) rank of the last relevant label; 0 without any
     in_top: Tensor  # (N, len(DEPTHS)) expected number of relevant labels among the top k
+    gain: Tensor  # (N, len(DEPTHS)) expected DCG of the top k / the best DCG; NaN without relevant labels
     average_precision: Tensor  # (N,) 0 without relevant labels
     area_under_roc: Tensor  # (N,) NaN without a pair
 

@@ -2,22 +2,31 @@
 
 import inspect
 from collections.abc import Iterable
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from mlbench.errors import UserError, did_you_mean
-from mlbench.evaluation import curves, label_sets, likelihood, ranking
+from mlbench.evaluation import curves, label_sets, likelihood, propensity, ranking, reliability
+from mlbench.evaluation.frequency import Frequencies, by_group
 from mlbench.evaluation.label_sets import f1_per_label
 from mlbench.evaluation.metric import Metric
 
-# Every metric of the four modules, in the order of their files: writing a metric there registers it.
-METRICS: dict[str, Metric] = {
-    name: member
-    for module in (label_sets, ranking, curves, likelihood)
-    for name, member in vars(module).items()
-    if isinstance(member, Metric)
-}
+
+def of_modules(*modules: ModuleType) -> dict[str, Metric]:
+    """Every metric of the modules, in the order of their files: writing a metric there registers it."""
+    return {
+        name: member
+        for module in modules
+        for name, member in vars(module).items()
+        if isinstance(member, Metric)
+    }
+
+
+METRICS = of_modules(label_sets, ranking, curves, likelihood, reliability)
+COUNTED = of_modules(propensity) | by_group(METRICS)  # those that take the labels' frequencies in training
+ALL = METRICS | COUNTED
 
 OF_LABEL_SETS = [name for name, metric in METRICS.items() if metric.needs == "label_sets"]
 OF_RULES = ("_oracle", "_clean", "_fixed")  # what threshold rules end names of metrics of label sets in
@@ -25,27 +34,37 @@ OF_RULES = ("_oracle", "_clean", "_fixed")  # what threshold rules end names of 
 
 def find(name: str) -> Metric:
     """The metric of that name; UserError with the nearest name where there is none."""
-    if name not in METRICS:
-        near = did_you_mean(name, METRICS) or f": known are {', '.join(METRICS)}"
+    if name not in ALL:
+        near = did_you_mean(name, ALL) or f": known are {', '.join(ALL)}"
         raise UserError(f"unknown metric {name!r}{near}")
-    return METRICS[name]
+    return ALL[name]
+
+
+def every(frequencies: Frequencies | None) -> dict[str, Metric]:
+    """All metrics that can be measured, with or without the labels' frequencies in training."""
+    return METRICS if frequencies is None else ALL
+
+
+def of_label_sets(frequencies: Frequencies | None) -> list[str]:
+    return [name for name, metric in every(frequencies).items() if metric.needs == "label_sets"]
 
 
 def stem_of(name: str) -> str | None:
     """The metric that a threshold rule or a method gave a suffix: f1_macro of `f1_macro_oracle`."""
-    stems = [stem for stem in METRICS if name == stem or name.startswith(f"{stem}_")]
+    stems = [stem for stem in ALL if name == stem or name.startswith(f"{stem}_")]
     return max(stems, key=len, default=None)
 
 
 def without_rule(name: str) -> str:
     """The name without the end that a threshold rule gave it."""
-    ends = [end for end in OF_RULES if name.endswith(end) and name.removesuffix(end) in OF_LABEL_SETS]
+    cut = {stem for stem, metric in ALL.items() if metric.needs == "label_sets"}
+    ends = [end for end in OF_RULES if name.endswith(end) and name.removesuffix(end) in cut]
     return name.removesuffix(ends[0]) if ends else name
 
 
 def definition(name: str) -> str:
     """The metric of that name in a sentence; docs/metrics.md adds its conventions."""
-    return paragraphs(METRICS[name].reduce)[0]
+    return paragraphs(ALL[name].reduce)[0]
 
 
 def paragraphs(documented: object) -> list[str]:
@@ -54,14 +73,19 @@ def paragraphs(documented: object) -> list[str]:
 
 
 def evaluate(
-    scores: Tensor | None, label_sets: Tensor | None, targets: Tensor, names: Iterable[str] | None = None
+    scores: Tensor | None,
+    label_sets: Tensor | None,
+    targets: Tensor,
+    names: Iterable[str] | None = None,
+    frequencies: Frequencies | None = None,
 ) -> dict[str, float]:
     """All metrics, or those named, of (N, L) tensors, as plain floats; NaN where a metric is undefined.
 
+    Those of `COUNTED` are among all of them where the labels' frequencies in training are given.
     `scores` or `label_sets` may be None if no metric named needs them. Counting and sorting are done once for
     all metrics that need them, and not at all if none does: model selection asks for one metric an epoch.
     """
-    chosen = [find(name) for name in (METRICS if names is None else names)]
+    chosen = [find(name) for name in (every(frequencies) if names is None else names)]
     outputs = {"scores": scores, "label_sets": label_sets}
     values: dict[str, Tensor] = {}
     for prepare in dict.fromkeys(metric.prepare for metric in chosen):
@@ -69,7 +93,7 @@ def evaluate(
         output = outputs[family[0].needs]
         assert output is not None, f"{family[0].name} needs {family[0].needs}"
         prepared = prepare(output, targets)
-        values |= {metric.name: metric.reduce(prepared) for metric in family}
+        values |= {metric.name: metric.of(prepared, frequencies) for metric in family}
     if not chosen:
         return {}
     numbers = torch.stack([values[metric.name] for metric in chosen]).tolist()  # one copy from the device

@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mlbench.errors import UserError, did_you_mean
+from mlbench.evaluation.frequency import Frequencies
 from mlbench.evaluation.metric import promoted
 from mlbench.evaluation.suite import evaluate
 
@@ -55,16 +56,18 @@ def evaluate_under(
     targets: Tensor,
     names: Iterable[str] | None = None,
     columns: slice | list[int] = slice(None),
+    frequencies: Frequencies | None = None,
 ) -> dict[str, float]:
-    """All metrics, or those named, of (N, L) scores as the rule cuts them.
+    """All metrics, or those named, of (N, L) scores as the rule cuts them; `evaluate` says what the labels'
+    frequencies in training are for.
 
     `columns` selects and orders the columns of scores and label sets for the comparison with the targets; the
     rule cuts before that.
     """
     evaluate_by_rule = getattr(rule, "evaluate", None)
     if evaluate_by_rule is not None:
-        return evaluate_by_rule(scores[:, columns], targets, names)
-    return evaluate(scores[:, columns], rule.label_sets(scores)[:, columns], targets, names)
+        return evaluate_by_rule(scores[:, columns], targets, names, frequencies)
+    return evaluate(scores[:, columns], rule.label_sets(scores)[:, columns], targets, names, frequencies)
 
 
 def strictly_above(scores: Tensor, cuts: float | list[float]) -> Tensor:

@@ -123,14 +123,14 @@ def directions(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     A name may have a suffix, of a threshold rule or of a method: `f1_macro_oracle`.
     """
     from mlbench.evaluation.embedding import PROBES  # imports torch
-    from mlbench.evaluation.suite import METRICS, stem_of
+    from mlbench.evaluation.suite import find, stem_of
 
     known, unknown = {}, []
     for name in dict.fromkeys(names):
         if name in PROBES:
             known[name] = PROBES[name].better
         elif stem := stem_of(name):
-            known[name] = METRICS[stem].better
+            known[name] = find(stem).better
         else:
             unknown.append(name)
     return known, unknown
