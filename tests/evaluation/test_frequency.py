@@ -1,7 +1,7 @@
 """Metrics by label frequency: groups by a plain rule, and every metric as that of the group's columns."""
 
 import math
-from itertools import permutations
+from itertools import pairwise, permutations
 from math import nan
 
 import pytest
@@ -119,7 +119,7 @@ def loop_psp(scores, targets, counts, n, k, **options):
         orders = [
             order
             for order in permutations(range(len(row)))
-            if all(row[a] >= row[b] for a, b in zip(order, order[1:]))
+            if all(row[a] >= row[b] for a, b in pairwise(order))
         ]
         found += sum(sum(worth[j] for j in order[:k]) for order in orders) / len(orders)
         best += sum(sorted(worth)[-k:])

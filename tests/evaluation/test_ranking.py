@@ -1,7 +1,7 @@
 """Metrics of the order of labels against loops, scikit-learn, torchmetrics, cases by hand."""
 
 import math
-from itertools import combinations, permutations
+from itertools import combinations, pairwise, permutations
 from statistics import fmean
 
 import pytest
@@ -46,7 +46,7 @@ def expected_gain(scores, targets, k):
     orders = [
         order
         for order in permutations(range(len(scores)))
-        if all(scores[a] >= scores[b] for a, b in zip(order, order[1:]))
+        if all(scores[a] >= scores[b] for a, b in pairwise(order))
     ]
     found = fmean(sum(targets[j] / math.log2(r + 2) for r, j in enumerate(o[:k])) for o in orders)
     best = sum(1 / math.log2(r + 2) for r in range(min(k, sum(targets))))
