@@ -5,27 +5,40 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from commands import forks
 from mlbench import metrics
 from mlbench.errors import UserError
-from mlbench.evaluation.suite import METRICS, evaluate
+from mlbench.evaluation.frequency import Frequencies
+from mlbench.evaluation.suite import ALL, evaluate
 from mlbench.metrics.streamed import Streamed
+from two_processes import measure_together
 
 draw = torch.Generator().manual_seed(0)
 SCORES = torch.rand(50, 6, generator=draw)
 TARGETS = (torch.rand(50, 6, generator=draw) < 0.4).long()
 SETS = SCORES > 0.5
-SUITE = evaluate(SCORES, SETS, TARGETS)
+COUNTS = {"counts": [40, 30, 20, 20, 9, 1], "instances": 60}
+SUITE = evaluate(SCORES, SETS, TARGETS, frequencies=Frequencies.of(*COUNTS.values()))
+
+
+def told(name):
+    """What a metric is told of training."""
+    return COUNTS if ALL[name].counted else {}
+
+
+def outputs_of(name):
+    return SETS if ALL[name].needs == "label_sets" else SCORES
 
 
 def same(number):
     return pytest.approx(number, nan_ok=True, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_function_and_a_stream_of_batches_give_what_the_suite_gives(name):
-    outputs = SETS if METRICS[name].needs == "label_sets" else SCORES
-    assert getattr(metrics, name)(outputs.numpy(), TARGETS.numpy()) == same(SUITE[name])
-    streamed = Streamed(name, cut=0.5)
+    outputs = outputs_of(name)
+    assert getattr(metrics, name)(outputs.numpy(), TARGETS.numpy(), **told(name)) == same(SUITE[name])
+    streamed = Streamed(name, cut=0.5, counted=told(name))
     for scores, targets in zip(SCORES.split(7), TARGETS.split(7)):
         streamed.update(scores, targets)
     assert streamed.compute().item() == same(SUITE[name])
@@ -33,7 +46,7 @@ def test_a_function_and_a_stream_of_batches_give_what_the_suite_gives(name):
 
 @pytest.mark.parametrize("name", ["f1_macro", "ap_macro"])
 def test_what_another_process_gathered_is_joined(name):
-    outputs = SETS if METRICS[name].needs == "label_sets" else SCORES
+    outputs = outputs_of(name)
     elsewhere = iter((outputs[20:], TARGETS[20:]))
     streamed = Streamed(
         name,
@@ -43,6 +56,47 @@ def test_what_another_process_gathered_is_joined(name):
     )
     streamed.update(SCORES[:20], TARGETS[:20])
     assert streamed.compute().item() == same(SUITE[name])
+
+
+def test_two_processes_measure_what_one_does(tmp_path):
+    said, meeting = forks.SimpleQueue(), (tmp_path / "meeting").as_uri()
+    given = [
+        (name, told(name)) for name in ("f1_macro", "ap_macro", "ndcg_at_3", "f1_macro_tail", "psp_at_3")
+    ]
+    own = [(SCORES[:21].numpy(), TARGETS[:21].numpy(), 7), (SCORES[21:].numpy(), TARGETS[21:].numpy(), 6)]
+    processes = [
+        forks.Process(target=measure_together, args=(rank, meeting, said, given, *rows))
+        for rank, rows in enumerate(own)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(100)
+    assert [process.exitcode for process in processes] == [0, 0]
+    measured = [said.get() for _ in range(10)]
+    assert all(number == same(SUITE[name]) for name, number in measured)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("f1_macro_tail", {}, r"takes counts=\[...\], for each of 6 labels its training instances; none are"),
+        ("f1_macro_tail", {"counts": [1, 2]}, "2 are given"),
+        ("psp_at_1", {"counts": COUNTS["counts"]}, "takes instances="),
+        ("psp_at_1", {**COUNTS, "c": 1}, "takes counts, instances, borders, a, b; instances, c are given"),
+        ("f1_macro", COUNTS, "f1_macro does not depend on training"),
+    ],
+)
+def test_what_is_told_of_training_is_checked(name, given, said):
+    with pytest.raises(UserError, match=said):
+        getattr(metrics, name)(outputs_of(name), TARGETS, **given)
+
+
+def test_borders_and_propensities_of_ones_own():
+    tail = metrics.ap_macro_tail(SCORES, TARGETS, counts=COUNTS["counts"], borders=(20, 30))
+    assert tail == same(metrics.ap_macro(SCORES[:, 4:], TARGETS[:, 4:]))
+    usual = metrics.psp_at_3(SCORES, TARGETS, **COUNTS)
+    assert usual != metrics.psp_at_3(SCORES, TARGETS, **COUNTS, a=0.6, b=2.6)
 
 
 class Plain(lightning.LightningModule):

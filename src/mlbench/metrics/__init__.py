@@ -2,6 +2,8 @@
 
 Each metric of docs/metrics.md is a function of this module, under its name there. It takes arrays or tensors
 (N, L) and returns a float, NaN where the data leave the metric undefined. `streamed.Streamed` keeps batches.
+Metrics by label frequency and psp_at_k also take `counts=`, the training instances that carry each label, and
+psp_at_k `instances=`, how many there are in all; options of both are those of `Frequencies`.
 """
 
 from collections.abc import Callable
@@ -12,24 +14,45 @@ import torch
 from torch import Tensor
 
 from mlbench.errors import UserError
-from mlbench.evaluation.suite import METRICS, find
+from mlbench.evaluation.frequency import Frequencies
+from mlbench.evaluation.suite import ALL, find
 
 
-def __getattr__(name: str) -> Callable[[Any, Any], float]:
-    if name not in METRICS:
+def __getattr__(name: str) -> Callable[..., float]:
+    if name not in ALL:
         raise AttributeError(f"module 'mlbench.metrics' has no attribute {name!r}")
     return partial(value, name)
 
 
 def __dir__() -> list[str]:
-    return list(METRICS)
+    return list(ALL)
 
 
-def value(name: str, outputs: Any, targets: Any) -> float:
+def value(name: str, outputs: Any, targets: Any, **counted: Any) -> float:
     """The metric of that name; a metric of label sets refuses scores, which are to be cut first."""
     metric, outputs, targets = find(name), torch.as_tensor(outputs), torch.as_tensor(targets)
     check(name, outputs, targets)
-    return float(metric(outputs, targets))
+    return float(metric(outputs, targets, frequencies_of(name, targets.shape[1], **counted)))
+
+
+def frequencies_of(name: str, labels: int, counts: Any = None, **options: Any) -> Frequencies | None:
+    """What a metric is told of training; None for one that needs nothing of it."""
+    if not find(name).counted:
+        if counts is not None or options:
+            raise UserError(f"{name} does not depend on training: leave out counts, and options of theirs")
+        return None
+    if counts is None or len(counts) != labels:
+        given = "none are" if counts is None else f"{len(counts)} are"
+        raise UserError(
+            f"{name} takes counts=[...], for each of {labels} labels its training instances; {given} given"
+        )
+    if name.startswith("psp") and not options.get("instances"):
+        raise UserError(f"{name} takes instances=..., how many instances there are to train on")
+    try:
+        return Frequencies(torch.as_tensor(counts), **options)
+    except TypeError:
+        known = ", ".join(each for each in Frequencies.__dataclass_fields__ if each != "positives")
+        raise UserError(f"{name} takes counts, {known}; {', '.join(options)} are given") from None
 
 
 def check(name: str, outputs: Tensor, targets: Tensor) -> None:
@@ -38,7 +61,7 @@ def check(name: str, outputs: Tensor, targets: Tensor) -> None:
         raise UserError(f"{name} takes two arrays (N, L) of one shape, not {shapes}")
     if not are_sets(targets):
         raise UserError(f"{name}: targets are 0 or 1, and other numbers are there")
-    needs, family = METRICS[name].needs, METRICS[name].family
+    needs, family = find(name).needs, find(name).family
     if needs == "label_sets" and not are_sets(outputs):
         raise UserError(f"{name} measures label sets, 0 or 1, and scores are given: cut them first")
     if family == "likelihood" and bool(((outputs < 0) | (outputs > 1)).any()):

@@ -8,13 +8,14 @@ from torchmetrics.utilities import dim_zero_cat
 
 from mlbench.evaluation.suite import find
 from mlbench.evaluation.thresholds import strictly_above
-from mlbench.metrics import check
+from mlbench.metrics import check, frequencies_of
 
 
 class Streamed(Metric):
     """`Streamed("f1_micro", cut=0.5)`: all batches are kept, those of all processes are joined, and the
     metric is that of all instances, no mean over batches. Without `cut`, a metric of label sets takes sets.
 
+    `counted` holds the `counts` of labels in training, and what goes with them, for a metric that takes them.
     Under a sampler that repeats instances to fill the last batches, those count as often as they come.
     """
 
@@ -22,9 +23,11 @@ class Streamed(Metric):
     outputs: list[Tensor]
     targets: list[Tensor]
 
-    def __init__(self, name: str, cut: float | None = None, **options: Any):
+    def __init__(
+        self, name: str, cut: float | None = None, counted: dict[str, Any] | None = None, **options: Any
+    ):
         super().__init__(**options)
-        self.name, self.cut = find(name).name, cut
+        self.name, self.cut, self.counted = find(name).name, cut, counted or {}
         self.add_state("outputs", [], dist_reduce_fx="cat")
         self.add_state("targets", [], dist_reduce_fx="cat")
 
@@ -38,4 +41,4 @@ class Streamed(Metric):
     def compute(self) -> Tensor:
         outputs, targets = dim_zero_cat(self.outputs), dim_zero_cat(self.targets)
         check(self.name, outputs, targets)
-        return find(self.name)(outputs, targets)
+        return find(self.name)(outputs, targets, frequencies_of(self.name, targets.shape[1], **self.counted))
