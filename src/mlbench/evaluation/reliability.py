@@ -37,8 +37,18 @@ def reliability(scores: Tensor, targets: Tensor, bins: int = BINS) -> "Reliabili
     return Reliability(len(scores), count, score_sum, relevant, squared)
 
 
-def reliability_metric(better: Better) -> Callable[..., Metric]:
-    return metric_of(reliability, family="likelihood", needs="scores", better=better)
+def squared_errors(scores: Tensor, targets: Tensor) -> Tensor:
+    """(N,) the mean over labels of (score − target)²."""
+    check_shapes(scores, targets)
+    rows = max(1, BLOCK // scores.shape[1])
+    pairs = zip(scores.split(rows), targets.split(rows))
+    return torch.cat([(block.double() - (truth != 0).double()).square().mean(1) for block, truth in pairs])
+
+
+def reliability_metric(better: Better, of_instances: bool = False) -> Callable[..., Metric]:
+    return metric_of(
+        reliability, family="likelihood", needs="scores", better=better, of_instances=of_instances
+    )
 
 
 def gap(count: Tensor, scores: Tensor, relevant: Tensor) -> Tensor:
@@ -46,7 +56,7 @@ def gap(count: Tensor, scores: Tensor, relevant: Tensor) -> Tensor:
     return (scores - relevant).abs().sum(0) / count.sum(0)
 
 
-@reliability_metric("low")
+@reliability_metric("low", of_instances=True)
 def brier(bins: "Reliability") -> Tensor:
     """Brier score: mean over labels of the mean over instances of (score − target)², target 0 or 1.
 

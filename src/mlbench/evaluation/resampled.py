@@ -19,6 +19,7 @@ from mlbench.evaluation.label_sets import Counts, Tally, count
 from mlbench.evaluation.likelihood import log_likelihood, log_likelihoods
 from mlbench.evaluation.metric import Metric, promoted
 from mlbench.evaluation.ranking import rank_labels
+from mlbench.evaluation.reliability import reliability, squared_errors
 from mlbench.evaluation.suite import find
 
 Values = dict[str, Tensor]  # a metric's values, (B,)
@@ -27,13 +28,15 @@ Resampled = Callable[[Tensor], Values]  # of (B, N) counts; every row has the sa
 EXACT = 2**24  # up to which float32 holds whole numbers
 PIECE = 256  # groups at a time: their sums in a few dozen resamples stay in the processor's cache
 LEFT_OUT = {
-    "ap_macro_array_order": "it goes by the order of ties, and an instance that is drawn twice is one"
+    "ap_macro_array_order": "it goes by the order of ties, and an instance that is drawn twice is one",
+    "ece_micro": "a resample's bins are noisier than those of all instances, so that it lies above",
+    "ece_macro": "likewise",
 }
 
 
 def left_out(names: Iterable[str]) -> dict[str, str]:
     """The metrics that cannot be resampled here, and why."""
-    known = (count, rank_labels, rank_instances, rank_entries, log_likelihood)
+    known = (count, rank_labels, rank_instances, rank_entries, log_likelihood, reliability)
     others = {name: "it is not known how to resample it" for name in names if find(name).prepare not in known}
     return {name: reason for name, reason in LEFT_OUT.items() if name in names} | others
 
@@ -67,6 +70,8 @@ def _means(outputs: Tensor, targets: Tensor, metrics: list[Metric]) -> Resampled
 
 def _of_each_instance(metric: Metric, outputs: Tensor, targets: Tensor) -> Tensor:
     """(N,) what the metric is of each instance alone; NaN where that is undefined."""
+    if metric.prepare is reliability:
+        return squared_errors(outputs, targets)
     if metric.prepare is log_likelihood:
         return metric.reduce(log_likelihoods(outputs, targets))
     prepared = metric.prepare(outputs, targets)
