@@ -5,7 +5,7 @@ They are constructed, initialised and named as those of torch.nn. If parameters 
 replica's block begins at a line of the cache, as a tensor of one replica does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -95,10 +95,15 @@ class Blocks(torch.autograd.Function):
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """a @ b over the last two dimensions; those before are the same in both."""
-    if a.ndim == 2:
+    if a.ndim == 2 or torch.compiler.is_exporting():
         return a @ b
     before = a.shape[:-2]
     return Blocks.apply(a.flatten(0, -3), b.flatten(0, -3)).unflatten(0, before)
+
+
+def pieces(x: Tensor, rows: int) -> Sequence[Tensor]:
+    """x in pieces of so many rows at most; whole in a graph for other programs, whose rows are any number."""
+    return [x] if torch.compiler.is_exporting() else x.split(rows)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mlbench.backbones.unroll import Design, Unroll, Weights, Workspaces, turned_on
+from mlbench.backbones.written_out import written_out
 from mlbench.data.task import Task
 from mlbench.layers import each, linear
 
@@ -76,6 +77,8 @@ class Chain(nn.Module):
 
     def unroll(self, x: Tensor, start: Tensor | None = None) -> Unrolled:
         """`start` replaces the initial logits l_0 (ANT's second pass over a teacher)."""
+        if torch.compiler.is_exporting():
+            return Unrolled(*written_out(x, self.weights, start, self.design))
         return Unrolled(*Unroll.apply(x, self.vector, start, self.design))
 
     def forward(self, x: Tensor, start: Tensor | None = None) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
-from mlbench.layers import Dropout, LayerNorm, Linear, beside, product
+from mlbench.layers import Dropout, LayerNorm, Linear, beside, pieces, product
 from mlbench.methods.base import Loss, Method, Parts, Stage
 
 Positive = Annotated[int, Field(ge=1)]
@@ -72,7 +72,7 @@ class LaMP(Method):
         return self.objective(self.logits(batch.x), batch.targets)
 
     def scores(self, batch: Batch) -> Tensor:
-        return torch.cat([self.logits(x) for x in batch.x.split(self.at_once)]).sigmoid()
+        return torch.cat([self.logits(x) for x in pieces(batch.x, self.at_once)]).sigmoid()
 
 
 class Layer(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
 from mlbench.errors import UserError
-from mlbench.layers import Embedding, Linear, beside, each, gated
+from mlbench.layers import Embedding, Linear, beside, each, gated, pieces
 from mlbench.methods.base import Learner, Loss, Method, Parts, Stage
 from mlbench.methods.rbcc.network import climbed, levels_of
 
@@ -45,6 +45,7 @@ class RBCC(Method):
     walked: Tensor  # (L, L) the parents of each label in that order, in the labels' order; then others
     given: Tensor  # (L, L) 1 for those that are parents
     steps: list[int]  # how many labels have a first, second, … input; the first one all
+    levels: list[tuple[list[int], list[int]]] | None  # parents first: places in that order, and their steps
 
     def __init__(
         self,
@@ -112,18 +113,16 @@ class RBCC(Method):
         return self.objective(logits.gather(-1, place), batch.targets)
 
     def scores(self, batch: Batch) -> Tensor:
-        return torch.cat([self.probabilities(x) for x in batch.x.split(self.at_once)])
+        return torch.cat([self.probabilities(x) for x in pieces(batch.x, self.at_once)])
 
     def probabilities(self, x: Tensor) -> Tensor:
         """Parents before their children, which see what was predicted: 1 above .5, else 0."""
-        levels = levels_of(self.parents.tolist())
-        if levels is None:
+        if self.levels is None:
             raise UserError("its network over labels goes round in a circle: run again with force=true")
         features, found = self.features(x), x.new_zeros(len(x), len(self.parents))
-        for level in levels:
-            places = self.place[level].sort().values
-            counts = self.parents[self.order[places]].sum(-1)
-            logits = self.read(features, (found > 0.5).to(x), places, steps_of(counts.tolist()))
+        for level, steps in self.levels:
+            places = torch.tensor(level, device=x.device)
+            logits = self.read(features, (found > 0.5).to(x), places, steps)
             found[:, self.order[places]] = logits.sigmoid()
         return found
 
@@ -215,6 +214,19 @@ def arrange(module: RBCC, *_: Any) -> None:
         module.walked = (~own).to(torch.uint8).argsort(dim=-1, stable=True)
         module.given = own.gather(-1, module.walked).float()
         module.steps = steps_of(counts.tolist())
+        module.levels = levels_in(module.parents.tolist(), module.place.tolist())
+
+
+def levels_in(parents: list[list[bool]], place: list[int]) -> list[tuple[list[int], list[int]]] | None:
+    """Each level's places, in ascending order, and how many of its labels have an input in each step."""
+    levels = levels_of(parents)
+    if levels is None:
+        return None
+    ordered = [sorted(level, key=place.__getitem__) for level in levels]
+    return [
+        ([place[label] for label in level], steps_of([sum(parents[label]) for label in level]))
+        for level in ordered
+    ]
 
 
 def steps_of(counts: Sequence[int]) -> list[int]:
