@@ -10,7 +10,7 @@ from mlbench.data.rows import Batch
 from mlbench.data.scaling import Columns, Unscaled
 from mlbench.data.schema import Schema
 from mlbench.errors import UserError
-from mlbench.methods.base import Method
+from mlbench.methods.base import Learner
 from mlbench.predict import Trained
 
 
@@ -21,7 +21,7 @@ class Graph(nn.Module):
         super().__init__()
         self.columns = Words(run.schema) if run.schema.values and not run.encoders else nn.Identity()
         self.scaler = scaler(run)
-        self.scores = Scores(run.method, len(run.schema.labels))
+        self.scores = Scores(run.method.as_graph(), len(run.schema.labels))
         self.sets = Sets(run.cuts, run.at_cut, len(run.schema.labels)) if run.has_cuts else None
 
     @property
@@ -89,13 +89,13 @@ def scaler(run: Trained) -> nn.Module:
         return Scaled(run.scaler.state["shift"], run.scaler.state["spread"])
     if type(run.scaler) is Unscaled:
         return nn.Identity()
-    raise UserError(f"{run.path} cannot be exported: its scaler, {type(run.scaler).__name__}, is no graph")
+    raise UserError(f"its scaler, {type(run.scaler).__name__}, is code of its own")
 
 
 class Scores(nn.Module):
     """A method's scores of rows whose labels nobody knows."""
 
-    def __init__(self, method: Method, labels: int):
+    def __init__(self, method: Learner, labels: int):
         super().__init__()
         self.method = method
         self.labels = labels

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from mlbench.data.new_rows import Piece, rows_of
 from mlbench.data.rows import Rows
@@ -70,37 +71,47 @@ def write(out: Path, content: bytes) -> None:
 
 
 def graph_of(run: Trained) -> Graph:
-    if run.method.no_graph:
-        raise UserError(f"{run.path} cannot be exported: {run.method.no_graph}")
     try:
         return Graph(run).eval()
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"{run.path} cannot be exported: {error}") from error
     except Exception as error:  # cuts, columns and scaler of a foreign file may contradict each other
         raise not_of_a_run(run.path, error) from error
 
 
-def onnx_of(graph: Any, x: torch.Tensor, path: Path) -> Any:
+def onnx_of(graph: Any, x: torch.Tensor, path: Path, optimize: bool = True) -> Any:
     """An onnx.ModelProto whose first dimension is open; `graph` names its outputs."""
     try:
         import onnxscript  # noqa: F401 torch's exporter says less of it where it is missing
     except ImportError:
         raise UserError(missing("onnxscript")) from None
-    try:
-        with quietly(), torch.no_grad():
+    with quietly(), torch.no_grad():
+        traced = traced_with(graph.requires_grad_(False), x, path)
+        try:
             program = torch.onnx.export(
-                graph.requires_grad_(False),
-                (x,),
-                input_names=["x"],
-                output_names=graph.outputs,
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                dynamo=True,
-                verbose=False,
+                traced, input_names=["x"], output_names=graph.outputs, optimize=optimize, verbose=False
             )
-    except Exception as error:  # whatever the method does that is no graph
-        raise UserError(f"{path} cannot be exported: its scores are no graph ({reason(error)})") from error
-    assert program is not None, "with dynamo=True it gives a program"
+        except Exception as error:  # an operation that ONNX does not have
+            raise UserError(
+                f"{path} cannot be exported: ONNX lacks a part of it ({reason(error)})"
+            ) from error
+    assert program is not None, "it is given no path to write to"
     return bare(program.model_proto)
+
+
+def traced_with(graph: nn.Module, x: torch.Tensor, path: Path) -> torch.export.ExportedProgram:
+    """The operations that `graph` does, for any number of rows: followed as they are called, or, where that
+    fails, read from the code.
+    """
+    first: Exception | None = None
+    for strict in (False, True):
+        try:
+            rows = torch.export.Dim("batch")
+            return torch.export.export(graph, (x,), dynamic_shapes=({0: rows},), strict=strict)
+        except Exception as error:  # whatever the method does that is no graph
+            first = first or error
+    assert first is not None, "there were attempts"
+    raise UserError(f"{path} cannot be exported: its scores are no graph ({reason(first)})") from first
 
 
 def bare(model: Any) -> Any:

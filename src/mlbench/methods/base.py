@@ -94,13 +94,17 @@ class Method(Learner):
     train_options: ClassVar[frozenset[str]] = TRAINING
     # Parts and buffers that only training needs: model.pt leaves them out.
     discarded: ClassVar[tuple[str, ...]] = ()
-    # Why its scores are no graph of tensor operations, as `mlbench export` needs; "" where they may be one.
-    no_graph: ClassVar[str] = ""
 
     @classmethod
     def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The parts of a split that the method needs under these options."""
         return ("train",)
+
+    def as_graph(self) -> Learner:
+        """What has the same scores by tensor operations alone, for other programs; a UserError says why there
+        is no such thing.
+        """
+        return self
 
     def embed(self, batch: Batch) -> Tensor:
         """What the backbone gives, (B, width). Sees batch.x only."""

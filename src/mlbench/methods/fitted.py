@@ -15,7 +15,7 @@ from mlbench.data.sparse import SparseRows
 from mlbench.data.task import Task
 from mlbench.errors import UserError
 from mlbench.methods import kept
-from mlbench.methods.base import Method, Parts, Stage
+from mlbench.methods.base import Learner, Method, Parts, Stage
 from mlbench.methods.bases import BASES, Base, Options, build, draw_seed
 
 Matrix = np.ndarray | sparse.csr_matrix  # (N, d) float64
@@ -31,7 +31,6 @@ class Fitted(Method):
     """
 
     train_options = frozenset()
-    no_graph = "its scores are those of scikit-learn's classifiers, which are no graph of tensor operations"
     shares: Tensor
 
     def __init__(self, task: Task, base: Base, options: Options):
@@ -49,6 +48,9 @@ class Fitted(Method):
     def predict(self, learner: Any, x: Matrix) -> np.ndarray:
         """One probability per label that varies, (B, L')."""
         raise NotImplementedError
+
+    def as_graph(self) -> Learner:
+        raise UserError(f"its scores are those of scikit-learn's classifiers ({self.base})")
 
     def new_base(self) -> Any:
         return build(self.base, self.options, draw_seed())

@@ -25,4 +25,4 @@ class Prior(Method):
         self.shares.copy_(data.targets.mean(0))
 
     def scores(self, batch: Batch) -> Tensor:
-        return self.shares.expand(len(batch.x), -1)
+        return self.shares.expand(batch.x.shape[0], -1)

@@ -1,9 +1,14 @@
 """Binary relevance: a classifier a label, each for itself (Tsoumakas & Katakis 2007, PT4)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from mlbench.data.rows import Batch
+from mlbench.methods.base import Learner
 from mlbench.methods.bases import confidence
 from mlbench.methods.classical.hard import Hard
 from mlbench.methods.fitted import Matrix
@@ -19,5 +24,48 @@ class BinaryRelevance(Hard):
         columns = [confidence(model, x) for model in learner.estimators_]
         return np.stack([column[:, 1] if column.ndim == 2 else column for column in columns], axis=1)
 
+    def as_graph(self) -> Learner:
+        learner = self.learned["learner"]
+        models = learner.estimators_ if learner else []
+        return (
+            Lines(self.shares, self.varying, models, self.said) if is_linear(models) else super().as_graph()
+        )
+
     def decisions(self, learner: Any, x: Matrix) -> np.ndarray:
         return learner.predict(x)
+
+
+def is_linear(models: Sequence[Any]) -> bool:
+    """Whether σ(w·x + b) is all that `confidence` makes of a row."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
+    return all(type(model) in (LogisticRegression, LinearSVC) for model in models)
+
+
+class Lines(Learner):
+    """σ(w·x + b), or whether it is above ½, of the labels that vary; of others their one value."""
+
+    weight: Tensor
+    bias: Tensor
+    fixed: Tensor
+
+    def __init__(self, shares: Tensor, varying: np.ndarray, models: Sequence[Any], said: str):
+        super().__init__()
+        weight, bias = torch.zeros(2, len(shares), 1, dtype=torch.float64)
+        if len(varying):
+            lines = torch.from_numpy(np.concatenate([model.coef_ for model in models]))
+            weight = lines.new_zeros(len(shares), lines.shape[1])
+            weight[varying] = lines
+            bias[varying] = torch.from_numpy(np.stack([np.resize(m.intercept_, 1) for m in models])).double()
+        fixed = shares.clone()
+        fixed[varying] = torch.nan
+        self.said = said
+        for name, tensor in {"weight": weight, "bias": bias.squeeze(-1), "fixed": fixed}.items():
+            self.register_buffer(name, tensor)
+
+    def scores(self, batch: Batch) -> Tensor:
+        x = batch.x.double()
+        lines = (x[:, : self.weight.shape[1]] @ self.weight.mT) + self.bias
+        found = (lines > 0).float() if self.said == "hard" else lines.sigmoid().float()
+        return torch.where(self.fixed.isnan(), found, self.fixed)

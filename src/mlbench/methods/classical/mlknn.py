@@ -12,7 +12,7 @@ from torch import Tensor
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
 from mlbench.errors import UserError
-from mlbench.methods.base import Method, Parts, Stage
+from mlbench.methods.base import Learner, Method, Parts, Stage
 from mlbench.methods.nearest import CELLS, Held, take_sizes
 
 
@@ -23,9 +23,6 @@ class MLkNN(Method):
     """
 
     train_options = frozenset()
-    no_graph = (
-        "it looks for neighbours in as many passes as a row takes until they are certain, which is no graph"
-    )
 
     def __init__(self, task: Task, k: Annotated[int, Field(ge=1)], s: Annotated[float, Field(gt=0)]):
         super().__init__()
@@ -43,6 +40,9 @@ class MLkNN(Method):
 
     def stages(self, data: Parts) -> Iterator[Stage]:
         yield Stage("count", self, data["train"], solve=self.solve)
+
+    def as_graph(self) -> Learner:
+        raise UserError("it looks for neighbours until they are certain, in as many passes as a row takes")
 
     def solve(self, data: Rows) -> None:
         self.rows.hold(data.x)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
+from mlbench.errors import UserError
 from mlbench.layers import Linear, Noise
-from mlbench.methods.base import Backbone, Method
+from mlbench.methods.base import Backbone, Learner, Method
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -41,6 +42,11 @@ class Latent(Method):
         self.feature_gaussian = Linear(self.backbone.width, 2 * latent)
         self.noise, self.test_noise = Noise(), Noise()
         self.test_latent = test_latent
+
+    def as_graph(self) -> Learner:
+        if self.test_latent != "mean":
+            raise UserError("its scores are of drawn latents; with method.test_latent=mean they are not")
+        return self
 
     def encoded(self, x: Tensor) -> Gaussian:
         """Of the latents, by the features."""

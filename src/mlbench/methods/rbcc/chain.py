@@ -119,7 +119,7 @@ class RBCC(Method):
         """Parents before their children, which see what was predicted: 1 above .5, else 0."""
         if self.levels is None:
             raise UserError("its network over labels goes round in a circle: run again with force=true")
-        features, found = self.features(x), x.new_zeros(len(x), len(self.parents))
+        features, found = self.features(x), x.new_zeros(x.shape[0], len(self.parents))
         for level, steps in self.levels:
             places = torch.tensor(level, device=x.device)
             logits = self.read(features, (found > 0.5).to(x), places, steps)
