@@ -80,7 +80,7 @@ MAY_KNOW = {
         *("assemble", "compose", "config", "data", "engine", "errors", "evaluation", "experiment", "methods"),
         "seeding",
     },
-    "export": {"data", "engine", "errors", "files", "methods", "predict", "results"},
+    "export": {"data", "engine", "errors", "evaluation", "files", "methods", "predict", "results"},
     "runs": {"compose", "config", "engine", "errors", "experiment", "premises", "results"},
     "tables": {
         *("assemble", "compose", "config", "data", "errors", "evaluation", "files", "results", "runs"),

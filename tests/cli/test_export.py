@@ -70,4 +70,22 @@ def test_from_a_table_to_a_run_to_onnxruntime(trained, export, start, weather, f
     assert b"/src/mlbench/" not in (folder / "made/model.onnx").read_bytes()
 
 
+def test_a_model_card_has_what_the_record_has(trained, export, folder):
+    run = trained("dataset.scaling=zscore", "threshold=per_label", "seed=3")
+    assert export(f"run={run}", "out=one.onnx").status == export(f"run={run}", "out=two.onnx").status == 0
+    card = (folder / "one.md").read_text()
+    assert card == (folder / "two.md").read_text()
+    record = json.loads((run / "record.json").read_text())
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in card.splitlines() if line[:1] == "|"]
+    told = {row[0].lstrip("| "): row[1:] for row in rows}
+    assert told["seed"][0].rstrip(" |") == "3" and told["threshold"][0].rstrip(" |") == "per_label"
+    for name in ("f1_macro", "ranking_loss", "subset_accuracy"):
+        value, interval, _ = told[name]
+        low, high = map(float, interval.strip("[]").split(", "))
+        assert value == f"{record['metrics']['last'][name]:.4f}" and low <= float(value) <= high
+    assert [label for label in told if label in LABELS] == LABELS
+    assert told["rain"][-1].rstrip(" |") == f"{record['thresholds']['last'][0]:.3f}"
+    assert record["key"] in card and record["versions"]["torch"] in card and "seed: 3" in card
+
+
 PREDICT = "mlbench.commands.predict"

@@ -41,6 +41,7 @@ def run(arguments: list[str]) -> None:
     trust(names_in(given.get("trust", "[]")))
     made = exported(Path(given["run"]))
     write(out, made.content)
+    write(out.with_suffix(".md"), made.card.encode())
     print(about_x(made.run))
     if made.graph.sets is None:
         print("there are scores and no label sets: the run's threshold rule has no cuts for new rows")

@@ -17,6 +17,7 @@ from mlbench.data.new_rows import Piece, rows_of
 from mlbench.data.rows import Rows
 from mlbench.engine.score import score_rows
 from mlbench.errors import UserError
+from mlbench.export.card import card
 from mlbench.export.graph import Graph, Scaled, Words
 from mlbench.files import whole
 from mlbench.methods.build import not_of_a_run
@@ -34,6 +35,7 @@ class Exported:
     record: Record
     graph: Graph
     content: bytes
+    card: str
 
 
 def finished(path: Path) -> tuple[Trained, Record]:
@@ -62,7 +64,7 @@ def exported(path: Path) -> Exported:
     except Exception as error:  # protobuf's own, beyond 2 GB
         raise UserError(f"{run.path} cannot be exported: {first_line(error)}") from error
     check(run, graph, content)
-    return Exported(run, record, graph, content)
+    return Exported(run, record, graph, content, card(run, record, graph, run.path.parent / "scores.npz"))
 
 
 def write(out: Path, content: bytes) -> None:
