@@ -30,7 +30,9 @@ EXPERIMENTS = [
     ],
 ]
 SCIENTIFIC = {"method", "backbone", "loss", "split", "threshold", "train", "selection", "seed"}
-IDENTITY = re.compile(r"dataset\.(name|scaling|use|reader|modalities|sha256|files\.\w+\.sha256)")
+IDENTITY = re.compile(
+    r"dataset\.(name|scaling|use|missing_modalities|reader|modalities|sha256|files\.\w+\.sha256)"
+)
 OTHERS = {  # where not any other value will do
     "method._target_": "outside.Needs",  # which is asked what it takes
     "split._target_": "mlbench.data.splits.KFold",

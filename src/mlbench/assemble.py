@@ -69,6 +69,11 @@ def check_data(config: Config, pieces: Pieces) -> None:
             f"method={method} needs {requires.modalities} modalities or more, {has} {modalities}; "
             "dataset=multidigits has 4"
         )
+    if (share := getattr(dataset, "missing_modalities", None)) and not requires.missing_modalities:
+        raise DoesNotFit(
+            f"method={method} needs all modalities of an instance, and dataset.missing_modalities={share} "
+            "takes some away; method=fusion and method=m3la do without"
+        )
     gives = getattr(target(config.backbone), "gives", "features")
     if "backbone" in inspect.signature(target(config.method)).parameters and gives != requires.backbone:
         fitting = "backbone=chain" if requires.backbone == "logits" else "backbone=linear or mlp"

@@ -1,7 +1,6 @@
 """The spine: prepare, train, finish. One run or many go through these three; the fits of many are stacked."""
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -17,10 +16,10 @@ from torch import Tensor
 from mlbench import embeddings
 from mlbench.assemble import Pieces, assemble, check_embedding, check_loss, tell_untaken
 from mlbench.config import Config, Node, encoding, fingerprint, science, taken
+from mlbench.data import missing
 from mlbench.data.contracts import Scaler
 from mlbench.data.instances import Instances, statistics
 from mlbench.data.rows import Rows
-from mlbench.data.scaling import fitted
 from mlbench.data.schema import Schema
 from mlbench.data.splits import divided, labelled_rows
 from mlbench.data.task import Modality, Task
@@ -177,8 +176,9 @@ def load(run: Experiment, identity: Node) -> None:
     if pieces.encoders:
         device = device_of(config.train)
         vectors = encoded(vectors, labelled, pieces.encoders, identity, config.paths.cache, str(device))
-    run.scaler = fitted(pieces.dataset.scaling, with_features(vectors, pieces.dataset).features[labelled])
-    instances = dataclasses.replace(vectors, features=run.scaler.apply(vectors.features))
+    vectors = missing.simulated(with_features(vectors, pieces.dataset), pieces.dataset, config.seed)
+    run.scaler = missing.fitted_on_present(pieces.dataset.scaling, vectors, labelled)
+    instances = missing.scaled(vectors, run.scaler)
     run.schema = Schema.of(vectors)
     run.data = identity | {"statistics": statistics(vectors)}
     run.parts = {part: Rows.from_instances(instances, numbers) for part, numbers in rows.items()}

@@ -17,6 +17,7 @@ from mlbench.data import modalities as blocks
 from mlbench.data import sources
 from mlbench.data.cache import cached
 from mlbench.data.instances import Instances, Loaded, concatenate, statistics
+from mlbench.data.missing import Share
 from mlbench.data.own import label_file, own_file, own_images, own_path, stem
 from mlbench.data.raw import Images, checksum, kind_of, raw_fields
 from mlbench.data.scaling import scaler
@@ -126,6 +127,7 @@ class Files:
         scaling: str,
         modalities: dict[str, list[int]] | None = None,
         use: list[str] | None = None,
+        missing_modalities: Share | None = None,
         kind: Kind = "vector",
         statistics: dict[str, int | float] | None = None,
         folder: str | None = None,
@@ -154,6 +156,7 @@ class Files:
         check_one_of(reader, options)
         self.modalities = blocks.ranges(name, modalities or {})
         self.use = blocks.chosen(name, use, self.raw or [*self.modalities])
+        self.missing_modalities = missing_modalities
         group = options.get("group") or ()  # the fields by which a split can keep rows together
         self.groups = (group,) if isinstance(group, str) else tuple(group)
         self.statistics = statistics or {}
@@ -183,7 +186,7 @@ class Files:
             "options": self.options,
             "modalities": {name: list(columns) for name, columns in self.modalities.items()},
             "scaling": self.scaling,
-        } | blocks.identity(self.use)
+        } | blocks.identity(self.use, self.missing_modalities)
 
     def checksums(self, cache: Path | None = None) -> dict[str, str]:
         """SHA-256 by role, the parts first: the stated one, else that of the file, which must exist."""
@@ -318,6 +321,7 @@ class OwnFiles(Files):
         name: str | None = None,
         modalities: dict[str, list[int]] | None = None,
         use: list[str] | None = None,
+        missing_modalities: Share | None = None,
         **options: Any,
     ):
         if path is None:
@@ -344,6 +348,7 @@ class OwnFiles(Files):
             reader=reader,
             modalities=modalities,
             use=use,
+            missing_modalities=missing_modalities,
             scaling=scaling,
             **options,
         )

@@ -55,9 +55,9 @@ def shown(use: Sequence[str]) -> str:
     return f"[{','.join(use)}]"
 
 
-def identity(use: Sequence[str]) -> dict[str, Any]:
-    """What a choice of modalities adds to a data set's identity; nothing where all are kept."""
-    return {"use": [*use]} if use else {}
+def identity(use: Sequence[str], missing: float | None) -> dict[str, Any]:
+    """What a choice of modalities, and their lack, add to a data set's identity; nothing if all are there."""
+    return ({"use": [*use]} if use else {}) | ({"missing_modalities": missing} if missing else {})
 
 
 def kept(dataset: str, instances: Instances, use: Sequence[str]) -> Instances:

@@ -28,6 +28,7 @@ import numpy as np
 
 from mlbench.data import modalities
 from mlbench.data.instances import Instances, Loaded
+from mlbench.data.missing import Share
 from mlbench.data.scaling import scaler
 from mlbench.errors import UserError
 from mlbench.names import one_name
@@ -108,12 +109,13 @@ class MultiDigits:
         statistics: dict[str, int | float],
         citation: str,
         use: list[str] | None = None,
+        missing_modalities: Share | None = None,
     ):
         scaler(scaling)  # refuses one that there is not
         self.name, self.sha256, self.scaling = one_name("dataset.name", name), sha256, scaling
         self.statistics, self.citation = statistics, citation
         self.use = modalities.chosen(name, use, CELLS)
-        self.modality_names = self.use or CELLS
+        self.modality_names, self.missing_modalities = self.use or CELLS, missing_modalities
 
     def identity(self, cache: Path | None = None) -> dict[str, Any]:
         """What the data are: a part of a run's key."""
@@ -122,7 +124,7 @@ class MultiDigits:
             "sha256": self.sha256,
             "modalities": {cell: list(columns) for cell, columns in MODALITIES.items()},
             "scaling": self.scaling,
-        } | modalities.identity(self.use)
+        } | modalities.identity(self.use, self.missing_modalities)
 
     def load(self, cache: Path) -> Loaded:
         """Makes the canvases anew: that takes hundredths of a second, and nothing is put into `cache`."""

@@ -8,6 +8,7 @@ from mlbench.data import modalities
 from mlbench.data.datasets import Files
 from mlbench.data.instances import Instances
 from mlbench.data.joined import read
+from mlbench.data.missing import Share
 from mlbench.data.own import own_file
 from mlbench.errors import UserError
 from mlbench.names import one_name
@@ -41,6 +42,7 @@ class Multimodal(Files):
         label_separator: str | None = None,
         separator: str | None = None,
         use: list[str] | None = None,
+        missing_modalities: Share | None = None,
         name: str | None = None,
     ):
         if not files:
@@ -79,6 +81,7 @@ class Multimodal(Files):
             reader="mlbench.data.joined.read",
             scaling=scaling,
             use=use,
+            missing_modalities=missing_modalities,
             columns_of=[*map(str, files)],  # for parsed rows that are kept: they know the modalities' names
             labels_in=[*self.labels_in.values()],
             **chosen,

@@ -62,12 +62,15 @@ class Rows:
 
     @classmethod
     def from_instances(cls, instances: Instances, rows: np.ndarray) -> "Rows":
-        """The given rows; a sparse data set stays sparse."""
+        """The given rows; a sparse data set stays sparse. Where rows lack modalities, `extra` says which."""
         rows = np.array(rows, np.int64)
         features, targets = instances.features[rows], instances.targets[rows].astype(np.float32)
         thin = isinstance(features, sparse.csr_matrix)
         x = sparse_rows(features) if thin else torch.from_numpy(np.ascontiguousarray(features))
-        return cls(x, torch.from_numpy(targets), torch.from_numpy(rows))
+        extra = {}
+        if instances.present is not None:
+            extra["present"] = torch.from_numpy(instances.present[rows].astype(np.float32))
+        return cls(x, torch.from_numpy(targets), torch.from_numpy(rows), extra)
 
     def __len__(self) -> int:
         return len(self.ids)

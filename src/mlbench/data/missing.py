@@ -1,0 +1,83 @@
+"""Instances that lack some of their modalities, simulated: `dataset.missing_modalities`."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+from scipy import sparse
+
+from mlbench.data.contracts import Dataset, Scaler
+from mlbench.data.instances import Features, Instances
+from mlbench.data.scaling import Columns, Unscaled, fitted, scaler
+from mlbench.errors import UserError
+from mlbench.seeding import derive
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def simulated(instances: Instances, dataset: Dataset, seed: int) -> Instances:
+    """The instances without what `missing_modalities` of the data set takes away, a function of the seed.
+
+    An instance lacks each modality with that probability. One that would lack all keeps one, each as likely.
+    """
+    share = getattr(dataset, "missing_modalities", None)
+    if not share:
+        return instances
+    if len(instances.modalities) < 2:
+        raise UserError(f"dataset.missing_modalities={share}: dataset={dataset.name} has one modality")
+    shape = len(instances), len(instances.modalities)
+    draws = np.random.default_rng(derive(seed, "missing modalities")).random(shape)
+    present = draws >= share
+    present[np.arange(len(present)), draws.argmax(axis=1)] = True
+    present = present.astype(np.uint8)
+    features = zeroed(instances.features, present, instances.modalities)
+    return replace(instances, features=features, present=present)
+
+
+def zeroed(features: Features, present: np.ndarray, modalities: Mapping[str, tuple[int, int]]) -> Features:
+    """The features with zeros in the columns of what an instance lacks; sparse ones stay sparse."""
+    if isinstance(features, sparse.csr_matrix):
+        widths = [stop - start for start, stop in modalities.values()]
+        of_column = np.repeat(np.arange(len(widths)), widths)
+        of_row = np.repeat(np.arange(features.shape[0]), np.diff(features.indptr))
+        kept = features.copy()
+        kept.data[present[of_row, of_column[features.indices]] == 0] = 0
+        kept.eliminate_zeros()
+        return kept
+    kept = features.copy()
+    for place, (start, stop) in enumerate(modalities.values()):
+        kept[present[:, place] == 0, start:stop] = 0
+    return kept
+
+
+def fitted_on_present(name: str, instances: Instances, rows: np.ndarray) -> Scaler:
+    """A scaler whose columns have learned from those of the given rows that have their modality."""
+    features = instances.features[rows]
+    if instances.present is None:
+        return fitted(name, features)
+    made: Any = scaler(name)
+    if type(made) is Unscaled:
+        return made
+    if not isinstance(made, Columns):
+        raise UserError(
+            f"dataset.scaling={name} learns from whole rows, and instances lack modalities here: choose "
+            "none, zscore or minmax"
+        )
+    states, present = [], instances.present[rows]
+    for place, (modality, (start, stop)) in enumerate(instances.modalities.items()):
+        having = present[:, place] == 1
+        if not having.any():
+            raise UserError(f"no training row has the modality {modality}: nothing can be learned of it")
+        states.append(fitted(name, features[having][:, start:stop]).state)
+    made.learn(*(np.concatenate([state[part] for state in states]) for part in ("shift", "spread")))
+    return made
+
+
+def scaled(instances: Instances, by: Scaler) -> Instances:
+    """The instances with scaled features; what one lacks stays zero."""
+    features = by.apply(instances.features)
+    if instances.present is not None:
+        features = zeroed(features, instances.present, instances.modalities)
+    return replace(instances, features=features)
