@@ -41,9 +41,9 @@ def zeroed(features: Features, present: np.ndarray, modalities: Mapping[str, tup
     if isinstance(features, sparse.csr_matrix):
         widths = [stop - start for start, stop in modalities.values()]
         of_column = np.repeat(np.arange(len(widths)), widths)
-        of_row = np.repeat(np.arange(features.shape[0]), np.diff(features.indptr))
-        kept = features.copy()
-        kept.data[present[of_row, of_column[features.indices]] == 0] = 0
+        kept: Any = features.copy()
+        of_row = np.repeat(np.arange(len(present)), np.diff(kept.indptr))
+        kept.data[present[of_row, of_column[kept.indices]] == 0] = 0
         kept.eliminate_zeros()
         return kept
     kept = features.copy()

@@ -10,6 +10,7 @@ from typing import Any
 from mlbench.config import options
 from mlbench.errors import UserError, did_you_mean
 from mlbench.evaluation.metric import Better
+from mlbench.evaluation.suite import stem_of
 from mlbench.results import store
 from mlbench.results.record import Record
 from mlbench.results.repeats import Place
@@ -121,9 +122,9 @@ def _check_metrics(name: str, spec: Results, records: dict[str, Record]) -> None
             raise UserError(f"table={name}: no run was scored under selection.rule={rule}")
         for metric in spec.metrics.values():
             if (wanted := metric.ours + variant.suffix) not in measured:
-                raise UserError(
-                    f"table={name}: no run has the metric {wanted}{did_you_mean(wanted, measured)}"
-                )
+                stem = stem_of(wanted)  # without the suffix of a rule under which no run was scored
+                near = f"; did you mean {stem}?" if stem in measured else did_you_mean(wanted, measured)
+                raise UserError(f"table={name}: no run has the metric {wanted}{near}")
 
 
 def _view(variant: Variant, table: Table) -> View:
