@@ -8,6 +8,7 @@ import torch
 from mlbench.data.rows import order
 from mlbench.engine.loop import shard
 from mlbench.engine.plan import Plan, Schedule, build_optimizer
+from mlbench.errors import UserError
 from mlbench.methods.base import Stage
 from mlbench.methods.erm import ERM
 
@@ -93,3 +94,52 @@ def test_optimisers_and_schedules_are_built_as_described(problem):
     assert type(optimizer) is torch.optim.SGD and optimizer.param_groups[0]["momentum"] == 0.5
     scheduler = Schedule(optimizer, plan, 1).scheduler
     assert scheduler.optimizer is optimizer and scheduler.get_last_lr() == [0.25]
+
+
+@pytest.mark.parametrize("scheduler", ["OneCycleLR", "CosineAnnealingLR"])
+@pytest.mark.parametrize(("each", "length"), [("epoch", 7), ("step", 7 * 5)])
+def test_a_schedule_of_a_length_lasts_as_long_as_the_training(scheduler, each, length, problem):
+    given = {"max_lr": 0.1} if scheduler == "OneCycleLR" else {}
+    settings = problem.settings(scheduler=(scheduler, given), schedule_every=each, epochs=7)
+    plan = Plan.of(Stage("train", None, None), settings, 3)
+    optimizer = build_optimizer(plan.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    schedule = Schedule(optimizer, plan, 5).scheduler
+    assert vars(schedule)["total_steps" if scheduler == "OneCycleLR" else "T_max"] == length
+
+
+class Told(ERM):
+    """Scores that are as good as they are told, epoch by epoch."""
+
+    RIGHT = (3, 2, 2, 2, 2, 2)  # of so many labels, after each epoch
+
+    def begin_epoch(self, epoch, of):
+        self.epoch = epoch
+
+    def scores(self, batch):
+        right = torch.arange(batch.targets.shape[1]) < self.RIGHT[self.epoch]
+        return torch.where(right, batch.targets, 1 - batch.targets).float()
+
+
+@pytest.mark.parametrize(
+    ("metric", "every", "expected"),
+    [
+        # The first epoch is the best: the rate falls after every later one that is looked at.
+        ("f1_micro", 1, [1, 1, 0.5, 0.25, 0.125, 0.0625]),
+        ("hamming_loss", 1, [1, 1, 0.5, 0.25, 0.125, 0.0625]),
+        ("f1_micro", 2, [1, 1, 1, 1, 0.5, 0.5]),  # epochs 2, 4 and 6 are looked at, and are equal
+    ],
+)
+def test_a_plateau_is_one_of_the_metric_looked_at_in_its_own_direction(metric, every, expected, problem):
+    plateau = ("ReduceLROnPlateau", {"factor": 0.5, "patience": 0, "threshold": 0.0})
+    watch = problem.watch("best", problem.vectors(40), metric)
+    method = problem.erm(kind=Told)
+    how = {"optimizer": ("SGD", {"lr": 1.0}), "scheduler": plateau, "epochs": 6, "every": every}
+    history = problem.fit(method, problem.vectors(40), [watch], **how).history
+    assert [row["learning_rate"] for row in history] == expected
+
+
+def test_a_plateau_goes_on_with_epochs_only(problem):
+    settings = problem.settings(scheduler=("ReduceLROnPlateau", {}), schedule_every="step")
+    plan = Plan.of(Stage("train", None, None), settings, 3)
+    with pytest.raises(UserError, match=r"write train\.schedule_every=epoch"):
+        Schedule(build_optimizer(plan.optimizer, [torch.nn.Parameter(torch.zeros(1))]), plan, 5)

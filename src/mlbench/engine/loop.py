@@ -27,6 +27,7 @@ from mlbench.engine.score import state_of
 from mlbench.engine.signals import Stop, caught
 from mlbench.engine.stack import Stack
 from mlbench.errors import UserError
+from mlbench.evaluation.suite import find
 
 STEPS = 50  # enough of them to make the fetch cheap, few enough to stop or save within seconds
 PROGRESS = ("epoch", "batch", "sums", "history", "broken")  # attributes that a checkpoint keeps
@@ -57,7 +58,10 @@ class Loop:
         self.optimizer = build_optimizer(self.plan.optimizer, groups, device)
         self.leaves = [leaf for group in self.optimizer.param_groups for leaf in group["params"]]
         self.every = self.plan.train.accumulate
-        self.schedule = Schedule(self.optimizer, self.plan, math.ceil(self.batches / self.every))
+        watch = next(iter(jobs[0].watches), None)
+        self.looked_at = f"{watch.part}_{watch.metric}" if watch else "loss"
+        better = find(watch.metric).better if watch else "low"
+        self.schedule = Schedule(self.optimizer, self.plan, math.ceil(self.batches / self.every), better)
         self.step = replicas.step_of(self.optimizer)
         ema = self.plan.train.ema
         self.average = [leaf.detach().clone() for leaf in self.leaves] if ema else []
@@ -179,9 +183,7 @@ class Loop:
                 row["learning_rate"] = rate
         for history, row in zip(self.history, rows):
             history.append(row)
-        watch = next(iter(self.jobs[0].watches), None)
-        looked_at = f"{watch.part}_{watch.metric}" if watch else "loss"
-        self.schedule.after_epoch(rows[0].get(looked_at, math.nan))
+        self.schedule.after_epoch(rows[0].get(self.looked_at))
 
     def _look(self, rows: list[dict[str, float]]) -> None:
         self.replicas.hand_back()

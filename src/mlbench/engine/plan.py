@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from mlbench.config import Node, Train, options, science_of_training, target
 from mlbench.data.rows import order, walk
@@ -136,21 +137,35 @@ def groups_of(module: nn.Module, decay_on: str) -> list[Node]:
     return [half for half in halves if half["params"]]
 
 
+# Arguments of schedulers that say how long the training is; where nobody says it, the plan does.
+LENGTHS = {"total_steps", "T_max"}
+
+
 class Schedule:
     """The rates of an optimiser: a scheduler that goes on once an epoch or a step, behind a warm-up.
 
     Over the first `train.warmup` steps each rate rises in a line to where the scheduler has it.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, plan: Plan, steps: int):
-        """`steps`: how many steps the optimiser takes in an epoch."""
+    def __init__(self, optimizer: torch.optim.Optimizer, plan: Plan, steps: int, better: str = "low"):
+        """`steps`: how many steps the optimiser takes in an epoch. `better`: whether the number whose plateau
+        a scheduler waits for is better when it is low or high.
+        """
         self.groups, self.warmup = optimizer.param_groups, plan.train.warmup
         self.each_step = plan.train.schedule_every == "step"
-        self.scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
+        self.scheduler: LRScheduler | None = None
         if schedule := target(plan.scheduler):
             arguments = options(plan.scheduler)
-            if "total_steps" in inspect.signature(schedule).parameters and not arguments.get("total_steps"):
-                arguments["total_steps"] = plan.epochs * (steps if self.each_step else 1)
+            known = inspect.signature(schedule).parameters
+            for name in LENGTHS & known.keys():
+                arguments[name] = arguments.get(name) or plan.epochs * (steps if self.each_step else 1)
+            if schedule is ReduceLROnPlateau and self.each_step:
+                raise UserError(
+                    "train.schedule_every=step: ReduceLROnPlateau goes by what is measured after an epoch; "
+                    "write train.schedule_every=epoch"
+                )
+            if schedule is ReduceLROnPlateau:
+                arguments = {"mode": "min" if better == "low" else "max"} | arguments
             try:
                 self.scheduler = schedule(optimizer, **arguments)
             except (ValueError, TypeError) as error:
@@ -171,17 +186,18 @@ class Schedule:
         if self.each_step:
             self._advance()
 
-    def after_epoch(self, value: float) -> None:
-        """`value` is the number whose plateau a scheduler may wait for."""
+    def after_epoch(self, value: float | None) -> None:
+        """`value` is the number whose plateau a scheduler may wait for, None where nobody looked."""
         if not self.each_step:
             self._advance(value)
 
-    def _advance(self, value: float = math.nan) -> None:
+    def _advance(self, value: float | None = None) -> None:
         if self.scheduler is None:
             return
         self._set(self.rates)
-        if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            self.scheduler.step(value)
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            if value is not None:
+                self.scheduler.step(value)
         else:
             self.scheduler.step()
         self.rates = self._now()
