@@ -141,6 +141,30 @@ def groups_of(module: nn.Module, decay_on: str) -> list[Node]:
 LENGTHS = {"total_steps", "T_max"}
 
 
+def waits(scheduler: Any) -> bool:
+    """Whether a class of schedulers waits for a plateau."""
+    return inspect.isclass(scheduler) and issubclass(scheduler, ReduceLROnPlateau)
+
+
+def scheduler_of(
+    scheduler: Node, optimizer: torch.optim.Optimizer, length: int, each_step: bool, better: str
+) -> LRScheduler:
+    """The scheduler that the options describe, for a training in which it goes on `length` times."""
+    build, given = target(scheduler), options(scheduler)
+    if waits(build) and each_step:
+        raise UserError(
+            "train.schedule_every=step: ReduceLROnPlateau goes by what is measured after an epoch; "
+            "write train.schedule_every=epoch"
+        )
+    known = {"mode": "max" if better == "high" else "min"} if waits(build) else {}
+    named = inspect.signature(build).parameters.keys()
+    lengths = {name: given.get(name) or length for name in LENGTHS & named}
+    try:
+        return build(optimizer, **known | given | lengths)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"train.optimizer or train.scheduler: {error}") from error
+
+
 class Schedule:
     """The rates of an optimiser: a scheduler that goes on once an epoch or a step, behind a warm-up.
 
@@ -154,22 +178,9 @@ class Schedule:
         self.groups, self.warmup = optimizer.param_groups, plan.train.warmup
         self.each_step = plan.train.schedule_every == "step"
         self.scheduler: LRScheduler | None = None
-        if schedule := target(plan.scheduler):
-            arguments = options(plan.scheduler)
-            known = inspect.signature(schedule).parameters
-            for name in LENGTHS & known.keys():
-                arguments[name] = arguments.get(name) or plan.epochs * (steps if self.each_step else 1)
-            if schedule is ReduceLROnPlateau and self.each_step:
-                raise UserError(
-                    "train.schedule_every=step: ReduceLROnPlateau goes by what is measured after an epoch; "
-                    "write train.schedule_every=epoch"
-                )
-            if schedule is ReduceLROnPlateau:
-                arguments = {"mode": "min" if better == "low" else "max"} | arguments
-            try:
-                self.scheduler = schedule(optimizer, **arguments)
-            except (ValueError, TypeError) as error:
-                raise UserError(f"train.optimizer or train.scheduler: {error}") from error
+        if target(plan.scheduler):
+            length = plan.epochs * (steps if self.each_step else 1)
+            self.scheduler = scheduler_of(plan.scheduler, optimizer, length, self.each_step, better)
         self.taken = 0
         self.rates = self._now()  # as the scheduler has them, for as long as the warm-up lasts
 
