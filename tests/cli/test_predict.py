@@ -168,10 +168,22 @@ def test_other_formats(trained, predict, weather, folder):
     numbers.to_parquet(folder / "p.parquet")
     head = "@relation r\n@attribute wet numeric\n@attribute cold numeric\n@data\n"
     (folder / "a.arff").write_text(head + numbers.to_csv(index=False, header=False))
-    for name in ("named.npz", "nameless.npz", "p.parquet", "a.arff"):
-        done = predict(f"run={run}", f"path={name}")
+    pairs = [f"{','.join(labels)} 1:{wet} 2:{cold}" for wet, cold, labels in rows_with_labels(weather[30:])]
+    (folder / "labelled.svm").write_text("\n".join(pairs))
+    (folder / "l.libsvm").write_text("\n".join(pair.partition(" ")[2] for pair in pairs))
+    (folder / "first.svm").write_text(" 1:0.5\n")  # a later column is in no row
+    for name in ("named.npz", "nameless.npz", "p.parquet", "a.arff", "labelled.svm", "l.libsvm"):
+        done = predict(f"run={run}", f"path={name}", "out=out.csv")
         assert (done.status, done.err) == (0, ""), (name, done)
-        np.testing.assert_allclose(table_of(done.out)[["rain", "snow"]], scores_of(run), atol=1e-6)
+        assert done.out.startswith("subset_accuracy") == (name == "labelled.svm")  # it has labels
+        out = pd.read_csv(folder / "out.csv")
+        np.testing.assert_allclose(out[["rain", "snow"]], scores_of(run), atol=1e-6)
+    assert predict(f"run={run}", "path=first.svm").status == 0
+
+
+def rows_with_labels(table):
+    for _, row in table.iterrows():
+        yield row.wet, row.cold, [label for label in ("rain", "snow") if row[label]]
 
 
 @pytest.mark.parametrize(

@@ -111,3 +111,13 @@ def test_an_unknown_scaling_names_the_nearest():
         UserError, match=r"dataset\.scaling=zscor: choose none, zscore, minmax; did you mean zscore\?"
     ):
         scale(varied_features(), np.arange(3), "zscor")
+
+
+def test_sparse_rows_of_a_dense_scaler_are_what_dense_ones_are():
+    """A method that learned from a table may be given the same rows in a sparse format."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(20, 4)).round(1).astype(np.float32)
+    rows[rng.random(rows.shape) < 0.5] = 0
+    for name in ("zscore", "minmax"):
+        made = fitted(name, rows)
+        np.testing.assert_array_equal(made.apply(sparse.csr_matrix(rows)), made.apply(rows))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from mlbench.data.formats import arff, npz
+from mlbench.data.formats import arff, libsvm, npz
 from mlbench.data.formats.cells import MISSING_WORDS
 from mlbench.data.formats.delimited import shown_separator
 from mlbench.data.instances import Features, Instances
@@ -44,7 +44,12 @@ def pieces(path: str, schema: Schema, id: str | None = None, separator: str | No
         return of_table(path, schema, id, separator)
     if suffix == ".parquet":
         return of_parquet(path, schema, id)
-    readers: dict[str, Callable[[Path, Schema], Instances]] = {".npz": read_npz, ".arff": read_arff}
+    readers: dict[str, Callable[[Path, Schema], Instances]] = {
+        ".npz": read_npz,
+        ".arff": read_arff,
+        ".svm": read_libsvm,
+        ".libsvm": read_libsvm,
+    }
     if suffix not in readers:
         known = ", ".join([".csv", ".tsv", ".parquet", *readers])
         raise UserError(
@@ -174,6 +179,16 @@ def read_arff(path: Path, schema: Schema) -> Instances:
             column for column, each in enumerate(header.attributes) if each.name in schema.labels
         ],
     )
+
+
+def read_libsvm(path: Path, schema: Schema) -> Instances:
+    """Features are numbers there: those of the training, or the columns in order if it knew names. A file in
+    which no row has a label is one without labels.
+    """
+    first = "auto" if not schema.features[0].isdecimal() else schema.features[0] == "0"
+    found = libsvm.read(path, schema.labels, len(schema.features), first)
+    labels = found.labels if found.targets.any() else tuple(f"no {name}" for name in found.labels)
+    return Instances(found.features, found.targets, labels, schema.features)
 
 
 def rows_of(piece: Piece, labels: int) -> Instances:

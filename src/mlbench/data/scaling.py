@@ -27,7 +27,8 @@ class Unscaled:
 
 
 class Columns(Unscaled):
-    """Each column x becomes (x − shift) / spread; a sparse one x / spread, which keeps zeros zero.
+    """Each column x becomes (x − shift) / spread. Where nothing is shifted, as after sparse training rows,
+    sparse features stay sparse.
 
     A column that is constant over the training rows is shifted but not stretched. Other rows may leave the
     range of the training rows; nothing is clipped.
@@ -38,6 +39,8 @@ class Columns(Unscaled):
 
     def apply(self, features: Features) -> Features:
         shift, spread = (np.array(self.state[name], np.float64) for name in ("shift", "spread"))
+        if isinstance(features, sparse.csr_matrix) and shift.any():
+            features = features.toarray()
         if not isinstance(features, sparse.csr_matrix):
             return ((features - shift) / spread).astype(np.float32)
         values = (features.data / spread[features.indices]).astype(np.float32)
