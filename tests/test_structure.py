@@ -86,6 +86,7 @@ MAY_KNOW = {
         *("assemble", "compose", "config", "data", "errors", "evaluation", "files", "results", "runs"),
         *("spelling", "words"),
     },
+    "serve": {"data", "encoders", "errors", "export", "predict", "results", "tables"},
     "search": {"assemble", "compose", "config", "errors", "evaluation", "names", "results", "runs", "words"},
     "bench": {
         *("assemble", "backbones", "compose", "config", "data", "engine", "errors", "evaluation"),
@@ -93,7 +94,18 @@ MAY_KNOW = {
     },
     "commands": {
         *("", "bench", "compose", "config", "data", "engine", "errors", "evaluation", "export", "files"),
-        *("names", "predict", "results", "runs", "search", "spelling", "submissions", "tables", "team"),
+        *(
+            "names",
+            "predict",
+            "results",
+            "runs",
+            "search",
+            "serve",
+            "spelling",
+            "submissions",
+            "tables",
+            "team",
+        ),
         *("trust", "words"),
     },
     "__main__": {"commands"},

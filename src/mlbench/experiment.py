@@ -90,6 +90,7 @@ class Experiment:
     task: Task = field(init=False)
     scaler: Scaler = field(init=False)
     schema: Schema = field(init=False)
+    example: list[float | str] | None = None  # a row of a file: means and most frequent words of the training
     parts: dict[str, Rows] = field(default_factory=dict)
     labelled: Rows | None = None  # the rows whose labels training may use, if the threshold is fitted on them
     method: Method = field(init=False)
@@ -180,6 +181,8 @@ def load(run: Experiment, identity: Node) -> None:
     run.scaler = missing.fitted_on_present(pieces.dataset.scaling, vectors, labelled)
     instances = missing.scaled(vectors, run.scaler)
     run.schema = Schema.of(vectors)
+    if not pieces.encoders:
+        run.example = run.schema.typical(means(vectors.features, labelled))
     run.data = identity | {"statistics": statistics(vectors)}
     run.parts = {part: Rows.from_instances(instances, numbers) for part, numbers in rows.items()}
     run.task = describe(instances, labelled, pieces.dataset)
@@ -301,7 +304,15 @@ def way_of_rows(run: Experiment, measured: dict[str, Measures]) -> dict[str, Any
         "at_cut": rule.at_cut,
         "cut_on": getattr(rule, "fit_on", rule.part) if rule.fitted else "",
         "citation": getattr(dataset, "citation", None),
+        "example": run.example,
     }
+
+
+def means(features: Any, rows: np.ndarray) -> np.ndarray:
+    """Of each column over some rows, without a copy of them."""
+    weights = np.zeros(features.shape[0], np.float32)
+    weights[rows] = 1 / max(len(rows), 1)
+    return weights @ features
 
 
 def with_features(instances: Instances, dataset: Any) -> Instances:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mlbench.data.contracts import Scaler
 from mlbench.data.instances import Features
-from mlbench.data.new_raw import raw_pieces
+from mlbench.data.new_raw import RawPiece, raw_pieces
 from mlbench.data.new_rows import Piece, pieces, rows_of
 from mlbench.data.rows import Rows
 from mlbench.data.scaling import of_state
@@ -43,6 +43,7 @@ class Trained:
     encoders: Mapping[str, Encoder]  # of texts and images; empty where the columns are features
     fields: Mapping[str, Sequence[str]]  # text, image → where they are in a file
     citation: str = ""  # of the data
+    example: Sequence[float | str] | None = None  # a row: means and most frequent words of the training
 
     @classmethod
     def of_run(cls, path: Path) -> "Trained":
@@ -65,7 +66,7 @@ class Trained:
             cuts, at_cut, cut_on = rows["cuts"], bool(rows["at_cut"]), str(rows["cut_on"])
             citation = str(rows["citation"] or "")
             way = schema, made, cuts, at_cut, cut_on, encoders, rows["fields"], citation
-            return cls(path, task.name, method, *way)
+            return cls(path, task.name, method, *way, example=rows.get("example"))
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
         except Exception as error:  # a foreign or broken file may fail in any way
@@ -84,6 +85,57 @@ class Predicted(NamedTuple):
     targets: Tensor | None  # (n, L), where the file has them
 
 
+@dataclass(frozen=True)
+class Ensemble:
+    """Runs that answer together: the mean of their scores and of their cuts. One run is an ensemble, too."""
+
+    runs: Sequence[Trained]
+    orders: Sequence[list[int]]  # of each run: where the labels of the first one stand
+    cuts: Tensor | None  # (L,); None where a run has no cuts that new rows could be cut at
+
+    @classmethod
+    def of(cls, runs: Sequence[Trained]) -> "Ensemble":
+        first = runs[0]
+        for run in runs[1:]:
+            if {*run.schema.labels} != {*first.schema.labels}:
+                raise UserError(
+                    f"{run.path} and {first.path} know different labels: only like runs are averaged"
+                )
+            if run.fields != first.fields or (
+                not run.encoders and run.schema.columns != first.schema.columns
+            ):
+                raise UserError(f"{run.path} and {first.path} were trained on different columns")
+        orders = [[run.schema.labels.index(label) for label in first.schema.labels] for run in runs]
+        return cls(runs, orders, mean_cuts(runs, orders))
+
+    @property
+    def schema(self) -> Schema:
+        return self.runs[0].schema
+
+    def of_columns(self, piece: Piece) -> Predicted:
+        return self._scored(piece, [piece.features] * len(self.runs))
+
+    def of_raw(self, piece: RawPiece) -> Predicted:
+        """Of texts and images, which each run's encoders make features of."""
+        features = [
+            beside([encoder.encode(piece.raw[field], "cpu") for field, encoder in run.encoders.items()])
+            for run in self.runs
+        ]
+        return self._scored(Piece(piece.ids, features[0], None), features)
+
+    def _scored(self, piece: Piece, features: Sequence[Features]) -> Predicted:
+        labels = len(self.schema.labels)
+        total = torch.zeros(len(piece.ids), labels)
+        for run, order, x in zip(self.runs, self.orders, features):
+            instances = rows_of(piece._replace(features=run.scaler.apply(x)), labels)
+            rows = Rows.from_instances(instances, np.arange(len(instances)))
+            total += score_rows(run.method, rows, torch.arange(len(rows)))[:, order]
+        scores = total / len(self.runs)
+        targets = None if piece.targets is None else torch.from_numpy(piece.targets)
+        sets = None if self.cuts is None else above(scores, self.cuts, self.runs[0].at_cut)
+        return Predicted(piece.ids, scores, sets, targets)
+
+
 def predictions(
     runs: Sequence[Trained],
     path: str,
@@ -92,53 +144,22 @@ def predictions(
     needs_sets: bool = False,
     images: str | None = None,
 ) -> Iterator[Predicted]:
-    """A piece of the file after the other. Several runs give the mean of their scores and of their cuts;
-    where there is none and label sets are needed, it is refused.
-    """
-    first = runs[0]
-    for run in runs[1:]:
-        if {*run.schema.labels} != {*first.schema.labels}:
-            raise UserError(f"{run.path} and {first.path} know different labels: only like runs are averaged")
-        if run.fields != first.fields or (not run.encoders and run.schema.columns != first.schema.columns):
-            raise UserError(f"{run.path} and {first.path} were trained on different columns")
-    orders = [[run.schema.labels.index(label) for label in first.schema.labels] for run in runs]
-    cuts = mean_cuts(runs, orders)
-    if needs_sets and cuts is None:
+    """A piece of the file after the other; refused where label sets are needed and there are no cuts."""
+    ensemble = Ensemble.of(runs)
+    if needs_sets and ensemble.cuts is None:
         raise UserError(
             "there are no label sets: a run's threshold rule has no cuts for new rows, or the rules of "
             "several runs differ in whether a score at the cut is above it; give=scores goes"
         )
-    labels = len(first.schema.labels)
-    if first.encoders:
-        found = encoded_pieces(runs, path, images, id)
+    if runs[0].encoders:
+        for piece in raw_pieces(path, runs[0].fields, images, id):
+            yield ensemble.of_raw(piece)
     else:
-        found = ((piece, [piece.features] * len(runs)) for piece in pieces(path, first.schema, id, separator))
-    for piece, features in found:
-        total = torch.zeros(len(piece.ids), labels)
-        for run, order, x in zip(runs, orders, features):
-            instances = rows_of(piece._replace(features=run.scaler.apply(x)), labels)
-            rows = Rows.from_instances(instances, np.arange(len(instances)))
-            total += score_rows(run.method, rows, torch.arange(len(rows)))[:, order]
-        scores = total / len(runs)
-        targets = None if piece.targets is None else torch.from_numpy(piece.targets)
-        sets = None if cuts is None else above(scores, cuts, first.at_cut)
-        yield Predicted(piece.ids, scores, sets, targets)
-
-
-def encoded_pieces(
-    runs: Sequence[Trained], path: str, images: str | None, id: str | None
-) -> Iterator[tuple[Piece, list[Features]]]:
-    """Each piece with the features that each run's encoders make of it."""
-    for piece in raw_pieces(path, runs[0].fields, images, id):
-        features = [
-            beside([encoder.encode(piece.raw[field], "cpu") for field, encoder in run.encoders.items()])
-            for run in runs
-        ]
-        yield Piece(piece.ids, features[0], None), features
+        for piece in pieces(path, ensemble.schema, id, separator):
+            yield ensemble.of_columns(piece)
 
 
 def mean_cuts(runs: Sequence[Trained], orders: Sequence[list[int]]) -> Tensor | None:
-    """(L,); None where a run has no cuts that new rows could be cut at."""
     if not all(run.has_cuts for run in runs) or len({run.at_cut for run in runs}) > 1:
         return None
     each = [

@@ -8,7 +8,7 @@ from typing import NoReturn
 from mlbench.errors import INTERRUPTED, complain, did_you_mean, hear_sigterm
 
 # Each a module in here.
-COMMANDS = ("run", "reproduce", "report", "search", "fetch", "bench", "predict", "score", "export")
+COMMANDS = ("run", "reproduce", "report", "search", "fetch", "bench", "predict", "score", "export", "serve")
 
 
 def main() -> None:

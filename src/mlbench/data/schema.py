@@ -51,6 +51,19 @@ class Schema:
         shown = self.values[name][1:] if len(self.values[name]) == 2 else self.values[name]
         return [f"{name}={value}" for value in shown]
 
+    def typical(self, means: np.ndarray) -> list[float | str]:
+        """A row of a file out of the features' means: of a column of words the most frequent one."""
+        of_feature = dict(zip(self.features, means.tolist()))
+        row: list[float | str] = []
+        for name in self.columns:
+            shares = (
+                [of_feature[feature] for feature in self._features_of(name)] if name in self.values else []
+            )
+            if len(self.values.get(name, ())) == 2:
+                shares = [1 - shares[0], *shares]
+            row.append(self.values[name][int(np.argmax(shares))] if shares else of_feature[name])
+        return row
+
     def check(self, where: str, header: Sequence[str]) -> None:
         """Refuses a header without one of the columns."""
         wanted, there = self.columns, set(header)

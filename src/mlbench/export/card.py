@@ -1,12 +1,13 @@
 """A run's model card, in Markdown: a pure function of what the run left."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import yaml
+from torch import Tensor
 
 from mlbench.errors import UserError
 from mlbench.evaluation.intervals import Part, intervals
@@ -32,7 +33,7 @@ def card(run: Trained, record: Record, graph: Graph, scores_file: Path) -> str:
     protocol = {name: choices[name] for name in ("method", "backbone", "loss", "split", "threshold")}
     protocol |= {"cuts fitted on": run.cut_on, "selection": selected(record), "seed": str(record.seed)}
     made = record.versions | {"revision": record.revision or "", "code": record.code or "", "key": record.key}
-    rows = measured(record, graph, scores_file)
+    rows = map(row_of, measured(record, graph.sets, scores_file))
     settings = yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True).strip()
     return "\n\n".join(
         [
@@ -67,8 +68,15 @@ def selected(record: Record) -> str:
     return f"{record.rule}{by}"
 
 
-def measured(record: Record, graph: Graph, scores_file: Path) -> list[tuple[str, str, str, str]]:
-    """Each metric of the run with its interval, where it has one."""
+class Measure(NamedTuple):
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    definition: str
+
+
+def measured(record: Record, sets: Callable[[Tensor], Tensor] | None, scores_file: Path) -> list[Measure]:
+    """Each metric of the run with its interval, where it has one; `sets` cuts scores."""
     try:
         with np.load(scores_file) as archive:
             scores = torch.from_numpy(archive[record.rule])
@@ -78,18 +86,19 @@ def measured(record: Record, graph: Graph, scores_file: Path) -> list[tuple[str,
     metrics = record.metrics[record.rule]
     of_scores = [name for name in METRICS if METRICS[name].needs == "scores" and name in metrics]
     parts = [Part(scores, of_scores)]
-    if graph.sets is not None:
+    if sets is not None:
         of_sets = [name for name in METRICS if METRICS[name].needs == "label_sets" and name in metrics]
-        parts.append(Part(graph.sets(scores).bool(), of_sets))
+        parts.append(Part(sets(scores).bool(), of_sets))
     known = intervals([part for part in parts if part.resampled], targets, DRAWS)
-    shown: Mapping[str, Any] = {name: metrics[name] for name in METRICS if name in metrics}
+    ends = {name: found for name, found in known.items() if found[0] == found[0]}
     return [
-        (name, f"{value:.4f}", between(known.get(name)), definition(name)) for name, value in shown.items()
+        Measure(name, metrics[name], ends.get(name), definition(name)) for name in METRICS if name in metrics
     ]
 
 
-def between(ends: tuple[float, float] | None) -> str:
-    return "" if ends is None or ends[0] != ends[0] else f"[{ends[0]:.4f}, {ends[1]:.4f}]"
+def row_of(measure: Measure) -> tuple[str, str, str, str]:
+    name, value, ends, said = measure
+    return name, f"{value:.4f}", "" if ends is None else f"[{ends[0]:.4f}, {ends[1]:.4f}]", said
 
 
 def by_label(record: Record) -> tuple[list[str], list[list[str]]]:

@@ -7,21 +7,26 @@ from string import Template
 from typing import Any
 
 FOLDER = Path(__file__).parent
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 
 def page(title: str, body: str, data: Any, script: str) -> str:
     """`body` is HTML; `data` is what the script reads; `script` is one of the files beside this one."""
+    return framed(title, body, data, asset("page.css"), asset("shared.js") + asset(script))
+
+
+def framed(title: str, body: str, data: Any, style: str, script: str, policy: str = POLICY) -> str:
+    """`policy` says what the page may load."""
     return Template(asset("page.html")).substitute(
-        title=escape(title),
-        style=asset("page.css"),
-        body=body,
-        data=embedded(data),
-        script=asset("shared.js") + asset(script),
+        title=escape(title), style=style, body=body, data=embedded(data), script=script, policy=policy
     )
 
 
-def asset(name: str) -> str:
-    return (FOLDER / name).read_text(encoding="utf-8")
+def asset(name: str, folder: Path = FOLDER) -> str:
+    return (folder / name).read_text(encoding="utf-8")
 
 
 def embedded(data: Any) -> str:

@@ -1,0 +1,1 @@
+"""A run behind a page of this machine, and behind a JSON endpoint for programs."""

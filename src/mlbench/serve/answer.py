@@ -1,0 +1,40 @@
+"""A request's rows to scores and label sets, by the very way that `mlbench predict` goes."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from mlbench.errors import UserError
+from mlbench.predict import Ensemble
+from mlbench.serve.given import columns_in, raw_in
+
+ONE_AT_A_TIME = threading.Lock()  # a method is no two threads' at once, and neither is the memory
+
+
+def answer(ensemble: Ensemble, body: Mapping[str, Any]) -> dict[str, Any]:
+    """`scores` and `sets` have a list a row; `sets` is null where the run has no cuts for new rows."""
+    left_out: list[str] = []
+    if ensemble.runs[0].encoders:
+        predicted = ensemble.of_raw(raw_in(body, ensemble.runs[0].fields))
+    else:
+        piece, left_out = columns_in(body, ensemble.schema)
+        predicted = ensemble.of_columns(piece)
+    labels = ensemble.schema.labels
+    if len(strange := (~torch.isfinite(predicted.scores)).nonzero()):
+        row, label = strange[0].tolist()
+        raise UserError(
+            f"row {row} (from 0): the score of {labels[label]!r} is no number: its cells are far from any "
+            "that the run was trained on"
+        )
+    sets = None
+    if predicted.sets is not None:
+        sets = [[label for label, chosen in zip(labels, row) if chosen] for row in predicted.sets.tolist()]
+    return {
+        "labels": [*labels],
+        "cuts": None if ensemble.cuts is None else ensemble.cuts.tolist(),
+        "scores": predicted.scores.tolist(),
+        "sets": sets,
+        "left_out": left_out,
+    }

@@ -1,0 +1,207 @@
+"""What a request brings: rows of columns, texts, images. It is all in the request: no file is opened."""
+
+import base64
+import binascii
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlbench.data.formats.delimited import shown_separator
+from mlbench.data.formats.jsonl import shown, text_of, whole
+from mlbench.data.new_raw import RawPiece
+from mlbench.data.new_rows import Piece
+from mlbench.data.raw import Images, Raw, Texts
+from mlbench.data.schema import Schema
+from mlbench.encoders.pictures import PIXELS, size
+from mlbench.errors import UserError, did_you_mean
+
+ROWS, CSV, TEXTS, IMAGES = "rows", "csv", "texts", "images"  # keys of a request
+KEYS = {"text": TEXTS, "image": IMAGES}  # by the raw field that they fill
+Lines = tuple[list[str], list[list[Any]]]  # header, cells
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """The JSON object of a request's body."""
+    try:
+        found = json.loads(body.decode(), parse_constant=no_number)
+    except UnicodeDecodeError as error:
+        raise UserError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    except RecursionError:
+        raise UserError("the body is nested more deeply than any request is") from None
+    except ValueError as error:
+        raise UserError(f"the body is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise UserError(f'the body is {shown(found)}, and should be an object such as {{"rows": [...]}}')
+    return found
+
+
+def no_number(word: str) -> float:
+    raise ValueError(f"it has {word}, and a feature is a finite number")
+
+
+def check_keys(body: Mapping[str, Any], keys: Sequence[str]) -> None:
+    for key in body:
+        if key not in keys:
+            raise UserError(
+                f"{key[:40]}: no such key; this run takes {' or '.join(keys)}{did_you_mean(key, keys)}"
+            )
+
+
+def columns_in(body: Mapping[str, Any], schema: Schema) -> tuple[Piece, list[str]]:
+    """The rows, and the names of the columns that the method does not know."""
+    import pandas as pd
+
+    check_keys(body, (ROWS, CSV))
+    if len(body) != 1:
+        raise UserError(
+            "one of rows and csv is needed: cells by the names of their columns, or lines of a table"
+        )
+    header, rows = lines_of(body[CSV], schema) if CSV in body else rows_of(body[ROWS], schema)
+    if not rows:
+        raise UserError("there are no rows")
+    place = {name: number for number, name in enumerate(header)}
+    table = pd.DataFrame({name: [row[place[name]] for row in rows] for name in schema.columns})
+    known = {*schema.columns, *schema.labels}
+    left_out = [name for name in header if name not in known]
+    return Piece(np.arange(len(rows)), schema.features_in(table, "the rows", 0), None), left_out
+
+
+def rows_of(given: Any, schema: Schema) -> Lines:
+    """Of objects by column name, or lists in the order of training; one of them may come by itself."""
+    several = isinstance(given, list) and all(isinstance(row, dict | list) for row in given)
+    listed = given if several else [given]
+    columns = schema.columns
+    header = dict.fromkeys(columns)
+    rows = []
+    for number, row in enumerate(listed):
+        if isinstance(row, dict):
+            if missing := [name for name in columns if name not in row]:
+                raise UserError(
+                    f"row {number} (from 0) has no column {missing[0]!r}{did_you_mean(missing[0], row)}; the "
+                    f"run has {named(columns)}"
+                )
+            header |= dict.fromkeys(row)
+            row = [row[name] for name in columns]
+        elif not isinstance(row, list):
+            raise UserError(f"row {number} (from 0) is {shown(row)}, neither an object nor a list of cells")
+        check_count(f"row {number} (from 0)", row, columns)
+        for name, cell in zip(columns, row):
+            if not isinstance(cell, str | int | float):
+                raise UserError(
+                    f"row {number} (from 0): column {name!r} is {shown(cell)}, neither a number nor a word"
+                )
+        rows.append(row)
+    return [*header], rows
+
+
+def lines_of(given: Any, schema: Schema) -> Lines:
+    """Of a table in text. Its first line is a header where it names a column; else the cells are in the order
+    of training.
+    """
+    if not isinstance(given, str):
+        raise UserError(f"csv is {shown(given)}, and should be the text of a table")
+    text = given.removeprefix("\ufeff").replace("\0", "\ufffd")
+    separator = shown_separator(Path("pasted"), text)
+    try:
+        lines = [
+            [cell.strip() for cell in line]
+            for line in csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+            if any(cell.strip() for cell in line)
+        ]
+    except csv.Error as error:
+        raise UserError(f"csv cannot be read: {error}") from None
+    columns = schema.columns
+    if not lines:
+        raise UserError("csv is empty: paste a line of cells, with or without a header line above it")
+    if not {*lines[0]} & {*columns}:
+        for number, line in enumerate(lines):
+            check_count(f"row {number} (from 0)", line, columns)
+        return columns, lines
+    header, *rows = lines
+    if twins := [name for name in columns if header.count(name) > 1]:
+        raise UserError(f"the header line has {twins[0]!r} twice; give each column a name of its own")
+    schema.check("the header line", header)
+    for number, line in enumerate(rows):
+        check_count(f"row {number} (from 0)", line, header)
+    return header, rows
+
+
+def check_count(where: str, cells: Sequence[Any], header: Sequence[str]) -> None:
+    if len(cells) != len(header):
+        raise UserError(f"{where} has {len(cells)} cells for {len(header)} columns: {named(header)}")
+
+
+def named(columns: Sequence[str]) -> str:
+    return ", ".join(columns[:5]) + (f" and {len(columns) - 5} more" if len(columns) > 5 else "")
+
+
+@dataclass(frozen=True)
+class Sent(Images):
+    """Images that a request holds, in place of files."""
+
+    data: Sequence[bytes] = ()
+
+    def named(self, row: int) -> str:
+        return f"image {row} (from 0)"
+
+    def contents(self) -> Iterator[bytes]:
+        yield from self.data
+
+
+def raw_in(body: Mapping[str, Any], fields: Mapping[str, Sequence[str]]) -> RawPiece:
+    """Texts, images or both, for a run whose encoders take `fields`."""
+    keys = [KEYS[field] for field in fields]
+    check_keys(body, keys)
+    for key in keys:
+        given = body.get(key)
+        if not (isinstance(given, list) and given):
+            raise UserError(f"{key} is {'missing' if given is None else shown(given)}, and should be a list")
+    lengths = [len(body[key]) for key in keys]
+    if len({*lengths}) > 1:
+        raise UserError(f"there are {lengths[0]} {keys[0]} and {lengths[1]} {keys[1]}: a row has one of each")
+    raw: dict[str, Raw] = {}
+    for field, key in zip(fields, keys):
+        raw[field] = texts(body[key], fields[field]) if key == TEXTS else images(body[key])
+    return RawPiece(np.arange(lengths[0]), raw)
+
+
+def texts(given: Sequence[Any], fields: Sequence[str]) -> Texts:
+    """Of texts, or of objects that have the fields of the training's texts."""
+    rows = []
+    for number, each in enumerate(given):
+        name = f"{number} (from 0)"
+        if isinstance(each, dict):
+            rows.append(text_of(Path(TEXTS), (name, each), fields))
+        elif isinstance(each, str):
+            rows.append(whole(Path(TEXTS), (name, {}), each))
+        else:
+            raise UserError(
+                f"text {name} is {shown(each)}, neither a text nor an object with {named(fields)}"
+            )
+    return Texts(tuple(rows), tuple(map(str, range(len(rows)))))
+
+
+def images(given: Sequence[Any]) -> Sent:
+    """Of base64."""
+    data = [image(each, f"image {number} (from 0)") for number, each in enumerate(given)]
+    if (pixels := sum(map(size, data))) > PIXELS:
+        raise UserError(
+            f"the images have {pixels:,} pixels together, more than the {PIXELS:,} that are decoded at once"
+        )
+    names = tuple(map(str, range(len(data))))
+    return Sent(Path(), names, names, data)
+
+
+def image(given: Any, where: str) -> bytes:
+    if not isinstance(given, str):
+        raise UserError(f"{where} is {shown(given)}, and should be the base64 of an image file")
+    try:
+        return base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError):
+        raise UserError(f"{where} is no base64 of an image file") from None

@@ -1,0 +1,42 @@
+"""The page: one HTML document that holds its style and script, and asks nobody but this server."""
+
+import base64
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from mlbench.tables.render.page import asset, framed
+
+FOLDER = Path(__file__).parent
+
+
+def page(about: dict[str, Any]) -> str:
+    runs = about["runs"]
+    title = " and ".join(dict.fromkeys(f"{run['method']} on {run['dataset']}" for run in runs))
+    return framed(title, asset("body.html", FOLDER), about, style(), script(), policy())
+
+
+@functools.cache
+def style() -> str:
+    return asset("page.css") + asset("serve.css", FOLDER)
+
+
+@functools.cache
+def script() -> str:
+    return asset("shared.js") + asset("serve.js", FOLDER)
+
+
+@functools.cache
+def policy() -> str:
+    """The page's own style and script, images that a person dropped, this server; nothing else."""
+    return (
+        f"default-src 'none'; style-src {hashed(style())}; script-src {hashed(script())}; "
+        "img-src data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def hashed(text: str) -> str:
+    """Of an element's content, which begins on a line of its own."""
+    digest = base64.b64encode(hashlib.sha256(f"\n{text}".encode()).digest()).decode()
+    return f"'sha256-{digest}'"
