@@ -1,9 +1,12 @@
 """The command line that serves: a page of this machine on which a run answers, and an endpoint."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlbench.commands.arguments import answered, check_keys, pairs
-from mlbench.errors import UserError
+from mlbench.commands.lines import SHOWN
+from mlbench.commands.predict import names_in
+from mlbench.errors import UserError, complain
 from mlbench.spelling import spelled
 
 USAGE = f"""{spelled("serve")} run=outputs/scene/erm/0123456789abcdef
@@ -15,8 +18,8 @@ USAGE = f"""{spelled("serve")} run=outputs/scene/erm/0123456789abcdef
   trust     modules of your own that the run's files may name, [my.module]
 
 The address is printed; Ctrl-C ends it. Programs send JSON to /predict and get JSON:
-{{"rows": [{{"wet": 1.5, "wind": "calm"}}]}}, {{"csv": "..."}}, {{"texts": [...]}} or {{"images": ["base64"]}};
-/about and /metrics say what the page shows."""
+{{"rows": [{{"wet": 1.5, "wind": "calm"}}]}}, {{"csv": "..."}}, {{"texts": ["..."]}}, {{"images": ["..."]}}
+in base64; /about and /metrics say what the page shows."""
 KEYS = ("run", "port", "host", "trust")
 
 
@@ -24,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     return answered(run, arguments, USAGE)
 
 
-def run(arguments: list[str]) -> None:
+def run(arguments: list[str]) -> int | None:
     given = pairs(arguments, KEYS[0], KEYS)
     check_keys(given, KEYS)
     if not given.get("run"):
@@ -33,10 +36,17 @@ def run(arguments: list[str]) -> None:
     if not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise UserError(f"port={port}: should be 0 to 65535")
 
-    from mlbench.commands.predict import names_in
+    try:
+        load_and_serve(names_in(given["run"]), names_in(given.get("trust", "[]")), host, int(port))
+    except KeyboardInterrupt:
+        complain("stopped")
+        return 130
+
+
+def load_and_serve(runs: Sequence[str], trusted: Sequence[str], host: str, port: int) -> None:
     from mlbench.predict import Ensemble, Trained
     from mlbench.serve.server import serve
     from mlbench.trust import trust
 
-    trust(names_in(given.get("trust", "[]")))
-    serve(Ensemble.of([Trained.of_run(Path(path)) for path in names_in(given["run"])]), host, int(port))
+    trust(trusted)
+    serve(Ensemble.of([Trained.of_run(Path(run)) for run in runs]), host, port, SHOWN)

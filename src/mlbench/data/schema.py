@@ -111,7 +111,7 @@ def numbers(cells: Any, where: str, first: int) -> np.ndarray:
         values = np.array([number(word) for word in words.fillna("")], np.float64)
     wrong = np.flatnonzero(~np.isfinite(values) | (np.abs(values) > np.finfo(np.float32).max))
     if len(wrong):
-        shown = str(cells.iloc[wrong[0]])[:40]
+        shown = str(cells.iloc[wrong[0]]).strip()[:40] or "empty"
         raise UserError(
             f"{where}, row {first + int(wrong[0])} (from 0): column {str(cells.name)!r} is {shown}, and a "
             "feature is a finite number"

@@ -57,31 +57,31 @@ def of_run(run: Trained) -> dict[str, Any]:
 
 def metrics(ensemble: Ensemble) -> dict[str, Any]:
     """What each run measured on its test part; of one run with the intervals of its model card."""
-    records = [record_of(run) for run in ensemble.runs]
-    known = [record for record in records if record is not None]
-    if len(known) < len(records):
+    records = [record for run in ensemble.runs if (record := record_of(run)) is not None]
+    if len(records) < len(ensemble.runs):
         return {"draws": 0, "metrics": []}
     if len(records) > 1:
-        return {"draws": 0, "metrics": side_by_side(known)}
-    (run,), (record,) = ensemble.runs, known
+        return {"draws": 0, "metrics": side_by_side(records)}
+    (run,), (record,) = ensemble.runs, records
     cuts, at_cut = ensemble.cuts, run.at_cut
     sets = None if cuts is None else lambda scores: above(scores, cuts, at_cut)
     try:
         found = measured(record, sets, run.path.parent / "scores.npz")
     except UserError:  # its scores are no longer there
-        return {"draws": 0, "metrics": side_by_side(known)}
-    rows = [
-        {"name": name, "values": [number(value)], "interval": ends, "definition": definition}
-        for name, value, ends, definition in found
-    ]
-    return {"draws": DRAWS, "metrics": rows}
+        return {"draws": 0, "metrics": side_by_side(records)}
+    return {"draws": DRAWS, "metrics": [row_of(*measure) for measure in found]}
+
+
+def row_of(
+    name: str, value: float, interval: tuple[float, float] | None = None, definition: str = ""
+) -> dict[str, Any]:
+    return {"name": name, "values": [number(value)], "interval": interval, "definition": definition}
 
 
 def side_by_side(records: Sequence[Record]) -> list[dict[str, Any]]:
     of_each = [record.metrics[record.rule] for record in records]
     return [
-        {"name": name, "values": [number(values.get(name, math.nan)) for values in of_each]}
-        | {"interval": None, "definition": ""}
+        row_of(name, math.nan) | {"values": [number(values.get(name, math.nan)) for values in of_each]}
         for name in of_each[0]
     ]
 

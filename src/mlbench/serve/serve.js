@@ -20,7 +20,9 @@ const facts = [
 ].filter(([, words]) => words);
 $("title").textContent = document.title;
 if (data.runs.length > 1) facts.unshift(["mean of", `${data.runs.length} runs`]);
-$("facts").append(...facts.map(([name, words]) => h("div", { class: words.length > 36 ? "long" : "short" }, h("dt", {}, name), h("dd", {}, words))));
+const long = ([, words]) => words.length > 36;
+const fact = ([name, words]) => h("div", { class: long([name, words]) ? "long" : "short" }, h("dt", {}, name), h("dd", {}, words));
+$("facts").append(...facts.filter((each) => !long(each)).map(fact), ...facts.filter(long).map(fact));
 
 // What can be given.
 
@@ -192,7 +194,7 @@ function show() {
   const chosen = new Set(set);
   const order = labels.map((_, place) => place).sort((a, b) => scores[b] - scores[a]);
   const heads = [head("label", "ascending"), head("score", "descending", "descending")];
-  if (cuts) heads.push(head("cut", "descending"), head("in the set", "descending"));
+  if (cuts) heads.push(head("cut", "descending"), head("in set", "descending"));
   const rows = order.map((place, rank) => {
     const name = labels[place], value = scores[place], cut = cuts?.[place], inside = chosen.has(name);
     const bar = h("td", { class: "bar", "data-value": value, "data-cut": cut }, number(value, 4));
@@ -208,17 +210,24 @@ function show() {
 // What stands below.
 
 async function measures() {
-  const { draws, metrics } = await (await fetch("/metrics")).json();
+  const { draws, metrics, shown } = await (await fetch("/metrics")).json();
   if (!metrics.length) return;
   const runs = data.runs.map((run) => data.runs.length > 1 ? `${run.method}, seed ${run.seed}` : "value");
   const heads = ["metric", ...runs, ...(draws ? ["interval"] : []), "definition"].map((name, place) => h("th", { scope: "col", class: place && place <= runs.length && "number" }, name));
-  const rows = metrics.map(({ name, values, interval, definition }) => h("tr", {},
-    h("th", { scope: "row" }, name), values.map((value) => h("td", { class: "number" }, number(value, 4))),
-    draws ? h("td", {}, interval ? interval.map((end) => number(end, 4)).join(" to ") : "–") : null, h("td", {}, definition)));
+  const rows = metrics.map(({ name, values, interval, definition }) => h("tr", { hidden: !shown.includes(name) && "" },
+    h("th", { scope: "row", title: definition }, name), values.map((value) => h("td", { class: "number" }, number(value, 4))),
+    draws ? h("td", { class: "between" }, interval ? interval.map((end) => number(end, 4)).join("–") : "–") : null, h("td", {}, definition)));
   $("metrics-table").append(h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows));
   $("metrics-about").textContent = draws
     ? `Interval: the middle 95 % of ${draws.toLocaleString("en")} bootstrap resamples of the test instances, with the trained model and its cuts as they are.`
     : "What each run measured by itself.";
+  $("more").textContent = `All ${metrics.length} metrics`;
+  $("more").hidden = !rows.some((row) => row.hidden);
+  $("more").addEventListener("click", () => {
+    for (const row of rows) row.hidden = false;
+    $("more").hidden = true;
+    $("metrics-table").parentElement.focus();
+  });
   $("metrics").hidden = false;
 }
 

@@ -8,7 +8,7 @@ import socket
 import socketserver
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -43,8 +43,9 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
     block_on_close = False
 
-    def __init__(self, ensemble: Ensemble, host: str, port: int):
+    def __init__(self, ensemble: Ensemble, host: str, port: int, shown: Sequence[str] = ()):
         self.ensemble = ensemble
+        self.shown = shown  # the metrics that the page shows first
         self.host = host
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -81,7 +82,7 @@ class Server(ThreadingHTTPServer):
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        return metrics(self.ensemble)
+        return metrics(self.ensemble) | {"shown": self.shown}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -217,6 +218,7 @@ class Handler(BaseHTTPRequestHandler):
         if code == 501:
             return self.respond()
         self.command = getattr(self, "command", None) or "GET"
+        self.request_version = self.protocol_version  # an answer has a status line whatever the request had
         self.refuse(code, f"this is no request that can be read ({code})")
 
     def log_message(self, *_: Any) -> None:
@@ -230,9 +232,9 @@ def is_address(name: str) -> bool:
     return False
 
 
-def serve(ensemble: Ensemble, host: str, port: int) -> None:
+def serve(ensemble: Ensemble, host: str, port: int, shown: Sequence[str] = ()) -> None:
     """Answers until Ctrl-C or SIGTERM, which end the process at once, whatever is being answered."""
-    server = Server(ensemble, host, port)
+    server = Server(ensemble, host, port, shown)
     if not is_loopback(host):
         complain(f"host={host}: whoever reaches this address may ask; there is no password")
     try:
