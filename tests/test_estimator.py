@@ -151,7 +151,7 @@ def test_what_cannot_be_trained(how, sentence, data):
     "Y, sentence",
     [
         (np.full((90, 3), 2), "Y holds 2, and a label is 0 or 1"),
-        (np.full((90, 3), np.nan), "Y holds nan, and a label is 0 or 1"),
+        (np.full((90, 3), np.nan), "Y holds no 1"),
         (np.zeros((90, 3)), "Y holds no 1"),
         (np.ones(90), r"Y has 1 dimension\(s\)"),
         (np.ones((7, 3)), "X has 90 rows, Y has 7"),

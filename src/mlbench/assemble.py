@@ -17,7 +17,7 @@ from mlbench.errors import DoesNotFit, UserError
 from mlbench.evaluation.thresholds import Threshold
 from mlbench.idle import UNUSED, idle, one_stage, unlooked
 from mlbench.methods.base import Method
-from mlbench.methods.build import build_loss, build_method, check_method
+from mlbench.methods.build import build_loss, build_method, check_method, leaves_out
 from mlbench.premises import build, check_premises, check_validation
 from mlbench.protocols import check_offers
 from mlbench.results.tracking import Tracker
@@ -86,6 +86,21 @@ def check_data(config: Config, pieces: Pieces) -> None:
         raise DoesNotFit(
             f"method={method} needs a part {missing[0]}; split={config.choices['split']} makes none, "
             "split=amalgamation does"
+        )
+
+
+def check_unknown(config: Config) -> None:
+    """The method and its loss can leave out entries of which it is not known whether they are positive."""
+    choices = config.choices
+    if not target(config.method).requires.unknown_labels:
+        raise DoesNotFit(
+            f"method={choices['method']} needs to know every label of every row, and some are NaN; "
+            "method=erm and method=fusion leave those out"
+        )
+    if not leaves_out(config.loss):
+        raise DoesNotFit(
+            f"loss={choices['loss']} is no sum over single entries, so it cannot leave out labels that are "
+            "NaN; loss=bce, focal, asl, cb_focal and cb_ntr can"
         )
 
 

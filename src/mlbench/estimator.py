@@ -15,11 +15,11 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from mlbench.assemble import Pieces, assemble, check_loss, tell_untaken
+from mlbench.assemble import Pieces, assemble, check_loss, check_unknown, tell_untaken
 from mlbench.compose import configure
 from mlbench.config import Config
 from mlbench.data import memory
-from mlbench.data.instances import Features
+from mlbench.data.instances import Features, Instances
 from mlbench.data.new_rows import Piece, rows_of
 from mlbench.data.rows import Rows
 from mlbench.data.scaling import fitted
@@ -39,9 +39,11 @@ class Classifier(ClassifierMixin, BaseEstimator):
     """Trains a method on matrices: `Classifier("flem", backbone="linear", epochs=30).fit(X, Y)`.
 
     X (n, d) is dense, SciPy-sparse or a data frame; Y (n, L) holds 0 and 1, dense, sparse or a data frame,
-    whose columns name the labels. `options` are words as on the command line, `["loss.gamma=2"]`, and
-    `modalities` is {name: [first column, last column]}. `validation` is the share of the rows that is held
-    back for `selection.rule=best` and for thresholds. What is None is as the method's configuration has it.
+    whose columns name the labels. NaN stands for a label that is not known: losses that are sums over single
+    entries leave it out. A row with such a label is for training alone, not for validation or thresholds.
+    `options` are words as on the command line, `["loss.gamma=2"]`, and `modalities` is
+    {name: [first column, last column]}. `validation` is the share of the rows that is held back for
+    `selection.rule=best` and for thresholds. What is None is as the method's configuration has it.
     """
 
     def __init__(
@@ -65,15 +67,19 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, Y: Any) -> Self:
         names = getattr(Y, "columns", None)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32)
-        targets = label_matrix(Y, X.shape[0])
+        targets, known = label_matrix(Y, X.shape[0])
         labels = [f"label{number}" for number in range(1, targets.shape[1] + 1)] if names is None else names
         features = getattr(self, "feature_names_in_", None)
         if features is None:
             features = [f"feature{number}" for number in range(1, X.shape[1] + 1)]
-        instances = memory.instances(plain(X), targets, [*map(str, labels)], features, self.modalities)
+        names = [*map(str, labels)]
+        instances = memory.instances(plain(X), targets, names, features, self.modalities, known)
 
         config = configure(self._words())
         tell_untaken(config)
+        if known is not None:
+            check_known(names, known)
+            check_unknown(config)
         node = {"_target_": "mlbench.data.memory.InMemory", "instances": instances, "scaling": self.scaling}
         config = config.model_copy(
             update={"dataset": node, "choices": config.choices | {"dataset": memory.InMemory.name}}
@@ -102,13 +108,13 @@ class Classifier(ClassifierMixin, BaseEstimator):
         instances, split = pieces.dataset.load(Path()).instances, pieces.split
         if not (type(split).__module__ == "mlbench.data.splits" and config.choices["split"] == "official"):
             raise UserError("an estimator trains on all rows it is given: options can name no other split")
+        whole = rows_known(instances)
         rows = training_parts(
-            np.arange(len(instances)),
-            config.split["validation"],
-            instances.targets,
-            config.seed,
-            config.split["stratified"],
+            whole, config.split["validation"], instances.targets, config.seed, config.split["stratified"]
         )
+        if len(whole) < len(instances):
+            others = np.setdiff1d(np.arange(len(instances)), whole)
+            rows["train"] = np.concatenate([rows["train"], others])
         self.scaler_ = fitted(pieces.dataset.scaling, instances.features[rows["train"]])
         scaled = replace(instances, features=self.scaler_.apply(instances.features))
         parts = {part: Rows.from_instances(scaled, numbers) for part, numbers in rows.items()}
@@ -135,6 +141,11 @@ class Classifier(ClassifierMixin, BaseEstimator):
         self.config_, self.task_, self.history_ = config, task, stages.history
         if rule.fitted:
             part = parts["validation" if rule.part == "validation" else "train"]
+            rule_rows = np.flatnonzero(np.isin(part.ids.numpy(), whole))
+            if not len(rule_rows):
+                choice = config.choices["threshold"]
+                raise UserError(f"threshold={choice} is fitted on rows without NaN in Y, and there are none")
+            part = part.rows(torch.from_numpy(rule_rows))
             rule.fit(score(self.model_, [part], config.train)[0], part.targets)
         self.threshold_ = rule
 
@@ -164,8 +175,23 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-def label_matrix(Y: Any, rows: int) -> np.ndarray:
-    """Y as zeros and ones (n, L), uint8. Errors are ValueErrors that begin as scikit-learn's do."""
+def rows_known(instances: Instances) -> np.ndarray:
+    """The rows of which every label is known."""
+    if instances.known is None:
+        return np.arange(len(instances))
+    return np.flatnonzero(instances.known.all(axis=1))
+
+
+def check_known(labels: Sequence[str], known: np.ndarray) -> None:
+    if never := [label for label, column in zip(labels, known.T) if not column.any()]:
+        raise UserError(f"label {never[0]!r} is NaN in every row: leave it out")
+
+
+def label_matrix(Y: Any, rows: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Y as zeros and ones (n, L), uint8, and where it is known, None if everywhere: NaN is not.
+
+    Errors are ValueErrors that begin as scikit-learn's do.
+    """
     if Y is None:
         raise ValueError("requires y to be passed, but the target y is None")
     matrix = Y.toarray() if sparse.issparse(Y) else np.asarray(Y)
@@ -176,12 +202,16 @@ def label_matrix(Y: Any, rows: int) -> np.ndarray:
         )
     if len(matrix) != rows:
         raise ValueError(f"X has {rows} rows, Y has {len(matrix)}")
+    known = None
+    if matrix.dtype.kind == "f" and np.isnan(matrix).any():
+        known = (~np.isnan(matrix)).astype(np.uint8)
+        matrix = np.where(known, matrix, 0)
     if matrix.dtype.kind not in "buif" or not np.isin(matrix, (0, 1)).all():
         strange = next(value for value in matrix.ravel().tolist() if value not in (0, 1))
         raise ValueError(f"Unknown label type: Y holds {strange!r}, and a label is 0 or 1")
     if not matrix.any():
         raise ValueError("Y holds no 1: there is nothing to learn")
-    return matrix.astype(np.uint8)
+    return matrix.astype(np.uint8), known
 
 
 def plain(X: Any) -> Features:

@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 
 # Parameters that the program supplies, to classes and to functions; a configuration never names them.
 SUPPLIED = frozenset({"self", "task", "backbone", "loss", "params", "optimizer"})
-TO_FUNCTIONS = SUPPLIED | {"logits", "targets", "positives", "instances"}
+TO_FUNCTIONS = SUPPLIED | {"logits", "targets", "positives", "instances", "known"}
 WITH_TORCH = ("mlbench.backbones.", "mlbench.evaluation.", "mlbench.losses.", "mlbench.methods.")
 
 
@@ -75,6 +75,10 @@ class Source:
         names = [each.arg for each in function.args.args]
         supplied = SUPPLIED if "self" in names else TO_FUNCTIONS
         function.args.args = [each for each in function.args.args if each.arg not in supplied]
+        by_name = zip(function.args.kwonlyargs, function.args.kw_defaults)
+        kept = [(each, default) for each, default in by_name if each.arg not in supplied]
+        function.args.kwonlyargs = [each for each, _ in kept]
+        function.args.kw_defaults = [default for _, default in kept]
         function.returns, function.decorator_list, function.body = None, [], [ast.Pass()]
         self.run(function)
         return self.values.pop(function.name)

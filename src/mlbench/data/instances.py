@@ -27,7 +27,8 @@ class Instances:
     the file says of each row besides: `id`, `split` and the fields that group rows. `values` are those that a
     column of words may have, by the column's name; each is a feature column, of two only the second.
     `present` says which modalities an instance has (1) and which it lacks (0), in the order of `modalities`;
-    None: each has all. None lacks all.
+    None: each has all. None lacks all. `known` says of which labels it is known whether an instance carries
+    them (1), and of which it is not (0), where `targets` is 0; None: of all.
     """
 
     features: Features  # (N, d)
@@ -40,6 +41,7 @@ class Instances:
     words: dict[str, tuple[str, ...]] = field(default_factory=dict)
     values: dict[str, tuple[str, ...]] = field(default_factory=dict)
     present: np.ndarray | None = None  # (N, m) uint8
+    known: np.ndarray | None = None  # (N, L) uint8
 
     def __post_init__(self):
         shape = len(self), len(self.feature_names)
@@ -50,6 +52,9 @@ class Instances:
         if self.present is not None:
             assert self.present.shape == (len(self), len(self.modalities)) and self.present.dtype == np.uint8
             assert self.present.any(axis=1).all(), "an instance has a modality"
+        if self.known is not None:
+            assert self.known.shape == self.targets.shape and self.known.dtype == np.uint8
+            assert not self.targets[self.known == 0].any(), "what is not known is no positive"
 
     def __len__(self) -> int:
         return self.targets.shape[0]
@@ -83,17 +88,18 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         raw={name: functools.reduce(joined, [part.raw[name] for part in parts]) for name in first.raw},
         words={name: sum([part.words[name] for part in parts], ()) for name in first.words},
         values=first.values,
-        present=present_of(parts),
+        present=stacked([part.present for part in parts], [(len(p), len(p.modalities)) for p in parts]),
+        known=stacked([part.known for part in parts], [(len(p), len(p.labels)) for p in parts]),
     )
 
 
-def present_of(parts: Sequence[Instances]) -> np.ndarray | None:
-    """What the rows of all parts have; None where no part lacks anything."""
-    if all(part.present is None for part in parts):
+def stacked(masks: Sequence[np.ndarray | None], shapes: Sequence[tuple[int, int]]) -> np.ndarray | None:
+    """The masks of several parts; a part without one has all. None where no part lacks anything."""
+    if all(mask is None for mask in masks):
         return None
-    full = [np.ones((len(part), len(part.modalities)), np.uint8) for part in parts]
-    masks = [every if part.present is None else part.present for part, every in zip(parts, full)]
-    return np.concatenate(masks)
+    return np.concatenate(
+        [np.ones(shape, np.uint8) if mask is None else mask for mask, shape in zip(masks, shapes)]
+    )
 
 
 def joined(left: Any, right: Any) -> Any:

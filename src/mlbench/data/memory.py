@@ -34,7 +34,8 @@ class InMemory:
     def identity(self, cache: Path | None = None) -> dict[str, Any]:
         features, digest = self.instances.features, hashlib.sha256(self.instances.targets.tobytes())
         thin = isinstance(features, sparse.csr_matrix)
-        for part in (features.data, features.indices, features.indptr) if thin else (features,):
+        known = () if self.instances.known is None else (self.instances.known,)
+        for part in (*((features.data, features.indices, features.indptr) if thin else (features,)), *known):
             digest.update(np.ascontiguousarray(part).tobytes())
         return {"name": self.name, "content": digest.hexdigest(), "scaling": self.scaling}
 
@@ -48,6 +49,7 @@ def instances(
     labels: Sequence[str],
     feature_names: Sequence[str],
     modalities: Mapping[str, Sequence[int]] | None,
+    known: np.ndarray | None = None,
 ) -> Instances:
     """`modalities` gives the first and last column of each, as a data set's configuration does."""
     given = ranges(InMemory.name, {name: [*columns] for name, columns in (modalities or {}).items()})
@@ -59,4 +61,5 @@ def instances(
         labels=tuple(labels),
         feature_names=tuple(feature_names),
         modalities=given,
+        known=known,
     )

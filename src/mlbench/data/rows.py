@@ -62,14 +62,17 @@ class Rows:
 
     @classmethod
     def from_instances(cls, instances: Instances, rows: np.ndarray) -> "Rows":
-        """The given rows; a sparse data set stays sparse. Where rows lack modalities, `extra` says which."""
+        """The given rows; a sparse data set stays sparse. `extra` has the instances' masks."""
         rows = np.array(rows, np.int64)
         features, targets = instances.features[rows], instances.targets[rows].astype(np.float32)
         thin = isinstance(features, sparse.csr_matrix)
         x = sparse_rows(features) if thin else torch.from_numpy(np.ascontiguousarray(features))
-        extra = {}
-        if instances.present is not None:
-            extra["present"] = torch.from_numpy(instances.present[rows].astype(np.float32))
+        masks = {"present": instances.present, "known": instances.known}
+        extra = {
+            name: torch.from_numpy(mask[rows].astype(np.float32))
+            for name, mask in masks.items()
+            if mask is not None
+        }
         return cls(x, torch.from_numpy(targets), torch.from_numpy(rows), extra)
 
     def __len__(self) -> int:

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mlbench.losses.focal import Focus
+from mlbench.losses.known import mean_of_sums
 from mlbench.losses.precision import widened
 
 LEAST = 1e-8  # smallest probability that a logarithm or a power sees, as in the authors' code
@@ -20,6 +21,8 @@ def asl(
     gamma_negative: Focus,
     clip: Annotated[float, Field(ge=0, lt=1)],
     detach_focal_weight: bool,
+    *,
+    known: Tensor | None = None,
 ) -> Tensor:
     """−Σ_j [y·(1 − p)^γ₊·log p + (1 − y)·p_m^γ₋·log(1 − p_m)], p_m = max(p − clip, 0), mean over instances.
 
@@ -36,4 +39,4 @@ def asl(
     # 1 − p_m = min(1 − p + clip, 1), where 1 − p = σ(−z) is exact however small
     log_negative = ((-logits).sigmoid() + clip).clamp(LEAST, 1).log()
     cost = targets * weight_positive * log_positive + (1 - targets) * weight_negative * log_negative
-    return -cost.sum(-1).mean(-1)
+    return -mean_of_sums(cost, known)

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mlbench.losses.focal import Focus, Share, entries
+from mlbench.losses.known import mean
 from mlbench.losses.precision import widened
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -26,6 +27,8 @@ def cb_focal(
     beta: Beta,
     scale: Positive,
     positives: Tensor,
+    *,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Focal × scale·(1 − β)/(1 − β^n_j), mean over instances and labels.
 
@@ -33,7 +36,7 @@ def cb_focal(
     """
     logits = widened(logits)
     weights = scale * by_effective_number(positives.to(logits), beta)
-    return (weights * entries(logits, targets, alpha, gamma)).mean((-2, -1))
+    return mean(weights * entries(logits, targets, alpha, gamma), known)
 
 
 def r_focal(
@@ -88,6 +91,8 @@ def cb_ntr(
     tolerance: Positive,
     positives: Tensor,
     instances: int,
+    *,
+    known: Tensor | None = None,
 ) -> Tensor:
     """The weights of `cb_focal`, the regularisation of `db`, mean over instances and labels.
 
@@ -97,7 +102,7 @@ def cb_ntr(
     positives = positives.to(logits)
     weights = scale * by_effective_number(positives, beta)
     logits = shifted(logits, kappa, positives, instances)
-    return (weights * entries(logits, targets, alpha, gamma, tolerance)).mean((-2, -1))
+    return mean(weights * entries(logits, targets, alpha, gamma, tolerance), known)
 
 
 def shifted(logits: Tensor, kappa: NotNegative, positives: Tensor, instances: int) -> Tensor:

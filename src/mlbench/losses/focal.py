@@ -6,18 +6,21 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from mlbench.losses.known import mean
 from mlbench.losses.precision import widened
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Focus = Annotated[float, Field(ge=0)]
 
 
-def focal(logits: Tensor, targets: Tensor, alpha: Share, gamma: Focus) -> Tensor:
+def focal(
+    logits: Tensor, targets: Tensor, alpha: Share, gamma: Focus, *, known: Tensor | None = None
+) -> Tensor:
     """−[α·y·(1 − p)^γ·log p + (1 − α)·(1 − y)·p^γ·log(1 − p)], p = σ(z), mean over instances and labels.
 
     Lin et al. 2017, Eq. 5, on one sigmoid a label. With γ = 0 and α = ½ it is half of `bce`.
     """
-    return entries(widened(logits), targets, alpha, gamma).mean((-2, -1))
+    return mean(entries(widened(logits), targets, alpha, gamma), known)
 
 
 def entries(logits: Tensor, targets: Tensor, alpha: Share, gamma: Focus, tolerance: float = 1.0) -> Tensor:

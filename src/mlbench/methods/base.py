@@ -11,7 +11,7 @@ from mlbench.config import TRAINING
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Kind
 
-Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, targets) -> scalar
+Loss = Callable[..., Tensor]  # (logits, targets) -> scalar; with `known`, of the known entries alone
 Parts = Mapping[str, Rows]  # the parts a method may see; the test part is never among them
 
 
@@ -22,6 +22,7 @@ class Requires:
     kinds: frozenset[Kind] = frozenset({"vector"})
     modalities: int = 1
     missing_modalities: bool = False  # it does without: a batch's extra["present"] says what a row has
+    unknown_labels: bool = False  # it gives the loss a batch's extra["known"], which says what is known
     backbone: Literal["features", "logits"] = "features"  # what its backbone gives, if it takes one
 
 

@@ -64,6 +64,11 @@ def build_loss(loss: Node, task: Task) -> Loss:
     return Objective(bound, task.positives if "positives" in parameters else None)
 
 
+def leaves_out(loss: Node) -> bool:
+    """Whether the loss is a sum over entries, from which unknown ones can be left out."""
+    return "known" in inspect.signature(target(loss)).parameters
+
+
 class Objective(nn.Module):
     """A loss, with each label's positives if it names them. A loss that takes no dimension before (B, L) is
     called for one replica after the other, and gives (R,).
@@ -81,14 +86,17 @@ class Objective(nn.Module):
         self.register_buffer("positives", buffer, persistent=False)
         self.carries: bool | None = None  # whether the loss takes dimensions before (B, L), once known
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, targets: Tensor, known: Tensor | None = None) -> Tensor:
+        """`known` (..., B, L) is 0 for an entry to leave out, of a loss that `leaves_out`, else 1."""
         if logits.ndim > 2 and self.carries is None:
             self.carries = self._carries(logits.shape[-1], logits.device)
-        return each(self._loss, 2, logits, targets, self.positives, apart=not self.carries)
+        return each(self._loss, 2, logits, targets, self.positives, known, apart=not self.carries)
 
-    def _loss(self, logits: Tensor, targets: Tensor, positives: Tensor | None) -> Tensor:
+    def _loss(
+        self, logits: Tensor, targets: Tensor, positives: Tensor | None, known: Tensor | None = None
+    ) -> Tensor:
         more = {} if positives is None else {"positives": positives.unsqueeze(-2)}
-        return self.loss(logits, targets, **more)
+        return self.loss(logits, targets, **more | ({} if known is None else {"known": known}))
 
     @torch.no_grad()
     def _carries(self, labels: int, device: torch.device) -> bool:

@@ -5,10 +5,12 @@ from torch import Tensor
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
 from mlbench.layers import Linear
-from mlbench.methods.base import Backbone, Loss, Method
+from mlbench.methods.base import Backbone, Loss, Method, Requires
 
 
 class ERM(Method):
+    requires = Requires(unknown_labels=True)
+
     def __init__(self, task: Task, backbone: Backbone, loss: Loss):
         super().__init__()
         self.backbone = backbone(task)
@@ -19,7 +21,7 @@ class ERM(Method):
         return self.head(self.backbone(batch.x))
 
     def loss(self, batch: Batch) -> Tensor:
-        return self.objective(self.logits(batch), batch.targets)
+        return self.objective(self.logits(batch), batch.targets, batch.extra.get("known"))
 
     def scores(self, batch: Batch) -> Tensor:
         return self.logits(batch).sigmoid()

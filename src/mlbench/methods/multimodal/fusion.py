@@ -21,7 +21,7 @@ class Fusion(Method):
     missing, and what is there is multiplied by (modalities) / (modalities that are there).
     """
 
-    requires = Requires(missing_modalities=True)
+    requires = Requires(missing_modalities=True, unknown_labels=True)
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Fusion(Method):
         return torch.stack(logits).sum(0) / len(logits)
 
     def loss(self, batch: Batch) -> Tensor:
-        return self.objective(self.logits(batch), batch.targets)
+        return self.objective(self.logits(batch), batch.targets, batch.extra.get("known"))
 
     def scores(self, batch: Batch) -> Tensor:
         return self.logits(batch).sigmoid()
