@@ -1,5 +1,6 @@
 """Prints docs/metrics.md: every metric as its docstring defines it."""
 
+import inspect
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ from mlbench.evaluation import (
     propensity,
     ranking,
     reliability,
+    unknown,
 )
 from mlbench.evaluation.embedding import Probe
 from mlbench.evaluation.metric import Metric
@@ -34,7 +36,8 @@ BAR = "\\|"  # how Markdown writes a bar within a cell
 def page() -> str:
     grouped = {name: metric for name, metric in COUNTED.items() if name not in vars(propensity)}
     sections = [section(module, vars(module)) for module in MODULES]
-    return "\n".join([HEAD, *sections, section(frequency, grouped), section(embedding, vars(embedding))])
+    sections += [section(frequency, grouped), section(embedding, vars(embedding))]
+    return "\n".join([HEAD, *sections, f"## Unknown labels\n\n{inspect.getdoc(unknown)}\n"])
 
 
 def section(module: ModuleType, members: Mapping[str, Any]) -> str:

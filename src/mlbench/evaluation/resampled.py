@@ -57,7 +57,7 @@ def resampled(outputs: Tensor, targets: Tensor, names: Iterable[str]) -> Resampl
 
 def _means(outputs: Tensor, targets: Tensor, metrics: list[Metric]) -> Resampled:
     """Metrics that are means over the instances that leave them defined."""
-    alone = torch.stack([_of_each_instance(metric, outputs, targets) for metric in metrics], 1)  # (N, M)
+    alone = torch.stack([of_each_instance(metric, outputs, targets) for metric in metrics], 1)  # (N, M)
     defined = (~alone.isnan()).double()
     sums = torch.cat([alone.nan_to_num(0), defined], 1)
 
@@ -68,7 +68,7 @@ def _means(outputs: Tensor, targets: Tensor, metrics: list[Metric]) -> Resampled
     return values
 
 
-def _of_each_instance(metric: Metric, outputs: Tensor, targets: Tensor) -> Tensor:
+def of_each_instance(metric: Metric, outputs: Tensor, targets: Tensor) -> Tensor:
     """(N,) what the metric is of each instance alone; NaN where that is undefined."""
     if metric.prepare is reliability:
         return squared_errors(outputs, targets)

@@ -8,7 +8,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from mlbench.evaluation.suite import find
 from mlbench.evaluation.thresholds import strictly_above
-from mlbench.metrics import check, frequencies_of
+from mlbench.metrics import check, frequencies_of, measured
 
 
 class Streamed(Metric):
@@ -41,4 +41,5 @@ class Streamed(Metric):
     def compute(self) -> Tensor:
         outputs, targets = dim_zero_cat(self.outputs), dim_zero_cat(self.targets)
         check(self.name, outputs, targets)
-        return find(self.name)(outputs, targets, frequencies_of(self.name, targets.shape[1], **self.counted))
+        frequencies = frequencies_of(self.name, targets.shape[1], **self.counted)
+        return measured(find(self.name), outputs, targets, frequencies)
