@@ -26,7 +26,7 @@ MAY_KNOW = {
     "words": set(),
     "names": {"errors"},
     "metrics": {"errors", "evaluation"},
-    "submissions": {"errors", "evaluation"},
+    "submissions": {"data", "errors", "evaluation"},
     "protocols": {"errors"},
     "spelling": {"errors"},
     "trust": {"errors"},

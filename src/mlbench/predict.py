@@ -64,6 +64,8 @@ class Trained:
                 encoders = {field: again(described) for field, described in rows["encoders"].items()}
             schema = Schema.of_plain(rows["schema"])
             cuts, at_cut, cut_on = rows["cuts"], bool(rows["at_cut"]), str(rows["cut_on"])
+            if isinstance(cuts, list) and len(cuts) not in (0, len(task.labels)):
+                raise ValueError(f"it has {len(cuts)} cuts for {len(task.labels)} labels")
             citation = str(rows["citation"] or "")
             way = schema, made, cuts, at_cut, cut_on, encoders, rows["fields"], citation
             return cls(path, task.name, method, *way, example=rows.get("example"))

@@ -1,12 +1,15 @@
 """`mlbench`: a word chooses the command, and without one it is run.py."""
 
+import os
 import runpy
+import subprocess
 import sys
 
 import pytest
 
 from commands import ROOT
 from mlbench.commands import COMMANDS, main
+from mlbench.commands.arguments import as_typed
 
 
 def said(arguments, capsys, start=main):
@@ -29,7 +32,8 @@ def test_a_word_is_the_script_of_that_name(name, capsys):
     script = said(
         ["--help"], capsys, lambda: runpy.run_path(ROOT / "scripts" / f"{name}.py", run_name="__main__")
     )
-    assert (status, out, err) == script
+    sys.argv = ["mlbench"]
+    assert (status, out, err) == (script[0], as_typed(script[1]), script[2])
     assert status == 0 and len(out.splitlines()) > 2
 
 
@@ -52,3 +56,23 @@ def test_a_word_that_is_no_command_is_answered_with_the_nearest(capsys):
         "predict, score, export, serve; "
         "did you mean reproduce?\n",
     )
+
+
+def test_two_words_that_are_a_choice_are_answered_with_it(capsys):
+    assert said(["method", "br"], capsys)[2] == "mlbench: method: no such command; write method=br\n"
+
+
+@pytest.mark.parametrize("name", ["report", "search", "bench"])
+def test_help_names_the_command_that_was_typed(name, capsys):
+    """Who installed the package has no scripts/."""
+    help_of = said([name, "--help"], capsys)[1]
+    assert f"mlbench {name}" in help_of and "scripts/" not in help_of
+
+
+def test_help_into_a_pipe_that_is_closed_leaves_no_trace():
+    ends, start = os.pipe(), "from mlbench.commands import main; main()"
+    os.close(ends[0])
+    with os.fdopen(ends[1]) as closed:
+        asked = [sys.executable, "-c", start, "report", "--help"]
+        done = subprocess.run(asked, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

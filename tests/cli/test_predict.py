@@ -213,6 +213,7 @@ def test_what_is_asked_for_wrongly(trained, predict, folder):
     assert sets.status == 2 and "threshold rule has no cuts for new rows" in sets.err
     old = torch.load(run / "model.pt", weights_only=True)
     torch.save({key: value for key, value in old.items() if key != "rows"}, folder / "old.pt")
+    torch.save(old | {"rows": old["rows"] | {"cuts": [0.5, 0.4, 0.3]}}, folder / "cuts.pt")
     (folder / "empty.csv").write_text("")
     (folder / "twice.csv").write_text("wet,wet,cold,wind,side\n1,2,3,calm,lee\n")
     run, other = trained("threshold=fixed"), trained("threshold=lcard_global")
@@ -229,6 +230,7 @@ def test_what_is_asked_for_wrongly(trained, predict, folder):
         (f"run={run}", "path=empty.csv"): "empty.csv is no table of text with a header line",
         (f"run={run}", "path=test.csv", "ot=p.csv"): "ot: no such key",
         ("run=nowhere", "path=test.csv"): "nowhere",
+        ("run=cuts.pt", "path=test.csv"): "it has 3 cuts for 2 labels",
         ("run=old.pt", "path=test.csv"): "old.pt: an older version wrote it",
     }
     for words, sentence in mistakes.items():

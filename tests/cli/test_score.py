@@ -1,6 +1,8 @@
 """`mlbench score`: predictions of any tool, matched by id and name, measured as runs are."""
 
 import csv
+from io import BytesIO
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -124,7 +126,7 @@ def test_extra_instances_nan_and_bad_words_are_refused(tmp_path, truth, capsys):
         ([good, f"truth={good}"], "true labels are 0 or 1"),
         ([good, truth, "threshold=2"], "a number from 0 to 1"),
         ([good, truth, "scores=odds"], "choose logits"),
-        ([str(tmp_path / "bad.npz"), truth], "cannot be read as NPZ"),
+        ([str(tmp_path / "bad.npz"), truth], "no whole .npz archive"),
         ([str(tmp_path / "gone.csv"), truth], "gone.csv"),
         ([good, good, good, truth], "3 files of predictions"),
         ([good, truth, "intervals=some"], "should be a whole number, 1 or more"),
@@ -133,6 +135,45 @@ def test_extra_instances_nan_and_bad_words_are_refused(tmp_path, truth, capsys):
         assert score.main(words) == 2
         err = capsys.readouterr().err
         assert said in err and err.count("\n") == 1
+
+
+def announcing(rows):
+    """An archive whose scores are said to have so many rows."""
+    archive = BytesIO()
+    np.savez(archive, ids=np.array(IDS), labels=np.array(LABELS), scores=SCORES)
+    shape = f"'shape': ({len(IDS)}, 3), ".encode()
+    larger = f"'shape': ({rows}, 3), ".encode()
+    changed = BytesIO()
+    with ZipFile(archive) as whole, ZipFile(changed, "w") as forged:
+        for name in whole.namelist():
+            content = whole.read(name)
+            padding = b" " * (len(larger) - len(shape))
+            forged.writestr(name, content.replace(shape + b"}" + padding, larger + b"}"))
+    return changed.getvalue()
+
+
+def directory_moved():
+    """An archive that says its list of members begins before the file."""
+    content = bytearray(announcing(len(IDS)))
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 16 : end + 20] = b"\xff" * 3 + b"\x7f"
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content", [announcing(10**12), directory_moved()], ids=["too many rows", "directory"]
+)
+def test_a_damaged_archive_is_refused_in_a_line_with_its_name(tmp_path, truth, capsys, content):
+    bad = tmp_path / "bad.npz"
+    bad.write_bytes(content)
+    assert score.main([str(bad), truth]) == 2
+    err = capsys.readouterr().err
+    assert f"{bad} is no whole .npz archive" in err and err.count("\n") == 1
+
+
+def test_a_missing_archive_is_called_missing(tmp_path, truth, capsys):
+    assert score.main([str(tmp_path / "gone.npz"), truth]) == 2
+    assert "No such file" in capsys.readouterr().err
 
 
 def test_intervals_stand_beside_the_values_and_are_those_of_the_seed(tmp_path, truth, capsys):

@@ -9,6 +9,7 @@ from mlbench.errors import INTERRUPTED, complain, did_you_mean, hear_sigterm
 
 # Each a module in here.
 COMMANDS = ("run", "reproduce", "report", "search", "fetch", "bench", "predict", "score", "export", "serve")
+ROLES = ("dataset", "method", "backbone", "loss", "split", "threshold", "seed")
 
 
 def main() -> None:
@@ -18,10 +19,16 @@ def main() -> None:
     elif first in COMMANDS:
         del sys.argv[1]
     else:
-        near = did_you_mean(first, COMMANDS)
-        complain(f"{first}: no such command; there are {', '.join(COMMANDS)}{near}")
+        complain(f"{first}: no such command; {advice(first, sys.argv[2:])}")
         sys.exit(2)
     begin(first)
+
+
+def advice(word: str, following: list[str]) -> str:
+    """What was most likely meant: `method erm` is method=erm."""
+    if word in ROLES and following and re.fullmatch(r"\w+", following[0]):
+        return f"write {word}={following[0]}"
+    return f"there are {', '.join(COMMANDS)}{did_you_mean(word, COMMANDS)}"
 
 
 def begin(command: str) -> NoReturn:

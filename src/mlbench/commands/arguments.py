@@ -1,8 +1,10 @@
 """What the commands beside `run` share: words of the form key=value, and what is wrong said in one line."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from mlbench import __version__
 from mlbench.errors import UserError, complain, debugging, did_you_mean, hear_sigterm, sentence
@@ -20,10 +22,10 @@ def answered(
     if "--version" in arguments:
         print(f"mlbench {__version__}")
         return 0
-    if usage and {"-h", "--help"} & set(arguments):
-        print(usage)
-        return 0
     try:
+        if usage and {"-h", "--help"} & set(arguments):
+            print(as_typed(usage), flush=True)
+            return 0
         return run(arguments) or 0
     except KeyboardInterrupt:
         complain("interrupted; the same command goes on where it stopped")
@@ -36,6 +38,14 @@ def answered(
             raise
         complain(sentence(error))
         return 2
+
+
+def as_typed(text: str) -> str:
+    """`mlbench report` for `python scripts/report.py` where that was typed."""
+    if Path(sys.argv[0]).stem != "mlbench":
+        return text
+    text = re.sub(r"python scripts/(\w+)\.py", r"mlbench \1", text)
+    return text.replace("python run.py", "mlbench")
 
 
 def pairs(arguments: Sequence[str], first: str = "", keys: Iterable[str] = ()) -> dict[str, str]:

@@ -19,7 +19,7 @@ from mlbench.bench.page import page
 from mlbench.bench.start import start
 from mlbench.bench.step import step
 from mlbench.bench.timing import Row
-from mlbench.commands.arguments import answered, check_keys, pairs
+from mlbench.commands.arguments import answered, as_typed, check_keys, pairs
 from mlbench.errors import UserError, did_you_mean
 from mlbench.files import write
 from mlbench.results.record import machine, revision, versions, write_json
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(arguments: list[str]) -> None:
     if not arguments or {"-h", "--help"} & set(arguments):
-        print(usage())
+        print(as_typed(usage()))
         return
     given = pairs(arguments, "suite", ("suite", "page", "paths.outputs"))
     outputs = Path(given.pop("paths.outputs", "outputs")).expanduser()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from mlbench.commands.arguments import answered, check_keys, pairs
+from mlbench.commands.arguments import answered, as_typed, check_keys, pairs
 from mlbench.compose import config_dir
 from mlbench.config import MACHINE
 from mlbench.errors import UserError, complain
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(arguments: list[str]) -> int:
     if not arguments or {"-h", "--help"} & set(arguments):
-        print(USAGE + ", ".join(specs.names()))
+        print(as_typed(USAGE + ", ".join(specs.names())))
         return 0
     given, settings, launcher = read(arguments)
     tables = [name.strip() for name in given["table"].split(",")]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mlbench.commands.arguments import answered, pairs
+from mlbench.commands.arguments import answered, as_typed, pairs
 from mlbench.compose import choices
 from mlbench.errors import UserError
 from mlbench.search import spec as specs
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(arguments: list[str]) -> int:
     if not arguments or {"-h", "--help"} & set(arguments):
-        print(USAGE + ", ".join(choices("sweep")))
+        print(as_typed(USAGE + ", ".join(choices("sweep"))))
         return 0
     name, search, overrides, launcher = asked(arguments)
     study = _study(name, search, overrides, launcher)

@@ -5,7 +5,6 @@ CSV: a header `id,<label>,<label>,...`, then a row an instance. NPZ: `ids` (N,),
 """
 
 import csv
-import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlbench.data.formats.npz import arrays_in
 from mlbench.errors import UserError
 
 ARRAYS = ("ids", "labels", "scores")
@@ -81,11 +81,7 @@ def _number(cell: str, row: str, path: Path) -> float:
 
 
 def _npz(path: Path) -> "Submission":
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ARRAYS if name in file.files}
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(f"{path} cannot be read as NPZ without pickled objects: {error}") from None
+    arrays = arrays_in(path)
     if absent := [name for name in ARRAYS if name not in arrays]:
         raise UserError(f"{path} lacks {_some(absent)}; it is to have the arrays {', '.join(ARRAYS)}")
     ids, labels, values = (arrays[name] for name in ARRAYS)

@@ -63,7 +63,7 @@ def arrays_in(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError("it has two arrays of one name")
             refuse_more_than_room(path, path.stat().st_size, length, f"{len(members)} arrays")
             return {member.filename.removesuffix(".npy"): array_in(archive, member) for member in members}
-    except UserError:
+    except (UserError, FileNotFoundError):
         raise
     except Exception as error:  # zipfile and NumPy raise a dozen kinds of errors for a damaged file
         raise UserError(f"{path} is no whole .npz archive of plain arrays: {reason(error)}") from error
