@@ -19,8 +19,8 @@ from mlbench.data.rows import Rows
 from mlbench.data.sparse import sparse_rows
 from mlbench.errors import UserError
 from mlbench.experiment import run, run_all
-from mlbench.methods.enhancement.classifier import Classifier
-from mlbench.methods.enhancement.levi import Recovery, Settings, extent
+from mlbench.methods.enhancement.classifier import EnhancementMethod
+from mlbench.methods.enhancement.levi import LEVIRecovery, LEVISettings, extent
 from references import arithmetic
 from references import levi as reference
 
@@ -43,7 +43,7 @@ def made(features, labels, hidden, latent, parameters, noise, binary=False):
     """The autoencoder with parameters as the reference names them, without dropout."""
     settings = {"epochs": 1, "batch_size": None, "optimizer": {}, "hidden": hidden, "latent": latent}
     settings |= {"dropout": 0.0, "information": 0.01, "features": 0.01}
-    recovery = Recovery(features, labels, Settings(**settings), 0.0, 1.0, binary).double()
+    recovery = LEVIRecovery(features, labels, LEVISettings(**settings), 0.0, 1.0, binary).double()
     recovery.noise = Given(torch.tensor(noise, dtype=torch.float64))
     with torch.no_grad():
         for name, own in named(recovery).items():
@@ -138,7 +138,7 @@ def configured():
 def test_at_its_own_rate_it_learns_what_it_sees():
     torch.manual_seed(0)
     x, y = torch.rand(16, 4), (torch.rand(16, 3) < 0.5).float()
-    recovery = Recovery(4, 3, Settings(**configured() | {"hidden": 50}), *extent(x))
+    recovery = LEVIRecovery(4, 3, LEVISettings(**configured() | {"hidden": 50}), *extent(x))
     optimizer = torch.optim.Adam(recovery.parameters(), configured()["optimizer"]["lr"])
     batch, losses = Rows(x, y, torch.arange(16)).batch(torch.arange(16)), []
     for _ in range(150):
@@ -152,9 +152,9 @@ def test_at_its_own_rate_it_learns_what_it_sees():
 def test_features_are_scaled_by_one_least_and_one_greatest_of_all():
     x = torch.tensor([[1.0, 3.0, 2.0], [5.0, 1.0, 1.0]])
     low, high, binary = extent(x)
-    recovery = Recovery(3, 2, Settings(**configured()), low, high, binary)
+    recovery = LEVIRecovery(3, 2, LEVISettings(**configured()), low, high, binary)
     torch.testing.assert_close(recovery.scaled(x), torch.tensor(reference.scaled(x.tolist())))
-    constant = Recovery(3, 2, Settings(**configured()), *extent(torch.full((2, 3), 7.0)))
+    constant = LEVIRecovery(3, 2, LEVISettings(**configured()), *extent(torch.full((2, 3), 7.0)))
     assert torch.equal(constant.scaled(torch.full((2, 3), 7.0)), torch.zeros(2, 3))
 
 
@@ -175,13 +175,13 @@ def test_the_extent_of_sparse_features_is_that_of_dense_ones(x, expected):
 def test_the_classifier_learns_what_was_recovered(monkeypatch, tmp_path, small):
     """Of the file that a run leaves; and model.pt has nothing of the autoencoder."""
     seen = {}
-    inner = Classifier.classification
+    inner = EnhancementMethod.classification
 
     def classification(self, logits, targets, log_d):
         seen.setdefault("log_d", []).append(log_d)
         return inner(self, logits, targets, log_d)
 
-    monkeypatch.setattr(Classifier, "classification", classification)
+    monkeypatch.setattr(EnhancementMethod, "classification", classification)
     words = [*small, "method=levi", *QUICK, "train.batch_size=130", "train.shuffle=false"]
     record, path = run(configure([*words, f"paths.outputs={tmp_path}"]))
     with np.load(path.with_name("distributions.npz")) as kept:

@@ -18,8 +18,8 @@ from mlbench.experiment import run, run_all
 from mlbench.losses.bce import bce
 from mlbench.methods.build import unpacked
 from mlbench.methods.rbcc import chain
-from mlbench.methods.rbcc.chain import RBCC, Predictors, Settings, arrange
-from mlbench.methods.rbcc.network import Scores, climbed, levels_of
+from mlbench.methods.rbcc.chain import RBCC, Predictors, PredictorSettings, arrange
+from mlbench.methods.rbcc.network import BICScores, climbed, levels_of
 from references import arithmetic
 from references import rbcc as reference
 
@@ -83,7 +83,7 @@ RESIDUAL_ROWS = np.array(
 
 
 def test_worked_values_of_the_network():
-    scores = Scores(RESIDUAL_ROWS)
+    scores = BICScores(RESIDUAL_ROWS)
     expected = {(0, ()): -12.599115, (0, (1,)): -11.335287, (1, ()): -8.082764, (1, (0,)): -6.818936}
     for (node, parents), value in (expected | {(2, ()): -6.155317, (2, (0, 1)): -10.726840}).items():
         assert scores.of(node, parents) == pytest.approx(value, abs=1e-6)
@@ -128,13 +128,13 @@ def residual_rows(seed, nodes=None, rows=None):
 def test_scores_are_those_of_loops():
     for seed in range(60):
         rows = residual_rows(seed)
-        scores, rng = Scores(rows), np.random.default_rng(seed)
+        scores, rng = BICScores(rows), np.random.default_rng(seed)
         node, *parents = rng.permutation(rows.shape[1])[: rng.integers(1, 5)].tolist()
         parents = sorted(parents)
         assert scores.of(node, tuple(parents)) == pytest.approx(
             reference.score(rows, node, parents), abs=1e-9
         )
-        more = Scores(rows).with_one_more(node, tuple(parents))
+        more = BICScores(rows).with_one_more(node, tuple(parents))
         for other in {*range(rows.shape[1])} - {node, *parents}:
             expected = reference.score(rows, node, [*parents, other])
             assert more[other] == pytest.approx(expected, abs=1e-9)
@@ -154,7 +154,7 @@ def test_beside_every_network_of_four_labels():
     for seed in range(12):
         rows = residual_rows(seed, nodes=4, rows=60)
         network = lists_of(climbed(rows))
-        score = sum(Scores(rows).of(node, tuple(parents)) for node, parents in enumerate(network))
+        score = sum(BICScores(rows).of(node, tuple(parents)) for node, parents in enumerate(network))
         assert score == pytest.approx(reference.total(rows, network), abs=1e-9)
         best, winners = reference.best(rows)
         assert score <= best + 1e-9
@@ -225,7 +225,10 @@ def test_scores_are_the_same_in_pieces(monkeypatch):
 def test_what_predicts_the_other_half_is_a_network_a_label():
     """Their loss is the sum of what each has by itself; residuals are −1, 0, 1."""
     torch.manual_seed(0)
-    predictors, labels = Predictors(3, 2, Settings(**RESIDUALS)).double(), torch.tensor([[1.0, 0], [0, 0]])
+    predictors, labels = (
+        Predictors(3, 2, PredictorSettings(**RESIDUALS)).double(),
+        torch.tensor([[1.0, 0], [0, 0]]),
+    )
     batch = batch_of([[1, 2, -1], [0, 0.5, 3]], labels)
     losses = []
     for label, (inner, bias) in enumerate(zip(*[p.split(3) for p in predictors.inner.parameters()])):

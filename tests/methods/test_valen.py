@@ -21,8 +21,8 @@ from mlbench.methods.enhancement.classifier import divergence
 from mlbench.methods.enhancement.valen import (
     VALEN,
     Dirichlet,
-    Recovery,
-    Settings,
+    VALENRecovery,
+    VALENSettings,
     WarmUp,
     block,
     neighbours,
@@ -37,7 +37,7 @@ LOSS = functools.partial(bce, pos_weight=None)
 
 def settings(**options):
     given = {"warm_up": 1, "epochs": 1, "batch_size": 9, "optimizer": {}, "neighbours": 3}
-    return Settings(**given | {"beta": 0.01, "gamma": 20.0, "features": 0.01, "labels": 0.01} | options)
+    return VALENSettings(**given | {"beta": 0.01, "gamma": 20.0, "features": 0.01, "labels": 0.01} | options)
 
 
 class Given(nn.Module):
@@ -66,7 +66,7 @@ def data_of(x, y, count=3):
 
 def made(e, f, o, dist, d, width, decoder, **options):
     """The second stage, whose encoder, classifier and draw are given."""
-    module = Recovery(
+    module = VALENRecovery(
         nn.Linear(width, len(o[0])), nn.Linear(width, len(o[0])), settings(**options), doubles(o)
     )
     module = module.double()

@@ -19,7 +19,7 @@ from mlbench.data.task import Modality, Task
 from mlbench.engine.fit import Job, fit
 from mlbench.engine.many import fit_together
 from mlbench.engine.watch import Watch
-from mlbench.methods.amalgamation.teachers import Amalgamation
+from mlbench.methods.amalgamation.teachers import AmalgamationMethod
 from mlbench.methods.base import Method, Stage
 
 WIDE = "512-256-90"
@@ -99,7 +99,7 @@ def compare_engines(title: str, stages: list[Stage], config: Config, repeats: in
 def stage_of(name: str, method: Method, data: dict) -> Stage:
     if "student" not in name:
         return next(iter(method.stages(data)))
-    assert isinstance(method, Amalgamation), "only these have a student"
+    assert isinstance(method, AmalgamationMethod), "only these have a student"
     method.teachers.requires_grad_(False)
     return next(iter(method.learn(data["train"])))
 

@@ -26,14 +26,12 @@ def classifier(base: str) -> type:
             f"{did_you_mean(base, BASES)}"
         )
     try:
-        found = imported(BASES[base][0]) if base in BASES else located(base)
+        kind = imported(BASES[base][0]) if base in BASES else located(base)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ValueError(unimportable(base, error)) from error
-    if not (
-        inspect.isclass(found) and all(hasattr(found, name) for name in ("fit", "predict", "get_params"))
-    ):
+    if not (inspect.isclass(kind) and all(hasattr(kind, name) for name in ("fit", "predict", "get_params"))):
         raise ValueError("is no classifier of scikit-learn's kind")
-    return found
+    return kind
 
 
 def known(base: str) -> str:
@@ -60,7 +58,7 @@ def accepted(options: dict[str, Any] | None, info: ValidationInfo) -> dict[str, 
             if name == "random_state":
                 raise ValueError("random_state follows from the run's seed")
         model = build(info.data["base"], options)
-        check = getattr(model, "_validate_params", lambda: None)  # otherwise it is asked when fitted
+        check = getattr(model, "_validate_params", lambda: None)  # else scikit-learn checks in `fit` alone
         check()
     return options
 
@@ -70,7 +68,7 @@ Options = Annotated[dict[str, Any] | None, AfterValidator(accepted)]
 
 
 def build(base: str, options: dict[str, Any] | None, seed: int | None = None) -> Any:
-    """An estimator yet to be fitted; `seed` is that of all it draws."""
+    """An estimator that is not fitted; `seed` becomes every `random_state` in it."""
     _, defaults = BASES.get(base, (base, {}))
     model = classifier(base)(**defaults | (options or {}))
     random = [name for name in model.get_params() if name.split("__")[-1] == "random_state"]
@@ -90,9 +88,9 @@ def chained(base: Any, order: str | list[int] | None, x: Any, y: np.ndarray) -> 
 
 
 def confidence(model: Any, x: Any) -> np.ndarray:
-    """What a fitted classifier, or a chain of them, makes of each row: probabilities, as far as it has any.
+    """Scores by a fitted classifier or chain: probabilities, else σ(decision function), else decisions.
 
-    σ(decision function) is no calibrated probability; its cut at ½ is the decision's own.
+    σ(decision function) is not calibrated, but above ½ exactly where the classifier decides for the label.
     """
     from scipy.special import expit
 

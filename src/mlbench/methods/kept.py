@@ -28,7 +28,7 @@ AGAIN = "run again with force=true"
 
 
 def packed(learned: Any) -> bytes:
-    """Its arrays and plain values in an archive, compressed: of a forest it is mostly words."""
+    """A learner's arrays and plain values in a compressed archive: a forest's is mostly repeated names."""
     from skops.io import dumps
 
     try:
@@ -48,9 +48,9 @@ def unpacked(content: bytes) -> Any:
         try:
             learned = loads(content, trusted=KNOWN)
         except UntrustedTypesFoundException:
-            own = [name for name in get_untrusted_types(data=content) if name not in KNOWN]
-            check_named(own)
-            learned = loads(content, trusted=[*KNOWN, *own])
+            others = [name for name in get_untrusted_types(data=content) if name not in KNOWN]
+            check_named(others)
+            learned = loads(content, trusted=[*KNOWN, *others])
         for part, width in parts_of(learned):
             if isinstance(part, Tree):
                 check_tree(part, width)
@@ -77,9 +77,9 @@ def check_named(types: list[str]) -> None:
 def parts_of(
     part: Any, width: int | None = None, seen: set | None = None
 ) -> Iterator[tuple[Any, int | None]]:
-    """All that is below, with the number of columns that the estimator which is asked sees to.
+    """Every object in `part`, with the number of columns that the estimator around it lets through.
 
-    A chain, and what asks an estimator a label, leave that to each of theirs.
+    A chain and a MultiOutputClassifier leave this check to the estimators that they hold.
     """
     from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 
@@ -96,15 +96,15 @@ def parts_of(
         parts = part.flat if part.dtype == object else ()
     else:
         parts = vars(part).values() if hasattr(part, "__dict__") else ()
-        own = getattr(part, "n_features_in_", None)
-        if own is not None and not isinstance(part, ClassifierChain | MultiOutputClassifier):
-            width = own if width is None else min(own, width)
+        columns = getattr(part, "n_features_in_", None)
+        if columns is not None and not isinstance(part, ClassifierChain | MultiOutputClassifier):
+            width = columns if width is None else min(columns, width)
     for each in parts:
         yield from parts_of(each, width, seen)
 
 
 def check_tree(tree: Any, width: int | None) -> None:
-    """Every way from the root ends at a leaf of the tree, and looks at columns that there are."""
+    """Refuses a tree whose nodes point outside it or in circles, or that looks at a column that rows lack."""
     whole = tree.node_count and width is not None
     if whole:
         inner = np.flatnonzero(tree.children_left != -1)

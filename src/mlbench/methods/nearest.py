@@ -60,18 +60,18 @@ class Held(nn.Module):
         longest = int(self.crow.diff().max())
         return SparseRows(self.crow, self.columns, self.values, self.width, longest)
 
-    def nearest(self, x: Tensor, count: int, own: Tensor | None = None) -> Tensor:
+    def nearest(self, x: Tensor, count: int, excluded: Tensor | None = None) -> Tensor:
         """Numbers of the `count` rows nearest to each row of `x`, (B, count), the nearest first.
 
-        `own`: if the rows of `x` are in this matrix, their numbers, so that none finds itself. `count` is at
-        most the number of rows that can be found.
+        `excluded` (B,) is a row that each row of `x` must not find: itself, if x is part of this matrix.
+        `count` is at most the number of rows that can be found.
         """
         features = self.features
         shifted = features - self.centre if len(self.centre) else features
         size = max(1, CELLS // max(len(self.squares), self.width))
         with full_precision():
             parts = [
-                self._nearest(x[part], features, shifted, count, None if own is None else own[part])
+                self._nearest(x[part], features, shifted, count, None if excluded is None else excluded[part])
                 for part in torch.arange(len(x), device=x.device).split(size)
             ]
         return torch.cat(parts)
@@ -82,23 +82,23 @@ class Held(nn.Module):
         features: Tensor | SparseRows,
         shifted: Tensor | SparseRows,
         count: int,
-        own: Tensor | None,
+        excluded: Tensor | None,
     ) -> Tensor:
         moved = x - self.centre if len(self.centre) else x
         squares = squared_norms(moved)
         distances = approximate(moved, squares, shifted, self.squares)
-        if own is not None:
-            distances.scatter_(1, own[:, None], torch.inf)
+        if excluded is not None:
+            distances.scatter_(1, excluded[:, None], torch.inf)
         # Bits of numbers that are not negative count in the numbers' order. Key: distance, then row number.
         numbers = torch.arange(len(self.squares), device=x.device)
         keys = torch.add(numbers, distances.view(torch.int32), alpha=2**32)
         if self.whole and is_whole(x, squares):
             return keys.topk(count, largest=False).values & NUMBER
-        return ascertained(keys, error_bound(features, squares, self.squares), x, features, count, own)
+        return ascertained(keys, error_bound(features, squares, self.squares), x, features, count, excluded)
 
 
 def ascertained(
-    keys: Tensor, error: Tensor, x: Tensor, features: Tensor | SparseRows, count: int, own: Tensor | None
+    keys: Tensor, error: Tensor, x: Tensor, features: Tensor | SparseRows, count: int, excluded: Tensor | None
 ) -> Tensor:
     """The nearest rows, (B, count), where the distances in `keys` (B, N) may be off by `error` (B,)."""
     nearest_rows = keys.new_empty(len(x), count)
@@ -108,8 +108,8 @@ def ascertained(
         best = keys[uncertain].topk(pool, largest=False).values
         candidates = (best & NUMBER).sort(dim=1).values
         exact = distances_from_differences(x[uncertain], features, candidates)
-        if own is not None:
-            exact[candidates == own[uncertain, None]] = torch.inf
+        if excluded is not None:
+            exact[candidates == excluded[uncertain, None]] = torch.inf
         exact, order = exact.sort(dim=1, stable=True)
         nearest_rows[uncertain] = candidates.gather(1, order[:, :count])
         if pool == keys.shape[1]:

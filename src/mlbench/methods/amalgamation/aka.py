@@ -15,9 +15,9 @@ from mlbench.layers import beside, each, product
 from mlbench.losses.bce import bce
 from mlbench.methods.amalgamation.label_sets import Expert
 from mlbench.methods.amalgamation.teachers import (
-    Amalgamation,
-    Settings,
+    AmalgamationMethod,
     Share,
+    TeacherSettings,
     blocks,
     by_teacher,
     told,
@@ -26,9 +26,9 @@ from mlbench.methods.amalgamation.teachers import (
 from mlbench.methods.base import Backbone, Learner, Stage
 
 
-class AKA(Amalgamation):
+class AKA(AmalgamationMethod):
     def __init__(
-        self, task: Task, backbone: Backbone, teachers: Settings, overlap: Share, shared_first: bool
+        self, task: Task, backbone: Backbone, teachers: TeacherSettings, overlap: Share, shared_first: bool
     ):
         super().__init__(task, backbone, teachers, overlap, shared_first)
         widths = [teacher.chain.hidden for teacher in self.teachers]
@@ -36,8 +36,8 @@ class AKA(Amalgamation):
 
     def learn(self, data: Rows) -> Iterator[Stage]:
         passes = [unrolled(teacher, data) for teacher in self.teachers]
-        chosen, targets = most_certain([own.final for own in passes], self.experts)
-        known = {"chosen": chosen} | by_teacher(own.hidden[-1] for own in passes)
+        chosen, targets = most_certain([teacher_pass.final for teacher_pass in passes], self.experts)
+        known = {"chosen": chosen} | by_teacher(teacher_pass.hidden[-1] for teacher_pass in passes)
         knowing = replace(data, targets=targets, extra=known)
         yield Stage("specialists", self.specialists, knowing, selects=False)
         with torch.no_grad():
@@ -64,10 +64,10 @@ def most_certain(outputs: Sequence[Tensor], experts: Sequence[Sequence[Expert]])
 
 
 class Specialists(Learner):
-    """L chains of one label each, side by side. With one label a chain takes one step, from h = c = 0, and
-    what it would feed back of hidden state and hard label meets zeros, as does the forget gate: those weights
-    are left out. All that sees the features is one parameter, read once a step; it and the bridges stand with
-    the side they are multiplied from first, as their gradients then do by themselves and need no copy.
+    """L chains of one label each, side by side. With one label a chain takes one step, from h = c = 0: the
+    weights of hidden state, hard label and forget gate would meet zeros and are left out. All weights of the
+    features are one parameter, so that a step reads them once. This parameter and the bridges have their
+    inputs as first dimension: their gradients come in this layout and need no copy.
     """
 
     def __init__(self, task: Task, hidden: int, teacher_widths: Sequence[int]):
@@ -101,8 +101,8 @@ class Specialists(Learner):
         """Logits (B, L) and hidden states (B, L, H)."""
         fixed = product(x, self.into).unflatten(-1, (self.bias_out.shape[-1], -1))
         bias_first, bias_input, bias_hidden, fed, out = (
-            beside(own, fixed, dims=2)
-            for own in (self.bias_first, self.bias_input, self.bias_hidden, self.fed, self.out)
+            beside(parameter, fixed, dims=2)
+            for parameter in (self.bias_first, self.bias_input, self.bias_hidden, self.fed, self.out)
         )
         first = fixed[..., -1:] + bias_first
         gates = fixed[..., :-1] + bias_input + bias_hidden + first * fed

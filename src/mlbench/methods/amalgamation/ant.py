@@ -11,13 +11,13 @@ from torch import Tensor
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
-from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, blocks, unrolled
+from mlbench.methods.amalgamation.teachers import AmalgamationMethod, Share, TeacherSettings, blocks, unrolled
 from mlbench.methods.amalgamation.transfer import Fires, HandOn, disagree, integrate
 from mlbench.methods.amalgamation.transfer import transfer as transferred
 from mlbench.methods.base import Backbone, Stage
 
 
-class ANT(Amalgamation):
+class ANT(AmalgamationMethod):
     """`transfer`: `exactly_one` fires where one expert alone is positive (code); `pairwise` goes from every
     positive expert to every negative one (paper). `transfer_init`: the second pass starts from the taker's
     own `final` logits of the first, or from its `init`. `hand_on`: a label that a second pass turned on goes
@@ -31,7 +31,7 @@ class ANT(Amalgamation):
         self,
         task: Task,
         backbone: Backbone,
-        teachers: Settings,
+        teachers: TeacherSettings,
         overlap: Share,
         transfer: Fires,
         transfer_init: Literal["final", "init"],

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from mlbench.config import TRAINING
 from mlbench.data.rows import Batch, Rows
-from mlbench.methods.amalgamation.teachers import Amalgamation
+from mlbench.methods.amalgamation.teachers import AmalgamationMethod
 from mlbench.methods.base import Stage
 
 
-class BL(Amalgamation):
+class BL(AmalgamationMethod):
     has_student = False
-    train_options = TRAINING - {"epochs", "batch_size", "optimizer"}  # which teachers have of their own
+    train_options = TRAINING - {"epochs", "batch_size", "optimizer"}  # conf/method has the teachers' values
 
     def learn(self, data: Rows) -> Iterator[Stage]:
         yield Stage("vote", self, data, solve=lambda data: None)
@@ -24,4 +24,6 @@ class BL(Amalgamation):
         votes = [
             torch.stack([hard[e.teacher][:, e.column] for e in known_by]).float() for known_by in self.experts
         ]
-        return torch.stack([(own.sum(0) + 0.5) / (len(own) + 0.5) for own in votes], dim=1)
+        return torch.stack(
+            [(label_votes.sum(0) + 0.5) / (len(label_votes) + 0.5) for label_votes in votes], dim=1
+        )

@@ -17,10 +17,10 @@ from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
 from mlbench.layers import Linear
 from mlbench.methods.amalgamation.teachers import (
-    Amalgamation,
+    AmalgamationMethod,
     Positive,
-    Settings,
     Share,
+    TeacherSettings,
     by_teacher,
     told,
     unrolled,
@@ -32,14 +32,14 @@ Weight = Annotated[float, Field(ge=0)]
 Sigma = Annotated[float, Field(gt=0)]
 
 
-class CFL(Amalgamation):
+class CFL(AmalgamationMethod):
     sigmas: Tensor
 
     def __init__(
         self,
         task: Task,
         backbone: Backbone,
-        teachers: Settings,
+        teachers: TeacherSettings,
         overlap: Share,
         shared_first: bool,
         discrepancy_weight: Weight,
@@ -52,18 +52,20 @@ class CFL(Amalgamation):
         self.discrepancy_weight = discrepancy_weight
         self.reconstruction_weight = reconstruction_weight
         self.register_buffer("sigmas", torch.tensor(sigmas), persistent=False)
-        own = self.student.hidden
+        hidden = self.student.hidden
         widths = [teacher.chain.hidden for teacher in self.teachers]
-        common = max(least_width, own // narrowing)
-        self.student_entry = nn.Sequential(Linear(own, common), nn.ReLU())
+        common = max(least_width, hidden // narrowing)
+        self.student_entry = nn.Sequential(Linear(hidden, common), nn.ReLU())
         self.entries = nn.ModuleList(nn.Sequential(Linear(w, common), nn.ReLU()) for w in widths)
         self.extractor = nn.Sequential(Linear(common, common), nn.ReLU(), Linear(common, common))
         self.decoders = nn.ModuleList(Linear(common, width) for width in widths)
 
     def learn(self, data: Rows) -> Iterator[Stage]:
         passes = [unrolled(teacher, data) for teacher in self.teachers]
-        targets = mean([own.final for own in passes], self.experts).sigmoid()
-        yield self.student_stage(data, targets, **by_teacher(own.hidden[-1] for own in passes))
+        targets = mean([teacher_pass.final for teacher_pass in passes], self.experts).sigmoid()
+        yield self.student_stage(
+            data, targets, **by_teacher(teacher_pass.hidden[-1] for teacher_pass in passes)
+        )
 
     def loss(self, batch: Batch) -> Tensor:
         unrolled = self.student.unroll(batch.x)
@@ -90,5 +92,5 @@ def mean_discrepancy(a: Tensor, b: Tensor, sigmas: Tensor) -> Tensor:
     distances = (rows.unsqueeze(-2) - rows.unsqueeze(-3)).square().sum(-1)
     kernel = torch.exp(-distances.unsqueeze(-3) / (2 * sigmas.square()[..., None, None])).sum(-3)
     n, both = a.shape[-2], (-2, -1)
-    own = kernel[..., :n, :n].mean(both) + kernel[..., n:, n:].mean(both)
-    return (own - 2 * kernel[..., :n, n:].mean(both)).clamp(min=0)
+    within = kernel[..., :n, :n].mean(both) + kernel[..., n:, n:].mean(both)
+    return (within - 2 * kernel[..., :n, n:].mean(both)).clamp(min=0)

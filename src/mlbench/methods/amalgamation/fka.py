@@ -9,14 +9,21 @@ from torch import Tensor, nn
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
 from mlbench.layers import Linear, linear
-from mlbench.methods.amalgamation.teachers import Amalgamation, Settings, Share, by_teacher, told, unrolled
+from mlbench.methods.amalgamation.teachers import (
+    AmalgamationMethod,
+    Share,
+    TeacherSettings,
+    by_teacher,
+    told,
+    unrolled,
+)
 from mlbench.methods.amalgamation.transfer import mean
 from mlbench.methods.base import Backbone, Stage
 
 
-class FKA(Amalgamation):
+class FKA(AmalgamationMethod):
     def __init__(
-        self, task: Task, backbone: Backbone, teachers: Settings, overlap: Share, shared_first: bool
+        self, task: Task, backbone: Backbone, teachers: TeacherSettings, overlap: Share, shared_first: bool
     ):
         super().__init__(task, backbone, teachers, overlap, shared_first)
         self.adaptors = nn.ModuleList(
@@ -25,8 +32,8 @@ class FKA(Amalgamation):
 
     def learn(self, data: Rows) -> Iterator[Stage]:
         passes = [unrolled(teacher, data) for teacher in self.teachers]
-        targets = mean([own.final for own in passes], self.experts).sigmoid()
-        steps = [own.steps.transpose(0, 1).contiguous() for own in passes]  # (N, K, L_t)
+        targets = mean([teacher_pass.final for teacher_pass in passes], self.experts).sigmoid()
+        steps = [teacher_pass.steps.transpose(0, 1).contiguous() for teacher_pass in passes]  # (N, K, L_t)
         yield self.student_stage(data, targets, **by_teacher(steps))
 
     def loss(self, batch: Batch) -> Tensor:

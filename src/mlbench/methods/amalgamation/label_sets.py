@@ -56,15 +56,15 @@ def draw(labels: Sequence[str], teachers: int, overlap: float, seed: int) -> lis
             sets[(first + 1) % teachers].add(label)
         else:
             min(sets, key=len).add(label)
-    for number, own in enumerate(sets):  # more teachers than labels
-        if not own:
-            own.add(order[number % len(order)])
-    return [tuple(label for label in labels if label in own) for own in sets]
+    for number, label_set in enumerate(sets):  # more teachers than labels
+        if not label_set:
+            label_set.add(order[number % len(order)])
+    return [tuple(label for label in labels if label in label_set) for label_set in sets]
 
 
 def covered(sets: Sequence[Sequence[str]], labels: Sequence[str]) -> None:
-    """Every label of the task is known to a teacher, and a teacher knows no other."""
-    known = {label for own in sets for label in own}
+    """Refuses a label of the task that no teacher knows, and a teacher's label that the task has not."""
+    known = {label for label_set in sets for label in label_set}
     if missing := [label for label in labels if label not in known]:
         raise UserError(f"no teacher knows {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}")
     if foreign := sorted(known - set(labels)):
@@ -80,7 +80,11 @@ class Expert:
 def experts(sets: Sequence[Sequence[str]], labels: Sequence[str]) -> list[list[Expert]]:
     """For each label of the task, the teachers that know it, in their order."""
     return [
-        [Expert(teacher, own.index(label)) for teacher, own in enumerate(sets) if label in own]
+        [
+            Expert(teacher, label_set.index(label))
+            for teacher, label_set in enumerate(sets)
+            if label in label_set
+        ]
         for label in labels
     ]
 
@@ -90,10 +94,10 @@ def appearance(sets: Sequence[Sequence[str]], labels: Sequence[str]) -> list[int
 
     The authors' scoring takes outputs in this order for outputs in the data set's.
     """
-    counts = {label: sum(label in own for own in sets) for label in labels}
+    counts = {label: sum(label in label_set for label_set in sets) for label in labels}
     appearance = dict.fromkeys(
         label
-        for own in sets
-        for label in sorted(own, key=lambda label: (counts[label] < 2, labels.index(label)))
+        for label_set in sets
+        for label in sorted(label_set, key=lambda label: (counts[label] < 2, labels.index(label)))
     )
     return [labels.index(label) for label in appearance]

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from mlbench.data.rows import Batch, Rows
-from mlbench.methods.amalgamation.teachers import Amalgamation, logits
+from mlbench.methods.amalgamation.teachers import AmalgamationMethod, logits
 from mlbench.methods.amalgamation.transfer import mean
 from mlbench.methods.base import Stage
 
 
-class TC(Amalgamation):
+class TC(AmalgamationMethod):
     def learn(self, data: Rows) -> Iterator[Stage]:
         outputs = [logits(teacher, data) for teacher in self.teachers]
         yield self.student_stage(data, mean(outputs, self.experts).sigmoid())

@@ -25,7 +25,7 @@ from mlbench.methods.base import Backbone, Method, Parts, Requires, Stage
 from mlbench.methods.build import unpacked
 from mlbench.methods.ofcc import OFCC
 
-ROWS = 1024  # instances a teacher looks at at once
+ROWS = 1024  # of a block that a teacher scores at once
 LIMIT = 30.0  # largest logit made from a probability: σ(30) is 1 in float32
 
 Positive = Annotated[int, Field(ge=1)]
@@ -43,7 +43,7 @@ def trained(path: Path) -> Path:
     return path
 
 
-class Settings(BaseModel):
+class TeacherSettings(BaseModel):
     """How many teachers, who knows which labels, how they learn; or where they come from."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -58,7 +58,7 @@ class Settings(BaseModel):
     brought: Annotated[list[Annotated[Path, AfterValidator(trained)]] | None, Field(alias="from")]
 
 
-class Amalgamation(Method):
+class AmalgamationMethod(Method):
     """Subclasses say what the student learns from the teachers, in `learn`."""
 
     requires = Requires(backbone="logits")
@@ -67,14 +67,14 @@ class Amalgamation(Method):
     student: Chain
 
     def __init__(
-        self, task: Task, backbone: Backbone, teachers: Settings, overlap: Share, shared_first: bool
+        self, task: Task, backbone: Backbone, teachers: TeacherSettings, overlap: Share, shared_first: bool
     ):
         super().__init__()
-        self.settings = Settings.model_validate(teachers)
+        self.settings = TeacherSettings.model_validate(teachers)
         self.task = task
         brought = self.settings.brought
-        own = _bring(task, brought) if brought else _make(task, backbone, self.settings, overlap)
-        self.teachers = nn.ModuleList(own)
+        modules = _bring(task, brought) if brought else _make(task, backbone, self.settings, overlap)
+        self.teachers = nn.ModuleList(modules)
         sets = [teacher.task.labels for teacher in self.teachers]
         covered(sets, task.labels)
         self.experts = experts(sets, task.labels)
@@ -84,13 +84,13 @@ class Amalgamation(Method):
 
     @classmethod
     def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """Teachers that are brought along need none: all rows for training are the student's."""
-        own = () if options["teachers"]["from"] else ("teacher_0", "teacher_1")
-        return ("train", *own)
+        """Teachers from files are trained already: then the student has all training rows."""
+        teacher_parts = () if options["teachers"]["from"] else ("teacher_0", "teacher_1")
+        return ("train", *teacher_parts)
 
     @staticmethod
     def defining(options: Node) -> Node:
-        """Of teachers that are brought along, nothing is drawn or trained."""
+        """Of teachers from files the paths alone: the options of drawing and training them have no effect."""
         brought = options["teachers"]["from"]
         if not brought:
             return options
@@ -113,11 +113,11 @@ class Amalgamation(Method):
                     f"method.teachers.count={len(self.teachers)}: the split has no part {part}; use "
                     "split=amalgamation and leave split.teachers as it is"
                 )
-            own, columns = data[part], self.task.columns(teacher.task.labels)
+            rows, columns = data[part], self.task.columns(teacher.task.labels)
             yield Stage(
                 name=part,
                 module=teacher,
-                data=replace(own, targets=own.targets[:, columns].contiguous()),
+                data=replace(rows, targets=rows.targets[:, columns].contiguous()),
                 epochs=settings.epochs,
                 batch_size=settings.batch_size,
                 optimizer=settings.optimizer,
@@ -128,14 +128,14 @@ class Amalgamation(Method):
 
     @property
     def described(self) -> dict[str, Any]:
-        """All teachers, for each one's key: a teacher's first weights are drawn after those before it."""
+        """All teachers, for each one's key: the first weights of one are drawn after those of the others."""
         return {
             "labels": [teacher.task.labels for teacher in self.teachers],
             "chains": [teacher.chain.described for teacher in self.teachers],
         }
 
     def learn(self, data: Rows) -> Iterator[Stage]:
-        """The student's stages. `data.targets` is not for its eyes."""
+        """The student's stages, which must not use `data.targets`: the student learns from teachers alone."""
         raise NotImplementedError(f"{type(self).__name__} teaches its student nothing")
 
     def student_stage(self, data: Rows, targets: Tensor, **extra: Tensor) -> Stage:
@@ -150,7 +150,7 @@ class Amalgamation(Method):
         return self.student(batch.x).sigmoid()
 
 
-def _make(task: Task, backbone: Backbone, settings: Settings, overlap: float) -> list[OFCC]:
+def _make(task: Task, backbone: Backbone, settings: TeacherSettings, overlap: float) -> list[OFCC]:
     """New teachers, each a chain over its own labels."""
     if settings.labels is not None and len(settings.labels) != settings.count:
         raise UserError(
@@ -186,18 +186,18 @@ def _bring(task: Task, paths: Sequence[Path]) -> list[Method]:
 
 
 def by_teacher(known: Iterable[Tensor]) -> dict[str, Tensor]:
-    """What each teacher says of the instances, under the name it has in a batch."""
-    return {f"teacher_{number}": own for number, own in enumerate(known)}
+    """A tensor of each teacher, by the name that `told` looks for in a batch's extra tensors."""
+    return {f"teacher_{number}": tensor for number, tensor in enumerate(known)}
 
 
 def told(batch: Batch, teachers: int) -> list[Tensor]:
-    """What `by_teacher` named, in the teachers' order."""
+    """The tensors that `by_teacher` named, in the teachers' order."""
     return [batch.extra[f"teacher_{number}"] for number in range(teachers)]
 
 
 @torch.no_grad()
 def unrolled(teacher: Method, data: Rows) -> Unrolled:
-    """What a chain makes of every instance at every step."""
+    """Logits and hidden states of a chain, for every instance and step."""
     if not isinstance(teacher, OFCC):
         raise UserError(
             "this method looks into its teachers, which must be chains (method=ofcc); one is a "
@@ -210,7 +210,7 @@ def unrolled(teacher: Method, data: Rows) -> Unrolled:
 
 @torch.no_grad()
 def logits(teacher: Method, data: Rows) -> Tensor:
-    """A teacher's logits, (N, L_t); of a foreign one from its probabilities."""
+    """A teacher's logits, (N, L_t); of a teacher that is no chain, from its probabilities."""
     if isinstance(teacher, OFCC):
         return unrolled(teacher, data).final
     teacher.to(data.device)

@@ -28,15 +28,15 @@ class Transferred(NamedTuple):
 
 
 class Hops(NamedTuple):
-    """One expert hands its logit for a label to another, (H,) each; a column is one of all teachers' columns,
-    side by side.
+    """H hops, (H,) each: in a hop one expert of a label hands its logit to another. Columns count through the
+    outputs of all teachers, side by side.
     """
 
     label: Tensor
     giver: Tensor  # the giver's column of the label
     taker: Tensor  # the taker's
-    teacher: Tensor  # who takes
-    reverse: Tensor  # the hop back
+    teacher: Tensor  # the taker's number
+    reverse: Tensor  # the number of the hop from taker to giver
 
 
 def extremes(low: Tensor, high: Tensor) -> Tensor:
@@ -49,15 +49,15 @@ def integrate(outputs: Outputs, experts: Experts) -> Tensor:
     return integrated(beside(outputs), padded(outputs, experts))
 
 
-def integrated(said: Tensor, columns: Tensor) -> Tensor:
-    by_expert = said[:, columns]
+def integrated(logits: Tensor, columns: Tensor) -> Tensor:
+    by_expert = logits[:, columns]
     return extremes(by_expert.amin(-1), by_expert.amax(-1))
 
 
 def mean(outputs: Outputs, experts: Experts) -> Tensor:
     """(N, L): the mean over the experts of a label."""
-    said = beside(outputs)
-    return torch.stack([said[:, own].mean(1) for own in columns_of(outputs, experts)], dim=1)
+    logits = beside(outputs)
+    return torch.stack([logits[:, columns].mean(1) for columns in columns_of(outputs, experts)], dim=1)
 
 
 def disagree(first: Outputs, experts: Experts) -> Tensor:
@@ -73,7 +73,7 @@ def beside(outputs: Outputs) -> Tensor:
 
 def starts(outputs: Outputs) -> list[int]:
     """Where each teacher's columns begin when all stand side by side."""
-    return [0, *accumulate(own.shape[1] for own in outputs)]
+    return [0, *accumulate(logits.shape[1] for logits in outputs)]
 
 
 def columns_of(outputs: Outputs, experts: Experts) -> list[list[int]]:
@@ -83,14 +83,16 @@ def columns_of(outputs: Outputs, experts: Experts) -> list[list[int]]:
 
 
 def padded(outputs: Outputs, experts: Experts) -> Tensor:
-    """(L, E): the same; a label of fewer than E experts has its first one more than once."""
-    columns = columns_of(outputs, experts)
-    most = max(map(len, columns))
-    return torch.tensor([own + own[:1] * (most - len(own)) for own in columns], device=outputs[0].device)
+    """`columns_of` as (L, E); the first expert of a label fills the row where a label has fewer than E."""
+    by_label = columns_of(outputs, experts)
+    most = max(map(len, by_label))
+    return torch.tensor(
+        [columns + columns[:1] * (most - len(columns)) for columns in by_label], device=outputs[0].device
+    )
 
 
 def possible(first: Outputs, experts: Experts) -> Hops:
-    """Every hop there can be, by label, giver and taker."""
+    """Every ordered pair of experts of a label, in the order of labels, givers and takers."""
     ends = [(label, *pair) for label, known_by in enumerate(experts) for pair in permutations(known_by, 2)]
     numbers, begin = {end: number for number, end in enumerate(ends)}, starts(first)
     columns = [
@@ -116,21 +118,21 @@ def set_off(first: Outputs, experts: Experts, hops: Hops, fires: Fires) -> Tenso
     positive = beside(first) > 0
     if fires == "pairwise":
         return positive[:, hops.giver] & ~positive[:, hops.taker]
-    count = torch.stack([positive[:, own].sum(1) for own in columns_of(first, experts)], dim=1)
+    count = torch.stack([positive[:, columns].sum(1) for columns in columns_of(first, experts)], dim=1)
     return positive[:, hops.giver] & (count[:, hops.label] == 1)
 
 
 def transfer(
     first: Outputs, experts: Experts, rerun: Rerun, initial: Outputs | None, fires: Fires, hand_on: HandOn
 ) -> Transferred:
-    """Targets: Eq. 5 over the integrated vectors of all hops of an instance, or what its first pass gives.
+    """Targets: Eq. 5 over the integrated vectors of all hops of an instance; without hops, its first pass.
 
-    A second pass starts from `initial`, or, if that is None, from the teacher's first pass, but for the label
-    handed over: with `revised` what made it positive, with `first_pass` what its giver said at first.
+    A second pass starts from `initial`, or, if `initial` is None, from the teacher's first pass. The label
+    handed over has its giver's logit: with `revised` as on the path, with `first_pass` as in the first pass.
     """
-    said, columns, hops = beside(first), padded(first, experts), possible(first, experts)
+    logits, columns, hops = beside(first), padded(first, experts), possible(first, experts)
     due = set_off(first, experts, hops, fires)
-    low = said.new_full((len(said), len(experts)), torch.inf)
+    low = logits.new_full((len(logits), len(experts)), torch.inf)
     high, count = -low, 0
     for trees in due.nonzero().split(TREES):
         for rows, revised in grown(trees, due, first, hops, rerun, initial, hand_on):
@@ -139,7 +141,7 @@ def transfer(
             low.scatter_reduce_(0, into, vectors, "amin")
             high.scatter_reduce_(0, into, vectors, "amax")
             count += len(rows)
-    targets = torch.where(due.any(1, keepdim=True), extremes(low, high), integrated(said, columns))
+    targets = torch.where(due.any(1, keepdim=True), extremes(low, high), integrated(logits, columns))
     return Transferred(targets, int(due.sum()), count)
 
 
@@ -152,34 +154,34 @@ def grown(
     initial: Outputs | None,
     hand_on: HandOn,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """All hops of some trees, one of each at a time: the rows, and what all teachers say on the path to it.
+    """All hops of some trees, one hop of each tree at a time: rows, and all teachers' logits after the hop.
 
-    A tree is a row and the transfer at its root. Labels that a hop's taker turned from negative, as it stood
-    on the path, to positive go on to their other experts, depth first and in the order of `hops`. Within a
-    tree no hop runs twice and none back, nor any back against a transfer that the first pass set off.
+    A tree is a row and the transfer at its root. Where a hop turns a label of its taker from negative to
+    positive, compared with the path so far, the taker hands this label on, depth first and in the order of
+    `hops`. In a tree no hop runs twice, and none runs against a hop that ran or a transfer of the first pass.
     """
     rows, roots = trees.unbind(1)
     begin, unrevised = starts(first), beside(first)
     entered = unrevised if initial is None else beside(initial)
     barred = due[rows][:, hops.reverse]
     every = torch.arange(due.shape[1], device=due.device)
-    said = unrevised[rows].unsqueeze(0)  # (depth, trees, columns): a tree's path, as a stack,
-    ahead = (roots[:, None] == every).unsqueeze(0)  # (depth, trees, hops): and what goes on from there
+    paths = unrevised[rows].unsqueeze(0)  # (depth, trees, columns): a stack of logits a tree
+    ahead = (roots[:, None] == every).unsqueeze(0)  # (depth, trees, hops): those that go on from there
     while (ready := ahead & ~barred).any():
         tree = ready.any(-1).any(0).nonzero().flatten()
-        level = torch.arange(len(said), device=rows.device)[:, None]
+        level = torch.arange(len(paths), device=rows.device)[:, None]
         depth = torch.where(ready[:, tree].any(-1), level, -1).amax(0)
         hop = ready[depth, tree].int().argmax(-1)
         barred[tree, hop] = barred[tree, hops.reverse[hop]] = True
-        before, teachers, row = said[depth, tree], hops.teacher[hop], rows[tree]
+        before, teachers, row = paths[depth, tree], hops.teacher[hop], rows[tree]
         handed = (before if hand_on == "revised" else unrevised[row]).gather(1, hops.giver[hop, None])
         start = entered[row].scatter(1, hops.taker[hop, None], handed)
         after = before.clone()
         for teacher in teachers.unique().tolist():
-            some, own = (teachers == teacher).nonzero().flatten(), slice(begin[teacher], begin[teacher + 1])
-            after[some, own] = rerun(teacher, row[some], start[some, own])
+            some, span = (teachers == teacher).nonzero().flatten(), slice(begin[teacher], begin[teacher + 1])
+            after[some, span] = rerun(teacher, row[some], start[some, span])
         yield row, after
-        if depth.max() + 1 == len(said):
-            said, ahead = (torch.cat([levels, torch.zeros_like(levels[:1])]) for levels in (said, ahead))
-        said[depth + 1, tree] = after
+        if depth.max() + 1 == len(paths):
+            paths, ahead = (torch.cat([levels, torch.zeros_like(levels[:1])]) for levels in (paths, ahead))
+        paths[depth + 1, tree] = after
         ahead[depth + 1, tree] = ((before <= 0) & (after > 0))[:, hops.giver]

@@ -28,7 +28,9 @@ class BinaryRelevance(Hard):
         learner = self.learned["learner"]
         models = learner.estimators_ if learner else []
         return (
-            Lines(self.shares, self.varying, models, self.said) if is_linear(models) else super().as_graph()
+            LinearDecisions(self.shares, self.varying, models, self.score_kind)
+            if is_linear(models)
+            else super().as_graph()
         )
 
     def decisions(self, learner: Any, x: Matrix) -> np.ndarray:
@@ -36,21 +38,21 @@ class BinaryRelevance(Hard):
 
 
 def is_linear(models: Sequence[Any]) -> bool:
-    """Whether σ(w·x + b) is all that `confidence` makes of a row."""
+    """Whether `confidence` of every model is σ(w·x + b), so that one matrix product scores all labels."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
 
     return all(type(model) in (LogisticRegression, LinearSVC) for model in models)
 
 
-class Lines(Learner):
-    """σ(w·x + b), or whether it is above ½, of the labels that vary; of others their one value."""
+class LinearDecisions(Learner):
+    """σ(w·x + b), or the decision w·x + b > 0, of labels that vary in training; of others their one value."""
 
     weight: Tensor
     bias: Tensor
     fixed: Tensor
 
-    def __init__(self, shares: Tensor, varying: np.ndarray, models: Sequence[Any], said: str):
+    def __init__(self, shares: Tensor, varying: np.ndarray, models: Sequence[Any], score_kind: str):
         super().__init__()
         weight, bias = torch.zeros(2, len(shares), 1, dtype=torch.float64)
         if len(varying):
@@ -60,12 +62,12 @@ class Lines(Learner):
             bias[varying] = torch.from_numpy(np.stack([np.resize(m.intercept_, 1) for m in models])).double()
         fixed = shares.clone()
         fixed[varying] = torch.nan
-        self.said = said
+        self.score_kind = score_kind
         for name, tensor in {"weight": weight, "bias": bias.squeeze(-1), "fixed": fixed}.items():
             self.register_buffer(name, tensor)
 
     def scores(self, batch: Batch) -> Tensor:
         x = batch.x.double()
         lines = (x[:, : self.weight.shape[1]] @ self.weight.mT) + self.bias
-        found = (lines > 0).float() if self.said == "hard" else lines.sigmoid().float()
-        return torch.where(self.fixed.isnan(), found, self.fixed)
+        scores = (lines > 0).float() if self.score_kind == "hard" else lines.sigmoid().float()
+        return torch.where(self.fixed.isnan(), scores, self.fixed)

@@ -37,8 +37,8 @@ class Chain(Hard):
     def fit(self, x: Matrix, y: np.ndarray, labels: np.ndarray) -> Any:
         order = self.order
         if isinstance(order, list):
-            place = {label: column for column, label in enumerate(labels.tolist())}
-            order = [place[label] for label in order if label in place]
+            column_of = {label: column for column, label in enumerate(labels.tolist())}
+            order = [column_of[label] for label in order if label in column_of]
         return chained(self.new_base(), order, x, y)
 
     def probabilities(self, learner: Any, x: Matrix) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A choice between how sure classifiers are and what they say: their probabilities, or their yes and no."""
+"""Methods whose option `scores` chooses what their classifiers give: probabilities, or hard decisions."""
 
 from typing import Any, Literal
 
@@ -13,15 +13,15 @@ Scores = Literal["probability", "hard"]
 
 
 class Hard(Fitted):
-    """Subclasses say what a learner says, in `decisions`, and how sure it is, in `probabilities`, (B, L')."""
+    """Subclasses compute a learner's `decisions` and `probabilities`, (B, L') each."""
 
     def __init__(self, task: Task, base: Base, options: Options, scores: Scores):
         super().__init__(task, base, options)
-        self.said = scores
+        self.score_kind = scores
 
     @staticmethod
     def defining(options: Node) -> Node:
-        """Probabilities go without saying: runs from before there was a choice keep their keys."""
+        """Without `scores: probability`, so that runs from before this option was there keep their keys."""
         unsaid = options.get("scores") == "probability"
         return {name: value for name, value in options.items() if not (unsaid and name == "scores")}
 
@@ -32,4 +32,4 @@ class Hard(Fitted):
         raise NotImplementedError
 
     def predict(self, learner: Any, x: Matrix) -> np.ndarray:
-        return (self.decisions if self.said == "hard" else self.probabilities)(learner, x)
+        return (self.decisions if self.score_kind == "hard" else self.probabilities)(learner, x)

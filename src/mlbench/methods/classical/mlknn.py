@@ -52,14 +52,14 @@ class MLkNN(Method):
         lacking = torch.zeros_like(carrying)
         for index in torch.arange(len(data), device=data.device).split(max(1, CELLS // self.rows.width)):
             batch = data.batch(index)
-            counts = self.counts(batch.x, k, own=index)
+            counts = self.counts(batch.x, k, excluded=index)
             carrying.scatter_add_(0, counts, batch.targets.double())
             lacking.scatter_add_(0, counts, 1 - batch.targets.double())
         self.posteriors = posteriors(carrying, lacking, self.s).float()
 
-    def counts(self, x: Tensor, k: int, own: Tensor | None = None) -> Tensor:
+    def counts(self, x: Tensor, k: int, excluded: Tensor | None = None) -> Tensor:
         """How many of the k nearest neighbours carry each label, (B, L)."""
-        neighbours = self.rows.nearest(x, k, own)
+        neighbours = self.rows.nearest(x, k, excluded)
         return self.targets[neighbours].sum(1, dtype=torch.int64)
 
     def scores(self, batch: Batch) -> Tensor:

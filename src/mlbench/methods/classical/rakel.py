@@ -90,9 +90,11 @@ class RAkEL(Fitted):
     def predict(self, learner: Any, x: Matrix) -> np.ndarray:
         """The share of yes among the votes of the labelsets that hold a label."""
         labels = 1 + max(label for labelset, _, _ in learner for label in labelset)
-        said = [(list(labelset), combinations[model.predict(x)]) for labelset, combinations, model in learner]
-        votes, voters = np.zeros((len(said[0][1]), labels)), np.zeros(labels)
-        for labelset, yes in said:
+        decisions = [
+            (list(labelset), combinations[model.predict(x)]) for labelset, combinations, model in learner
+        ]
+        votes, voters = np.zeros((len(decisions[0][1]), labels)), np.zeros(labels)
+        for labelset, yes in decisions:
             votes[:, labelset] += yes
             voters[labelset] += 1
         return votes / voters

@@ -30,8 +30,8 @@ from mlbench.methods.contrastive.mulsupcon import Contrastive
 from mlbench.methods.contrastive.pretraining import (
     LabelInput,
     Pretraining,
+    PretrainingSettings,
     Rate,
-    Settings,
     Share,
     projection_head,
 )
@@ -50,7 +50,7 @@ class Distributions(Pretraining):
         backbone: nn.Module,
         projection: nn.Module,
         label_layer: Linear,
-        settings: Settings,
+        settings: PretrainingSettings,
         label_input: LabelInput,
         references: Met,
         weight_gradient: bool,
@@ -67,22 +67,26 @@ class Distributions(Pretraining):
         anchors = self.anchors(batch)
         d = self.label_layer(anchors.seen(self.label_input)).softmax(-1)
         keys = whole(anchors.keys)
-        own, count = places(anchors.keys.shape[-2], d.device), keys.shape[-2]
+        own_keys, count = places(anchors.keys.shape[-2], d.device), keys.shape[-2]
         met = self.queue.meet(keys, whole(batch.targets), whole(d))
         if self.references == "algorithm":
-            met = met._replace(open=own_and_queue(met, own, count))
+            met = met._replace(open=own_and_queue(met, own_keys, count))
         ratios = log_ratios(anchors.z, met.keys, self.temperature, met.open)
         weighed = anchors.z, met.keys, ratios
         if not self.weight_gradient:
             weighed = [part.detach() for part in weighed]
         weights = self.kernel(*weighed)
-        return self.objective(weights, ratios, batch.targets, d, self.label_layer.weight, met, own, count)
+        return self.objective(
+            weights, ratios, batch.targets, d, self.label_layer.weight, met, own_keys, count
+        )
 
 
-def own_and_queue(met: References, own: Tensor, count: int) -> Tensor:
-    """(..., B, A): the key of its own, and the queue where that is open; `count` keys are the batch's."""
-    place = torch.arange(met.open.shape[-1], device=own.device)
-    return (place == own.unsqueeze(-1)) | (met.open & (place >= count)).unsqueeze(-2)
+def own_and_queue(met: References, own_keys: Tensor, count: int) -> Tensor:
+    """Which references an anchor meets, (..., B, A): its own key, and the open keys of the queue, which stand
+    after the `count` keys of the batch.
+    """
+    position = torch.arange(met.open.shape[-1], device=own_keys.device)
+    return (position == own_keys.unsqueeze(-1)) | (met.open & (position >= count)).unsqueeze(-2)
 
 
 def by_distance(z: Tensor, keys: Tensor, ratios: Tensor, sigma: float) -> Tensor:
@@ -94,7 +98,7 @@ def by_ratio(z: Tensor, keys: Tensor, ratios: Tensor, weighting: Weighting) -> T
 
 
 class Readings(BaseModel):
-    """How the paper is read where it leaves room."""
+    """One option for each place where the paper can be read in several ways."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -115,7 +119,7 @@ class MulSupConLD(Contrastive):
         task: Task,
         backbone: Backbone,
         loss: Loss,
-        pretrain: Settings,
+        pretrain: PretrainingSettings,
         mask: Share,
         linear_probe: bool,
         backbone_rate: Rate | None,
@@ -159,7 +163,7 @@ class RLD(MulSupConLD):
         task: Task,
         backbone: Backbone,
         loss: Loss,
-        pretrain: Settings,
+        pretrain: PretrainingSettings,
         mask: Share,
         linear_probe: bool,
         backbone_rate: Rate | None,
@@ -180,7 +184,7 @@ class CLD(MulSupConLD):
         task: Task,
         backbone: Backbone,
         loss: Loss,
-        pretrain: Settings,
+        pretrain: PretrainingSettings,
         mask: Share,
         linear_probe: bool,
         backbone_rate: Rate | None,

@@ -31,7 +31,7 @@ def log_ratios(z: Tensor, keys: Tensor, temperature: float, open: Tensor) -> Ten
 
 
 def rows_of(open: Tensor, like: Tensor) -> Tensor:
-    """`open` as it meets what is (..., B, A)."""
+    """`open` in the dimensions of `like`, (..., B, A)."""
     return open if open.ndim == like.ndim else open.unsqueeze(-2)
 
 
@@ -85,13 +85,13 @@ def sets(y: Tensor, labels: Tensor, open: Tensor, batch: Tensor, positives: Posi
     """
     inner = shared(y, labels, open)
     if positives == "any":
-        found = (inner > 0).to(inner)
+        positive = (inner > 0).to(inner)
         count = (batch.sum(-1) > 0).sum(-1).clamp(min=1)[..., None, None]
     else:
         same = (inner == y.sum(-1).unsqueeze(-1)) & (inner == labels.sum(-1).unsqueeze(-2))
-        found = (same & rows_of(open, inner)).to(inner)
+        positive = (same & rows_of(open, inner)).to(inner)
         count = batch.shape[-2]
-    return found / found.sum(-1, keepdim=True).clamp(min=1) / count
+    return positive / positive.sum(-1, keepdim=True).clamp(min=1) / count
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -135,7 +135,7 @@ def distribution_loss(
     d: Tensor,
     layer: Tensor,
     met: References,
-    own: Tensor,
+    own_keys: Tensor,
     batch: int,
     *,
     alpha: float,
@@ -147,13 +147,14 @@ def distribution_loss(
 ) -> Tensor:
     """The loss of MulSupCon_LD (Eq. 12 to 15), or a share of it whose mean over ranks is the loss.
 
-    `weights` are w_ip of any anchor and reference, `layer` the label layer's weight W without its bias, `own`
-    the places of the anchors' own keys, `batch` the anchors of all ranks. β‖W‖² counts once an anchor.
+    `weights` are w_ip of any anchor and reference, `layer` the label layer's weight W without its bias,
+    `own_keys` the positions of the anchors' own keys, `batch` the anchors of all ranks. β‖W‖² counts once an
+    anchor.
     """
     positive = shared(y, met.labels, met.open) > 0
     contrasts = contrast_by_label(ratios * positive, y, met.labels, met.distributions)
     if own_distribution == "live":  # the same value; its gradient reaches d_i
-        ratio = ratios[..., torch.arange(len(own), device=own.device), own]
+        ratio = ratios[..., torch.arange(len(own_keys), device=own_keys.device), own_keys]
         contrasts = contrasts - ((d - d.detach()) * y).sum(-1) * ratio
     pulls = pull(weights * positive, d, met.distributions)
     truth, labels = (of_one(y), of_one(met.labels)) if normalise_labels else (y, met.labels)
@@ -161,7 +162,7 @@ def distribution_loss(
     if h == "positives":
         constants = (labels - met.distributions).square().sum(-1)
         others = product(positive.to(constants), constants.unsqueeze(-1)).squeeze(-1)
-        distances = distances + others - constants[..., own] * (y.sum(-1) > 0)
+        distances = distances + others - constants[..., own_keys] * (y.sum(-1) > 0)
     size = layer.square().sum((-2, -1)).unsqueeze(-1)
     if normalise == "positives":
         count = positive.sum(-1).clamp(min=1)

@@ -18,9 +18,9 @@ from mlbench.methods.base import Backbone, Learner, Loss, Method, Parts, Stage
 from mlbench.methods.contrastive.losses import PairWeights, Positives
 from mlbench.methods.contrastive.pretraining import (
     LabelInput,
+    PretrainingSettings,
     Rate,
     SetContrast,
-    Settings,
     Share,
     projection_head,
 )
@@ -37,14 +37,14 @@ class Contrastive(Method):
         task: Task,
         backbone: Backbone,
         loss: Loss,
-        pretrain: Settings,
+        pretrain: PretrainingSettings,
         mask: Share,
         linear_probe: bool,
         backbone_rate: Rate | None,
         label_input: LabelInput = "backbone",
     ):
         super().__init__()
-        self.settings = settings = Settings.model_validate(pretrain)
+        self.settings = settings = PretrainingSettings.model_validate(pretrain)
         self.backbone = backbone(task)
         beyond = label_input != "backbone"  # the head stands on the projection, which the method then keeps
         self.projection = projection_head(self.backbone.width, settings) if beyond else None
@@ -108,7 +108,7 @@ class MulSupCon(Contrastive):
         task: Task,
         backbone: Backbone,
         loss: Loss,
-        pretrain: Settings,
+        pretrain: PretrainingSettings,
         mask: Share,
         linear_probe: bool,
         backbone_rate: Rate | None,

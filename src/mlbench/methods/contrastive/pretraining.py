@@ -27,7 +27,7 @@ Rate = Annotated[float, Field(gt=0)]
 LabelInput = Literal["backbone", "projection", "normalised"]
 
 
-class Settings(BaseModel):
+class PretrainingSettings(BaseModel):
     """How the first stage is trained, and on what."""
 
     model_config = ConfigDict(extra="forbid")
@@ -45,7 +45,7 @@ class Settings(BaseModel):
     dropout: Share
 
 
-def projection_head(width: int, settings: Settings) -> nn.Sequential:
+def projection_head(width: int, settings: PretrainingSettings) -> nn.Sequential:
     hidden = width // 2 if width >= 512 else 256  # the published code
     return nn.Sequential(
         Linear(width, hidden),
@@ -77,7 +77,7 @@ class Pretraining(Learner):
         backbone: nn.Module,
         projection: nn.Module,
         labels: int,
-        settings: Settings,
+        settings: PretrainingSettings,
         distributions: int = 0,
     ):
         super().__init__()
@@ -121,7 +121,7 @@ class SetContrast(Pretraining):
         backbone: nn.Module,
         projection: nn.Module,
         labels: int,
-        settings: Settings,
+        settings: PretrainingSettings,
         positives: Positives,
         pair_weights: PairWeights,
     ):

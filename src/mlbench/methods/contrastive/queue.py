@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class References(NamedTuple):
-    """Those of a step, the batch's own first. A queue that is not full yet is closed."""
+    """The references of a step, those of its batch first. Until the queue is full, its rows are not open."""
 
     keys: Tensor  # (A, width)
     labels: Tensor  # (A, L)
@@ -18,9 +18,9 @@ class References(NamedTuple):
 class Queue(nn.Module):
     """`capacity` rows, the oldest out first, behind `batch` places for the rows of the step at hand.
 
-    Of fixed shape, so that nothing waits for the device: what it holds is met once it is full, which
-    `entered` tells. The rows of a step are put into the places in front, met there by the step's anchors,
-    and enter when the step is done: none occurs twice.
+    The buffers have a fixed shape, so that no step waits for the device to know how full the queue is;
+    `entered` masks the queue until it is full. The rows of a step stand in the places in front, where the
+    step's anchors meet them, and enter the queue after the step: no row is met twice in a step.
     """
 
     keys: Tensor
@@ -39,14 +39,14 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def meet(self, *rows: Tensor) -> References:
-        """The references of a step that brings these: keys, labels and, if it keeps them, distributions."""
+        """The references of a step with these keys, labels and, if the queue holds some, distributions."""
         self.rows = count = rows[0].shape[-2]
         start = self.front - count
-        for name, own in zip(self.widths, rows):
-            getattr(self, name)[..., start : self.front, :] = own
+        for name, tensor in zip(self.widths, rows):
+            getattr(self, name)[..., start : self.front, :] = tensor
         keys, labels, distributions = (getattr(self, name)[..., start:, :] for name in self.widths)
-        place = torch.arange(count + self.capacity, device=self.entered.device)
-        met = (place < count) | (self.entered.unsqueeze(-1) >= self.capacity)
+        position = torch.arange(count + self.capacity, device=self.entered.device)
+        met = (position < count) | (self.entered.unsqueeze(-1) >= self.capacity)
         return References(keys, labels, distributions, met)
 
     @torch.no_grad()
@@ -56,6 +56,6 @@ class Queue(nn.Module):
         places = self.front + (self.entered.unsqueeze(-1) + step) % self.capacity
         for name in self.widths:
             held = getattr(self, name)
-            own = held[..., self.front - self.rows : self.front, :].clone()
-            held.scatter_(-2, places.unsqueeze(-1).expand_as(own), own)
+            entering = held[..., self.front - self.rows : self.front, :].clone()
+            held.scatter_(-2, places.unsqueeze(-1).expand_as(entering), entering)
         self.entered += self.rows

@@ -18,10 +18,10 @@ from mlbench.methods.base import Backbone, Loss, Method, Parts, Stage
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-ROWS = 4096  # read at once: a sparse data set is never dense as a whole
+ROWS = 4096  # of a block: a sparse data set is never dense as a whole
 
 
-class Classifier(Method):
+class EnhancementMethod(Method):
     """Subclasses say where the label distributions come from."""
 
     w_ld: Tensor
@@ -61,8 +61,12 @@ class Classifier(Method):
         return self.w_ld * apart + (1 - self.w_ld) * self.objective(logits, targets)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Biases, where they are decayed otherwise than conf/train says."""
-        biases = [own for name, own in self.named_parameters() if name.endswith("bias") and own.requires_grad]
+        """The biases with a weight decay of `bias_decay`, unless it is 0: then conf/train decides."""
+        biases = [
+            parameter
+            for name, parameter in self.named_parameters()
+            if name.endswith("bias") and parameter.requires_grad
+        ]
         return [{"params": biases, "weight_decay": self.bias_decay}] if self.bias_decay else []
 
 
@@ -84,7 +88,7 @@ def blocks(data: Rows) -> Iterator[Batch]:
 
 
 def kaiming(module: nn.Module) -> nn.Module:
-    """Every matrix in it normal with variance 2 / columns, every bias of a linear layer 0."""
+    """Draws the matrix of every linear layer normal with variance 2 / columns; its bias becomes 0."""
     for part in module.modules():
         if isinstance(part, Linear):
             nn.init.kaiming_normal_(part.weight)
@@ -93,7 +97,7 @@ def kaiming(module: nn.Module) -> nn.Module:
 
 
 def check(data: Parts) -> None:
-    """There is something to enhance, and something to choose an epoch by."""
+    """Refuses training rows without a negative label, and validation rows without a positive one."""
     if data["train"].targets.all():
         raise UserError(
             "every label is positive in every training row, which leaves nothing to learn: use other labels, "

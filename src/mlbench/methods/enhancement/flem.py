@@ -17,7 +17,7 @@ from mlbench.data.task import Task
 from mlbench.layers import BatchNorm1d, Linear
 from mlbench.methods.base import Backbone, Loss, Parts, Stage
 from mlbench.methods.enhancement.classifier import (
-    Classifier,
+    EnhancementMethod,
     Positive,
     Share,
     Weight,
@@ -32,7 +32,7 @@ LIMIT = 16.118096  # logit of 1 − 1e-7, beyond which L_IN does not look at p*;
 REMEMBERED = 5  # norms that the clipping looks back on; the authors' code
 
 
-class FLEM(Classifier):
+class FLEM(EnhancementMethod):
     discarded = ("estimator", "norms")
     w_le: Tensor
     norms: Tensor
@@ -65,7 +65,7 @@ class FLEM(Classifier):
         self.estimator = Estimator(task.features, len(task.labels), hidden)
         kaiming(self.estimator)
         self.register_buffer("w_le", torch.tensor(w_le), persistent=False)
-        # The gradient's norms of late, the last one at the end. At first ∞ alone: before it stands no norm.
+        # The gradient's last norms, the newest at the end. While the ∞ is among them, nothing is clipped.
         self.register_buffer("norms", torch.tensor([0.0] * (REMEMBERED - 1) + [torch.inf]))
 
     def learn(self, data: Parts) -> Iterator[Stage]:
@@ -74,7 +74,7 @@ class FLEM(Classifier):
 
     @torch.no_grad()
     def degrees(self, data: Rows) -> Tensor:
-        """What g makes of all rows, (N, L); its batch norms see as many at once as can be read at once."""
+        """g's label distributions of all rows, (N, L); its batch norms see a block of rows at a time."""
         return torch.cat([self.estimator(batch.x, batch.targets).softmax(-1) for batch in blocks(data)])
 
     def loss(self, batch: Batch) -> Tensor:
@@ -99,9 +99,9 @@ class FLEM(Classifier):
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """The gradient of f and g together becomes no longer than five times the longest of late."""
+        """Clips the gradient of f and g, as one vector, to five times the largest of its last norms."""
         if self.clipping:
-            gradients = [own.grad for own in self.parameters() if own.grad is not None]
+            gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
             clip(gradients, self.norms)
 
 
@@ -163,16 +163,18 @@ def interaction(
 
 
 def clip(gradients: Sequence[Tensor], norms: Tensor) -> None:
-    """Adaptive clipping: to 5·m, m the largest of `norms` (..., 5); then min(norm, 2·m, 1) joins these.
+    """Clips gradients to norm 5·m, m the largest of `norms` (..., 5); min(norm, 2·m, 1) then joins `norms`.
 
-    The gradients' first dimensions are those that `norms` has before its own: each replica has its own norm.
+    Gradients begin with the dimensions that `norms` has before its last: each replica has its own norm.
     """
     before = norms.ndim - 1
     norm = torch.linalg.vector_norm
-    own = norm(torch.stack([norm(gradient.flatten(before), dim=-1) for gradient in gradients], -1), dim=-1)
+    current = norm(
+        torch.stack([norm(gradient.flatten(before), dim=-1) for gradient in gradients], -1), dim=-1
+    )
     largest = norms.amax(-1)
-    shares = (5 * largest / (own + 1e-6)).clamp(max=1)
+    shares = (5 * largest / (current + 1e-6)).clamp(max=1)
     for gradient in gradients:
         gradient.mul_(shares.view(*shares.shape, *[1] * (gradient.ndim - before)))
-    newest = torch.minimum(own, 2 * largest).clamp(max=1)
+    newest = torch.minimum(current, 2 * largest).clamp(max=1)
     norms.copy_(torch.cat([norms[..., 1:], newest.unsqueeze(-1)], -1))

@@ -27,8 +27,8 @@ from mlbench.methods.enhancement.recovered import (
 )
 
 
-class Settings(BaseModel):
-    """Of the first stage."""
+class LEVISettings(BaseModel):
+    """Options of the first stage."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,35 +43,37 @@ class Settings(BaseModel):
 
 
 class LEVI(Recovered):
-    settings: Settings
+    settings: LEVISettings
 
     def __init__(
         self,
         task: Task,
         backbone: Backbone,
         loss: Loss,
-        recovery: Settings,
+        recovery: LEVISettings,
         w_ld: Share,
         bias_decay: Weight,
     ):
         super().__init__(task, backbone, loss, w_ld, bias_decay)
-        self.settings = Settings.model_validate(recovery)
+        self.settings = LEVISettings.model_validate(recovery)
         self.shape = task.features, len(task.labels)
 
     def recover(self, data: Rows) -> Generator[Stage, None, Tensor]:
         settings = self.settings
-        recovery = Recovery(*self.shape, settings, *extent(data.x))
+        recovery = LEVIRecovery(*self.shape, settings, *extent(data.x))
         yield self.stage("recover", recovery, data, settings.epochs, settings.batch_size or len(data))
         return recovery.to(data.device).log_distributions(data)
 
 
-class Recovery(Recovering):
-    """`low` and `high` bound the features; `binary`: they have no other value."""
+class LEVIRecovery(Recovering):
+    """`low` and `high` bound the features; `binary`: features have no value between these two."""
 
     low: Tensor
     span: Tensor
 
-    def __init__(self, features: int, labels: int, settings: Settings, low: float, high: float, binary: bool):
+    def __init__(
+        self, features: int, labels: int, settings: LEVISettings, low: float, high: float, binary: bool
+    ):
         super().__init__(settings.optimizer)
         self.labels, self.binary = labels, binary
         self.information, self.features = settings.information, settings.features
@@ -126,8 +128,8 @@ class Recovery(Recovering):
     def log_distributions(self, data: Rows) -> Tensor:
         """Of d = softmax(d*), d* the last L entries of μ, (N, L)."""
         self.eval()
-        found = [self.encoded(self.scaled(batch.x), batch.targets)[0] for batch in blocks(data)]
-        return torch.cat(found)[:, -self.labels :].log_softmax(-1)
+        means = [self.encoded(self.scaled(batch.x), batch.targets)[0] for batch in blocks(data)]
+        return torch.cat(means)[:, -self.labels :].log_softmax(-1)
 
 
 def extent(x: Any) -> tuple[float, float, bool]:

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from mlbench.data.rows import Batch, Rows
 from mlbench.layers import Linear
 from mlbench.methods.base import Learner, Parts, Stage
-from mlbench.methods.enhancement.classifier import Classifier
+from mlbench.methods.enhancement.classifier import EnhancementMethod
 
 CONSTANT = {"_target_": None}  # schedule of a stage whose rate stays as it is
 
 
-class Recovered(Classifier):
+class Recovered(EnhancementMethod):
     """f is trained with L_CLS on distributions that stay as they are. Subclasses say how to recover them.
 
-    What recovers them knows nothing of w_ld: runs that differ in no option of `settings` share its fits.
+    Recovery does not depend on w_ld: runs whose `settings` and first weights are equal share its fits.
     """
 
     settings: BaseModel
@@ -51,7 +51,7 @@ class Recovered(Classifier):
 
     @property
     def described(self) -> dict[str, Any]:
-        """What recovers the distributions, for the keys of its stages."""
+        """Method and options of the recovery, for the keys of its stages."""
         return {"recovers": type(self).__name__, "settings": self.settings.model_dump()}
 
     def loss(self, batch: Batch) -> Tensor:
@@ -59,7 +59,7 @@ class Recovered(Classifier):
 
 
 class Recovering(Learner):
-    """Decays its biases as its weights, as both authors' codes do."""
+    """A module that recovers distributions. Its biases decay as its weights do, as in both authors' codes."""
 
     def __init__(self, optimizer: dict[str, Any]):
         super().__init__()
@@ -70,15 +70,15 @@ class Recovering(Learner):
 
 
 def digest(module: nn.Module) -> str:
-    """Of all that a module holds: its first weights are drawn after those of a backbone, whatever that is."""
-    found = hashlib.sha256()
-    for name, own in module.state_dict().items():
-        found.update(name.encode() + own.cpu().numpy().tobytes())
-    return found.hexdigest()[:16]
+    """Hash of a module's state: its first weights are drawn after a backbone's, so they depend on it."""
+    content = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        content.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return content.hexdigest()[:16]
 
 
 def xavier(module: nn.Module) -> nn.Module:
-    """Every matrix in it normal with variance 2 / (rows + columns), every bias of a linear layer .01."""
+    """Draws matrices of linear layers normal with variance 2 / (rows + columns); biases become .01."""
     for part in module.modules():
         if isinstance(part, Linear):
             nn.init.xavier_normal_(part.weight)

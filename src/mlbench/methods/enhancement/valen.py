@@ -34,11 +34,11 @@ from mlbench.shards import ranks
 
 CLOSED = -1e30  # in place of a logit: its exponential is 0 in single precision, and 0 times it is 0
 LEAST = 0.01  # added to every parameter of a Dirichlet density; the authors' code
-BOUNDS = math.log(0.01), math.log(30)  # of log a, of which L_α is; the authors' code
+BOUNDS = math.log(0.01), math.log(30)  # of log a in L_α; the authors' code
 
 
-class Settings(BaseModel):
-    """Of the first two stages."""
+class VALENSettings(BaseModel):
+    """Options of the first two stages."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,19 +54,19 @@ class Settings(BaseModel):
 
 
 class VALEN(Recovered):
-    settings: Settings
+    settings: VALENSettings
 
     def __init__(
         self,
         task: Task,
         backbone: Backbone,
         loss: Loss,
-        recovery: Settings,
+        recovery: VALENSettings,
         w_ld: Share,
         bias_decay: Weight,
     ):
         super().__init__(task, backbone, loss, w_ld, bias_decay)
-        self.settings = Settings.model_validate(recovery)
+        self.settings = VALENSettings.model_validate(recovery)
         self.shape = task.features, len(task.labels)
 
     def recover(self, data: Rows) -> Generator[Stage, None, Tensor]:
@@ -77,10 +77,10 @@ class VALEN(Recovered):
         numbered = replace(data, extra={"row": torch.arange(len(data), device=data.device)})
         warming = WarmUp(classifier, settings.optimizer, o=o)
         yield self.stage("warm_up", warming, numbered, settings.warm_up, settings.batch_size)
-        graph = Graph(len(data), settings.neighbours)
+        graph = NeighbourGraph(len(data), settings.neighbours)
         known = {"neighbours": settings.neighbours}
         yield Stage("graph", graph, data, selects=False, solve=graph.find, shared=known)
-        recovery = Recovery(classifier, encoder, settings, warming.o)
+        recovery = VALENRecovery(classifier, encoder, settings, warming.o)
         near = {"neighbours": graph.neighbours.to(data.device)}
         numbered = replace(numbered, extra=numbered.extra | near)
         yield self.stage("recover", recovery, numbered, settings.epochs, settings.batch_size)
@@ -97,19 +97,19 @@ class WarmUp(Recovering):
         self.classifier = classifier
         for name, rows in kept.items():
             self.register_buffer(name, rows.clone())
-        self.found: list[tuple[Tensor, dict[str, Tensor]]] = []  # in the step at hand
+        self.pending: list[tuple[Tensor, dict[str, Tensor]]] = []  # rows to be written after the step
 
     def loss(self, batch: Batch) -> Tensor:
         logits = self.classifier(batch.x)
-        self.find(batch, o=restricted(logits, batch.targets))
+        self.remember(batch, o=restricted(logits, batch.targets))
         return matching(logits, self.kept(batch, "o"))
 
     def kept(self, batch: Batch, name: str) -> Tensor:
         return getattr(self, name).gather(-2, places(batch))
 
-    def find(self, batch: Batch, **rows: Tensor) -> None:
-        """What the rows of a batch have from the next step on."""
-        self.found.append((places(batch), {name: own.detach() for name, own in rows.items()}))
+    def remember(self, batch: Batch, **rows: Tensor) -> None:
+        """Notes what the buffers hold of a batch's rows from the next step on."""
+        self.pending.append((places(batch), {name: values.detach() for name, values in rows.items()}))
 
     def begin_epoch(self, epoch: int, of: int) -> None:
         if ranks()[1] > 1:
@@ -117,18 +117,18 @@ class WarmUp(Recovering):
                 "method=valen remembers what it found of every row, which several processes would not share: "
                 "use train.devices=1"
             )
-        self.found = []
+        self.pending = []
 
     @torch.no_grad()
     def after_step(self) -> None:
-        for where, rows in self.found:
-            for name, own in rows.items():
-                getattr(self, name).scatter_(-2, where, own)
-        self.found = []
+        for where, rows in self.pending:
+            for name, values in rows.items():
+                getattr(self, name).scatter_(-2, where, values)
+        self.pending = []
 
 
-class Graph(Learner):
-    """A, by the numbers of the rows that are a row's neighbours, itself among them."""
+class NeighbourGraph(Learner):
+    """The graph A: of each row the numbers of its neighbours, the row itself among them."""
 
     neighbours: Tensor
 
@@ -140,15 +140,15 @@ class Graph(Learner):
         self.neighbours = neighbours(data, self.neighbours.shape[1] - 1)
 
 
-class Recovery(WarmUp):
-    """f, the encoder e and a decoder; dist is the target of f, o that of e."""
+class VALENRecovery(WarmUp):
+    """f, the encoder e and a decoder; `dist` is the target of f, `o` that of e."""
 
     dist: Tensor
 
-    def __init__(self, classifier: Linear, encoder: Linear, settings: Settings, o: Tensor):
+    def __init__(self, classifier: Linear, encoder: Linear, settings: VALENSettings, o: Tensor):
         super().__init__(classifier, settings.optimizer, o=o, dist=o)
         self.encoder = encoder
-        # By themselves, so that stacks tell them apart.
+        # Attributes of their own: in `settings` a stack would not see where replicas differ.
         self.beta, self.gamma = settings.beta, settings.gamma
         self.features, self.labels = settings.features, settings.labels
         width, labels = encoder.in_features, encoder.out_features
@@ -159,7 +159,7 @@ class Recovery(WarmUp):
         e, f = self.encoder(batch.x), self.classifier(batch.x)
         d = self.dirichlet(strengths(e, batch.targets))
         terms = self.terms(batch, e, f, d)
-        self.find(batch, dist=shared(d, batch.targets), o=restricted(f, batch.targets))
+        self.remember(batch, dist=shared(d, batch.targets), o=restricted(f, batch.targets))
         return (
             terms["x"]
             + terms["y"]
@@ -185,8 +185,8 @@ class Recovery(WarmUp):
     @torch.no_grad()
     def log_distributions(self, data: Rows) -> Tensor:
         """Of softmax(e) on the positives, uniform where there are none, (N, L)."""
-        found = [supported(self.encoder(batch.x), batch.targets.bool()) for batch in blocks(data)]
-        return torch.cat(found)
+        parts = [supported(self.encoder(batch.x), batch.targets.bool()) for batch in blocks(data)]
+        return torch.cat(parts)
 
 
 class Dirichlet(Drawing):
@@ -194,7 +194,7 @@ class Dirichlet(Drawing):
 
     def forward(self, parameters: Tensor) -> Tensor:
         drawn = parameters.detach().clone(memory_format=torch.contiguous_format)
-        self.drawn(drawn, lambda own, generator: own.copy_(torch._sample_dirichlet(own, generator)))  # pyright: ignore[reportPrivateImportUsage] torch.distributions takes no generator
+        self.drawn(drawn, lambda part, generator: part.copy_(torch._sample_dirichlet(part, generator)))  # pyright: ignore[reportPrivateImportUsage] torch.distributions takes no generator
         return Sampled.apply(parameters, drawn)
 
 
@@ -216,14 +216,14 @@ class Sampled(torch.autograd.Function):
 
 
 def neighbours(data: Rows, count: int) -> Tensor:
-    """Numbers of the rows that are a row's neighbours in A, itself among them: (N, count + 1) or all N."""
+    """Numbers of each row's neighbours in A, itself first: (N, count + 1), or (N, N) of fewer rows."""
     held = Held(data.x.shape[1]).to(data.device)
     held.hold(data.x)
-    own = torch.arange(len(data), device=data.device)
+    numbers = torch.arange(len(data), device=data.device)
     count = min(count, len(data) - 1)
-    parts = own.split(max(1, CELLS // held.width)) if count else []
+    parts = numbers.split(max(1, CELLS // held.width)) if count else []
     near = [held.nearest(data.batch(rows).x, count, rows) for rows in parts]
-    return torch.cat([own.unsqueeze(-1), *([torch.cat(near)] if near else [])], -1)
+    return torch.cat([numbers.unsqueeze(-1), *([torch.cat(near)] if near else [])], -1)
 
 
 def block(batch: Batch) -> Tensor:
@@ -234,22 +234,22 @@ def block(batch: Batch) -> Tensor:
 
 
 def places(batch: Batch) -> Tensor:
-    """Where the batch's rows are among all, as `gather` takes it, (B, L)."""
+    """The numbers of the batch's rows among all rows, repeated to (B, L) for `gather`."""
     return batch.extra["row"].unsqueeze(-1).expand_as(batch.targets)
 
 
 def supported(logits: Tensor, support: Tensor) -> Tensor:
-    """log softmax over the support alone; uniform in a row without."""
+    """log softmax over the support alone; uniform in a row whose support is empty."""
     return logits.masked_fill(~support, CLOSED).log_softmax(-1).clamp(min=CLOSED)
 
 
 def restricted(logits: Tensor, targets: Tensor) -> Tensor:
-    """softmax on the positives, renormalised; 0 in a row without."""
+    """softmax over the positives alone; 0 in a row without positives."""
     return supported(logits, targets.bool()).exp() * targets
 
 
 def shared(d: Tensor, targets: Tensor) -> Tensor:
-    """The distribution on the positives, renormalised; 0 in a row without."""
+    """d on the positives, divided by its sum there; 0 in a row without positives."""
     d = d * targets
     return d / d.sum(-1, keepdim=True).clamp(min=torch.finfo(d.dtype).tiny)
 

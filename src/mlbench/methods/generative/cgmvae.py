@@ -60,7 +60,7 @@ class CGMVAE(Latent):
             self.register_buffer(name, torch.tensor(weight), persistent=False)
 
     def stages(self, data: Parts) -> Iterator[Stage]:
-        """Of a row without labels there is no mixture."""
+        """Trains on rows with labels: a row without labels has no mixture."""
         labelled = data["train"].targets.any(-1)
         if not labelled.any():
             raise UserError(
@@ -72,7 +72,7 @@ class CGMVAE(Latent):
         )
 
     def label_gaussians(self) -> Gaussian:
-        """Of the latents, by each label: (..., L, K)."""
+        """Each label's Gaussian over latents, (..., L, K)."""
         rows = self.embedding.weight.mT.contiguous() + self.embedding.bias.unsqueeze(-2)  # of the identity
         return Gaussian(*self.label_encoder(rows).chunk(2, -1))
 
@@ -87,7 +87,7 @@ class CGMVAE(Latent):
         x, labels = batch.x, batch.targets
         by_label, by_feature = self.label_gaussians(), self.encoded(x)
         noise = self.noise(by_feature.mean.detach().unsqueeze(-3).expand(*x.shape[:-2], 3, -1, -1))
-        first, second, third = (by_feature.at(own) for own in noise.unbind(-3))
+        first, second, third = (by_feature.at(draw) for draw in noise.unbind(-3))
         z = torch.cat([product(shares(labels), by_label.mean), first, second], -2)
         logits = product(self.decoded(torch.cat([x, x, x], -2), z), self.embedding.weight)
         apart = divergence(third, noise[..., 2, :, :], by_feature, by_label, labels)
@@ -104,7 +104,7 @@ def shares(targets: Tensor) -> Tensor:
 
 
 def mean(values: Tensor, targets: Tensor) -> Tensor:
-    """Of the rows that have labels."""
+    """The mean over rows that have labels, (...)."""
     labelled = targets.any(-1)
     return (values * labelled).sum(-1) / labelled.sum(-1).clamp(min=1)
 
@@ -123,22 +123,22 @@ def contrasts(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def divergence(s: Tensor, noise: Tensor, feature: Gaussian, label: Gaussian, targets: Tensor) -> Tensor:
-    """log q(s) − log of the mixture of the row's labels at s, (..., B); `noise` is what s was made of.
+    """log q(s) − log of the mixture of the row's labels at s, (..., B), where s is q at `noise`.
 
-    Of both, the constant K/2 · log 2π is left out.
+    The constant K/2 · log 2π of both densities cancels and is left out.
     """
-    own = -0.5 * (feature.log_variance + noise.square()).sum(-1)
+    log_q = -0.5 * (feature.log_variance + noise.square()).sum(-1)
     densities = log_densities(s, label) + CLOSED * (1 - targets)
-    return own - densities.logsumexp(-1) + targets.sum(-1).clamp(min=1).log()
+    return log_q - densities.logsumexp(-1) + targets.sum(-1).clamp(min=1).log()
 
 
 def log_densities(s: Tensor, label: Gaussian) -> Tensor:
-    """Of every row's s under every label's Gaussian, (..., B, L), by products of matrices.
+    """Log density of every row's s under every label's Gaussian, (..., B, L), by products of matrices.
 
-    About the labels' centre, so that little is lost where Gaussians are narrow.
+    Both are taken relative to the labels' centre, so that squares lose little where Gaussians are narrow.
     """
     centre = label.mean.mean(-2, keepdim=True)
     s, mean, precision = s - centre, label.mean - centre, (-label.log_variance).exp()
     crossed = linear(s.square(), precision) - 2 * linear(s, mean * precision)
-    own = (mean.square() * precision + label.log_variance).sum(-1)
-    return -0.5 * (crossed + own.unsqueeze(-2))
+    by_label = (mean.square() * precision + label.log_variance).sum(-1)
+    return -0.5 * (crossed + by_label.unsqueeze(-2))

@@ -21,13 +21,13 @@ Widths = Annotated[list[Positive], Field(min_length=1)]
 
 
 class Gaussian(NamedTuple):
-    """Of independent latents."""
+    """Independent Gaussians of K latents."""
 
     mean: Tensor  # (..., K)
     log_variance: Tensor  # (..., K)
 
     def at(self, noise: Tensor) -> Tensor:
-        """What standard normal noise (..., K) makes of it."""
+        """The latents that standard normal noise (..., K) stands for."""
         return self.mean + (self.log_variance / 2).exp() * noise
 
 
@@ -49,21 +49,21 @@ class Latent(Method):
         return self
 
     def encoded(self, x: Tensor) -> Gaussian:
-        """Of the latents, by the features."""
+        """The Gaussian over latents that the features give."""
         return Gaussian(*self.feature_gaussian(self.backbone(x)).chunk(2, -1))
 
     def probabilities(self, x: Tensor, z: Tensor) -> Tensor:
-        """Of the labels, by the features and a latent: (..., B, L)."""
+        """Probabilities of the labels given features and latents, (..., B, L)."""
         raise NotImplementedError(f"{type(self).__name__} decodes nothing")
 
     def scores(self, batch: Batch) -> Tensor:
-        """Where it draws, it draws the same each time."""
+        """Drawn latents are the same at every call: the noise begins anew."""
         for draws in self.test_noise.draws:
             draws.begin(0)
-        found = self.encoded(batch.x)
+        gaussian = self.encoded(batch.x)
         if isinstance(self.test_latent, str):
-            return self.probabilities(batch.x, found.mean)
+            return self.probabilities(batch.x, gaussian.mean)
         total = torch.zeros_like(batch.targets)
         for _ in range(self.test_latent):
-            total += self.probabilities(batch.x, found.at(self.test_noise(found.mean)))
+            total += self.probabilities(batch.x, gaussian.at(self.test_noise(gaussian.mean)))
         return total / self.test_latent

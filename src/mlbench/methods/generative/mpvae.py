@@ -18,7 +18,7 @@ from mlbench.methods.generative.latent import Gaussian, Latent, Positive, Share,
 
 LEAST = 0.5e-6  # below and above which no probability goes; the authors' code
 STEEPNESS = 5.0  # of the rank term; the authors' code
-CELLS = 1 << 24  # of draws, rows and labels that scoring holds at once
+CELLS = 1 << 24  # numbers that scoring holds at once: draws × rows × labels
 
 
 class MPVAE(Latent):
@@ -69,8 +69,8 @@ class MPVAE(Latent):
         z = both.at(self.noise(both.mean))
         decoded = self.decoder(torch.cat([torch.cat([x, x], -2), z], -1))
         # Copies: a product has other bits where its rows do not begin with a line of the cache.
-        own, other = (part.clone() for part in decoded.chunk(2, -2))
-        heads = torch.stack([self.label_head(own), self.feature_head(other)], -3)
+        label_part, feature_part = (part.clone() for part in decoded.chunk(2, -2))
+        heads = torch.stack([self.label_head(label_part), self.feature_head(feature_part)], -3)
         likelihood, rank = terms(heads, self.noises(self.noise, heads[..., 0, :, :], self.draws), labels)
         return (
             self.nll * likelihood.sum(-1)

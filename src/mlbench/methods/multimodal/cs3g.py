@@ -1,8 +1,8 @@
 """CS3G: a linear score a modality, summed, and labels that support or exclude each other (after Ye, Zhan, Li,
 Huang, Jiang, ICDM 2016).
 
-A reading of ours: nothing of its paper but the title, and what M3LA's paper says of it, was at hand. Said are
-several modalities without interaction between their features, and several types of interaction among labels.
+A reading of ours: of the paper we had its title and what M3LA's paper says about CS3G, namely several
+modalities without interaction between their features, and several types of interaction among labels.
 """
 
 from typing import Annotated
@@ -34,13 +34,13 @@ class CS3G(Method):
 
     @property
     def relations(self) -> Tensor:
-        """R: above 0 a label supports another, below it excludes it; none has to do with itself."""
+        """R, 0 on the diagonal: R_jl > 0 where label l supports label j, R_jl < 0 where l excludes j."""
         return self.interactions * self.others
 
     def logits(self, batch: Batch) -> Tensor:
         """g_j = f_j + Σ_{l≠j} R_jl σ(f_l)."""
-        own = self.own(batch.x)
-        return own + linear(each(torch.sigmoid, 2, own), self.relations)
+        alone = self.own(batch.x)
+        return alone + linear(each(torch.sigmoid, 2, alone), self.relations)
 
     def loss(self, batch: Batch) -> Tensor:
         entropy = each(bce, 2, self.logits(batch), batch.targets, None)

@@ -1,9 +1,9 @@
 """DMP: a recurrent unit reads one modality after another and chooses the next from what it has read (after
 Yang et al., ACML 2017).
 
-Of one label in its authors' code (njustkmg/ACML17_DMS); the reading for many is ours, and so is what
-likeness of label sets is. Stopping before all steps are taken is left out: at the code's costs and budget
-nobody ever stops.
+Its authors' code (njustkmg/ACML17_DMS) has one label; the form for many labels is ours, and so is the
+likeness of label sets. Stopping before all steps are taken is left out: at the code's costs and budget no
+row ever stops.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Step(NamedTuple):
+class UnitStep(NamedTuple):
     """What the unit has after a step."""
 
     states: Tensor  # (..., B, (i + 1) d) all so far, side by side
@@ -66,7 +66,7 @@ class DMP(Method):
         yield Stage("train", self, replace(rows, extra=self.near(rows)))
 
     def near(self, rows: Rows) -> dict[str, Tensor]:
-        """Of each row the neighbours' features (N, n, d) and signs (N, n)."""
+        """The features (N, n, d) of each row's neighbours, and the likeness of their label sets (N, n)."""
         count = min(self.neighbours, len(rows) - 1)
         if not count:
             return {}
@@ -77,7 +77,7 @@ class DMP(Method):
         signs = likeness(rows.targets.unsqueeze(1), rows.targets[nearest])
         return {"near": features, "signs": signs}
 
-    def unrolled(self, x: Tensor) -> Iterator[Step]:
+    def unrolled(self, x: Tensor) -> Iterator[UnitStep]:
         """The steps, as many as there are modalities; the first reads the data set's first."""
         offers = torch.stack(self.inputs(x), -2)
         modality = torch.zeros(x.shape[:-1], dtype=torch.int64, device=x.device)
@@ -94,9 +94,9 @@ class DMP(Method):
             states.append(state)
             used = used.scatter(-1, modality.unsqueeze(-1), 1.0)
             shares = self.choices[step](state).softmax(-1) if step < self.modalities - 1 else None
-            yield Step(torch.cat(states, -1), used, shares)
+            yield UnitStep(torch.cat(states, -1), used, shares)
             if shares is not None:
-                modality = shares.argmax(-1)  # it may have been read before: that costs, and is not forbidden
+                modality = shares.argmax(-1)  # a modality may be read again, at a cost
 
     def loss(self, batch: Batch) -> Tensor:
         """Sum over steps; at the last nothing is chosen, and the label head alone counts."""
@@ -110,18 +110,18 @@ class DMP(Method):
             total = total + each(bce, 2, logits, batch.targets, None)
             if step.shares is None:
                 continue
-            own = step.shares[..., :rows, :]
+            shares = step.shares[..., :rows, :]
             cost = self.cost + (self.cost_again - self.cost) * step.used[..., :rows, :]
-            total = total + self.cost_weight * (cost * own).mean((-2, -1))
+            total = total + self.cost_weight * (cost * shares).mean((-2, -1))
             if near is not None:
-                theirs = step.shares[..., rows:, :].unflatten(-2, near.shape[-3:-1])
-                apart = self.apart(batch.x, own, near, theirs)
+                near_shares = step.shares[..., rows:, :].unflatten(-2, near.shape[-3:-1])
+                apart = self.apart(batch.x, shares, near, near_shares)
                 total = total + self.neighbour_weight * (batch.extra["signs"] * apart).mean((-2, -1))
         return total
 
-    def apart(self, x: Tensor, own: Tensor, near: Tensor, theirs: Tensor) -> Tensor:
+    def apart(self, x: Tensor, shares: Tensor, near: Tensor, near_shares: Tensor) -> Tensor:
         """‖u(x_n, p_n) − u(x, p)‖² (..., B, n), where u(x, p) is x with modality k multiplied by p_k."""
-        return (self.weighed(near, theirs) - self.weighed(x, own).unsqueeze(-2)).square().sum(-1)
+        return (self.weighed(near, near_shares) - self.weighed(x, shares).unsqueeze(-2)).square().sum(-1)
 
     def weighed(self, x: Tensor, shares: Tensor) -> Tensor:
         """u(x, p)."""

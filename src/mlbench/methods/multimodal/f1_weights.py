@@ -1,7 +1,7 @@
-"""What a label weighs in a step's loss: how far the F1 of the step before depends on it (M3LA, Eq. 18).
+"""A label's weight in a step's loss: how far the F1 of the step before depends on the label (M3LA, Eq. 18).
 
-The paper says "a cost function" and no more. Eq. 18 is that of RethinkNet (Yang, Lin, Chu, Lin 2019), and so
-is what stands here: predictions are cut at ½, two empty sets have F1 = 1, no gradient goes through a weight.
+The paper says "a cost function" and no more. Eq. 18 is that of RethinkNet (Yang, Lin, Chu, Lin 2019), whose
+choices are taken: predictions are cut at ½, two empty sets have F1 = 1, no gradient goes through a weight.
 """
 
 import torch
@@ -10,8 +10,8 @@ from torch import Tensor
 
 @torch.no_grad()
 def f1_weights(predicted: Tensor, targets: Tensor, rescale: bool, rows: Tensor | None = None) -> Tensor:
-    """|F1 without label k − F1 with it| for every label k, (..., B, L); `rescale`: to mean 1 over labels and
-    `rows` (..., B), or all of them, but for a batch in which all are 0.
+    """|F1 without label k − F1 with label k| for every k, (..., B, L). `rescale` divides by the mean over
+    labels and `rows` (..., B), by default all, unless this mean is 0.
     """
     positive = (predicted > 0.5).to(targets)
     hits = positive * targets
@@ -26,7 +26,7 @@ def f1_weights(predicted: Tensor, targets: Tensor, rescale: bool, rows: Tensor |
     if rows is None:
         mean = weights.mean((-2, -1), keepdim=True)
     else:
-        own = rows.to(weights).unsqueeze(-1)
-        total, count = (weights * own).sum((-2, -1), keepdim=True), own.sum((-2, -1), keepdim=True)
+        counted = rows.to(weights).unsqueeze(-1)
+        total, count = (weights * counted).sum((-2, -1), keepdim=True), counted.sum((-2, -1), keepdim=True)
         mean = total / (count * weights.shape[-1]).clamp(min=1)
     return weights / torch.where(mean > 0, mean, 1)

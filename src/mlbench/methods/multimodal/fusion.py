@@ -43,7 +43,7 @@ class Fusion(Method):
         self.dropout = ModalityDropout(modality_dropout)
 
     def weights(self, batch: Batch) -> list[Tensor] | None:
-        """What each modality counts, (..., B, 1); None where all count 1."""
+        """The weight of each modality, (..., B, 1) each; None where all weights are 1."""
         present, count = batch.extra.get("present"), len(self.task.modalities)
         if present is None:
             if not self.dropout.active:
@@ -53,7 +53,7 @@ class Fusion(Method):
         return list((present * (count / present.sum(-1, keepdim=True))).split(1, -1))
 
     def features(self, batch: Batch, weights: list[Tensor] | None) -> list[Tensor]:
-        """What each backbone makes of its columns, (..., B, width)."""
+        """Each backbone's features of its modality, (..., B, width) each."""
         views = self.task.views(batch.x)
         if weights is not None:
             scales = weights if self.fusion == "early" else [weight > 0 for weight in weights]
@@ -80,7 +80,7 @@ class Fusion(Method):
         weights = self.weights(batch)
         logits = [head(feature) for head, feature in zip(self.heads, self.features(batch, weights))]
         if weights is not None:
-            logits = [own * weight for own, weight in zip(logits, weights)]
+            logits = [modality_logits * weight for modality_logits, weight in zip(logits, weights)]
         return torch.stack(logits).sum(0) / len(logits)
 
     def loss(self, batch: Batch) -> Tensor:

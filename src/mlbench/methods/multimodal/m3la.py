@@ -24,8 +24,8 @@ from mlbench.methods.multimodal.f1_weights import f1_weights
 Positive = Annotated[int, Field(ge=1)]
 
 
-class Step(NamedTuple):
-    """What the decoder has after a step."""
+class DecoderStep(NamedTuple):
+    """The decoder's outputs after a step."""
 
     modality: Tensor  # (..., B) o^t, the modality that it took; −1 where it took none
     logits: Tensor  # (..., B, L) of ŷ_t
@@ -34,8 +34,8 @@ class Step(NamedTuple):
 
 
 class M3LA(Method):
-    """A row that lacks modalities goes through the unit as if there were no others than its own: as many
-    states, as many steps. After its last step it keeps what that predicted.
+    """A row that lacks modalities takes as many steps as it has modalities, over the states of these alone.
+    Its prediction is that of its last step.
     """
 
     requires = Requires(modalities=2, missing_modalities=True)
@@ -69,7 +69,7 @@ class M3LA(Method):
         self.correlations = nn.Parameter(torch.zeros(labels, labels)) if wco else None  # W_co
 
     def encoded(self, x: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """h_j (..., B, m, 2H), and what each modality gives the decoder's gates (..., B, m, 3H)."""
+        """h_j (..., B, m, 2H), and each modality's input to the decoder's gates (..., B, m, 3H)."""
         ahead, back, decoder = zip(*[part.chunk(3, -1) for part in self.inputs(x)])
         there = [None] * self.modalities if present is None else [*(present > 0).split(1, -1)]
         forward = [*walked(self.ahead, ahead, there)]
@@ -82,7 +82,7 @@ class M3LA(Method):
         last = encoded[..., -1, :] if present is None else taken(encoded, place_of(present > 0, last=True))
         return self.initial(last)
 
-    def unrolled(self, x: Tensor, present: Tensor | None = None) -> Iterator[Step]:
+    def unrolled(self, x: Tensor, present: Tensor | None = None) -> Iterator[DecoderStep]:
         """The decoder's steps, one for each modality; `present` (..., B, m) is 0 for what a row lacks."""
         encoded, offers = self.encoded(x, present)
         state, keys, label = self.started(encoded, present), self.attention.keys(encoded), None
@@ -94,30 +94,30 @@ class M3LA(Method):
             modality, offered = self.choice(step, state, offers, used, takers)
             used = used.scatter(-1, modality.unsqueeze(-1), True)
             after = gated(offered + self.attended(attended), self.states(state), state)  # Eq. 8
-            said = self.labelled(after, label)
+            outputs = self.labelled(after, label)
             if takers is not None and label is not None:  # a row has a modality: all take the first step
                 goes = takers.unsqueeze(-1)
                 after = torch.where(goes, after, state)
-                said = torch.where(goes, said[0], label[0]), torch.where(goes, said[1], label[1])
+                outputs = torch.where(goes, outputs[0], label[0]), torch.where(goes, outputs[1], label[1])
                 modality = modality.masked_fill(~takers, -1)
-            state, label = after, said
-            yield Step(modality, *label, takers)
+            state, label = after, outputs
+            yield DecoderStep(modality, *label, takers)
 
     def choice(
         self, step: int, state: Tensor, offers: Tensor, used: Tensor, takers: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """o^t (..., B), and what this modality gives the gates (..., B, 3H)."""
+        """o^t (..., B), and this modality's input to the gates (..., B, 3H)."""
         if self.modal is None or (step == 0 and self.first == "index0"):
             if takers is not None:
                 modality = place_of(~used)
                 return modality, taken(offers, modality)
             return used.new_full(used.shape[:-1], step, dtype=torch.int64), offers[..., step, :]
-        if takers is not None:  # a softmax over nothing is none: of a row that is through, all are let be
+        if takers is not None:  # a row without steps left keeps all modalities: a softmax over none is NaN
             used = used & takers.unsqueeze(-1)
         logits = self.modal(state).masked_fill(used, -torch.inf)  # Eq. 9, 10
         modality = logits.argmax(-1)
         offered = taken(offers, modality)
-        if step == self.modalities - 1:  # one is left: its share is 1, whatever the weights
+        if step == self.modalities - 1:  # the share of the one modality left is 1, without gradient
             return modality, offered
         shares = logits.softmax(-1)
         if self.order == "hard":  # no gradient, but a parameter that the weight decay finds
@@ -154,14 +154,14 @@ class M3LA(Method):
         return last.predicted
 
     def row_facts(self, batch: Batch) -> dict[str, Tensor]:
-        """Whether a row took its modalities in this order."""
+        """For each order that occurs, whether a row took its modalities in this order, (B,)."""
         steps = self.unrolled(batch.x, batch.extra.get("present"))
         orders, which = torch.stack([step.modality for step in steps], -1).unique(dim=0, return_inverse=True)
         return {
             "_".join(["order", *(self.names[number] for number in order if number >= 0)]): (
-                which == place
+                which == index
             ).float()
-            for place, order in enumerate(orders.tolist())
+            for index, order in enumerate(orders.tolist())
         }
 
     def findings(self) -> dict[str, dict[str, Tensor]]:
@@ -171,7 +171,7 @@ class M3LA(Method):
 
 
 class Attention(nn.Module):
-    """Of a state on the encoder's (Eq. 5-7). The score is additive: vᵀ tanh(W s + U h)."""
+    """Attention of the decoder's state on the encoder's (Eq. 5-7), by additive scores vᵀ tanh(W s + U h)."""
 
     def __init__(self, encoded: int, hidden: int):
         super().__init__()
@@ -191,7 +191,7 @@ class Attention(nn.Module):
 
 
 def as_of_a_gru(layer: Linear) -> Linear:
-    """The layer, drawn as torch draws a recurrent one: by its width, a third of that of all its gates."""
+    """The layer, drawn as torch draws a GRU's: within ±1/√H, where the layer has 3·H outputs."""
     bound = (layer.out_features // 3) ** -0.5
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound)
@@ -199,20 +199,20 @@ def as_of_a_gru(layer: Linear) -> Linear:
 
 
 def walked(hidden: Linear, inputs: Sequence[Tensor], there: Sequence[Tensor | None]) -> Iterator[Tensor]:
-    """The states of a gated recurrent unit along `inputs`; no weight meets the first state, which is 0. Where
-    an input is not there, a row (..., B, 1) keeps its state.
+    """The states of a gated recurrent unit along `inputs`. The first state is 0, so no weight is applied to
+    it. A row keeps its state at inputs that it lacks by `there` (..., B, 1).
     """
     state = None
-    for seen, own in zip(inputs, there):
+    for seen, present in zip(inputs, there):
         before = seen.new_zeros(()) if state is None else state
         from_hidden = beside(hidden.bias, seen) if state is None else hidden(state)
         after = gated(seen, from_hidden, before)
-        state = after if own is None else torch.where(own, after, before)
+        state = after if present is None else torch.where(present, after, before)
         yield state
 
 
 def place_of(there: Tensor, last: bool = False) -> Tensor:
-    """The number of each row's first modality, or its last, of those that are there, (..., B, m)."""
+    """The number of the first modality, or the last, that `there` (..., B, m) says a row has, (..., B)."""
     numbers = torch.arange(1, there.shape[-1] + 1, device=there.device)
     return (there * (numbers if last else numbers.flip(0))).argmax(-1)
 

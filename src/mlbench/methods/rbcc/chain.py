@@ -26,8 +26,8 @@ ENTRIES = (
 )  # of the largest tensor that scoring makes, 64 MB: fewer rows at once where there are many labels
 
 
-class Settings(BaseModel):
-    """Of what predicts one half of the rows from the other."""
+class PredictorSettings(BaseModel):
+    """Options of the networks that predict one half of the rows from the other."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +41,7 @@ class Settings(BaseModel):
 class RBCC(Method):
     parents: Tensor  # (L, L), whether the label of a row has that of a column for a parent
     order: Tensor  # (L,) labels, those with more parents first
-    place: Tensor  # (L,) where a label stands in that order
+    position: Tensor  # (L,) where a label stands in that order
     walked: Tensor  # (L, L) the parents of each label in that order, in the labels' order; then others
     given: Tensor  # (L, L) 1 for those that are parents
     steps: list[int]  # how many labels have a first, second, … input; the first one all
@@ -55,7 +55,7 @@ class RBCC(Method):
         halves: Literal["file", "random"],
         max_parents: Positive | None,
         drop_unlabelled: bool,
-        residuals: Settings,
+        residuals: PredictorSettings,
     ):
         super().__init__()
         labels = len(task.labels)
@@ -72,10 +72,10 @@ class RBCC(Method):
         self.output = Linear(hidden, labels)
         self.objective = loss
         self.halves, self.max_parents, self.drop_unlabelled = halves, max_parents, drop_unlabelled
-        self.settings = Settings.model_validate(residuals)
+        self.settings = PredictorSettings.model_validate(residuals)
         self.at_once = max(ENTRIES // (labels * 3 * hidden), 1)
         self.register_buffer("parents", torch.zeros(labels, labels, dtype=torch.bool))
-        for name in ("order", "place", "walked", "given"):
+        for name in ("order", "position", "walked", "given"):
             self.register_buffer(name, None, persistent=False)
         arrange(self)
         self.register_load_state_dict_post_hook(arrange)
@@ -93,8 +93,10 @@ class RBCC(Method):
                 yield predictor.stage(name, half, awaited=name == "second_half")
 
             def solve(_: Rows) -> None:
-                found = [by.to(half.device).residuals(half) for by, half in zip(predictors, reversed(halves))]
-                network = climbed(torch.cat(found).cpu().numpy(), self.max_parents)
+                residuals = [
+                    by.to(half.device).residuals(half) for by, half in zip(predictors, reversed(halves))
+                ]
+                network = climbed(torch.cat(residuals).cpu().numpy(), self.max_parents)
                 self.parents.copy_(torch.from_numpy(network))
                 arrange(self)
 
@@ -108,30 +110,32 @@ class RBCC(Method):
         return {"edges": int(self.parents.sum()), "most_parents": int(self.parents.sum(-1).max())}
 
     def loss(self, batch: Batch) -> Tensor:
-        logits = self.read(self.features(batch.x), batch.targets, slice(None), self.steps)
-        place = self.place.unsqueeze(-2).expand(logits.shape)
-        return self.objective(logits.gather(-1, place), batch.targets)
+        logits = self.logits_at(self.features(batch.x), batch.targets, slice(None), self.steps)
+        position = self.position.unsqueeze(-2).expand(logits.shape)
+        return self.objective(logits.gather(-1, position), batch.targets)
 
     def scores(self, batch: Batch) -> Tensor:
         return torch.cat([self.probabilities(x) for x in pieces(batch.x, self.at_once)])
 
     def probabilities(self, x: Tensor) -> Tensor:
-        """Parents before their children, which see what was predicted: 1 above .5, else 0."""
+        """Level by level, parents first: children see 1 where a parent's probability is above .5, else 0."""
         if self.levels is None:
             raise UserError("its network over labels goes round in a circle: run again with force=true")
-        features, found = self.features(x), x.new_zeros(x.shape[0], len(self.parents))
+        features, predicted = self.features(x), x.new_zeros(x.shape[0], len(self.parents))
         for level, steps in self.levels:
             places = torch.tensor(level, device=x.device)
-            logits = self.read(features, (found > 0.5).to(x), places, steps)
-            found[:, self.order[places]] = logits.sigmoid()
-        return found
+            logits = self.logits_at(features, (predicted > 0.5).to(x), places, steps)
+            predicted[:, self.order[places]] = logits.sigmoid()
+        return predicted
 
-    def read(self, features: Tensor, values: Tensor, places: slice | Tensor, steps: Sequence[int]) -> Tensor:
-        """Logits (..., B, n) of the labels in these places of the order, from what x gives the unit
-        (..., B, 3H) and the values of all labels (..., B, L).
+    def logits_at(
+        self, features: Tensor, values: Tensor, places: slice | Tensor, steps: Sequence[int]
+    ) -> Tensor:
+        """Logits (..., B, n) of the labels at these places of the order, from x's input to the unit's gates,
+        `features` (..., B, 3H), and the values of all labels (..., B, L).
 
-        The unit goes over a label's parents and sees nothing but a parent's value each time, and x; over
-        nothing, once, where there are none. Labels with as many inputs or more go through a step together.
+        The unit takes a step for each parent of a label and sees x and the parent's value; a label without
+        parents takes one step and sees x alone. All labels that have a step left take it at once.
         """
         longest = len(steps)
         labels, walked = self.order[..., places], self.walked[..., places, :longest]
@@ -151,7 +155,7 @@ class RBCC(Method):
         return (states * weight.unsqueeze(-3)).sum(-1) + bias.unsqueeze(-2)
 
     def moved(self, seen: Tensor, state: Tensor | None) -> Tensor:
-        """The state (..., B, n, H) after one more input; None is 0."""
+        """The state (..., B, n, H) after one more input; None stands for a state of 0."""
         if state is None:
             return gated(seen, beside(self.states.bias, seen), seen.new_zeros(()))
         return gated(seen, self.states(state), state)
@@ -160,7 +164,7 @@ class RBCC(Method):
 class Predictors(Learner):
     """A network with one hidden layer for each label, side by side."""
 
-    def __init__(self, features: int, labels: int, settings: Settings):
+    def __init__(self, features: int, labels: int, settings: PredictorSettings):
         super().__init__()
         self.settings, self.labels = settings, labels
         self.inner = Linear(features, labels * settings.hidden)
@@ -193,50 +197,50 @@ class Predictors(Learner):
         return (hidden * beside(self.weight, hidden, 2)).sum(-1) + self.bias.unsqueeze(-2)
 
     def loss(self, batch: Batch) -> Tensor:
-        """A mean over rows of each label's: no network learns of another."""
+        """The sum over labels of each label's mean: the labels' networks have no gradient in common."""
         return each(entropies, 2, self.logits(batch.x), batch.targets).mean(-2).sum(-1)
 
     @torch.no_grad()
     def residuals(self, data: Rows) -> Tensor:
-        """Labels less what is predicted, (N, L) in −1, 0, 1."""
+        """Labels minus hard predictions, (N, L) in −1, 0, 1."""
         blocks = torch.arange(len(data), device=data.device).split(4096)
-        found = [(self.logits(batch.x) > 0).to(batch.targets) for batch in map(data.batch, blocks)]
-        return (data.targets - torch.cat(found)).to(torch.int8)
+        predicted = [(self.logits(batch.x) > 0).to(batch.targets) for batch in map(data.batch, blocks)]
+        return (data.targets - torch.cat(predicted)).to(torch.int8)
 
 
 def arrange(module: RBCC, *_: Any) -> None:
-    """What follows from the parents: after they were found, or read from a file."""
+    """Sets what follows from `parents`, after these were learned or loaded from a file."""
     with torch.no_grad():
         counts = module.parents.sum(-1)
         module.order = counts.argsort(descending=True, stable=True)
-        module.place = module.order.argsort()
-        own = module.parents[module.order]
-        module.walked = (~own).to(torch.uint8).argsort(dim=-1, stable=True)
-        module.given = own.gather(-1, module.walked).float()
+        module.position = module.order.argsort()
+        parents_in_order = module.parents[module.order]
+        module.walked = (~parents_in_order).to(torch.uint8).argsort(dim=-1, stable=True)
+        module.given = parents_in_order.gather(-1, module.walked).float()
         module.steps = steps_of(counts.tolist())
-        module.levels = levels_in(module.parents.tolist(), module.place.tolist())
+        module.levels = levels_in(module.parents.tolist(), module.position.tolist())
 
 
-def levels_in(parents: list[list[bool]], place: list[int]) -> list[tuple[list[int], list[int]]] | None:
+def levels_in(parents: list[list[bool]], position: list[int]) -> list[tuple[list[int], list[int]]] | None:
     """Each level's places, in ascending order, and how many of its labels have an input in each step."""
     levels = levels_of(parents)
     if levels is None:
         return None
-    ordered = [sorted(level, key=place.__getitem__) for level in levels]
+    ordered = [sorted(level, key=position.__getitem__) for level in levels]
     return [
-        ([place[label] for label in level], steps_of([sum(parents[label]) for label in level]))
+        ([position[label] for label in level], steps_of([sum(parents[label]) for label in level]))
         for level in ordered
     ]
 
 
 def steps_of(counts: Sequence[int]) -> list[int]:
-    """How many have an input in each step, of labels with so many parents: one at least."""
+    """Of labels with these counts of parents, how many take each step; a label without parents takes one."""
     inputs = np.maximum(counts, 1)
     return [int((inputs > step).sum()) for step in range(inputs.max(initial=1))]
 
 
 def across(index: Tensor, like: Tensor) -> Tensor:
-    """An index (..., n) as it meets the rows of what is (..., B, L)."""
+    """An index (..., n), repeated for every row of `like` (..., B, L)."""
     return index.unsqueeze(-2).expand(*like.shape[:-1], index.shape[-1])
 
 

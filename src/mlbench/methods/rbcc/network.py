@@ -13,7 +13,7 @@ def climbed(rows: np.ndarray, max_parents: int | None = None) -> np.ndarray:
     The best move first: an edge is added, deleted or reversed. Of equal ones additions come first, then
     deletions, then the lowest parent, then the lowest child; of a reversal as the edge was.
     """
-    scores, nodes = Scores(rows), rows.shape[1]
+    scores, nodes = BICScores(rows), rows.shape[1]
     network = np.zeros((nodes, nodes), bool)
     now = np.array([scores.of(node, ()) for node in range(nodes)])
     more = np.array([scores.with_one_more(node, ()) for node in range(nodes)])  # (child, parent)
@@ -32,8 +32,8 @@ def climbed(rows: np.ndarray, max_parents: int | None = None) -> np.ndarray:
             now[node] = scores.of(node, parents)
             more[node] = scores.with_one_more(node, parents)
             less[node] = -np.inf
-            for place, gone in enumerate(parents):
-                less[node, gone] = scores.of(node, (*parents[:place], *parents[place + 1 :]))
+            for index, gone in enumerate(parents):
+                less[node, gone] = scores.of(node, (*parents[:index], *parents[index + 1 :]))
 
 
 def gains_of(
@@ -59,7 +59,7 @@ def gains_of(
 
 
 def reached(edge: np.ndarray) -> np.ndarray:
-    """Whether a way of one edge or more leads from the node of a row to that of a column."""
+    """Whether a path of one edge or more leads from the node of a row to that of a column, (c, c)."""
     while True:
         step = edge.astype(np.float32)
         further = edge | (step @ step > 0)
@@ -81,10 +81,10 @@ def levels_of(network: list[list[bool]]) -> list[list[int]] | None:
     return levels
 
 
-class Scores:
-    """Of a node given its parents: Σ n log(n / n_parents) − ½ log N · (states − 1) · Π states of the parents.
+class BICScores:
+    """BIC of a node given parents: Σ n log(n / n_parents) − ½ log N · (states − 1) · Π states of the parents.
 
-    States are those that occur. What was counted once is kept.
+    States are those that occur in the rows. Scores are cached, since hill climbing asks for them again.
     """
 
     def __init__(self, rows: np.ndarray):
@@ -94,7 +94,7 @@ class Scores:
         self.kept: dict[tuple[int, tuple[int, ...]], float] = {}
 
     def of(self, node: int, parents: tuple[int, ...]) -> float:
-        """Parents in ascending order."""
+        """The score of a node; `parents` are in ascending order, as the cache's keys have them."""
         if (node, parents) not in self.kept:
             among = self.ways(parents)
             counts = np.bincount(among * self.states[node] + self.rows[:, node])
@@ -103,25 +103,25 @@ class Scores:
         return self.kept[node, parents]
 
     def with_one_more(self, node: int, parents: tuple[int, ...]) -> np.ndarray:
-        """With each node as one more parent, (c,); meaningless for the node itself and those that are."""
-        nodes, most, own = len(self.states), self.states.max(), self.states[node]
+        """Scores with each node as one more parent, (c,); meaningless at the node itself and its parents."""
+        nodes, most, own_states = len(self.states), self.states.max(), self.states[node]
         among = self.ways(parents)
         ways = among.max() + 1
-        place = (among * own + self.rows[:, node])[:, None] * nodes + np.arange(nodes)
-        counts = np.bincount((place * most + self.rows).ravel(), minlength=ways * own * nodes * most)
-        counts = counts.reshape(ways, own, nodes, most)
+        cells = (among * own_states + self.rows[:, node])[:, None] * nodes + np.arange(nodes)
+        counts = np.bincount((cells * most + self.rows).ravel(), minlength=ways * own_states * nodes * most)
+        counts = counts.reshape(ways, own_states, nodes, most)
         likelihood = entropic(counts).sum((0, 1, 3)) - entropic(counts.sum(1)).sum((0, 2))
-        found = likelihood - self.penalty(node, parents) * self.states
+        scores = likelihood - self.penalty(node, parents) * self.states
         for parent in {*range(nodes)} - {node, *parents}:
-            self.kept.setdefault((node, tuple(sorted((*parents, parent)))), float(found[parent]))
-        return found
+            self.kept.setdefault((node, tuple(sorted((*parents, parent)))), float(scores[parent]))
+        return scores
 
     def ways(self, parents: tuple[int, ...]) -> np.ndarray:
-        """Which of the states of all parents together that occur each row has, (N,)."""
-        found = np.zeros(len(self.rows), np.int64)
+        """The number of each row's combination of the parents' states, among those that occur, (N,)."""
+        numbers = np.zeros(len(self.rows), np.int64)
         for parent in parents:
-            _, found = np.unique(found * self.states[parent] + self.rows[:, parent], return_inverse=True)
-        return found
+            _, numbers = np.unique(numbers * self.states[parent] + self.rows[:, parent], return_inverse=True)
+        return numbers
 
     def penalty(self, node: int, parents: tuple[int, ...]) -> float:
         free = (self.states[node] - 1) * math.prod(self.states[[*parents]].tolist())
