@@ -222,7 +222,7 @@ def test_the_table_of_questions_lists_every_choice(group, key):
 
 
 def test_the_table_of_formats_lists_every_format():
-    own = {name for name, entry in fetch.described() if entry.own}
+    own = {name for name, entry in fetch.described() if entry.is_format}
     assert own == set(re.findall(r"^\| `(\w+)` \|", section("Your own data"), re.MULTILINE))
 
 

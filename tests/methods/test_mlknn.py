@@ -144,9 +144,9 @@ def test_the_order_of_addition_parts_no_rows_that_are_equally_far(sparsely):
 
 
 def test_only_a_few_sparse_rows_are_dense_at_once(monkeypatch):
-    rng, read, sizes = np.random.default_rng(0), SparseRows.read, []
+    rng, dense_rows, sizes = np.random.default_rng(0), SparseRows.dense_rows, []
     monkeypatch.setattr(mlknn, "CELLS", 2**17)
-    monkeypatch.setattr(SparseRows, "read", lambda *of: sizes.append(len(of[1])) or read(*of))
+    monkeypatch.setattr(SparseRows, "dense_rows", lambda *of: sizes.append(len(of[1])) or dense_rows(*of))
     features = sparse.random(300, 10_000, density=1e-3, format="csr", dtype=np.float32, rng=rng)
     method = mlknn_for(features, np.zeros((300, 2)))
     method.solve(Rows(sparse_rows(features), torch.zeros(300, 2), torch.arange(300)))

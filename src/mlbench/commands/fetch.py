@@ -67,7 +67,7 @@ def run(arguments: list[str]) -> int:
 
 
 def fetch(entry: Entry, cache: Path) -> int:
-    if entry.own:
+    if entry.is_format:
         complain(
             f"dataset={entry.name} reads a file of your own, dataset.path=...: there is nothing to fetch"
         )
@@ -103,7 +103,7 @@ def progress_bars() -> Iterator[Callable[[File], Any] | None]:
 
 def show(entries: list[Entry], cache: Path) -> None:
     """A table on a terminal, aligned columns elsewhere; then what a person must do."""
-    listed = [entry for entry in entries if not entry.own]
+    listed = [entry for entry in entries if not entry.is_format]
     rows = [row(entry, cache) for entry in listed]
     if sys.stdout.isatty():
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
@@ -122,7 +122,7 @@ def show(entries: list[Entry], cache: Path) -> None:
     for entry, cells in zip(listed, rows):
         if cells[-1] == BY_HAND:
             print(f"{entry.name}: {entry.where}; put it into {places(entry.folder, cache)[0]}")
-    if own := [entry.name for entry in entries if entry.own]:
+    if own := [entry.name for entry in entries if entry.is_format]:
         print(f"files of your own: dataset={'|'.join(own)} dataset.path=...")
 
 
@@ -130,7 +130,7 @@ def markdown(entries: list[Entry]) -> str:
     """The same on every machine: what is said of the data sets, not where they stand."""
     rows = [MARKDOWN, ["---"] + ["---:"] * 6 + ["---"] + ["---:"]]
     for entry in entries:
-        if not entry.own:
+        if not entry.is_format:
             get = size(list(entry.files.values())) if entry.files else "built in"
             modalities = ", ".join(name.replace("_", " ") for name in entry.modality_names)
             rows.append((f"`{entry.name}`", *facts(entry), modalities, get))

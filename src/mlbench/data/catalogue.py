@@ -34,7 +34,7 @@ class Entry:
         return self.modalities if self.files else getattr(get_class(self.target), "modality_names", ())
 
     @property
-    def own(self) -> bool:
+    def is_format(self) -> bool:
         """Whether the entry stands for a format in which people bring files of their own."""
         return self.target.endswith((".OwnFiles", ".Multimodal"))
 

@@ -41,17 +41,17 @@ class Attribute:
 
 
 @dataclass(frozen=True)
-class Table:
+class ParsedTable:
     """The cells of a file, float32, dense or sparse; NaN stands for a missing cell.
 
     A nominal cell holds the position of its value among the declared ones. So an entry that a sparse row
-    leaves out is the first declared value, as in WEKA. `place` says where a row stands in the file.
+    leaves out is the first declared value, as in WEKA. `line` names the line of a row, for messages.
     """
 
     path: Path
     attributes: Sequence[Attribute]
     cells: np.ndarray | sparse.csr_matrix  # (N, A)
-    place: Callable[[int], str]
+    line: Callable[[int], str]
 
 
 def matching(names: Sequence[str], wanted: str | int) -> list[int]:
@@ -74,7 +74,7 @@ def dropped(path: Path, names: Sequence[str], drop: Sequence[str | int]) -> set[
 
 
 def instances(
-    table: Table, labels: Sequence[int], missing: str = "refuse", drop: Sequence[str | int] = ()
+    table: ParsedTable, labels: Sequence[int], missing: str = "refuse", drop: Sequence[str | int] = ()
 ) -> Instances:
     """`labels` are columns of the table; all other columns are features, except dropped ones and row ids."""
     if missing not in MISSING:
@@ -90,7 +90,7 @@ def instances(
     if len(holes) and missing == "refuse":
         row = np.flatnonzero(np.isnan(cells_of(cells, holes[0])))[0]
         raise UserError(
-            f"{table.path}, {table.place(int(row))}: attribute {attributes[holes[0]].name!r} has no value; "
+            f"{table.path}, {table.line(int(row))}: attribute {attributes[holes[0]].name!r} has no value; "
             f"dataset.missing=mean puts in its mean, or its most frequent value"
         )
     for column in holes:
@@ -135,7 +135,7 @@ def truth(value: str) -> int | None:
 
 
 def is_number(word: str) -> bool:
-    """Whether it is one in a file: Python's 1_0 and digits of other scripts are not."""
+    """Whether a word is a number in a file: Python's 1_0 and digits of other scripts are none."""
     try:
         float(word)
     except ValueError:
@@ -235,7 +235,7 @@ def is_plain(attribute: Attribute) -> bool:
 
 
 def is_of_words(attribute: Attribute) -> bool:
-    """Whether its values are words that mean neither 0 nor 1."""
+    """Whether an attribute's values are words that mean neither 0 nor 1."""
     return attribute.kind == "nominal" and truths(attribute) is None
 
 
@@ -258,7 +258,7 @@ def joined(blocks: list, cells: Columns) -> np.ndarray | sparse.csr_matrix:
     return features
 
 
-def label_sets(table: Table, table_cells: Columns, columns: Sequence[int]) -> np.ndarray:
+def label_sets(table: ParsedTable, table_cells: Columns, columns: Sequence[int]) -> np.ndarray:
     """(N, L), the columns in the order given; a label cell must mean 0 or 1."""
     chosen: Columns = table_cells[:, columns]
     if not isinstance(chosen, np.ndarray):
@@ -284,7 +284,7 @@ def label_sets(table: Table, table_cells: Columns, columns: Sequence[int]) -> np
         else:
             problem = f"is {value:g}"
         raise UserError(
-            f"{table.path}, {table.place(row)}: label {attribute.name!r} {problem}; "
+            f"{table.path}, {table.line(row)}: label {attribute.name!r} {problem}; "
             f"a label is 0 or 1, or NO or YES"
         )
     return cells.astype(np.uint8)

@@ -214,8 +214,8 @@ class Files:
             parts[role] = cached(parsed, lambda role=role: self._read(role, cache))
         instances = self._with_modalities(concatenate(alike(self.name, parts)))
         if isinstance(images := instances.raw.get("image"), Images) and "images" in self.companions:
-            found = replace(images, source=self.locate(cache)["images"])  # it may have been moved
-            instances = replace(instances, raw=instances.raw | {"image": found})
+            located = replace(images, source=self.locate(cache)["images"])  # it may have been moved
+            instances = replace(instances, raw=instances.raw | {"image": located})
         official = None
         if self.parts == ["all"] and self.official:
             official = self._parts_named(np.array(instances.words["split"]))
@@ -329,13 +329,13 @@ class OwnFiles(Files):
             raise UserError(f"dataset={choice} reads a file of your own: say which with dataset.path=...")
         check_one_of(reader, options)
         within = getattr(reader_named(reader), "within", None)
-        found = own_path(path, within)
-        self.paths = {"train" if test else "all": found}
+        location = own_path(path, within)
+        self.paths = {"train" if test else "all": location}
         if test:
             self.paths["test"] = own_file(test, "test")
         options = {option: value for option, value in options.items() if value is not None}
         if "images" in options or options.get("image"):
-            self.paths["images"] = own_images(options.pop("images", None), found)
+            self.paths["images"] = own_images(options.pop("images", None), location)
         xml = inspect.signature(reader_named(reader)).parameters.get("xml")
         if xml and "xml" in options:
             self.paths["xml"] = own_file(options.pop("xml"), "xml")

@@ -59,7 +59,7 @@ def read(
 
 
 def holder_of(sheets: Mapping[str, Sheet], wanted: Labels) -> str:
-    """The modality whose file has the labels, where nobody says."""
+    """The one modality whose file has the labels; refused if none or several have them."""
     having = [modality for modality, sheet in sheets.items() if sheet.holds(wanted)]
     if len(having) == 1:
         return having[0]
@@ -79,7 +79,7 @@ def holder_of(sheets: Mapping[str, Sheet], wanted: Labels) -> str:
 def refuse_forgotten_id(
     sheets: Mapping[str, Sheet], apart: Sheet, wanted: Labels, drop: Sequence[str | int]
 ) -> None:
-    """Refuses a column that every table has, that of the labels too: it can hardly be but the rows' name."""
+    """Refuses a column that all tables have, the labels' included: it most likely names the rows."""
     headers = [sheet.header for sheet in sheets.values() if sheet.header]
     for name in apart.header if headers else ():
         if all(name in header for header in headers) and name not in (*wanted.named, *drop):
@@ -98,13 +98,13 @@ def refuse_unnamed(sheet: Sheet, wanted: Labels) -> None:
 
 
 def dropped(sheets: Mapping[str, Sheet], drop: Sequence[str | int]) -> dict[str, list[str | int]]:
-    """The columns that are dropped of each file: those of these names; every name is that of some column."""
-    found = {m: [name for name in drop if str(name) in map(str, s.header)] for m, s in sheets.items()}
+    """The columns to drop from each file, by modality; refuses a name that no file has."""
+    drop_of = {m: [name for name in drop if str(name) in map(str, s.header)] for m, s in sheets.items()}
     for name in drop:
-        if not any(name in each for each in found.values()):
+        if not any(name in each for each in drop_of.values()):
             near = did_you_mean(str(name), [known for sheet in sheets.values() for known in sheet.header])
             raise UserError(f"dataset.drop names {name!r}, and no file of a modality has such a column{near}")
-    return found
+    return drop_of
 
 
 def refuse_labels(
@@ -140,8 +140,8 @@ def in_order(part: Instances, path: Path, targets: Instances, where: Path) -> In
     wanted, have = targets.words["id"], part.words["id"]
     for file, ids in ((where, wanted), (path, have)):
         refuse_ids(file, ids)
-    place = {id: row for row, id in enumerate(have)}
-    if lost := [id for id in wanted if id not in place]:
+    row_of = {id: row for row, id in enumerate(have)}
+    if lost := [id for id in wanted if id not in row_of]:
         if len(lost) == len(wanted):
             raise UserError(
                 f"{path} has none of the ids of {where}: here {have[0]!r} and others, there {wanted[0]!r}"
@@ -156,7 +156,7 @@ def in_order(part: Instances, path: Path, targets: Instances, where: Path) -> In
             f"mlbench: {path}: {more} rows left out, whose ids {where} does not have, such as {extra!r}",
             file=sys.stderr,
         )
-    rows = np.array([place[id] for id in wanted], dtype=np.int64)
+    rows = np.array([row_of[id] for id in wanted], dtype=np.int64)
     if np.array_equal(rows, np.arange(len(part))):
         return part
     features: Any = part.features

@@ -47,13 +47,13 @@ def zeroed(features: Features, present: np.ndarray, modalities: Mapping[str, tup
         kept.eliminate_zeros()
         return kept
     kept = features.copy()
-    for place, (start, stop) in enumerate(modalities.values()):
-        kept[present[:, place] == 0, start:stop] = 0
+    for column, (start, stop) in enumerate(modalities.values()):
+        kept[present[:, column] == 0, start:stop] = 0
     return kept
 
 
 def fitted_on_present(name: str, instances: Instances, rows: np.ndarray) -> Scaler:
-    """A scaler whose columns have learned from those of the given rows that have their modality."""
+    """A scaler whose columns are fitted on those of the given rows that have the column's modality."""
     features = instances.features[rows]
     if instances.present is None:
         return fitted(name, features)
@@ -66,8 +66,8 @@ def fitted_on_present(name: str, instances: Instances, rows: np.ndarray) -> Scal
             "none, zscore or minmax"
         )
     states, present = [], instances.present[rows]
-    for place, (modality, (start, stop)) in enumerate(instances.modalities.items()):
-        having = present[:, place] == 1
+    for column, (modality, (start, stop)) in enumerate(instances.modalities.items()):
+        having = present[:, column] == 1
         if not having.any():
             raise UserError(f"no training row has the modality {modality}: nothing can be learned of it")
         states.append(fitted(name, features[having][:, start:stop]).state)
@@ -76,7 +76,7 @@ def fitted_on_present(name: str, instances: Instances, rows: np.ndarray) -> Scal
 
 
 def scaled(instances: Instances, by: Scaler) -> Instances:
-    """The instances with scaled features; what one lacks stays zero."""
+    """The instances with scaled features; modalities that an instance lacks stay zero."""
     features = by.apply(instances.features)
     if instances.present is not None:
         features = zeroed(features, instances.present, instances.modalities)

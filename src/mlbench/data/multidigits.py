@@ -36,7 +36,7 @@ from mlbench.names import one_name
 LABELS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 CELLS = ("top_left", "top_right", "bottom_left", "bottom_right")
 PIXELS = 64  # of one cell
-MODALITIES = {cell: (PIXELS * place, PIXELS * (place + 1)) for place, cell in enumerate(CELLS)}
+MODALITIES = {cell: (PIXELS * position, PIXELS * (position + 1)) for position, cell in enumerate(CELLS)}
 ROWS = {"train": 1600, "test": 800}
 COUNTS = (1, 2, 2, 3, 3, 4)  # digits on a canvas, equally likely
 COMMON = tuple(digit for digit in range(10) for _ in range(10 - digit))  # equally likely

@@ -33,8 +33,8 @@ class Piece(NamedTuple):
 
 
 def pieces(path: str, schema: Schema, id: str | None = None, separator: str | None = None) -> Iterator[Piece]:
-    """All rows of a file; `-` is the standard input, a table with commas. What the method does not know is
-    left out, and said once.
+    """All rows of a file; `-` is the standard input, a table with commas. Columns that the method does not
+    know are left out, with one message.
     """
     suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() not in PACKED]
     suffix = suffixes[-1] if suffixes else ""
@@ -138,18 +138,18 @@ def tell_unknown(where: str, header: Sequence[str], known: set[str]) -> None:
 
 
 def of_instances(path: str, instances: Instances, schema: Schema) -> Iterator[Piece]:
-    """The columns by name; those of a file without names are taken as they stand, if they are as many."""
+    """One piece, whose columns are put in the order of training by their names."""
     names, wanted = instances.feature_names, schema.features
     features: Any = instances.features
     if names != wanted:
-        place = {name: column for column, name in enumerate(names)}
-        if missing := [name for name in wanted if name not in place]:
+        column_of = {name: column for column, name in enumerate(names)}
+        if missing := [name for name in wanted if name not in column_of]:
             raise UserError(
                 f"{path}: {len(missing)} of the {len(wanted)} features of the training are not there, "
                 f"such as {missing[0]!r}"
             )
         tell_unknown(path, names, set(wanted))
-        features = features[:, [place[name] for name in wanted]]
+        features = features[:, [column_of[name] for name in wanted]]
     targets = None
     if {*schema.labels} <= {*instances.labels}:
         targets = instances.targets[:, [instances.labels.index(label) for label in schema.labels]]
@@ -160,19 +160,19 @@ def read_npz(path: Path, schema: Schema) -> Instances:
     content = npz.arrays_in(path)
     features: Any = npz.matrix_in(path, content, "features")
     if "targets" in content or "targets_data" in content:
-        found = npz.read(path)
+        instances = npz.read(path)
     else:
         rows = features.shape[0]
-        found = npz.instances_of(path, content, features, np.zeros((rows, 1), np.uint8))
-    if "feature_names" not in content and len(found.feature_names) == len(schema.features):
-        found = Instances(found.features, found.targets, found.labels, schema.features)
-    if "labels" not in content and len(found.labels) == len(schema.labels):
-        found = Instances(found.features, found.targets, schema.labels, found.feature_names)
-    return found
+        instances = npz.instances_of(path, content, features, np.zeros((rows, 1), np.uint8))
+    if "feature_names" not in content and len(instances.feature_names) == len(schema.features):
+        instances = Instances(instances.features, instances.targets, instances.labels, schema.features)
+    if "labels" not in content and len(instances.labels) == len(schema.labels):
+        instances = Instances(instances.features, instances.targets, schema.labels, instances.feature_names)
+    return instances
 
 
 def read_arff(path: Path, schema: Schema) -> Instances:
-    """The attributes that carry the labels' names, if there are any, hold the targets."""
+    """Attributes with the names of labels, if there are any, are the targets."""
     return arff.read(
         path,
         lambda header: [

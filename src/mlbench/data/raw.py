@@ -40,13 +40,13 @@ class Texts:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """What JSON can hold of it."""
+        """The texts as plain types, which JSON can hold."""
         return {"rows": list(self.rows), "ids": list(self.ids)}
 
 
 @dataclass(frozen=True)
 class Images:
-    """An image file a row: its place in `source`, a folder, a tar or a zip."""
+    """An image file a row: `members` are its paths in `source`, a folder, a tar or a zip."""
 
     source: Path
     members: Sequence[str]
@@ -73,10 +73,10 @@ class Images:
     def contents(self) -> Iterator[bytes]:
         """The bytes of each image, in order."""
         with ExitStack() as stack:
-            read = self._opened(stack)
+            bytes_of = self._opened(stack)
             for row in range(len(self)):
                 try:
-                    yield read(row)
+                    yield bytes_of(row)
                 except (*DAMAGE, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
                     raise UserError(f"{self.named(row)} cannot be read: {reason(error)}") from error
 
@@ -89,7 +89,7 @@ class Images:
             return lambda row: archive.read(member(self, row, places))
         file = stack.enter_context(self.source.open("rb"))
 
-        def read(row: int) -> bytes:
+        def bytes_at(row: int) -> bytes:
             start, length = member(self, row, places)
             file.seek(start)
             data = file.read(length)
@@ -97,7 +97,7 @@ class Images:
                 raise EOFError(f"the archive ends {length - len(data):,} bytes too early")
             return data
 
-        return read
+        return bytes_at
 
 
 def picked(words: Sequence[str], index: np.ndarray) -> tuple[str, ...]:
@@ -112,12 +112,12 @@ def tar_members(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def member(images: Images, row: int, places: Mapping[str, Any]) -> Any:
-    """The place of a row's image in an archive."""
+    """A row's image in an archive, as `places` has it: a zip's entry, or start and length in a tar."""
     name = images.members[row]
-    found = places.get(name, places.get(f"./{name}"))
-    if found is None:
+    location = places.get(name, places.get(f"./{name}"))
+    if location is None:
         raise UserError(f"{images.named(row)} is no regular file in there: correct the index, or the archive")
-    return found
+    return location
 
 
 def listing(source: Path, folder: str) -> list[str]:

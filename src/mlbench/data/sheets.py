@@ -38,11 +38,11 @@ class Sheet(Protocol):
     def header(self) -> Sequence[str]: ...
 
     def holds(self, labels: Labels) -> bool:
-        """Whether these labels stand in it."""
+        """Whether the file has these labels."""
         ...
 
     def features(self, labels: Labels | None, id: str | None, drop: Sequence[str | int]) -> Instances:
-        """All columns but these; with the labels where they are asked for, and with the ids in `words`."""
+        """All columns but id and dropped ones, and the labels if asked for; ids are in `words`."""
         ...
 
     def labels(self, labels: Labels, id: str | None, drop: Sequence[str | int]) -> Instances:
@@ -63,7 +63,7 @@ def opened(path: Path, **options: Any) -> Sheet:
 
 
 @dataclass(frozen=True)
-class Table:
+class NamedColumns:
     """Columns with names. `read` is called with labels, label_list, id and drop."""
 
     path: Path
@@ -71,8 +71,8 @@ class Table:
     read: Callable[..., Instances]
 
     def holds(self, labels: Labels) -> bool:
-        found = [bool(columns.matching(self.header, label)) for label in labels.named]
-        return bool(found) and all(found)
+        matches = [bool(columns.matching(self.header, label)) for label in labels.named]
+        return bool(matches) and all(matches)
 
     def features(self, labels: Labels | None, id: str | None, drop: Sequence[str | int]) -> Instances:
         labels = labels or Labels()
@@ -86,7 +86,7 @@ class Table:
         return self.features(labels, id, [name for name in others if name])
 
 
-def table(path: Path, options: Mapping[str, Any]) -> Table:
+def table(path: Path, options: Mapping[str, Any]) -> NamedColumns:
     rows, lines = rows_in(path, options.get("separator"))
     given = {name: value for name, value in options.items() if name != "separator"}
 
@@ -94,10 +94,10 @@ def table(path: Path, options: Mapping[str, Any]) -> Table:
         listing = {} if chosen["label_list"] is not None else {"names": None, "label_separator": None}
         return csv.of_rows(path, rows, lines, **{**given, **listing, **chosen})
 
-    return Table(path, [name.strip() for name in rows[0]], read)
+    return NamedColumns(path, [name.strip() for name in rows[0]], read)
 
 
-def arff_table(path: Path, options: Mapping[str, Any]) -> Table:
+def arff_table(path: Path, options: Mapping[str, Any]) -> NamedColumns:
     data = content(path)
     head = arff.header(path, data)
     names = [attribute.name for attribute in head.attributes]
@@ -111,13 +111,13 @@ def arff_table(path: Path, options: Mapping[str, Any]) -> Table:
             )
         chosen = csv.label_columns(path, names, labels, "labels")
         ids = [] if id is None else csv.label_columns(path, names, [id], "id")
-        found = arff.read(path, lambda _: chosen, options["missing"], [*drop, *(names[c] for c in ids)])
+        instances = arff.read(path, lambda _: chosen, options["missing"], [*drop, *(names[c] for c in ids)])
         if not ids:
-            return found
-        attributes = None if found.attributes is None else found.attributes - 1
-        return replace(found, words={"id": tuple(words_in(data, head, ids[0]))}, attributes=attributes)
+            return instances
+        attributes = None if instances.attributes is None else instances.attributes - 1
+        return replace(instances, words={"id": tuple(words_in(data, head, ids[0]))}, attributes=attributes)
 
-    return Table(path, names, read)
+    return NamedColumns(path, names, read)
 
 
 def words_in(data: bytes, head: arff.Header, column: int) -> Iterator[str]:
@@ -127,15 +127,17 @@ def words_in(data: bytes, head: arff.Header, column: int) -> Iterator[str]:
             continue
         if row.startswith("{"):
             entries = (entry.groups() for entry in arff.ENTRY.finditer(row[1:-1].strip()))
-            word = next((arff.value_of(value) for place, value in entries if float(place) == column), None)
+            word = next(
+                (arff.value_of(value) for position, value in entries if float(position) == column), None
+            )
         else:
             word = arff.fields(row)[column]
         yield word or ""
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """Columns without names. `read` gives features, targets or both, of those that are asked for."""
+class UnnamedColumns:
+    """Columns without names. `read` gives features, targets or both, as its first two arguments say."""
 
     path: Path
     read: Callable[[bool, bool, str | None], Instances]  # with features, with labels, id
@@ -146,34 +148,37 @@ class Matrix:
         return self.has_labels
 
     def features(self, labels: Labels | None, id: str | None, drop: Sequence[str | int]) -> Instances:
-        found = self.read(True, labels is not None, id)
-        return found if labels is None else self.chosen(found, labels)
+        instances = self.read(True, labels is not None, id)
+        return instances if labels is None else self.chosen(instances, labels)
 
     def labels(self, labels: Labels, id: str | None, drop: Sequence[str | int]) -> Instances:
         return self.chosen(self.read(False, True, id), labels)
 
-    def chosen(self, found: Instances, labels: Labels) -> Instances:
-        """With those of the labels that are named."""
+    def chosen(self, instances: Instances, labels: Labels) -> Instances:
+        """The instances with the named labels alone."""
         if labels.listed is not None:
             raise UserError(f"{self.path} has no columns with names: leave out dataset.label_list")
         if not labels.columns:
-            return found
+            return instances
         names = [
-            found.labels[n] if isinstance(n, int) and n < len(found.labels) else n for n in labels.columns
+            instances.labels[n] if isinstance(n, int) and n < len(instances.labels) else n
+            for n in labels.columns
         ]
-        if strange := [name for name in names if name not in found.labels]:
-            near = did_you_mean(str(strange[0]), found.labels)
+        if strange := [name for name in names if name not in instances.labels]:
+            near = did_you_mean(str(strange[0]), instances.labels)
             raise UserError(
-                f"{self.path} has {len(found.labels)} labels, of which none is {strange[0]!r}, which "
+                f"{self.path} has {len(instances.labels)} labels, of which none is {strange[0]!r}, which "
                 f"dataset.labels names{near}"
             )
-        kept = [column for column, name in enumerate(found.labels) if name in names]
+        kept = [column for column, name in enumerate(instances.labels) if name in names]
         return replace(
-            found, targets=found.targets[:, kept], labels=tuple(found.labels[column] for column in kept)
+            instances,
+            targets=instances.targets[:, kept],
+            labels=tuple(instances.labels[column] for column in kept),
         )
 
 
-def archive(path: Path, options: Mapping[str, Any]) -> Matrix:
+def archive(path: Path, options: Mapping[str, Any]) -> UnnamedColumns:
     arrays_there = npz.arrays_in(path)
 
     def read(with_features: bool, with_labels: bool, id: str | None) -> Instances:
@@ -187,17 +192,21 @@ def archive(path: Path, options: Mapping[str, Any]) -> Matrix:
         without = {"modalities", *(() if with_features else ("feature_names",))}
         without |= set() if with_labels else {"labels"}
         there = {name: array for name, array in arrays_there.items() if name not in without}
-        found = npz.instances_of(path, there, features, targets)
+        instances = npz.instances_of(path, there, features, targets)
         if not with_labels:
-            found = replace(found, targets=np.zeros((rows, 0), np.uint8), labels=())
-        return found if id is None else replace(found, words={"id": ids_in(path, arrays_there, id, rows)})
+            instances = replace(instances, targets=np.zeros((rows, 0), np.uint8), labels=())
+        return (
+            instances
+            if id is None
+            else replace(instances, words={"id": ids_in(path, arrays_there, id, rows)})
+        )
 
     has_labels = {"targets", "targets_data"} & arrays_there.keys()
-    return Matrix(path, read, bool(has_labels))
+    return UnnamedColumns(path, read, bool(has_labels))
 
 
 def ids_in(path: Path, arrays_there: Mapping[str, np.ndarray], id: str, rows: int) -> tuple[str, ...]:
-    """Of the array that is called as the id column is, or `ids`."""
+    """The ids in the array called as the id column is, or in the array `ids`."""
     name = id if id in arrays_there else "ids"
     if name not in arrays_there:
         has = f"it has {', '.join(arrays_there)}"
@@ -220,9 +229,9 @@ def is_pairs(path: Path) -> bool:
     return ":" in pairs and bool(libsvm.PAIRS.fullmatch(pairs.strip()))
 
 
-def pairs(path: Path, options: Mapping[str, Any]) -> Matrix:
-    found = libsvm.read(path)
-    found = replace(found, feature_names=tuple(f"feature{name}" for name in found.feature_names))
+def pairs(path: Path, options: Mapping[str, Any]) -> UnnamedColumns:
+    instances = libsvm.read(path)
+    instances = replace(instances, feature_names=tuple(f"feature{name}" for name in instances.feature_names))
 
     def read(with_features: bool, with_labels: bool, id: str | None) -> Instances:
         if id is not None:
@@ -230,14 +239,14 @@ def pairs(path: Path, options: Mapping[str, Any]) -> Matrix:
                 f"{path} is in LIBSVM's format, which names no rows: leave out dataset.id, so that rows are "
                 "joined by their order"
             )
-        kept = found
+        kept = instances
         if not with_features:
-            kept = replace(kept, features=found.features[:, :0], feature_names=())
+            kept = replace(kept, features=instances.features[:, :0], feature_names=())
         if not with_labels:
-            kept = replace(kept, targets=found.targets[:, :0], labels=())
+            kept = replace(kept, targets=instances.targets[:, :0], labels=())
         return kept
 
-    return Matrix(path, read, bool(found.labels))
+    return UnnamedColumns(path, read, bool(instances.labels))
 
 
 OPENERS: dict[str, Callable[[Path, Mapping[str, Any]], Sheet]] = {

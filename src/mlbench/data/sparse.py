@@ -46,10 +46,10 @@ class SparseRows:
         # On a GPU the fullest row of the matrix sets the length: to learn that of the batch, the CPU would
         # have to wait for the GPU. On a CPU it costs nothing to ask for the fullest row of the batch.
         if index.is_cuda or not len(index):
-            return self.read(index, self.longest)
-        return self.read(index, int((self.crow[index + 1] - self.crow[index]).max()))
+            return self.dense_rows(index, self.longest)
+        return self.dense_rows(index, int((self.crow[index + 1] - self.crow[index]).max()))
 
-    def read(self, index: Tensor, length: int) -> Tensor:
+    def dense_rows(self, index: Tensor, length: int) -> Tensor:
         """Rows `index`, dense, none with more than `length` nonzeros; shorter rows repeat their last one."""
         dense = self.values.new_zeros(len(index), self.width)
         if not length:
@@ -62,7 +62,7 @@ class SparseRows:
         return dense.scatter_(1, columns.long(), values.mul_(stop > start))  # an empty row writes a zero
 
     def matrix(self) -> sparse.csr_matrix:
-        """As scipy has it, in float64."""
+        """The rows as scipy's matrix, in float64."""
         start = self.crow.cpu().numpy()
         if start[-1] < 2**31:  # liblinear takes no wider numbers
             start = start.astype(np.int32)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from mlbench.data import columns
-from mlbench.data.columns import Attribute, Kind, Table
+from mlbench.data.columns import Attribute, Kind, ParsedTable
 from mlbench.data.files import content, encoding, numbers_in
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
@@ -66,7 +66,9 @@ def read(
         for column, attribute in enumerate(head.attributes)
     ]
     cells = rows(path, data, head, parsed_as)
-    table = Table(path, head.attributes, cells, place=lambda row: f"line {line_of(data, head.start, row)}")
+    table = ParsedTable(
+        path, head.attributes, cells, line=lambda row: f"line {line_of(data, head.start, row)}"
+    )
     return columns.instances(table, label_columns, missing, drop)
 
 

@@ -14,23 +14,23 @@ from mlbench.errors import UserError
 
 
 def read(path: Path, image: str = "file_name", crowd: bool = True, images: Path | None = None) -> Instances:
-    """A row an image, in the order of the file, and a label a category, in the order of their numbers, also
-    of images and categories without annotations. `crowd`: whether a category counts of which an image has
-    only annotations with iscrowd, as a crowd of people is. `image` is the field with the name of a file in
-    `images`, or in the folder <name> in there where the annotations are instances_<name>.json.
+    """A row an image, in the order of the file, and a label a category, in the order of their numbers; images
+    and categories without annotations count. `crowd`: whether annotations with iscrowd, such as crowds of
+    people, give an image their category. `image` is the field that names a file in `images`, or in the
+    folder `images`/<name> if the annotations are instances_<name>.json.
     """
     path = Path(path)
-    found = parsed(path)
-    rows, names = by_number(path, found, "images", image), by_number(path, found, "categories", "name")
+    document = parsed(path)
+    rows, names = by_number(path, document, "images", image), by_number(path, document, "categories", "name")
     if not rows or not names:
         raise UserError(f"{path} has {len(rows)} images and {len(names)} categories: nothing to learn")
     announced = f"{len(rows):,} images of {len(names):,} categories"
     refuse_more_than_room(path, path.stat().st_size, len(rows) * len(names), announced)
     columns = sorted(names)
-    column = {number: place for place, number in enumerate(columns)}
-    row = {number: place for place, number in enumerate(rows)}
+    column = {number: cell_of for cell_of, number in enumerate(columns)}
+    row = {number: cell_of for cell_of, number in enumerate(rows)}
     targets = np.zeros((len(rows), len(columns)), np.uint8)
-    at = [place(path, each, row, column, crowd) for each in found["annotations"]]
+    at = [cell_of(path, each, row, column, crowd) for each in document["annotations"]]
     if pairs := [pair for pair in at if pair]:
         targets[tuple(np.array(pairs).T)] = 1
     ids = tuple(map(str, rows))
@@ -48,23 +48,23 @@ def read(path: Path, image: str = "file_name", crowd: bool = True, images: Path 
 
 def parsed(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(content(path))
+        document = json.loads(content(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON: {reason(error)}") from None
     for name in ("images", "annotations", "categories"):
-        listed = found.get(name) if isinstance(found, dict) else None
+        listed = document.get(name) if isinstance(document, dict) else None
         if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
             raise UserError(
                 f"{path} has no list of {name}: it is to be COCO's annotations of instances, "
                 "instances_train2017.json and its like"
             )
-    return found
+    return document
 
 
-def by_number(path: Path, found: Mapping[str, Any], what: str, field: str) -> dict[int, str]:
-    """The number of each image or category, and its name."""
+def by_number(path: Path, document: Mapping[str, Any], what: str, field: str) -> dict[int, str]:
+    """The names of all images or categories, by number."""
     named: dict[int, str] = {}
-    for each in found[what]:
+    for each in document[what]:
         number, name = each.get("id"), each.get(field)
         if not isinstance(number, int) or not isinstance(name, str) or not name:
             raise UserError(f"{path}: one of its {what} has no whole number id and {field}: {str(each)[:60]}")
@@ -76,10 +76,10 @@ def by_number(path: Path, found: Mapping[str, Any], what: str, field: str) -> di
     return named
 
 
-def place(
+def cell_of(
     path: Path, each: Mapping[str, Any], row: Mapping[int, int], column: Mapping[int, int], crowd: bool
 ) -> tuple[int, int] | None:
-    """The row and column of an annotation; None of a crowd that does not count."""
+    """The row and column of an annotation; None for a crowd's annotation if crowds do not count."""
     image, category = each.get("image_id"), each.get("category_id")
     if not (isinstance(image, int) and isinstance(category, int) and image in row and category in column):
         raise UserError(
@@ -90,6 +90,6 @@ def place(
 
 
 def folder_of(path: Path, source: Path, rows: Mapping[int, str]) -> str:
-    """train2017/ for instances_train2017.json, where the first image is there; else nothing."""
+    """train2017/ for instances_train2017.json if the first image lies in that folder; else nothing."""
     folder = path.name.split(".")[0].partition("_")[2]
     return f"{folder}/" if folder and holds(source, f"{folder}/{next(iter(rows.values()))}") else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mlbench.data import columns
-from mlbench.data.columns import Table
+from mlbench.data.columns import ParsedTable
 from mlbench.data.formats.cells import MISSING_WORDS, column_of
 from mlbench.data.formats.delimited import rows_in
 from mlbench.data.formats.label_lists import label_lists, label_sets
@@ -101,12 +101,12 @@ read.one_of = {
 
 def table_of(
     path: Path, header: Sequence[str], texts: Sequence[Sequence[str]], lines: Sequence[int], decimal: str
-) -> Table:
+) -> ParsedTable:
     attributes, cells = [], np.empty((len(lines), len(header)), dtype=np.float32)
     for column, name in enumerate(header):
         attribute, cells[:, column] = column_of(path, name, texts[column], lines, decimal)
         attributes.append(attribute)
-    return Table(path, attributes, cells, place=lambda row: f"line {lines[row]}")
+    return ParsedTable(path, attributes, cells, line=lambda row: f"line {lines[row]}")
 
 
 def label_columns(path: Path, header: Sequence[str], wanted: Iterable[str | int], option: str) -> list[int]:

@@ -32,7 +32,7 @@ def read(
     images: Path | None = None,
 ) -> Instances:
     """The options name columns. `image` holds names of files in `images`, by default the folder of the table.
-    Labels are as in a csv: columns of zeros and ones, or one that lists them. Other columns are nothing.
+    Labels are as in a csv: columns of zeros and ones, or one that lists them. Other columns are left out.
     """
     path = Path(path)
     csv.refuse_options(label_list, ".", label_separator, names)
@@ -65,11 +65,11 @@ def read(
         )
     if label_list is not None:
         lists = label_lists(path, column("label_list", label_list), lines, label_separator)
-        targets, found = label_sets(path, lists, names)
+        targets, label_names = label_sets(path, lists, names)
     else:
-        targets, found = zeros_and_ones(path, header, rows, lines, several(labels))
+        targets, label_names = zeros_and_ones(path, header, rows, lines, several(labels))
     features = np.zeros((len(ids), 0), np.float32)
-    return Instances(features, targets, found, feature_names=(), raw=raw, words=words)
+    return Instances(features, targets, label_names, feature_names=(), raw=raw, words=words)
 
 
 read.one_of = csv.read.one_of
@@ -77,11 +77,11 @@ read.one_of = csv.read.one_of
 
 def index_in(folder: Path) -> Path:
     """The only table of a folder."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".csv", ".tsv"))
-    if len(found) != 1:
-        lie = f"{len(found)} tables lie" if found else "no table, .csv or .tsv, lies"
+    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".csv", ".tsv"))
+    if len(tables) != 1:
+        lie = f"{len(tables)} tables lie" if tables else "no table, .csv or .tsv, lies"
         raise UserError(f"{lie} in {folder}: name the one that lists the images, dataset.path={folder}/...")
-    return found[0]
+    return tables[0]
 
 
 read.within = index_in

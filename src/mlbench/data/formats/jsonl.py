@@ -33,10 +33,10 @@ def read(
     group: str | Sequence[str] | None = None,
     images: Path | None = None,
 ) -> Instances:
-    """The options name fields of the objects. Texts of several fields stand below each other, the items of
-    a list beside each other. `labels` holds a list, of lists it may be, of labels out of `names`, or of all
-    that occur, sorted; those of `ignore` are no labels. `image` is the name of a file in `images`, a folder,
-    a tar or a zip, by default the folder of `path`.
+    """The options name fields of the objects. Texts of several fields are joined by line ends, the items of
+    a list by blanks. `labels` holds a list, or lists in a list, of labels. Labels are those of `names`, by
+    default all that occur, sorted, without those of `ignore`. `image` holds the name of a file in `images`, a
+    folder, a tar or a zip, by default the folder of `path`.
     """
     path = Path(path)
     if not (text or image):
@@ -55,12 +55,12 @@ def read(
             Path(images or path.parent), tuple(name_in(path, each, image) for each in rows), ids
         )
     lists = [[name for name in label_list(path, each, labels) if name not in ignore] for each in rows]
-    targets, found = label_sets(path, lists, names)
+    targets, label_names = label_sets(path, lists, names)
     words = {"id": ids} | {name: tuple(name_in(path, each, name) for each in rows) for name in several(group)}
     if split:
         words["split"] = tuple(part_in(path, each, split) for each in rows)
     features = np.zeros((len(rows), 0), np.float32)
-    return Instances(features, targets, found, feature_names=(), raw=raw, words=words)
+    return Instances(features, targets, label_names, feature_names=(), raw=raw, words=words)
 
 
 def several(names: str | Sequence[str] | None) -> list[str]:
@@ -68,7 +68,7 @@ def several(names: str | Sequence[str] | None) -> list[str]:
 
 
 def objects(path: Path, id: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a file, and where each stands in it."""
+    """The objects of a file, each with its line or item number for messages."""
     data = content(path)
     if data.lstrip()[:1] == b"[":
         listed = parsed(f"{path}", decoded(path, "", data, id))
@@ -104,7 +104,7 @@ def parsed(where: str, line: str) -> Any:
 
 
 def row_id(where: str, row: dict[str, Any], id: str | None) -> str:
-    """What the file calls the row; its place where it calls it nothing."""
+    """The row's id in the file; without an id, its line or item."""
     return str(row[id]) if id and isinstance(row.get(id), str | int) else where
 
 

@@ -59,10 +59,10 @@ def read(
 
 def annotations_in(path: Path) -> dict[str, str]:
     """The files Annotations/*.xml by their names, sorted."""
-    found = [
+    files = [
         name for name in listing(path, "Annotations") if re.search(r"(^|/)Annotations/[^/]+\.xml$", name)
     ]
-    return {PurePosixPath(name).stem: name for name in sorted(found)}
+    return {PurePosixPath(name).stem: name for name in sorted(files)}
 
 
 def files_of(path: Path) -> list[str]:
@@ -75,10 +75,10 @@ read.files = files_of
 
 
 def lists_in(path: Path) -> dict[str, str]:
-    """The lists of ImageSets/Main that are no class's."""
+    """The lists of ImageSets/Main that name parts; others there belong to one class."""
     files = [name for name in listing(path, "ImageSets") if re.search(r"ImageSets/Main/[^/]+\.txt$", name)]
-    found = {PurePosixPath(name).stem: name for name in files}
-    return {name: found[name] for name in LISTS if name in found}
+    by_name = {PurePosixPath(name).stem: name for name in files}
+    return {name: by_name[name] for name in LISTS if name in by_name}
 
 
 def parts_in(path: Path) -> dict[str, str]:
@@ -91,8 +91,8 @@ def parts_in(path: Path) -> dict[str, str]:
             "split=holdout"
         )
     parts: dict[str, str] = {}
-    read = Images(path, tuple(lists[name] for name in chosen), tuple(chosen)).contents()
-    for name, part, data in zip(chosen, ("train", "test"), read):
+    contents = Images(path, tuple(lists[name] for name in chosen), tuple(chosen)).contents()
+    for name, part, data in zip(chosen, ("train", "test"), contents):
         for line in data.decode("utf-8", errors="replace").splitlines():
             image = line.split()[0] if line.strip() else ""
             if image and parts.setdefault(image, part) != part:
@@ -121,12 +121,14 @@ def parsed(where: str, data: bytes) -> Element:
 
 def objects_in(tree: Element, difficult: bool) -> list[str]:
     """The different names of the objects of an image."""
-    found = [
+    objects = [
         each
         for each in tree.iter("object")
         if difficult or (each.findtext("difficult") or "0").strip() != "1"
     ]
-    return [*dict.fromkeys((each.findtext("name") or "").strip() for each in found if each.findtext("name"))]
+    return [
+        *dict.fromkeys((each.findtext("name") or "").strip() for each in objects if each.findtext("name"))
+    ]
 
 
 def file_of(path: Path, name: str, tree: Element, image: str) -> str:
