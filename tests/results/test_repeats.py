@@ -89,15 +89,15 @@ def test_seed_and_fold_make_no_other_result():
     }
     assert repeats.result(folded(folds=5)) != repeats.result(first)
     assert repeats.result(folded(rule="best")) != repeats.result(first)
-    assert (repeats.place(folded(2, 7)), repeats.folds(first)) == ((2, 7), 10)
+    assert (repeats.repeat(folded(2, 7)), repeats.folds(first)) == ((2, 7), 10)
     plain = made_up_record("a", "scene", "ant", 4)
-    assert (repeats.place(plain), repeats.folds(plain)) == ((4, None), None)
+    assert (repeats.repeat(plain), repeats.folds(plain)) == ((4, None), None)
 
 
 @pytest.mark.parametrize("split", [None, 5, "kfold", {"fold": "x"}, {"fold": None}])
 def test_a_split_that_says_nothing_of_folds_has_none(split):
     record = replace(folded(), config=folded().config | {"split": split})
-    assert (repeats.place(record), repeats.folds(record)) == ((0, None), None)
+    assert (repeats.repeat(record), repeats.folds(record)) == ((0, None), None)
 
 
 def older(*overrides):

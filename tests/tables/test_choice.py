@@ -178,7 +178,7 @@ def test_points_are_composed_as_runs_by_hand_are():
 def test_the_grid_of_a_method_and_data_set_is_trained_as_one(tmp_path, cache, monkeypatch):
     """w_ld and w_le are tensors: of 48 runs as many as a stack takes, then the rest."""
     table, place = spec.read("flem/vector"), ("emotions", "", "flem_d")
-    words = [word for word in table.said(place) if not word.startswith("dataset=")]
+    words = [word for word in table.overrides_at(place) if not word.startswith("dataset=")]
     points = configure_each(words, table.points(place))
     groups = grouped(smaller(config, seed, tmp_path, cache) for config in points for seed in range(3))
     assert [len(group) for group in groups] == [32, 16]

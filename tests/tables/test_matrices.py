@@ -10,7 +10,7 @@ from mlbench.commands.report import main
 from mlbench.compose import configure
 from mlbench.errors import UserError
 from mlbench.experiment import run
-from mlbench.tables.matrices import MOST, SAID, matrices
+from mlbench.tables.matrices import MEANINGS, MOST, matrices
 
 
 def keep(folder, name, labels, targets, **arrays):
@@ -33,7 +33,7 @@ def test_arrays_of_labels_by_labels_are_found_and_no_others(tmp_path):
     correlations = found["label_correlations: correlations"]
     assert correlations["labels"] == ["a", "b"] and correlations["of"] == 2
     assert correlations["values"] == [[0.1235, -2.0], [0.0, 1.0]]
-    assert correlations["said"] == SAID["label_correlations", "correlations"]
+    assert correlations["said"] == MEANINGS["label_correlations", "correlations"]
     assert found["mine: mask"]["values"] == [[1.0, 0.0], [0.0, 1.0]]
     assert found["mine: mask"]["said"] == "rows and columns are labels"
 
@@ -87,4 +87,4 @@ def test_a_run_leaves_what_is_drawn(method, tmp_path):
     words += ["method.hidden=4"] if method == "m3la" else []
     record, path = run(configure(words))
     (found,) = matrices(path.parent)
-    assert found["said"] in SAID.values() and found["labels"] == record.per_label["label"]
+    assert found["said"] in MEANINGS.values() and found["labels"] == record.per_label["label"]

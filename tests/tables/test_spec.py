@@ -87,7 +87,7 @@ def commands_on_emotions():
         for place in itertools.product(*map(table.names, spec.GRID)):
             if any(value.not_run == "method" for value in table.values(place)):
                 continue
-            words = [word for word in table.said(place) if not word.startswith("dataset=")]
+            words = [word for word in table.overrides_at(place) if not word.startswith("dataset=")]
             new = {word for word in words if word.partition("=")[0] not in choices_alone} - said_before
             if new:
                 said_before |= new
@@ -107,7 +107,7 @@ def test_a_cell_without_data_says_so_and_what_could_be_run_all_the_same():
     table = READ["sigmoid_f1/3"]
     assert {value.not_run for value in table.axes["dataset"].values()} == {"data"}
     for dataset, loss in (("voc2007", "sigmoid_f1_image"), ("arxiv2020", "sigmoid_f1_text")):
-        words = table.said((dataset, "", "sigmoid_f1"))
+        words = table.overrides_at((dataset, "", "sigmoid_f1"))
         assert [word for word in words if word.startswith("loss=")] == [f"loss={loss}"]
         cut = {"voc2007": 0.5, "arxiv2020": 0.05}[dataset]
         assert f"threshold.value={cut}" in words
@@ -117,7 +117,7 @@ def test_a_table_of_other_cuts_has_the_very_runs_of_its_base():
     """One training, cut by several rules: what differs is which metrics are shown."""
     base, clean = READ["m3la/standins"], READ["m3la/standins-clean"]
     for place in itertools.product(*map(base.names, spec.GRID)):
-        assert clean.said(place) == base.said(place)
+        assert clean.overrides_at(place) == base.overrides_at(place)
     assert clean.seeds == base.seeds == 10 and clean.metrics.keys() == base.metrics.keys()
     other = {name for name in base.metrics if clean.metrics[name].ours != base.metrics[name].ours}
     assert other == {name for name in base.metrics if METRICS[name].needs == "label_sets"}
@@ -179,8 +179,13 @@ def test_what_a_table_of_ones_own_need_not_say():
 def test_what_is_said_where_stands_in_the_place_of_the_rest():
     loss = {"overrides": ["loss=asl", "loss.clip=0"], "where": {"yeast": ["loss=focal"]}}
     table = spec.checked(changed(axes__method={"it": loss}, overrides=["train.epochs=2"]), "paper/1")
-    assert table.said(("scene", "", "it")) == ["dataset=scene", "loss=asl", "loss.clip=0", "train.epochs=2"]
-    assert table.said(("yeast", "", "it")) == ["dataset=yeast", "loss=focal", "train.epochs=2"]
+    assert table.overrides_at(("scene", "", "it")) == [
+        "dataset=scene",
+        "loss=asl",
+        "loss.clip=0",
+        "train.epochs=2",
+    ]
+    assert table.overrides_at(("yeast", "", "it")) == ["dataset=yeast", "loss=focal", "train.epochs=2"]
 
 
 def test_the_points_of_a_grid_are_all_values_of_its_options_the_last_varying_first():

@@ -45,8 +45,8 @@ def shown(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def finished(record: "Record", path: Path) -> dict[str, Any]:
-    place, folds, result = repeats.place(record), repeats.folds(record), repeats.result(record)
-    about = {"rule": record.rule, "result": result, "place": place, "folds": folds}
+    repeat, folds, result = repeats.repeat(record), repeats.folds(record), repeats.result(record)
+    about = {"rule": record.rule, "result": result, "place": repeat, "folds": folds}
     return {"record": str(path), "metrics": record.metrics[record.rule]} | about
 
 
@@ -82,11 +82,11 @@ def means(lines: list[dict[str, Any]]) -> Iterator[str]:
         runs = {tuple(line["place"]): line["metrics"] for line in of}
         if len(runs) > 1:
             folds = of[0]["folds"]
-            found = {
-                name: repeats.average({place: metrics.get(name) for place, metrics in runs.items()})
+            averages = {
+                name: repeats.average({repeat: metrics.get(name) for repeat, metrics in runs.items()})
                 for name in shown(of[0]["metrics"])
             }
-            known = {name: average for name, average in found.items() if average}
+            known = {name: average for name, average in averages.items() if average}
             words = [word for word in of[0]["overrides"] if not word.startswith(("seed=", "split.fold="))]
             over = next((f", ± over {average.over}" for average in known.values() if folds), "")
             metrics = [f"{name}={average.mean:.4f}{_spread(average.std)}" for name, average in known.items()]

@@ -9,7 +9,7 @@ from mlbench.results import store
 from mlbench.results.record import Record
 from mlbench.spelling import spelled
 from mlbench.tables.heat import comma
-from mlbench.tables.maps import NAMES, found_of_labels, maps
+from mlbench.tables.maps import NAMES, label_matrices, maps
 from mlbench.tables.report import content, report
 
 USAGE = f"""{spelled("report")} [paths.outputs=outputs] [map=pca]
@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> None:
         raise UserError(f"map={how}: should be one of {', '.join(NAMES)}{did_you_mean(how, NAMES)}")
     drawn = content(records)
     drawn["maps"] = maps(outputs, drawn, how)
-    drawn["matrices"] = found_of_labels(outputs, drawn)
+    drawn["matrices"] = label_matrices(outputs, drawn)
     print(write(outputs / "report.html", report(drawn)))
     if drawn["grids"]:
         print(write(outputs / HEAT, comma(drawn)))

@@ -38,7 +38,7 @@ class Encoder(Protocol):
         ...
 
     def feature_names(self) -> list[str]:
-        """One a column, once the encoder has encoded or was fitted."""
+        """A name a column; known once the encoder has encoded or was fitted."""
         ...
 
     def state(self) -> Plain:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mlbench.encoders.counts import Counts
+from mlbench.encoders.counts import WordCounts
 
 
 @dataclass(kw_only=True)
-class BagOfWords(Counts):
+class BagOfWords(WordCounts):
     binary: bool
 
     def made(self, **more: Any) -> Any:

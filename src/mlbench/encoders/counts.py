@@ -13,7 +13,7 @@ from mlbench.errors import UserError
 
 
 @dataclass(kw_only=True)
-class Counts:
+class WordCounts:
     words: int
     least: int
     ngrams: int

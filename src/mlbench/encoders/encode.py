@@ -63,17 +63,17 @@ def encoded(
 def once(
     path: Path, encoder: Encoder, rows: Raw, labelled: np.ndarray, device: str
 ) -> tuple[Features, list[str], Encoder]:
-    """Features, their names and the fitted encoder: those that are kept, else made and kept. Processes that
-    want the same wait for the first.
+    """Features, their names and the fitted encoder, from `path` or else made and saved there. Processes that
+    need the same features wait for the first one.
     """
     with ExitStack() as stack:
-        if (found := kept.load(path, type(encoder))) is None:
+        if (saved := kept.load(path, type(encoder))) is None:
             with suppress(OSError):  # a cache that cannot be written to is none
                 path.parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(FileLock(path.with_suffix(".lock")))
-            found = kept.load(path, type(encoder))
-        if found is not None:
-            return found
+            saved = kept.load(path, type(encoder))
+        if saved is not None:
+            return saved
         if encoder.learns:
             encoder.fit(rows[labelled])
             features, names = encoder.encode(rows, device), encoder.feature_names()
@@ -89,14 +89,14 @@ def once(
 
 
 def by_blocks(path: Path, encoder: Encoder, rows: Raw, device: str) -> tuple[Features, list[str]]:
-    """The features of a frozen encoder and their names. Blocks of rows are kept until all are there: after an
-    interrupt the same command goes on with the first block that is not.
+    """The features of a frozen encoder and their names. Every block of rows is saved until all are encoded:
+    after an interrupt the same command goes on with the first block that is missing.
     """
     parts, names = [], []
     for start in range(0, len(rows), BLOCK):
         block = path.with_name(f"{path.stem}.{start}.npz")
-        if found := kept.load(block, type(encoder)):
-            features, names, _ = found
+        if saved := kept.load(block, type(encoder)):
+            features, names, _ = saved
         else:
             features = encoder.encode(rows[np.arange(start, min(start + BLOCK, len(rows)))], device)
             names = encoder.feature_names()

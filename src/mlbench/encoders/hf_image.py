@@ -22,12 +22,12 @@ class HFImage(Frozen):
     path: str
     revision: str | None
     pooling: Literal["pooler", "mean", "cls"]
-    found: Path | None = field(init=False, default=None, repr=False)
+    located: Path | None = field(init=False, default=None, repr=False)
     needs: ClassVar[tuple[str, ...]] = ("transformers", "safetensors", "PIL")
 
     def folder(self) -> Path:
-        self.found = self.found or model_folder(self.path, self.revision)
-        return self.found
+        self.located = self.located or model_folder(self.path, self.revision)
+        return self.located
 
     def weights(self) -> str | None:
         check_needs(self.needs)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pooling = Literal["mean", "cls", "eos"]
-# Of a token, at most, on average: more of a text than this many times its tokens is not looked at.
+# A text is cut to this many characters a token before it is tokenised; tokens are shorter on average.
 CHARACTERS = 12
 
 
@@ -29,7 +29,7 @@ class Transformer(Frozen):
     length: int
 
     def folder(self) -> Path:
-        """Of the tokenizer and the weights."""
+        """The folder of the tokenizer and the weights."""
         raise NotImplementedError(f"{type(self).__name__} names no folder")
 
     def weights(self) -> str | None:
@@ -67,13 +67,13 @@ class Transformer(Frozen):
 
         if self.pooling == "mean":
             shares = mask.unsqueeze(-1).to(states.dtype)
-            found = (states * shares).sum(1) / shares.sum(1).clamp(min=1e-9)
+            vectors = (states * shares).sum(1) / shares.sum(1).clamp(min=1e-9)
         elif self.pooling == "cls":
-            found = states[:, 0]
+            vectors = states[:, 0]
         else:
             last = mask.sum(1).clamp(min=1) - 1
-            found = states[torch.arange(len(states), device=states.device), last]
-        return torch.nn.functional.normalize(found, dim=-1) if self.normalise else found
+            vectors = states[torch.arange(len(states), device=states.device), last]
+        return torch.nn.functional.normalize(vectors, dim=-1) if self.normalise else vectors
 
     def load(self) -> tuple[Any, Any]:
         from transformers import AutoModel, AutoTokenizer
@@ -92,14 +92,14 @@ class HFText(Transformer):
     pooling: Pooling
     normalise: bool
     length: int
-    found: Path | None = field(init=False, default=None, repr=False)
+    located: Path | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self):
         check_length(self.length)
 
     def folder(self) -> Path:
-        self.found = self.found or model_folder(self.path, self.revision)
-        return self.found
+        self.located = self.located or model_folder(self.path, self.revision)
+        return self.located
 
 
 def check_length(length: int) -> None:

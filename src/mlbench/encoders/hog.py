@@ -41,10 +41,10 @@ class HOG(Frozen):
         from skimage.feature import hog
 
         grey = np.asarray(image.convert("L").resize((self.size, self.size), Resampling.BILINEAR))
-        found = hog(
+        histograms = hog(
             grey,
             orientations=self.orientations,
             pixels_per_cell=(self.cell, self.cell),
             cells_per_block=(self.block, self.block),
         )
-        return found.astype(np.float32)
+        return histograms.astype(np.float32)

@@ -48,8 +48,10 @@ def again(content: Plain) -> Encoder:
     only if the person named its module.
     """
     kind = located(content["_target_"])
-    own = inspect.isclass(kind) and within(kind.__module__, ("mlbench.encoders",)) and hasattr(kind, "encode")
-    if not (own or is_named(kind)):
+    ours = (
+        inspect.isclass(kind) and within(kind.__module__, ("mlbench.encoders",)) and hasattr(kind, "encode")
+    )
+    if not (ours or is_named(kind)):
         raise UserError(f"it names {content['_target_']} for an encoder, which is none")
     state = {
         name: each if isinstance(each, str | int | float | list | dict | None) else each.numpy()

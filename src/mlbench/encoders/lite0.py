@@ -33,7 +33,7 @@ class Convolution(nn.Conv2d):
         return super().forward(nn.functional.pad(x, sides))
 
 
-class Block(nn.Module):
+class InvertedResidual(nn.Module):
     """Widen, convolve each channel by itself, narrow again; added to the input where both have one shape."""
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int, widening: int):
@@ -63,7 +63,7 @@ class Lite0(nn.Module):
         blocks, channels = [], 32
         for count, kernel, stride, widening, out in STAGES:
             for number in range(count):
-                blocks.append(Block(channels, out, kernel, 1 if number else stride, widening))
+                blocks.append(InvertedResidual(channels, out, kernel, 1 if number else stride, widening))
                 channels = out
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = Convolution(channels, WIDTH, 1)

@@ -45,12 +45,12 @@ def threads(count: int) -> Iterator[None]:
 
 
 def features_of(parts: Iterable[Any], forward: Callable[[Any], "Tensor"]) -> np.ndarray:
-    """The rows (N, d) that a network gives for batch after batch."""
+    """A network's outputs for all batches, as one matrix (N, d)."""
     import torch
 
     with torch.inference_mode(), all_cores():
-        found = [forward(part).float().cpu().numpy() for part in parts]
-    return np.concatenate(found)
+        features = [forward(part).float().cpu().numpy() for part in parts]
+    return np.concatenate(features)
 
 
 def hashed(folder: Path) -> str:
@@ -77,11 +77,11 @@ def model_folder(path: str, revision: str | None) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    found: dict[str, Any] = {"repo_id": path, "revision": revision, "allow_patterns": FILES}
+    asked: dict[str, Any] = {"repo_id": path, "revision": revision, "allow_patterns": FILES}
     with contextlib.suppress(Exception):  # not here yet, or not whole
-        return Path(huggingface_hub.snapshot_download(**found, local_files_only=True))
+        return Path(huggingface_hub.snapshot_download(**asked, local_files_only=True))
     try:
-        return Path(huggingface_hub.snapshot_download(**found))
+        return Path(huggingface_hub.snapshot_download(**asked))
     except (HfHubHTTPError, HFValidationError) as error:
         raise UserError(f"the hub has no model {path} to give: {first_line(error)}") from error
     except Exception as error:  # a network fails in as many ways as there are libraries below it

@@ -6,11 +6,11 @@ from typing import Any, Self
 import numpy as np
 
 from mlbench.encoders.base import Plain
-from mlbench.encoders.counts import Counts
+from mlbench.encoders.counts import WordCounts
 
 
 @dataclass(kw_only=True)
-class TfIdf(Counts):
+class TfIdf(WordCounts):
     sublinear: bool
 
     def made(self, **more: Any) -> Any:

@@ -22,8 +22,8 @@ WORD = re.compile(r"\w+(?:['’-]\w+)*")
 @dataclass(kw_only=True)
 class WordVectors(Frozen):
     """The file has a line a word, the word and its numbers, as GloVe and word2vec write them, compressed or
-    not; a first line of two numbers is skipped. Words that it lacks count for nothing; a text of such alone
-    is zeros.
+    not; a first line of two numbers is skipped. Words that the file lacks are left out of the mean; a text of
+    no other words is zeros.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class WordVectors(Frozen):
     def encode(self, rows: Raw, device: str) -> Features:
         assert isinstance(rows, Texts)
         counted = [Counter(WORD.findall(text.lower())) for text in rows.rows]
-        words, vectors = self.found(set().union(*counted))
+        words, vectors = self.lookup(set().union(*counted))
         self.width = vectors.shape[1]
         triples = [
             (row, words[word], count)
@@ -54,10 +54,10 @@ class WordVectors(Frozen):
         shape = len(rows), len(words)
         matrix = sparse.csr_matrix((counts.astype(np.float64), (places, columns)), shape=shape)
         sums = matrix @ vectors
-        found = np.asarray(matrix.sum(axis=1)).reshape(-1, 1)
-        return (sums / np.maximum(found, 1)).astype(np.float32)
+        totals = np.asarray(matrix.sum(axis=1)).reshape(-1, 1)
+        return (sums / np.maximum(totals, 1)).astype(np.float32)
 
-    def found(self, wanted: set[str]) -> tuple[dict[str, int], np.ndarray]:
+    def lookup(self, wanted: set[str]) -> tuple[dict[str, int], np.ndarray]:
         """The wanted words that the file has, each with its row among the vectors."""
         words: dict[str, int] = {}
         vectors: list[np.ndarray] = []

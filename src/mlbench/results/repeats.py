@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mlbench.config import MACHINE, NOT_TAKEN, Node, fingerprint, taken
 from mlbench.results.record import Record
 
-Place = tuple[int, int | None]  # seed and fold; None where the split has no folds
+Repeat = tuple[int, int | None]  # seed and fold; None where the split has no folds
 
 GROUPS = ("dataset", "method", "loss", "backbone", "split", "threshold")  # the choices that define a result
 NOT_SCIENCE = (
@@ -31,7 +31,7 @@ OURS = "mlbench.methods."
 class Average:
     """The defined values of a metric in the runs of one result, by seed and fold."""
 
-    values: Mapping[Place, float]
+    values: Mapping[Repeat, float]
 
     @cached_property
     def by_seed(self) -> dict[int, float]:
@@ -66,26 +66,28 @@ class Average:
         return self.values if self.over == "folds" else self.by_seed
 
 
-def average(values: Mapping[Place, float | None]) -> Average | None:
+def average(values: Mapping[Repeat, float | None]) -> Average | None:
     """The average of the defined values; None where none is defined."""
-    defined = {place: value for place, value in values.items() if value is not None and math.isfinite(value)}
+    defined = {
+        repeat: value for repeat, value in values.items() if value is not None and math.isfinite(value)
+    }
     return Average(dict(sorted(defined.items()))) if defined else None
 
 
-def grid(places: Collection[Place], folds: int | None) -> tuple[int, int | None]:
+def grid(repeats: Collection[Repeat], folds: int | None) -> tuple[int, int | None]:
     """The number of seeds, and the number of folds to a seed: at least `folds`, which the split gives."""
-    present = {fold for _, fold in places} - {None}
-    return len({seed for seed, _ in places}), max(folds or 0, len(present)) or None
+    present = {fold for _, fold in repeats} - {None}
+    return len({seed for seed, _ in repeats}), max(folds or 0, len(present)) or None
 
 
-def counted(places: Collection[Place], folds: int | None) -> str:
+def counted(repeats: Collection[Repeat], folds: int | None) -> str:
     """3 seeds; 3 seeds × 10 folds; 3 seeds × 10 folds, 27 of 30 runs"""
-    seeds, folds = grid(places, folds)
+    seeds, folds = grid(repeats, folds)
     text = f"{seeds} seed{'s' if seeds != 1 else ''}"
     if folds is None:
         return text
     planned = seeds * folds
-    missing = f", {len(places)} of {planned} runs" if len(places) < planned else ""
+    missing = f", {len(repeats)} of {planned} runs" if len(repeats) < planned else ""
     return f"{text} × {folds} fold{'s' if folds != 1 else ''}{missing}"
 
 
@@ -100,7 +102,7 @@ def folds(record: Record) -> int | None:
     return number if isinstance(number, int) and fold(record) is not None else None
 
 
-def place(record: Record) -> Place:
+def repeat(record: Record) -> Repeat:
     return record.seed, fold(record)
 
 

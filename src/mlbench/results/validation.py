@@ -1,4 +1,4 @@
-"""What runs had on their validation part, and which of several is best there. The test part has no say."""
+"""Values of runs on their validation part, and which run is best there. The test part is not looked at."""
 
 import math
 from collections.abc import Sequence
@@ -7,18 +7,18 @@ from mlbench.results.record import Record
 
 
 def on_validation(record: Record) -> float | None:
-    """By selection.metric, in the epoch that is best by it; None where no epoch has such a value."""
+    """A run's selection.metric on its validation part in its best epoch; None where no epoch has a value."""
     return record.selected.get("best", {}).get(record.config["selection"]["metric"])
 
 
 def best_first(values: Sequence[float | None], *, low: bool) -> list[int]:
-    """Places of the values that are defined, the best first, the earlier of equals before.
+    """Indices of the values that are defined, the best first, of equals the earlier first.
 
     `low`: less is better. Values less than about 1e-9 apart are equal.
     """
     rounded = {
-        place: round(value if low else -value, 9)
-        for place, value in enumerate(values)
+        index: round(value if low else -value, 9)
+        for index, value in enumerate(values)
         if value is not None and math.isfinite(value)
     }
-    return sorted(rounded, key=lambda place: (rounded[place], place))
+    return sorted(rounded, key=lambda index: (rounded[index], index))

@@ -9,7 +9,7 @@ from mlbench.config import Config, fingerprint, science
 from mlbench.results import store
 from mlbench.results.code import code_of
 from mlbench.results.record import Record
-from mlbench.results.repeats import Place
+from mlbench.results.repeats import Repeat
 
 State = Literal["finished", "failed", "missing"]
 
@@ -26,7 +26,7 @@ class Run:
     fold: int | None = None
 
     @property
-    def place(self) -> Place:
+    def repeat(self) -> Repeat:
         return self.seed, self.fold
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlbench.evaluation.metric import Better
-from mlbench.results.repeats import Average, Place, average
+from mlbench.results.repeats import Average, Repeat, average
 from mlbench.tables.published import UNREADABLE, Published
 
 Verdict = Literal["agrees", "better", "worse", "not compared", "not run"]
@@ -28,7 +28,7 @@ class Cell:
     verdict: Verdict
     reason: str  # why there is no number of ours, or none of theirs
     planned: int  # number of seeds
-    folds: int | None = None  # to each seed
+    folds: int | None = None  # of each seed
 
     @property
     def missing(self) -> int:
@@ -51,7 +51,7 @@ class Cell:
 def cell(
     where: tuple[str, str, str],
     metric: str,
-    values: Mapping[Place, float],
+    values: Mapping[Repeat, float],
     theirs: Published | None,
     better: Better,
     *,
@@ -60,13 +60,13 @@ def cell(
     published_seeds: int | None,
     scale: float,
     not_run: str,
-    own: bool = False,
+    unpublished: bool = False,
 ) -> Cell:
-    """`values` are ours by seed and fold; `not_run` says why there are none. An `own` table has no paper."""
-    ours = average({place: value * scale for place, value in values.items()})
+    """`values` are ours by seed and fold; `not_run` says why there are none. `unpublished`: no paper."""
+    ours = average({repeat: value * scale for repeat, value in values.items()})
     if ours is None:
         verdict, reason = "not run", UNDEFINED if values else not_run
-    elif own:
+    elif unpublished:
         verdict, reason = "not compared", ""
     elif theirs is None:
         verdict, reason = "not compared", "not in the paper"
@@ -85,7 +85,7 @@ def cell(
 def _verdict(
     difference: float, errors: Iterable[tuple[float | None, int | None]], better: Better, scale: float
 ) -> Verdict:
-    """Both agree if the difference is within two standard errors of it, or within .01.
+    """Ours agrees with theirs if their difference is within two of its standard errors, or within .01.
 
     `errors` are deviation and count of both means, whose squared standard errors add up; where the paper
     prints no deviation, or an impossible one, only ours counts.

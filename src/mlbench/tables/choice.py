@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mlbench.evaluation.suite import find
 from mlbench.results.record import Record
-from mlbench.results.repeats import Place
+from mlbench.results.repeats import Repeat
 from mlbench.results.validation import best_first, on_validation
 from mlbench.runs.run import Run
 from mlbench.tables.plan import Case
@@ -13,32 +13,32 @@ from mlbench.tables.plan import Case
 
 @dataclass(frozen=True)
 class Choice:
-    """Of one seed and fold: the run whose options are best on the validation part, of equals the first."""
+    """The run of one seed and fold whose options are best on the validation part, of equals the first."""
 
     run: Run
     options: str  # method.w_ld=0.1 method.w_le=0.001
     metric: str
-    value: float  # of that metric on the validation part
+    value: float  # of `metric` on the validation part
     points: int  # of the grid
-    equal: int  # of these as good as the one that was chosen, itself among them
-    without: int  # of these without a value: their runs failed, or the metric was undefined in every epoch
+    equal: int  # points as good as the chosen one, which counts
+    without: int  # points without a value: their runs failed, or the metric was undefined in every epoch
 
 
-def choices(case: Case, records: Mapping[str, Record]) -> dict[Place, Choice]:
-    """By seed and fold; nothing for one of which some runs have neither finished nor failed."""
-    places: dict[Place, list[Run]] = {}
+def choices(case: Case, records: Mapping[str, Record]) -> dict[Repeat, Choice]:
+    """The choices by seed and fold, where every run of the seed and fold has finished or failed."""
+    by_repeat: dict[Repeat, list[Run]] = {}
     for run in case.runs if case.choose else ():
-        places.setdefault(run.place, []).append(run)
-    found = {place: _choice(case, runs, records) for place, runs in places.items()}
-    return {place: choice for place, choice in found.items() if choice}
+        by_repeat.setdefault(run.repeat, []).append(run)
+    chosen = {repeat: _choice(case, runs, records) for repeat, runs in by_repeat.items()}
+    return {repeat: choice for repeat, choice in chosen.items() if choice}
 
 
 def options(case: Case, run: Run) -> str:
-    """What is chosen in that run, as run.py is told."""
+    """The chosen options of a run, as overrides."""
     return " ".join(word for word in run.overrides if word.partition("=")[0] in case.choose)
 
 
-def counted(case: Case, choices: Mapping[Place, Choice]) -> tuple[Run, ...]:
+def counted(case: Case, choices: Mapping[Repeat, Choice]) -> tuple[Run, ...]:
     """The runs whose mean a cell shows, finished or not."""
     return tuple(choice.run for choice in choices.values()) if case.choose else case.runs
 
@@ -63,7 +63,7 @@ def _choice(case: Case, runs: list[Run], records: Mapping[str, Record]) -> Choic
     order = best_first(values, low=find(metric).better == "low")
     if not order:
         return None
-    ranked = [value for place in order if (value := values[place]) is not None]
+    ranked = [value for index in order if (value := values[index]) is not None]
     return Choice(
         run=(run := runs[order[0]]),
         options=options(case, run),

@@ -34,17 +34,17 @@ OF_LABELS = frozenset({"n_instances", "n_labels", "n_label_sets", "avg_labels"})
 class Counted:
     """One statistic of one data set. `ours` is exact; the verdict is on as many digits as are printed."""
 
-    dataset: str  # as the published numbers know it
-    source: str | None  # our name for it
+    dataset: str  # its name in the published numbers
+    source: str | None  # our name of the data set
     statistic: str
     printed: str
     ours: int | float | str | None
-    reason: str = ""  # why there is none
+    reason: str = ""  # why `ours` is None
     files: Mapping[str, str] = field(default_factory=dict)  # role → SHA-256
 
     @property
     def rounded(self) -> str | None:
-        """Ours, written as theirs is."""
+        """Our number with as many decimals as the printed one."""
         if self.ours is None or isinstance(self.ours, str):
             return self.ours
         decimals = len(self.printed.partition(".")[2])
@@ -67,11 +67,11 @@ def count(spec: Statistics, cache: Path) -> list[Counted]:
 
 
 def _cells(dataset: str, source: str | None, printed: Mapping[str, str], cache: Path) -> list[Counted]:
-    found = _described(source) if source else None
-    if found is None or not _here(found, cache):
+    described = _described(source) if source else None
+    if described is None or not _here(described, cache):
         ours, files = None, {}
     else:
-        ours, files = _counts(found.load(cache)), found.identity(cache).get("files", {})
+        ours, files = _counts(described.load(cache)), described.identity(cache).get("files", {})
     return [
         Counted(dataset, source, name, value, (ours or {}).get(name), _why_not(name, ours), files)
         for name, value in printed.items()
@@ -86,7 +86,7 @@ def _described(source: str) -> Any:
 
 
 def _here(dataset: Any, cache: Path) -> bool:
-    """Unlike `absent`, which asks what can be had: a file that would have to be downloaded is not here."""
+    """Whether all files are on this machine; `absent` of a data set counts files that can be downloaded."""
     return all(find(file, dataset.folder, cache) for file in getattr(dataset, "files", {}).values())
 
 
@@ -94,7 +94,7 @@ def _counts(loaded: Loaded) -> dict[str, int | float | str]:
     """What can be counted, by the names of the published statistics."""
     instances, labels_on = loaded.instances, loaded.instances.targets.sum(axis=1)
     whole = statistics(instances)
-    found = {
+    counts = {
         "n_instances": whole["instances"],
         "n_labels": whole["labels"],
         "n_label_sets": whole["label_sets"],
@@ -102,19 +102,19 @@ def _counts(loaded: Loaded) -> dict[str, int | float | str]:
     }
     if width := whole["features"]:  # else the labels alone are here
         widths = [stop - start for start, stop in instances.modalities.values()] or [width]
-        found |= {
+        counts |= {
             "n_features": width,
             "n_modalities": len(widths),
             "modality_dims": ";".join(map(str, widths)),
         }
     for part, rows in (loaded.official or {}).items():
-        found[f"n_{OFFICIAL[part]}"] = len(rows)
-        found[f"avg_labels_{OFFICIAL[part]}"] = float(labels_on[rows].mean())
-    return found
+        counts[f"n_{OFFICIAL[part]}"] = len(rows)
+        counts[f"avg_labels_{OFFICIAL[part]}"] = float(labels_on[rows].mean())
+    return counts
 
 
 def _why_not(statistic: str, ours: Mapping[str, Any] | None) -> str:
-    """Empty where it was counted; `ours` is None where the data set is not here."""
+    """Why a statistic was not counted; empty if it was. `ours` is None where the data set is not here."""
     if statistic not in OF_LABELS | OF_PARTS | OF_FEATURES:
         return NOT_COUNTABLE
     if ours is None:

@@ -17,7 +17,7 @@ EQUAL = "equal shares"  # of a row's labels, each describes as much as the other
 
 @dataclass(frozen=True)
 class Degree:
-    """Of one label: the mean over the training rows that have it, then over the runs that count."""
+    """A label's mean degree over the training rows that have the label, then over the runs that count."""
 
     where: Where
     label: str
@@ -35,21 +35,21 @@ class Means(NamedTuple):
 
 
 def degrees(table: Table) -> list[Degree]:
-    """Of every method that recovers distributions; before those of a data set, EQUAL on the same rows."""
-    found: list[Degree] = []
+    """The degrees of every method that recovers distributions; those of EQUAL come first in a data set."""
+    points: list[Degree] = []
     problems: set[tuple[str, str]] = set()
     for where in table.cases:
         files = [run.folder / FILE for run in table.runs(where) if run.key in table.records]
         files = [file for file in files if file.is_file()]
         if files and where[:2] not in problems:
             problems.add(where[:2])
-            found += over_runs((*where[:2], EQUAL), [means(file, equal=True) for file in files])
-        found += over_runs(where, [means(file) for file in files])
-    return found
+            points += over_runs((*where[:2], EQUAL), [means(file, equal=True) for file in files])
+        points += over_runs(where, [means(file) for file in files])
+    return points
 
 
 def means(file: Path, equal: bool = False) -> Means:
-    """Of the degrees in a run's file, or of equal shares in their place."""
+    """The means of the degrees in a run's file, or with `equal` of equal shares on the same rows."""
     try:
         with np.load(file) as archive:
             targets, labels, recovered = (archive[name] for name in ("targets", "labels", "degrees"))
@@ -66,11 +66,11 @@ def means(file: Path, equal: bool = False) -> Means:
 
 
 def over_runs(where: Where, parts: Sequence[Means]) -> list[Degree]:
-    found = []
-    for place, label in enumerate(parts[0].labels if parts else []):
-        known = [part for part in parts if np.isfinite(part.degrees[place])]
+    points = []
+    for column, label in enumerate(parts[0].labels if parts else []):
+        known = [part for part in parts if np.isfinite(part.degrees[column])]
         if known:
-            frequency = float(np.mean([part.frequencies[place] for part in known]))
-            degree = float(np.mean([part.degrees[place] for part in known]))
-            found.append(Degree(where, label, frequency, degree, len(known)))
-    return found
+            frequency = float(np.mean([part.frequencies[column] for part in known]))
+            degree = float(np.mean([part.degrees[column] for part in known]))
+            points.append(Degree(where, label, frequency, degree, len(known)))
+    return points

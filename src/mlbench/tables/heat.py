@@ -92,7 +92,7 @@ def comma(content: Mapping[str, Any]) -> str:
                 if index is not None:
                     group = content["groups"][index]
                     means = [result and result["mean"] for result in group["results"]]
-                    place = [grid["more"], grid["across"], across, grid["down"], down]
+                    axes = [grid["more"], grid["across"], across, grid["down"], down]
                     chosen = [group[name] for name in names]
-                    rows.append([number, *chosen, *place, group["seeds"], group["runs"], *means])
+                    rows.append([number, *chosen, *axes, group["seeds"], group["runs"], *means])
     return comma_separated(rows)

@@ -1,4 +1,4 @@
-"""What runs keep besides their records, for the page of all runs: of each result that of its first run."""
+"""Embeddings and findings for the page of all runs, from the folder of the first run of each result."""
 
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ def maps(outputs: Path, drawn: dict[str, Any], how: How) -> list[dict[str, Any]]
         path = folder_of(run, outputs) / EMBEDDINGS
         if run["group"] not in first and path.is_file():
             first[run["group"]] = run, path
-    found = []
+    embeddings = []
     for group, (run, path) in first.items():
         try:
             shown = plane(path, how)
         except UserError as error:
             complain(error)
             continue
-        found.append(
+        embeddings.append(
             {
                 "group": group,
                 "how": NAMES[how],
@@ -34,25 +34,25 @@ def maps(outputs: Path, drawn: dict[str, Any], how: How) -> list[dict[str, Any]]
                 "fold": run["fold"],
                 "rows": shown.rows,
                 "labels": shown.labels,
-                "places": [[float(f"{value:.4g}") for value in place] for place in shown.places],
+                "places": [[float(f"{value:.4g}") for value in point] for point in shown.places],
                 "ids": shown.ids.tolist(),
                 "carried": [row.nonzero()[0].tolist() for row in shown.targets],
             }
         )
-    return found
+    return embeddings
 
 
-def found_of_labels(outputs: Path, drawn: dict[str, Any]) -> list[dict[str, Any]]:
-    """Matrices of labels by labels."""
-    found: dict[int, list[dict[str, Any]]] = {}
+def label_matrices(outputs: Path, drawn: dict[str, Any]) -> list[dict[str, Any]]:
+    """The findings that are matrices of labels by labels, of the first run of each result that has some."""
+    by_group: dict[int, list[dict[str, Any]]] = {}
     for run in drawn["runs"]:
-        if not found.get(run["group"]):
+        if not by_group.get(run["group"]):
             about = {"group": run["group"], "seed": run["seed"], "fold": run["fold"]}
             try:
-                found[run["group"]] = [about | each for each in matrices(folder_of(run, outputs))]
+                by_group[run["group"]] = [about | each for each in matrices(folder_of(run, outputs))]
             except UserError as error:
                 complain(error)
-    return [each for of_group in found.values() for each in of_group]
+    return [each for of_group in by_group.values() for each in of_group]
 
 
 def folder_of(run: dict[str, Any], outputs: Path) -> Path:

@@ -12,8 +12,8 @@ from mlbench.results.store import EMBEDDINGS
 MOST = 40  # labels that are drawn
 NO_FINDINGS = ("scores.npz", EMBEDDINGS)
 BESIDE = ("ids", "targets", "labels")  # what a file of findings has besides
-# By file and array, what an entry says; "": nothing of two labels, though the array is as high and as wide.
-SAID = {
+# By file and array, what an entry means; "": it has labels' size, but its entries are not about two labels.
+MEANINGS = {
     (
         "label_correlations",
         "correlations",
@@ -30,9 +30,9 @@ SAID = {
 
 
 def matrices(run: Path) -> list[dict[str, Any]]:
-    """Of the files in a run's folder, as a page draws them; UserError for one that cannot be read."""
+    """The matrices in the files of a run's folder, as a page draws them; UserError for a damaged file."""
     files = (path for path in sorted(run.glob("*.npz")) if path.name not in NO_FINDINGS)
-    return [found for path in files for found in of_file(path)]
+    return [matrix for path in files for matrix in of_file(path)]
 
 
 def of_file(path: Path) -> list[dict[str, Any]]:
@@ -51,11 +51,11 @@ def of_file(path: Path) -> list[dict[str, Any]]:
         ) from None
     some = np.sort(np.argsort(-counts, kind="stable")[:MOST])
     names = [str(label) for label in labels[some]]
-    found = []
+    entries = []
     for name, array in arrays.items():
-        said = SAID.get((path.stem, name), "" if ambiguous else "rows and columns are labels")
-        if said and array.shape == (len(labels), len(labels)) and np.isfinite(array).all():
+        meaning = MEANINGS.get((path.stem, name), "" if ambiguous else "rows and columns are labels")
+        if meaning and array.shape == (len(labels), len(labels)) and np.isfinite(array).all():
             values = [[float(f"{value:.4g}") for value in row] for row in array[np.ix_(some, some)]]
-            about = {"name": f"{path.stem}: {name}", "said": said, "of": len(labels)}
-            found.append(about | {"labels": names, "values": values})
-    return found
+            about = {"name": f"{path.stem}: {name}", "said": meaning, "of": len(labels)}
+            entries.append(about | {"labels": names, "values": values})
+    return entries

@@ -57,8 +57,8 @@ def plan(spec: Results, outputs: Path, settings: list[str], seeds: int | None = 
 
 
 def runs_of(cases: list[Case]) -> list[Run]:
-    """Each once, though cases that differ in what their method does not take have the same ones. Seed by seed
-    within a case: two processes then seldom wait for the same teachers."""
+    """Each run once: cases whose options differ in what their method does not take share runs. Within a case
+    the order is by seed, so that two processes seldom wait for the same teachers."""
     return list({run.key: run for case in cases for run in case.runs}.values())
 
 
@@ -73,7 +73,7 @@ def _case(
     for value in spec.values(where):
         if value.not_run:
             return Case(*where, runs=(), not_run=value.not_run)
-    overrides, choose = quoted([*spec.said(where), *settings]), spec.choose(where)
+    overrides, choose = quoted([*spec.overrides_at(where), *settings]), spec.choose(where)
     points = [quoted(point) for point in spec.points(where)]
     try:
         configs = composed(overrides, points)
@@ -100,8 +100,8 @@ def _case(
         return Case(*where, runs=(), not_run=f"folds={spec.folds}: split={config.choices['split']} has none")
     about = dataset.name, identities[named]
     runs = [
-        with_seeds(own, [*overrides, *point], seeds, *about, spec.folds)
-        for own, point in zip(configs, points)
+        with_seeds(configured, [*overrides, *point], seeds, *about, spec.folds)
+        for configured, point in zip(configs, points)
     ]
     return Case(*where, runs=tuple(itertools.chain(*runs)), choose=tuple(choose))
 
@@ -123,7 +123,7 @@ class Composed:
             pass  # none yet, or half of one
 
     def __call__(self, overrides: list[str], points: list[list[str]]) -> list[Config]:
-        """One for each point of a grid, a point being more overrides."""
+        """A configuration for each point of a grid; a point is a list of further overrides."""
         names = [" ".join([*overrides, *point]) for point in points]
         if self.known.keys() >= {*names}:
             return [Config.model_validate(self.known[name]) for name in names]
@@ -150,12 +150,12 @@ def _check(config: Config) -> None:
 
 
 def _stamp() -> str:
-    """Changes with whatever a configuration depends on."""
+    """A hash of all that a configuration depends on: files of conf/ and of the package, environment."""
     package = Path(__file__).parents[1]
     files = sorted([*config_dir().rglob("*.yaml"), *package.rglob("*.py")])
-    said = [(str(path), status.st_size, status.st_mtime_ns) for path in files for status in [path.stat()]]
+    stats = [(str(path), status.st_size, status.st_mtime_ns) for path in files for status in [path.stat()]]
     environment = [os.environ.get("MLBENCH_CACHE"), str(Path.cwd())]
-    return hashlib.sha256(json.dumps([said, environment]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([stats, environment]).encode()).hexdigest()
 
 
 Chosen = Callable[[Case], bool]
@@ -165,10 +165,10 @@ def part(only: str, spec: Results) -> Chosen:
     """Reads `dataset=scene,emotions method=ant`: the cases that a person asks for."""
     wanted: dict[str, set[str]] = {}
     for word in only.replace(";", " ").split():
-        axis, sign, said = word.partition("=")
+        axis, sign, listed = word.partition("=")
         if not sign or axis not in spec.axes:
             raise UserError(f"only={only}: write axis=value,value; the axes are {', '.join(spec.axes)}")
-        names = said.split(",")
+        names = listed.split(",")
         for name in names:
             if name not in spec.axes[axis]:
                 known = ", ".join(spec.axes[axis])

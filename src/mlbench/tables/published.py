@@ -36,7 +36,7 @@ class Published:
 
     @property
     def doubtful_std(self) -> bool:
-        return any(said in self.note for said in DOUBTFUL_STD)
+        return any(phrase in self.note for phrase in DOUBTFUL_STD)
 
     @property
     def trusted_std(self) -> float | None:
@@ -44,7 +44,7 @@ class Published:
 
     @property
     def not_compared(self) -> str:
-        """Why ours cannot be compared with the number; empty for nearly all."""
+        """Why our number cannot be compared with this one; empty for nearly all."""
         return self.note.partition(NOT_COMPARED)[2]
 
 

@@ -19,7 +19,7 @@ def report(content: dict[str, Any]) -> str:
 
 
 def content(records: dict[str, Record]) -> dict[str, Any]:
-    """What the page draws. A group are the runs of one result: they differ in nothing but seed and fold.
+    """What the page draws. A group is the runs of one result, which differ in seed and fold alone.
 
     `records` are keyed by their paths as seen from the page.
     """
@@ -33,12 +33,12 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
     for path, record in records.items():
         alike.setdefault(json.dumps(repeats.science(record), sort_keys=True), []).append(path)
     groups, runs = [], []
-    for place, paths in enumerate(alike.values()):
+    for number, paths in enumerate(alike.values()):
         first = records[paths[0]]
         choices = {name: first.choices.get(name, NOT_TAKEN) for name in repeats.GROUPS}
         groups.append(choices | {"dataset": first.data.get("name") or choices["dataset"], "rule": first.rule})
-        paths.sort(key=lambda path: [-1 if n is None else n for n in repeats.place(records[path])])
-        runs += [_run(path, records[path], place, metrics) for path in paths]
+        paths.sort(key=lambda path: [-1 if n is None else n for n in repeats.repeat(records[path])])
+        runs += [_run(path, records[path], number, metrics) for path in paths]
     sciences = [json.loads(text) for text in alike]
     configs = [flat(each["config"]) for each in sciences]
     heat = _grids(groups, configs, sciences)
@@ -66,21 +66,21 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
 def _grids(
     groups: list[dict[str, str]], configs: list[dict[str, str]], sciences: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    found = grids([[each["files"], group] for each, group in zip(sciences, groups)], configs)
-    first = [next(iter(grid.groups.values())) for grid in found]
+    all_grids = grids([[each["files"], group] for each, group in zip(sciences, groups)], configs)
+    first = [next(iter(grid.groups.values())) for grid in all_grids]
     rest = [
-        {name: value for name, value in configs[place].items() if name not in (grid.across, grid.down)}
-        for place, grid in zip(first, found)
+        {name: value for name, value in configs[index].items() if name not in (grid.across, grid.down)}
+        for index, grid in zip(first, all_grids)
     ]
-    return [grid.drawn(more) for grid, more in zip(found, told_apart([groups[p] for p in first], rest))]
+    return [grid.drawn(more) for grid, more in zip(all_grids, told_apart([groups[p] for p in first], rest))]
 
 
 def summary(records: list[Record], metrics: list[str]) -> dict[str, Any]:
-    """Of a result: of how many runs, how long one took, and each metric's mean and deviation.
+    """A result: the number of its runs, the mean time of a run, each metric's mean and deviation.
 
-    A run that is there twice, as one is that was made again under a newer key, counts once: its last.
+    Of two records of the same seed and fold, such as one made again under a newer key, the last counts.
     """
-    runs = {repeats.place(record): record for record in sorted(records, key=lambda each: each.finished)}
+    runs = {repeats.repeat(record): record for record in sorted(records, key=lambda each: each.finished)}
     seeds, folds = repeats.grid(runs, repeats.folds(records[0]))
     return {
         "count": repeats.counted(runs, folds),
@@ -93,14 +93,14 @@ def summary(records: list[Record], metrics: list[str]) -> dict[str, Any]:
     }
 
 
-def _result(runs: Mapping[repeats.Place, Record], metric: str) -> dict[str, Any] | None:
+def _result(runs: Mapping[repeats.Repeat, Record], metric: str) -> dict[str, Any] | None:
     """`over` says what the deviation is over; `runs` are those in which the metric is defined."""
-    found = repeats.average({at: run.metrics.get(run.rule, {}).get(metric) for at, run in runs.items()})
-    if found is None:
+    average = repeats.average({at: run.metrics.get(run.rule, {}).get(metric) for at, run in runs.items()})
+    if average is None:
         return None
-    about = {"over": found.over, "runs": len(found.values)}
+    about = {"over": average.over, "runs": len(average.values)}
     # Means are ranked: fewer digits could part two that are one value, at a rounding border.
-    return {"mean": _significant(found.mean, 12), "std": _significant(found.std)} | about
+    return {"mean": _significant(average.mean, 12), "std": _significant(average.std)} | about
 
 
 def _run(path: str, record: Record, group: int, metrics: dict[str, str]) -> dict[str, Any]:
@@ -139,15 +139,15 @@ def directions(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 def told_apart(groups: list[dict[str, str]], configs: list[dict[str, str]]) -> list[str]:
     """For groups of the same choices the options in which they differ: `method.overlap=0.25`."""
     alike: dict[tuple, list[int]] = {}
-    for place, group in enumerate(groups):
-        alike.setdefault(tuple(group.values()), []).append(place)
+    for index, group in enumerate(groups):
+        alike.setdefault(tuple(group.values()), []).append(index)
     words = [""] * len(groups)
-    for places in alike.values():
-        names = dict.fromkeys(name for place in places for name in configs[place])
-        differing = [name for name in names if len({configs[place].get(name) for place in places}) > 1]
-        for place in places:
-            said = (f"{name}={configs[place][name]}" for name in differing if name in configs[place])
-            words[place] = " ".join(said)
+    for members in alike.values():
+        names = dict.fromkeys(name for index in members for name in configs[index])
+        differing = [name for name in names if len({configs[index].get(name) for index in members}) > 1]
+        for index in members:
+            shown = (f"{name}={configs[index][name]}" for name in differing if name in configs[index])
+            words[index] = " ".join(shown)
     return words
 
 

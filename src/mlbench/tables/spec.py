@@ -1,8 +1,8 @@
 """What a table is: conf/table/<paper>/<n>.yaml, checked. Words and overrides, no logic.
 
-A table is a grid over the axes `dataset`, `setting` and `method`; a value of an axis is a name, under which
-the published numbers know it, and the overrides that `run.py` would be given for it. A table with a `base`
-says only what it has other than that table.
+A table is a grid over the axes `dataset`, `setting` and `method`; a value of an axis is a name, the one in
+the published numbers, and the overrides of `run.py` that it stands for. A table with a `base` states only
+what differs from that table.
 """
 
 import itertools
@@ -30,11 +30,11 @@ class Value(Strict):
     """One value of an axis. `not_run` says why its cells cannot be run: `data`, `encoder`, `method`."""
 
     overrides: tuple[str, ...] = ()
-    where: Mapping[str, tuple[str, ...]] = Field(default={})  # data set → overrides in the place of those
+    where: Mapping[str, tuple[str, ...]] = Field(default={})  # data set → overrides that replace `overrides`
     # Option → its values: a run each, of which the validation part chooses one for every seed.
     choose: Mapping[Option, Annotated[tuple[Scalar, ...], Field(min_length=1)]] = Field(default={})
     not_run: str | None = None
-    shown: str | None = None  # where the name alone says too little
+    shown: str | None = None  # the name on pages, where the published name says too little
 
 
 def _values(given: Any, axis: str) -> Any:
@@ -46,12 +46,15 @@ def _values(given: Any, axis: str) -> Any:
     if not isinstance(given, dict):
         return given
     return {
-        name: {"overrides": said} if isinstance(said, list) else said or {} for name, said in given.items()
+        name: {"overrides": value} if isinstance(value, list) else value or {}
+        for name, value in given.items()
     }
 
 
 def _axes(given: Any) -> Any:
-    return {axis: _values(said, axis) for axis, said in given.items()} if isinstance(given, dict) else given
+    return (
+        {axis: _values(values, axis) for axis, values in given.items()} if isinstance(given, dict) else given
+    )
 
 
 class Measured(Strict):
@@ -67,7 +70,10 @@ def _measured(given: Any) -> Any:
         given = {str(name): name for name in given}
     if not isinstance(given, dict):
         return given
-    return {name: {"ours": said} if isinstance(said, str) else said for name, said in given.items()}
+    return {
+        name: {"ours": measured} if isinstance(measured, str) else measured
+        for name, measured in given.items()
+    }
 
 
 def _tuple(given: Any) -> Any:
@@ -131,9 +137,9 @@ class Results(Strict):
         for name in (name for value in values for name in value.where):
             if name not in (known := self.axes["dataset"]):
                 raise ValueError(f"where.{name}: the table has no such data set{did_you_mean(name, known)}")
-        for place in itertools.product(*map(self.names, GRID)):
-            said = {word.partition("=")[0] for word in self.said(place)}
-            if both := said & self.choose(place).keys():
+        for where in itertools.product(*map(self.names, GRID)):
+            overridden = {word.partition("=")[0] for word in self.overrides_at(where)}
+            if both := overridden & self.choose(where).keys():
                 raise ValueError(f"choose.{min(both)}: overrides give it a value, too; leave one of them out")
         return self
 
@@ -143,29 +149,29 @@ class Results(Strict):
             return list(self.metrics)
         return list(self.axes.get(axis, {"": None}))
 
-    def values(self, place: Sequence[str]) -> list[Value]:
-        """Of a data set, a setting and a method."""
-        return [self.axes[axis][name] for axis, name in zip(GRID, place) if axis in self.axes]
+    def values(self, where: Sequence[str]) -> list[Value]:
+        """The values of the axes at a data set, a setting and a method."""
+        return [self.axes[axis][name] for axis, name in zip(GRID, where) if axis in self.axes]
 
-    def said(self, place: Sequence[str]) -> list[str]:
-        """What run.py is told there: choices of groups first, then the keys that only a choice has."""
-        values = self.values(place)
-        words = [word for value in values for word in value.where.get(place[0], value.overrides)]
+    def overrides_at(self, where: Sequence[str]) -> list[str]:
+        """The overrides of a cell's runs: choices of groups first, since they bring in options."""
+        values = self.values(where)
+        words = [word for value in values for word in value.where.get(where[0], value.overrides)]
         words += self.overrides
         if self.folds:
             words += [] if any(word.startswith("split=") for word in words) else ["split=kfold"]
             words += [f"split.folds={self.folds}"]
         return sorted(words, key=lambda word: "." in word.partition("=")[0])
 
-    def choose(self, place: Sequence[str]) -> dict[str, tuple[Scalar, ...]]:
-        """The options that the validation part chooses there, and their values."""
-        return {option: given for value in self.values(place) for option, given in value.choose.items()}
+    def choose(self, where: Sequence[str]) -> dict[str, tuple[Scalar, ...]]:
+        """The options that the validation part chooses at this place of the grid, and their values."""
+        return {option: given for value in self.values(where) for option, given in value.choose.items()}
 
-    def points(self, place: Sequence[str]) -> list[list[str]]:
-        """What run.py is told besides, for each point of the grid; its last option varies first."""
+    def points(self, where: Sequence[str]) -> list[list[str]]:
+        """The overrides of each point of the grid of options to choose from; the last option varies first."""
         grid = [
             [f"{option}={'null' if value is None else value}" for value in given]
-            for option, given in self.choose(place).items()
+            for option, given in self.choose(where).items()
         ]
         return [[*point] for point in itertools.product(*grid)]
 
@@ -200,20 +206,20 @@ def folder() -> Path:
 
 def names() -> list[str]:
     """ant/2, ...: paper by paper, in the order of their numbers."""
-    found = [path.relative_to(folder()).with_suffix("").as_posix() for path in folder().glob("*/*.yaml")]
-    return sorted(found, key=lambda name: (name.partition("/")[0], len(name), name))
+    paths = [path.relative_to(folder()).with_suffix("").as_posix() for path in folder().glob("*/*.yaml")]
+    return sorted(paths, key=lambda name: (name.partition("/")[0], len(name), name))
 
 
 def read(name: str) -> Spec:
-    """The table of that name, or in a file of one's own; UserError where there is none or it is wrong."""
-    return checked(said_by(name), name)
+    """The table of that name or in that file; UserError where it is missing or wrong."""
+    return checked(stated_by(name), name)
 
 
-def said_by(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What the file of a table says, over what its `base` says: key by key, and of axes axis by axis;
-    null takes a key of the base out.
+def stated_by(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What the file of a table states, over what its `base` states: key by key, and axis by axis in `axes`;
+    null removes a key of the base.
 
-    `above` are the tables whose base it is, the one that was asked for first.
+    `above` are the tables that lead here by their `base`, the one that was asked for first.
     """
     asked = f"{shown(above[-1])}: base={name}" if above else f"table={name}"
     if name in above:
@@ -225,30 +231,30 @@ def said_by(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
             f"{asked}: no such table; there are: {', '.join(names())}{did_you_mean(name, names())}"
         )
     path = Path(name) if name.endswith(".yaml") else folder() / f"{name}.yaml"
-    said = content(path)
-    base = said.pop("base", None)
+    stated = content(path)
+    base = stated.pop("base", None)
     if base is None:
-        return said
+        return stated
     if not isinstance(base, str):
         raise UserError(f"{shown(name)}: base={base}: write the name of one table, ant/2 or mine.yaml")
     if base.endswith(".yaml"):
         base = os.path.normpath(path.parent / base)
-    under = said_by(base, (*above, name))
-    merged = under | said
+    under = stated_by(base, (*above, name))
+    merged = under | stated
     if isinstance(base_axes := under.get("axes"), dict) and isinstance(merged["axes"], dict):
         merged["axes"] = base_axes | merged["axes"]
     return {key: value for key, value in merged.items() if value is not None}
 
 
 def shown(name: str) -> str:
-    """The file of a table, as a person is told of it."""
+    """The file of a table, for messages."""
     return name if name.endswith(".yaml") else f"conf/table/{name}.yaml"
 
 
-def checked(said: Mapping[str, Any], name: str) -> Spec:
-    model = Statistics if "datasets" in said else Results
+def checked(stated: Mapping[str, Any], name: str) -> Spec:
+    model = Statistics if "datasets" in stated else Results
     try:
-        return model.model_validate(said)
+        return model.model_validate(stated)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -13,7 +13,7 @@ from mlbench.evaluation.metric import Better
 from mlbench.evaluation.suite import stem_of
 from mlbench.results import store
 from mlbench.results.record import Record
-from mlbench.results.repeats import Place
+from mlbench.results.repeats import Repeat
 from mlbench.runs.run import Run
 from mlbench.spelling import spelled
 from mlbench.tables.cells import Cell, cell
@@ -30,9 +30,9 @@ Where = tuple[str, str, str]  # data set, setting, method
 
 @dataclass(frozen=True)
 class Block:
-    """One of the parts a table is printed in."""
+    """A part of a table as it is printed: rows by columns."""
 
-    where: dict[Axis, str]  # what is the same in all its cells
+    where: dict[Axis, str]  # the values that all its cells have in common
     rows: list[str]
     columns: list[str]
     cells: dict[tuple[str, str], Cell]
@@ -76,10 +76,10 @@ class Table:
     views: list[View]
     cases: dict[Where, Case]
     records: dict[str, Record]  # by key
-    choices: dict[Where, dict[Place, Choice]] = field(default_factory=dict)  # where options are chosen
+    choices: dict[Where, dict[Repeat, Choice]] = field(default_factory=dict)  # where options are chosen
 
     def runs(self, where: Where) -> tuple[Run, ...]:
-        """Those that count, finished or not."""
+        """The runs whose mean a cell shows, finished or not."""
         return counted(self.cases[where], self.choices.get(where, {}))
 
 
@@ -132,14 +132,16 @@ def _view(variant: Variant, table: Table) -> View:
     printed = _printed(spec)
     cells = {}
     for where, case in table.cases.items():
-        found = {run.place: values(records[run.key], rule) for run in table.runs(where) if run.key in records}
+        by_repeat = {
+            run.repeat: values(records[run.key], rule) for run in table.runs(where) if run.key in records
+        }
         for metric, measured in spec.metrics.items():
             cells[*where, metric] = cell(
                 where,
                 metric,
                 {
-                    place: known[measured.ours + suffix]
-                    for place, known in found.items()
+                    repeat: known[measured.ours + suffix]
+                    for repeat, known in by_repeat.items()
                     if measured.ours + suffix in known
                 },
                 printed.get((*where, metric)),
@@ -149,7 +151,7 @@ def _view(variant: Variant, table: Table) -> View:
                 published_seeds=spec.published_seeds,
                 scale=spec.scale,
                 not_run=why_none(case, records),
-                own=not spec.published,
+                unpublished=not spec.published,
             )
     by = spec.layout.blocks
     blocks = [_block(dict(zip(by, names)), spec, cells) for names in itertools.product(*map(spec.names, by))]
@@ -173,9 +175,11 @@ def _block(where: dict[Axis, str], spec: Results, cells: dict[tuple, Cell]) -> B
     rows, columns = spec.names(layout.rows), spec.names(layout.columns)
 
     def at(row: str, column: str) -> Cell:
-        said = where | {layout.rows: row, layout.columns: column}
+        on_axes = where | {layout.rows: row, layout.columns: column}
         return cells[
-            tuple(said.get(axis, spec.names(axis)[0]) for axis in ("dataset", "setting", "method", "metric"))
+            tuple(
+                on_axes.get(axis, spec.names(axis)[0]) for axis in ("dataset", "setting", "method", "metric")
+            )
         ]
 
     placed = {(row, column): at(row, column) for row in rows for column in columns}
@@ -253,15 +257,17 @@ def best(block: Block, spec: Results) -> set[tuple[str, str]]:
         return set()
     first = set()
     for line in lines:
-        means = _means((place, block.cells[place]) for place in line)
+        means = _means((key, block.cells[key]) for key in line)
         if len(means) > 1:
             direction = better(spec.metrics[block.cells[next(iter(means))].metric].ours)
-            first |= {place for place, rank in ranks(means, direction).items() if rank == 1}
+            first |= {key for key, rank in ranks(means, direction).items() if rank == 1}
     return first
 
 
 def _comparisons(spec: Results, cells: dict[tuple, Cell]) -> Iterable[Comparison]:
-    """Over the data sets on which all methods have run, setting by setting; over a single one's settings."""
+    """Tests over the data sets on which all methods have run, a test a setting; of one data set, a test over
+    its settings.
+    """
     datasets, settings, methods = map(spec.names, GRID)
     apart = len(datasets) > 1 and len(settings) > 1  # settings of a data set are no problems of their own
     for metric, setting in itertools.product(spec.metrics, settings if apart else [""]):
@@ -278,44 +284,44 @@ def _comparisons(spec: Results, cells: dict[tuple, Cell]) -> Iterable[Comparison
 
 def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dict[str, str]:
     """What a reader must know before any number. Taken from the records alone."""
-    found = list(records.values())
+    finished = list(records.values())
     runs = [run for run in runs_of(cases) if run.key in records]
     outdated = sum(run.outdated(records[run.key]) for run in runs)
     never = sum(not case.runs for case in cases) * spec.seeds * (spec.folds or 1)
     planned = len(runs_of(cases)) + never
-    if not found:
+    if not finished:
         return {"runs": f"0 of {planned}"}
 
     def all_of(values: Iterable[Any]) -> str:
         return ", ".join(sorted({str(value) for value in values}))
 
-    days = sorted(record.finished[:10] for record in found)
+    days = sorted(record.finished[:10] for record in finished)
     thresholds = all_of(
-        " ".join([record.choices["threshold"], *(f"{key} {value}" for key, value in said.items())])
-        for record in found
-        for said in [options(record.config["threshold"])]
+        " ".join([record.choices["threshold"], *(f"{key} {value}" for key, value in given.items())])
+        for record in finished
+        for given in [options(record.config["threshold"])]
     )
-    seeds = sorted({record.seed for record in found})
+    seeds = sorted({record.seed for record in finished})
     machines = (
         f"{known.get('processor')}, {known.get('cores')} cores, {known.get('gpu') or 'no GPU'}"
-        for known in (record.machine for record in found)
+        for known in (record.machine for record in finished)
     )
     return {
-        "split": all_of(record.choices["split"] for record in found),
+        "split": all_of(record.choices["split"] for record in finished),
         "selection": spec.rule,
         **_chosen(cases),
         "threshold": thresholds,
         "seeds": ", ".join(map(str, seeds)),
         **({"folds": str(spec.folds)} if spec.folds else {}),
-        "runs": f"{len(found)} of {planned}",
+        "runs": f"{len(finished)} of {planned}",
         **({"other code": f"{outdated} of these runs, whose code has changed since"} if outdated else {}),
-        **({"last digits": ways} if (ways := ways_of(found)) else {}),
-        "data": ", ".join(dict.fromkeys(f"{r.data['name']} {checksum(r)}" for r in found)),
+        **({"last digits": ways} if (ways := ways_of(finished)) else {}),
+        "data": ", ".join(dict.fromkeys(f"{r.data['name']} {checksum(r)}" for r in finished)),
         "versions": all_of(
             ", ".join(f"{name} {record.versions.get(name, 'unknown')}" for name in ("mlbench", "torch"))
-            for record in found
+            for record in finished
         ),
-        "code": all_of((record.revision or "unknown")[:12] for record in found),
+        "code": all_of((record.revision or "unknown")[:12] for record in finished),
         "dates": " to ".join(dict.fromkeys((days[0], days[-1]))),
         "machine": all_of(machines),
     }

@@ -74,7 +74,7 @@ def runs(table: Table) -> str:
                 values(record, view.rule or spec.rule).get(name + view.suffix) if record else None
                 for view, name in metrics
             ]
-            about = [*where, *run.place, run.key, run.state]
+            about = [*where, *run.repeat, run.key, run.state]
             if any_choice:
                 about += [options(case, run), record and on_validation(record), run in counted]
             rows.append([*about, *known])

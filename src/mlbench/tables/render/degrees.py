@@ -29,16 +29,16 @@ MARKS = {  # in the order in which methods take them, EQUAL the first; drawn aro
 GREY = "#767676"  # is read on white and on black
 
 
-def files(name: str, found: Sequence[Degree]) -> dict[str, str]:
+def files(name: str, degrees: Sequence[Degree]) -> dict[str, str]:
     """A diagram for each data set and setting, and all points as CSV, to lie beside a table's Markdown."""
-    if not found:
+    if not degrees:
         return {}
-    drawn = {file_name(name, problem): diagram(problem, points) for problem, points in by_problem(found)}
-    return drawn | {"degrees.csv": csv(found)}
+    drawn = {file_name(name, problem): diagram(problem, points) for problem, points in by_problem(degrees)}
+    return drawn | {"degrees.csv": csv(degrees)}
 
 
-def by_problem(found: Sequence[Degree]) -> Iterator[tuple[str, list[Degree]]]:
-    for problem, points in itertools.groupby(found, lambda point: " ".join(filter(None, point.where[:2]))):
+def by_problem(degrees: Sequence[Degree]) -> Iterator[tuple[str, list[Degree]]]:
+    for problem, points in itertools.groupby(degrees, lambda point: " ".join(filter(None, point.where[:2]))):
         yield problem, [*points]
 
 
@@ -46,15 +46,15 @@ def file_name(name: str, problem: str) -> str:
     return re.sub(r"[^\w.-]+", "_", "-".join([name.replace("/", "-"), "degrees", problem])) + ".svg"
 
 
-def csv(found: Iterable[Degree]) -> str:
+def csv(degrees: Iterable[Degree]) -> str:
     head = ["dataset", "setting", "method", "label", "frequency", "degree", "runs"]
-    rows = ([*point.where, point.label, point.frequency, point.degree, point.runs] for point in found)
+    rows = ([*point.where, point.label, point.frequency, point.degree, point.runs] for point in degrees)
     return comma_separated([head, *rows])
 
 
-def markdown(name: str, found: Sequence[Degree]) -> Iterator[str]:
+def markdown(name: str, degrees: Sequence[Degree]) -> Iterator[str]:
     """The diagrams, and for each method how far its degrees follow the labels' frequency."""
-    if not found:
+    if not degrees:
         return
     yield from ["", "## Recovered degrees", ""]
     yield (
@@ -63,8 +63,8 @@ def markdown(name: str, found: Sequence[Degree]) -> Iterator[str]:
         "`degrees.csv` has the points. The table has Spearman's ρ of the two over the labels."
     )
     yield ""
-    problems = dict(by_problem(found))
-    methods = dict.fromkeys(point.where[2] for point in found)
+    problems = dict(by_problem(degrees))
+    methods = dict.fromkeys(point.where[2] for point in degrees)
     rows = ([method, *(correlation(points, method) for points in problems.values())] for method in methods)
     yield from markdown_table(["", *problems], rows)
     for problem in problems:
@@ -73,10 +73,10 @@ def markdown(name: str, found: Sequence[Degree]) -> Iterator[str]:
 
 def correlation(points: Iterable[Degree], method: str) -> str:
     """Spearman's ρ of degree and frequency, of five labels or more that are not all alike in one of them."""
-    own = [(point.frequency, point.degree) for point in points if point.where[2] == method]
-    if len(own) < 5 or any(len({*values}) < 2 for values in zip(*own)):
+    pairs = [(point.frequency, point.degree) for point in points if point.where[2] == method]
+    if len(pairs) < 5 or any(len({*values}) < 2 for values in zip(*pairs)):
         return ""
-    tested: Any = stats.spearmanr(own)
+    tested: Any = stats.spearmanr(pairs)
     return f"{tested.statistic:.2f}"
 
 
@@ -116,13 +116,13 @@ def diagram(problem: str, points: Sequence[Degree]) -> str:
         at = LEFT + 8 + (RIGHT - LEFT) / 3 * (number % 3), 10 + LINE * (number // 3)
         lines += [mark(*at, marks[method]), letters(at[0] + 10, at[1] + 4, "start", escape(method))]
     for point in points:
-        said = f"{point.where[2]}, {point.label}: {point.degree:.3f} at {point.frequency:.3g}"
-        lines.append(mark(x(point.frequency), y(point.degree), marks[point.where[2]], said))
+        tooltip = f"{point.where[2]}, {point.label}: {point.degree:.3f} at {point.frequency:.3g}"
+        lines.append(mark(x(point.frequency), y(point.degree), marks[point.where[2]], tooltip))
     return "\n".join([*lines, "</svg>"])
 
 
-def mark(x: float, y: float, shape: str, said: str = "") -> str:
-    title = f"<title>{escape(said)}</title>" if said else ""
+def mark(x: float, y: float, shape: str, tooltip: str = "") -> str:
+    title = f"<title>{escape(tooltip)}</title>" if tooltip else ""
     path = MARKS[shape].format(h=SIZE / 2, s=SIZE, d=2 * SIZE)
     fill = ' fill="currentColor"' if shape == "dot" else ""
     return f'<path d="{path}"{fill} transform="translate({x:.1f} {y:.1f})">{title}</path>'

@@ -1,6 +1,6 @@
 """The critical-difference diagram of Demšar (JMLR 7, 2006) as SVG: mean ranks on a line, best at the left.
 
-It has no colours and no sizes of its own: it is as wide as its place and takes the colour of the text there.
+The SVG sets no colour and no size: it is as wide as the element around it and has the colour of text there.
 """
 
 import math
@@ -57,7 +57,7 @@ def critical_difference(comparison: Comparison) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="100%" '
         f'role="img" fill="none" stroke="currentColor" stroke-width="1" font-size="13" '
         f'font-family="ui-sans-serif, system-ui, sans-serif">',
-        f"<title>{escape(_said(comparison, ordered, joined))}</title>",
+        f"<title>{escape(_in_words(comparison, ordered, joined))}</title>",
         *_critical(x, comparison.critical_difference, width - EDGE),
         *_axis(x, len(ordered)),
         *(
@@ -69,11 +69,11 @@ def critical_difference(comparison: Comparison) -> str:
             for (best, worst), level in zip(bars, levels)
         ),
     ]
-    for place, (name, rank) in enumerate(ordered):
-        if place < half:
-            lines += _method(name, rank, x(rank), depth + LINE * place + 8, left, "end")
+    for index, (name, rank) in enumerate(ordered):
+        if index < half:
+            lines += _method(name, rank, x(rank), depth + LINE * index + 8, left, "end")
         else:
-            y = depth + LINE * (len(ordered) - 1 - place) + 8
+            y = depth + LINE * (len(ordered) - 1 - index) + 8
             lines += _method(name, rank, x(rank), y, width - right, "start")
     return "\n".join([*lines, "</svg>"])
 
@@ -84,17 +84,17 @@ def _margin(names: Iterable[str]) -> float:
 
 
 def groups(ranks: list[float], critical: float) -> list[tuple[int, int]]:
-    """First and last place of every longest stretch of sorted ranks within the critical difference."""
-    found: list[tuple[int, int]] = []
+    """First and last index of every longest stretch of sorted ranks within the critical difference."""
+    stretches: list[tuple[int, int]] = []
     for first, rank in enumerate(ranks):
-        last = max(place for place, other in enumerate(ranks) if place >= first and other - rank < critical)
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
+        last = max(index for index, other in enumerate(ranks) if index >= first and other - rank < critical)
+        if last > first and (not stretches or last > stretches[-1][1]):
+            stretches.append((first, last))
+    return stretches
 
 
 def _levels(bars: list[tuple[float, float]], apart: float) -> list[int]:
-    """How deep each bar lies: as high as it can with a clear gap to the others there."""
+    """The level of each bar, counted from the top: the highest with a gap to the bars that lie there."""
     ends: list[float] = []  # of the last bar on each level
     levels = []
     for best, worst in bars:
@@ -127,8 +127,8 @@ def _method(name: str, rank: float, x: float, y: float, edge: float, anchor: str
     """A leader from the axis down and out to the name."""
     yield f'<path d="M{x:.1f} {TOP}V{y:.1f}H{edge:.1f}" stroke-opacity=".7"/>'
     number = f'<tspan fill-opacity=".65">{rank:.2f}</tspan>'
-    said = escape(_short(name))
-    inside, at = (f"{said} {number}", edge - 5) if anchor == "end" else (f"{number} {said}", edge + 5)
+    shown = escape(_short(name))
+    inside, at = (f"{shown} {number}", edge - 5) if anchor == "end" else (f"{number} {shown}", edge + 5)
     yield letters(at, y + 4.5, anchor, f"<title>{escape(name)}</title>{inside}")
 
 
@@ -136,16 +136,16 @@ def _line(start: tuple[float, float], end: tuple[float, float], more: str = "") 
     return f'<path d="M{start[0]:.1f} {start[1]:.1f}L{end[0]:.1f} {end[1]:.1f}"{more}/>'
 
 
-def letters(x: float, y: float, anchor: str, said: str) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text {place} fill="currentColor" stroke="none">{said}</text>'
+def letters(x: float, y: float, anchor: str, text: str) -> str:
+    attributes = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text {attributes} fill="currentColor" stroke="none">{text}</text>'
 
 
 def _short(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
-def _said(comparison: Comparison, ordered: list[tuple[str, float]], joined: list[tuple[int, int]]) -> str:
+def _in_words(comparison: Comparison, ordered: list[tuple[str, float]], joined: list[tuple[int, int]]) -> str:
     """The diagram in words."""
     ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in ordered)
     bars = "; ".join(", ".join(name for name, _ in ordered[first : last + 1]) for first, last in joined)

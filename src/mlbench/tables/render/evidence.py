@@ -32,8 +32,8 @@ NOT_SHOWN = (
 
 
 def evidence(table: Table, outputs: Path) -> dict[str, Any]:
-    """Cells in the order of `in_order`; everything that many runs share is there once."""
-    places = {where: place for place, where in enumerate(table.cases)}
+    """What the page shows: cells in the order of `in_order`; `pool` holds once what many runs share."""
+    places = {where: index for index, where in enumerate(table.cases)}
     pool = Pool()
     labels, differing = per_label(table)
     return {
@@ -69,13 +69,13 @@ def problem(dataset: str, setting: str, spec: Results) -> str:
 
 
 class Pool:
-    """Distinct values and the places they have."""
+    """Distinct values, to which runs refer by index."""
 
     def __init__(self):
         self.values: list[Any] = []
         self.places: dict[str, int] = {}
 
-    def place(self, value: Any) -> int:
+    def index(self, value: Any) -> int:
         text = json.dumps(value, default=str)
         if text not in self.places:
             self.places[text] = len(self.values)
@@ -102,7 +102,7 @@ def _cell(view: View, cell: Cell, table: Table, places: dict[Where, int]) -> dic
         "reason": cell.reason,
         "planned": cell.planned * (cell.folds or 1),
         "over": cell.ours.over if cell.ours else None,
-        "values": [_rounded(values.get(run.place), precision) for run in table.runs(where)],
+        "values": [_rounded(values.get(run.repeat), precision) for run in table.runs(where)],
     }
 
 
@@ -141,7 +141,7 @@ def _run(run: Run, record: Record | None, outputs: Path, pool: Pool) -> dict[str
     if "fold" in (config.get("split") or {}):  # one configuration for all folds
         split = {name: value for name, value in config["split"].items() if name != "fold"}
         config = config | {"split": split}
-    said = [override for override in run.overrides if not override.startswith(HOW)]
+    overrides = [override for override in run.overrides if not override.startswith(HOW)]
     state = run.state
     return {
         "seed": run.seed,
@@ -150,8 +150,8 @@ def _run(run: Run, record: Record | None, outputs: Path, pool: Pool) -> dict[str
         "state": state,
         "reason": run.reason if state == "failed" else None,
         "folder": relative(run.folder, outputs),
-        "command": shlex.join(["python", "run.py", *said]),
-        "config": {name: pool.place(value) for name, value in config.items() if name not in NOT_SHOWN},
+        "command": shlex.join(["python", "run.py", *overrides]),
+        "config": {name: pool.index(value) for name, value in config.items() if name not in NOT_SHOWN},
         "seconds": round(sum(record.seconds.values()), 3) if record else None,
         "memory": record.peak_memory_bytes if record else None,
         "parts": record.parts if record else None,
@@ -187,10 +187,10 @@ def curves(path: Path) -> dict[str, dict[str, list[float | None]]]:
 
 
 def thinned(rows: list[Any], most: int = POINTS) -> list[Any]:
-    """Evenly, the first and the last among them."""
+    """At most `most` of the rows, evenly spread, the first and the last among them."""
     if len(rows) <= most:
         return rows
-    return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
+    return [rows[round(number * (len(rows) - 1) / (most - 1))] for number in range(most)]
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
@@ -203,7 +203,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
 
 def per_label(table: Table) -> tuple[list[dict[str, Any]], list[str]]:
     """F1 of each label by method, mean over the runs; and where the records do not agree on the labels."""
-    found, differing = [], []
+    entries, differing = [], []
     problems: dict[tuple[str, str], dict[str, list[Record]]] = {}
     for dataset, setting, method in table.cases:
         runs = table.runs((dataset, setting, method))
@@ -216,7 +216,7 @@ def per_label(table: Table) -> tuple[list[dict[str, Any]], list[str]]:
         if any(record.per_label["label"] != labels for record in records):
             differing.append(problem(*where, table.spec))
             continue
-        found.append(
+        entries.append(
             {
                 "problem": problem(*where, table.spec),
                 "labels": [str(label) for label in labels],
@@ -232,7 +232,7 @@ def per_label(table: Table) -> tuple[list[dict[str, Any]], list[str]]:
                 ],
             }
         )
-    return found, differing
+    return entries, differing
 
 
 def _means(columns: list[list[float]]) -> list[float | None]:

@@ -25,9 +25,9 @@ def latex(table: Table) -> str:
     return "\n\n".join("\n".join(_lines(view, table)) for view in table.views) + "\n"
 
 
-def escape(said: str) -> str:
+def escape(words: str) -> str:
     """Every sign that LaTeX takes for its own, or that an 8-bit font lacks, as itself."""
-    known = "".join(SPECIAL.get(sign, sign) for sign in said)
+    known = "".join(SPECIAL.get(sign, sign) for sign in words)
     return re.sub(r"[^\x00-\xff]", "?", known)
 
 
@@ -37,8 +37,8 @@ def _lines(view: View, table: Table) -> Iterator[str]:
     paper = bool(spec.published)
     width = 1 + paper + len(columns) + ranked
     caption = spec.title + (f": {view.title}" if view.title else "")
-    said = ("split", "selection", "threshold", "seeds", "folds")
-    about = "; ".join(f"{key}: {table.header[key]}" for key in said if key in table.header) or "Not run"
+    keys = ("split", "selection", "threshold", "seeds", "folds")
+    about = "; ".join(f"{key}: {table.header[key]}" for key in keys if key in table.header) or "Not run"
     if "metric" not in spec.layout.placed:
         caption += f": {text.words(spec.names('metric')[0])}"
     yield "% \\usepackage{booktabs,amssymb}"

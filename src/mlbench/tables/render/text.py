@@ -71,14 +71,16 @@ def missing_note(cell: Cell) -> str:
 
 
 def chosen(table: Table) -> Iterator[list[str]]:
-    """A row a case: what was chosen for which seeds; seed by seed, how good and how sure the choice was."""
+    """A row a case: which options were chosen for which seeds and, seed by seed, their validation value and
+    the number of points as good.
+    """
     for where, choices in table.choices.items():
         if not choices:
             continue
         by_options: dict[str, list[str]] = {}
         for (seed, fold), choice in choices.items():
             by_options.setdefault(choice.options, []).append(f"{seed}{'' if fold is None else f'/{fold}'}")
-        said = "; ".join(f"{words}: {', '.join(places)}" for words, places in by_options.items())
+        chosen_options = "; ".join(f"{words}: {', '.join(repeats)}" for words, repeats in by_options.items())
         each = [*choices.values()]
         values = ", ".join(f"{choice.value:.4f}" for choice in each)
         equal, without = (
@@ -86,14 +88,14 @@ def chosen(table: Table) -> Iterator[list[str]]:
             for numbers in ([choice.equal for choice in each], [choice.without for choice in each])
         )
         name = " ".join(filter(None, where))
-        yield [name, said, str(each[0].points), values, equal, without]
+        yield [name, chosen_options, str(each[0].points), values, equal, without]
 
 
 def about(view: View, quote: str = "") -> str:
-    """What a view that is not the first shows."""
-    said = [f"Metrics whose names end in {quote}{view.suffix}{quote}."] if view.suffix else []
-    said += [f"Selection: {view.rule}."] if view.rule else []
-    return " ".join(said)
+    """How the metrics and the selection of a view differ from the first view's."""
+    sentences = [f"Metrics whose names end in {quote}{view.suffix}{quote}."] if view.suffix else []
+    sentences += [f"Selection: {view.rule}."] if view.rule else []
+    return " ".join(sentences)
 
 
 def deviations(spec: Results) -> str:
