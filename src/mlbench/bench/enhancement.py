@@ -114,8 +114,8 @@ def stages_of(config: Config, count: int, instances: int | None) -> Iterator[tup
     points = [*itertools.product(WEIGHTS, WEIGHTS)]
     for number in range(count):
         seed, (w_ld, w_le) = number // len(points), points[number % len(points)]
-        own = config.model_copy(update={"method": config.method | {"w_ld": w_ld, "w_le": w_le}})
-        method, data = built(own, seed) if instances is None else random(own, seed, instances)
+        changed = config.model_copy(update={"method": config.method | {"w_ld": w_ld, "w_le": w_le}})
+        method, data = built(changed, seed) if instances is None else random(changed, seed, instances)
         yield next(iter(method.stages({"train": data["train"]}))), data.get("validation", data["train"])
 
 

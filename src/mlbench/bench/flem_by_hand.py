@@ -37,8 +37,8 @@ class ByHand(nn.Module):
         d = log_d.detach().exp()
         apart = (d * (log_d.detach() - log_p)).sum(1).mean()
         signs = F.binary_cross_entropy_with_logits(logits, targets)
-        own = log_p.detach()
-        strategy = (own.exp() * (own - log_d)).sum(1).mean()
+        fixed = log_p.detach()
+        strategy = (fixed.exp() * (fixed - log_d)).sum(1).mean()
         raw = raw.clamp(-LIMIT, LIMIT)
         seen = -(targets * F.logsigmoid(raw) + (1 - targets) * p * F.logsigmoid(-raw)).mean()
         return LATE * apart + (1 - LATE) * signs + LATE * strategy + (1 - LATE) * seen
@@ -49,18 +49,18 @@ def by_hand_of(method: FLEM) -> ByHand:
     labels, features = method.head.weight.shape
     model = ByHand(features, labels, method.estimator.feature.more.weight.shape[0])
     with torch.no_grad():
-        for own, given in zip(model.parameters(), method.parameters(), strict=True):
-            own.copy_(given)
+        for parameter, given in zip(model.parameters(), method.parameters(), strict=True):
+            parameter.copy_(given)
     return model
 
 
 class Descent:
-    """AMSGrad on one model, its gradient clipped by the norms of late."""
+    """AMSGrad on one model, its gradient clipped by its last norms."""
 
     def __init__(self, model: ByHand):
         self.model = model
-        matrices = [own for own in model.parameters() if own.ndim > 1]
-        rest = [own for own in model.parameters() if own.ndim < 2]
+        matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+        rest = [parameter for parameter in model.parameters() if parameter.ndim < 2]
         groups = [{"params": matrices, "weight_decay": 0.0001}, {"params": rest, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=0.001, amsgrad=True, fused=True)
         self.norms = [float("inf")]

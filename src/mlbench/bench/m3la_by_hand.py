@@ -55,9 +55,9 @@ def by_label(before: Tensor, targets: Tensor) -> Tensor:
     return weights / mean if mean > 0 else weights
 
 
-def f1(said: Tensor, targets: Tensor) -> Tensor:
-    size = said.sum(1) + targets.sum(1)
-    return torch.where(size > 0, 2 * (said * targets).sum(1) / size.clamp(min=1), 1)
+def f1(predicted: Tensor, targets: Tensor) -> Tensor:
+    size = predicted.sum(1) + targets.sum(1)
+    return torch.where(size > 0, 2 * (predicted * targets).sum(1) / size.clamp(min=1), 1)
 
 
 def by_hand_of(method: M3LA) -> ByHand:
@@ -67,7 +67,7 @@ def by_hand_of(method: M3LA) -> ByHand:
     model = ByHand(widths, hidden, labels)
     ahead, back, decoder = torch.cat([*method.inputs.weights], 1).detach().chunk(3)
     biases = method.inputs.bias.detach().chunk(3)
-    own, unit = method.state_dict(), model.encoder
+    state, unit = method.state_dict(), model.encoder
     assert method.modal is not None, "what is measured chooses its order"
     with torch.no_grad():
         for suffix, weight, bias, name in (
@@ -76,8 +76,8 @@ def by_hand_of(method: M3LA) -> ByHand:
         ):
             unit.get_parameter(f"weight_ih_l0{suffix}").copy_(weight)
             unit.get_parameter(f"bias_ih_l0{suffix}").copy_(bias)
-            unit.get_parameter(f"weight_hh_l0{suffix}").copy_(own[f"{name}.weight"])
-            unit.get_parameter(f"bias_hh_l0{suffix}").copy_(own[f"{name}.bias"])
+            unit.get_parameter(f"weight_hh_l0{suffix}").copy_(state[f"{name}.weight"])
+            unit.get_parameter(f"bias_hh_l0{suffix}").copy_(state[f"{name}.bias"])
         model.decoder.weight_ih.copy_(torch.cat([decoder, method.attended.weight], 1))
         model.decoder.bias_ih.copy_(biases[2])
         model.decoder.weight_hh.copy_(method.states.weight)

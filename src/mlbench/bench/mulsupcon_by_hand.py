@@ -27,8 +27,8 @@ def by_pairs(ratios: Tensor, y: Tensor, labels: Tensor) -> Tensor:
 def by_anchors(ratios: Tensor, y: Tensor, labels: Tensor) -> Tensor:
     """A loop over anchors."""
     total, count = ratios.new_zeros(()), 0
-    for row, own in zip(ratios, y):
-        carried = own.nonzero().squeeze(1)
+    for row, anchor_labels in zip(ratios, y):
+        carried = anchor_labels.nonzero().squeeze(1)
         mask = labels[:, carried]
         total = total - ((row.unsqueeze(1) * mask).sum(0) / mask.sum(0)).sum()
         count += len(carried)
@@ -44,7 +44,7 @@ class ByHand(nn.Module):
 
     def __init__(self, module: SetContrast, literal: bool = False):
         super().__init__()
-        layers = [part for own in (module.backbone, module.projection) for part in own.modules()]
+        layers = [part for network in (module.backbone, module.projection) for part in network.modules()]
         self.encoder = nn.Sequential(*[plain(layer) for layer in layers if not [*layer.children()]])
         self.key_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.hidden, self.temperature, self.momentum = module.mask.p, module.temperature, module.momentum
@@ -60,15 +60,15 @@ class ByHand(nn.Module):
         z = F.normalize(self.encoder(self.view(x)))
         with torch.no_grad():
             self.follow()
-            own = F.normalize(self.key_encoder(self.view(x)))
-        keys, labels = own, y
+            new_keys = F.normalize(self.key_encoder(self.view(x)))
+        keys, labels = new_keys, y
         if self.entered >= len(self.keys):
-            keys, labels = torch.cat([own, self.keys]), torch.cat([y, self.labels])
+            keys, labels = torch.cat([new_keys, self.keys]), torch.cat([y, self.labels])
         loss = self.form(F.log_softmax(z @ keys.T / self.temperature, 1), y, labels)
-        place = self.entered % len(self.keys)
-        self.keys[place : place + len(own)] = own
-        self.labels[place : place + len(own)] = y
-        self.entered += len(own)
+        start = self.entered % len(self.keys)
+        self.keys[start : start + len(new_keys)] = new_keys
+        self.labels[start : start + len(new_keys)] = y
+        self.entered += len(new_keys)
         return loss
 
     def follow(self) -> None:
@@ -84,13 +84,13 @@ class ByHand(nn.Module):
 def plain(layer: nn.Module) -> nn.Module:
     """The layer of torch.nn, with the weights of ours."""
     if isinstance(layer, nn.Linear):
-        own = nn.Linear(layer.in_features, layer.out_features)
+        made = nn.Linear(layer.in_features, layer.out_features)
     elif isinstance(layer, nn.BatchNorm1d):
-        own = nn.BatchNorm1d(layer.num_features, track_running_stats=False)
+        made = nn.BatchNorm1d(layer.num_features, track_running_stats=False)
     else:
         return nn.Dropout(layer.p) if isinstance(layer, nn.Dropout) else copy.deepcopy(layer)
-    own.load_state_dict(layer.state_dict())
-    return own
+    made.load_state_dict(layer.state_dict())
+    return made
 
 
 def by_rows(model: ByHand, x: Tensor, y: Tensor, batches: list[Tensor]) -> None:

@@ -52,8 +52,8 @@ def multimodal(repeats: int = 5, epochs: int = 1, instances: int = 1211, hidden:
         optimizer = torch.optim.Adam(model.parameters(), lr=0.001, weight_decay=0.0002, fused=True)
         for epoch in range(epochs):
             shuffle = torch.Generator().manual_seed(derive(0, "order", epoch))
-            for own in torch.randperm(instances, generator=shuffle).split(size):
-                loss = model.loss(x[own], targets[own])
+            for index in torch.randperm(instances, generator=shuffle).split(size):
+                loss = model.loss(x[index], targets[index])
                 loss.backward()
                 optimizer.step()
                 optimizer.zero_grad()

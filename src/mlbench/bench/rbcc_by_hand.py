@@ -18,8 +18,8 @@ class ByHand(nn.Module):
         joint = torch.cat([method.values.weight.T, method.features.weight], 1)
         given = [joint, method.states.weight, method.features.bias, method.states.bias]
         with torch.no_grad():
-            for own, first in zip(self.unit.parameters(), given, strict=True):
-                own.copy_(first)
+            for parameter, first in zip(self.unit.parameters(), given, strict=True):
+                parameter.copy_(first)
         self.output.load_state_dict(method.output.state_dict())
 
     def logit(self, x: Tensor, y: Tensor, label: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Training in processes that torchrun or srun has started.
 
-The first process alone carries out the command, and writes. The others wait until it begins to train on
-several devices, train with it as one process group, and wait again. They meet at a store of key and value.
+The first process alone carries out the command and writes files. The others wait until the first begins to
+train on several devices, train with it as one process group, and wait again. All meet at a TCPStore.
 """
 
 import contextlib
@@ -25,14 +25,14 @@ from mlbench.team import Team, team
 BEGIN, END = "begin", "end"
 LOOK = 0.05  # seconds between two looks at what the first process says
 FAREWELL = 10  # seconds for the others to notice the end
-LONGEST = timedelta(days=1)  # that one may wait for another, as at the end of an epoch
+LONGEST = timedelta(days=1)  # that a process waits for another, as at the end of an epoch
 LOST = "one of the {} processes was lost; the same command goes on from the last checkpoint"
 
 trainings = itertools.count(1)
-lost: list[Exception] = []  # why the team can train no more
+lost: list[Exception] = []  # the error after which the team can train no more
 
 
-def own() -> Team:
+def joined_team() -> Team:
     joined = team()
     assert joined is not None, "called in a team"
     return joined
@@ -41,7 +41,7 @@ def own() -> Team:
 @functools.cache
 def store() -> TCPStore:
     """Where the processes of the team meet."""
-    joined = own()
+    joined = joined_team()
     keeps = joined.rank == 0 and not joined.kept
     return TCPStore(joined.host, joined.port, is_master=keeps, wait_for_workers=False)
 
@@ -49,7 +49,7 @@ def store() -> TCPStore:
 def led(command: Callable[[], Any]) -> int | None:
     """Carries out a command in the first process, while the others train with it; the exit status."""
     store()  # the others look for it
-    if own().rank:
+    if joined_team().rank:
         return serve()
     try:
         return command()
@@ -60,7 +60,7 @@ def led(command: Callable[[], Any]) -> int | None:
 def start(function: Callable, arguments: tuple) -> None:
     """Calls a function in all processes of the team, as one process group; in the first one of them."""
     if lost:
-        raise UserError(LOST.format(own().size))
+        raise UserError(LOST.format(joined_team().size))
     number = next(trainings)
     store().set(f"training {number}", BEGIN)
     try:
@@ -71,29 +71,29 @@ def start(function: Callable, arguments: tuple) -> None:
         if not broken_off(error):
             raise
         lost.append(error)
-        raise UserError(LOST.format(own().size)) from error
+        raise UserError(LOST.format(joined_team().size)) from error
 
 
 def serve() -> int:
-    """What a process does that is not the first one: its exit status, once the first one has ended."""
+    """Trains with the first process until it ends; run by all other processes. Returns the exit status."""
     for number in trainings:
         try:
             word = heard(f"training {number}")
-        except RuntimeError:  # the first process is gone, and has said why
+        except RuntimeError:  # the first process is gone, and has printed why
             return 2
         except KeyboardInterrupt:
             return 130
         if word == END:
-            store().set(f"end of {own().rank}", END)
+            store().set(f"end of {joined_team().rank}", END)
             return 0
         try:
             grouped(number)
         except (UserError, KeyboardInterrupt):
-            pass  # the same happens in the first process, which says so
+            pass  # the first process has the same error and prints it
         except Exception as error:
             if not broken_off(error):
-                said = f"mlbench: process {own().rank} of {own().size}: {sentence(error)}"
-                print(said, file=sys.stderr, flush=True)
+                message = f"mlbench: process {joined_team().rank} of {joined_team().size}: {sentence(error)}"
+                print(message, file=sys.stderr, flush=True)
             return 2
     raise AssertionError("numbers do not end")
 
@@ -102,7 +102,8 @@ def dismiss() -> None:
     """Ends the other processes; called once, by the first."""
     with contextlib.suppress(RuntimeError):  # some may be lost
         store().set(f"training {next(trainings)}", END)
-        others, until = [f"end of {rank}" for rank in range(1, own().size)], time.monotonic() + FAREWELL
+        others = [f"end of {rank}" for rank in range(1, joined_team().size)]
+        until = time.monotonic() + FAREWELL
         while not lost and not store().check(others) and time.monotonic() < until:
             time.sleep(LOOK)
 
@@ -115,8 +116,8 @@ def heard(key: str) -> str:
 
 
 def grouped(number: int, task: Any = None) -> None:
-    """Carries out the task of the first process as a member of a process group, which ends with it."""
-    joined = own()
+    """Carries out the task of the first process in a process group that lasts as long as the task."""
+    joined = joined_team()
     os.environ |= {"LOCAL_RANK": str(joined.local), "NODE_RANK": str(joined.node)}
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     meeting = PrefixStore(f"group {number}", store())
@@ -136,5 +137,5 @@ def grouped(number: int, task: Any = None) -> None:
 
 def broken_off(error: Exception) -> bool:
     """Whether an error says that another process has gone."""
-    said = str(error).lower()
-    return isinstance(error, distributed.DistError) or "gloo" in said or "connection" in said
+    message = str(error).lower()
+    return isinstance(error, distributed.DistError) or "gloo" in message or "connection" in message

@@ -74,11 +74,11 @@ def fit_together(jobs: Sequence[Job]) -> dict[Path, Outcome]:
 
 
 def within_memory(jobs: list[Job]) -> list[list[Job]]:
-    """Stacks of as many as hold HELD together: in their modules, some of which remember all rows, and in
-    what each has of its rows besides their features."""
+    """Stacks whose jobs hold at most HELD bytes: modules, some of which remember all rows, and each job's
+    targets and extra tensors; features are not counted."""
     module, data = jobs[0].stage.module, jobs[0].stage.data
     tensors = [*module.parameters(), *module.buffers(), data.targets, *data.extra.values()]
-    most = max(1, HELD // sum(own.nbytes for own in tensors))
+    most = max(1, HELD // sum(tensor.nbytes for tensor in tensors))
     return [jobs[start : start + most] for start in range(0, len(jobs), most)]
 
 
@@ -99,7 +99,7 @@ def _acquired(locks: ExitStack, job: Job) -> bool:
 
 
 def why_alone(job: Job) -> str | None:
-    """What speaks against stacking a job, with whatever other jobs."""
+    """Why a job cannot be stacked with any other job; None if nothing prevents it."""
     train, optimizer, plateau = job.train, job.plan.optimizer["_target_"], PLATEAU
     parts = [*job.stage.module.modules()]
     reasons = {

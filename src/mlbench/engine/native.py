@@ -20,7 +20,7 @@ from mlbench.engine.flat import Flat, elementwise, shapes_of
 from mlbench.engine.job import Job
 from mlbench.engine.plan import Plan, groups_of, in_one_pass
 from mlbench.engine.ranks import fabric_of
-from mlbench.engine.stack import Beside, memory_of, plain
+from mlbench.engine.stack import Stacked, memory_of, plain
 from mlbench.layers import Drawing, begin_draws, draws_of
 from mlbench.methods.base import Learner, hooks_of
 
@@ -32,7 +32,7 @@ class NotNative(Exception):
     """A module's operations do not carry along what stands before the last dimensions."""
 
 
-class Native(Beside):
+class Native(Stacked):
     """`groups` are lists of modules, each with an optimiser group of its own. Copies of them, `modules`, are
     trained: the originals stay as they are.
     """

@@ -36,9 +36,9 @@ class Plan:
 
     @classmethod
     def of(cls, stage: Stage, train: Train, seed: int) -> "Plan":
-        own = {name: getattr(stage, name) or getattr(train, name) for name in STAGE_OPTIONS}
-        unused = {name: UNUSED[name] for name in idle(train.model_dump() | own)}
-        return cls(stage=stage.name, train=train.model_copy(update=unused), seed=seed, **own)
+        stage_options = {name: getattr(stage, name) or getattr(train, name) for name in STAGE_OPTIONS}
+        unused = {name: UNUSED[name] for name in idle(train.model_dump() | stage_options)}
+        return cls(stage=stage.name, train=train.model_copy(update=unused), seed=seed, **stage_options)
 
     @property
     def science(self) -> Node:

@@ -46,7 +46,7 @@ class LossOf(nn.Module):
         return self.module.loss(batch)
 
 
-class Beside:
+class Stacked:
     """What Native and Stack share. Replicas from one of `starts` to the next have the same optimiser, its
     numbers included.
     """
@@ -88,7 +88,7 @@ class Beside:
         optimizer.param_groups = groups
 
 
-class Stack(Beside):
+class Stack(Stacked):
     """`groups` are lists of modules, each with an optimiser group of its own. Copies of them, `modules`, are
     trained: the originals stay as they are.
     """

@@ -16,7 +16,7 @@ State = Literal["finished", "failed", "missing"]
 
 @dataclass(frozen=True)
 class Run:
-    """`overrides` are the words with which run.py would run it."""
+    """`overrides` are the words with which run.py makes the same run."""
 
     seed: int
     config: Config

@@ -50,8 +50,8 @@ class Search(Strict):
     seeds: int = Field(default=1, ge=1)  # runs of a trial; their mean counts
 
 
-def read(name: str, own: Mapping[str, str]) -> Search:
-    """The search of that name, or in a file, with keys given by hand; UserError where something is wrong."""
+def read(name: str, given: Mapping[str, str]) -> Search:
+    """The search of that name or in that file, where keys `given` by hand override."""
     file = name.endswith(".yaml")
     path = Path(name) if file else config_dir() / "sweep" / f"{name}.yaml"
     if not path.is_file():
@@ -61,9 +61,9 @@ def read(name: str, own: Mapping[str, str]) -> Search:
             if file
             else f"sweep={name}: no such sweep; there are: {', '.join(known)}{did_you_mean(name, known)}"
         )
-    said = content(path)
+    stated = content(path)
     try:
-        validated(Search, said, "")
+        validated(Search, stated, "")
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    return validated(Search, said | dict(own), "")
+    return validated(Search, stated | dict(given), "")

@@ -1,7 +1,7 @@
-"""Draws trials, has their runs made, tells what came of them. Optuna keeps the trials, the store the runs.
+"""Draws trials, has their runs made, reports their values. Optuna keeps the trials, the store the runs.
 
 A trial is drawn from a generator of its own, seeded by its number, and is kept whole or not at all: a search
-that was stopped, by kill -9 too, goes on with the very trials that it would have had.
+that was stopped, by kill -9 too, goes on with the trials that it would have had without the stop.
 """
 
 import math
@@ -42,7 +42,7 @@ class Study:
         self.search, self.overrides, self.launcher = search, overrides, launcher
         self.space = {key: distribution(dimension) for key, dimension in search.space.items()}
         config = self.config({key: first(dimension) for key, dimension in search.space.items()})
-        assemble(config)  # which says what does not fit
+        assemble(config)  # refuses pieces that do not fit each other
         self.metric, self.better = config.selection.metric, find(config.selection.metric).better
         dataset = target(config.dataset)(**options(config.dataset))
         self.dataset, self.identity = dataset.name, dataset.identity(config.paths.cache)
@@ -52,7 +52,7 @@ class Study:
         self.folder = config.paths.outputs / "searches" / one_name("sweep", f"{name}-{self.dataset}-{key}")
 
     def run(self) -> list[FrozenTrial]:
-        """All its trials, those that are there already among them."""
+        """All trials of the search, with those that were finished before."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / ".lock", timeout=0):
@@ -81,17 +81,18 @@ class Study:
                 return study.get_trials(deepcopy=False, states=OVER)
             runs = {trial.number: self.runs(trial.params) for trial in drawn}
             run_missing(
-                [run for own in runs.values() for run in own if run.state != "finished"], self.launcher
+                [run for trial_runs in runs.values() for run in trial_runs if run.state != "finished"],
+                self.launcher,
             )
-            for number, own in runs.items():
-                self._tell(study, number, own)
+            for number, trial_runs in runs.items():
+                self._tell(study, number, trial_runs)
 
     def _end_of_batch(self, count: int) -> int:
         batch = self.search.batch
         return min(self.search.trials, (count // batch + 1) * batch)
 
     def _draw(self, study: optuna.Study, number: int) -> None:
-        """From a copy in memory: Optuna itself stores what it draws key by key."""
+        """Draws a trial in a copy in memory and adds it whole: Optuna would store it key by key."""
         copy = optuna.create_study(direction=study.direction, sampler=self._sampler(number))
         copy.add_trials(study.get_trials(deepcopy=False))
         params = copy.ask(self.space).params
@@ -105,7 +106,7 @@ class Study:
         return optuna.samplers.TPESampler(seed=number)
 
     def _tell(self, study: optuna.Study, number: int, runs: tuple[Run, ...]) -> None:
-        """The mean over its seeds. A trial whose runs failed, or left the metric undefined, has failed."""
+        """Reports the mean over a trial's seeds; a trial with a failed run or an undefined metric failed."""
         try:
             values = [self.value(run) for run in runs]
         except UserError:
@@ -122,12 +123,12 @@ class Study:
         return [*self.overrides, *(f"{key}={value}" for key, value in params.items())]
 
     def runs(self, params: dict[str, Any]) -> tuple[Run, ...]:
-        """One a seed."""
+        """A trial's runs, one a seed."""
         config, words = self.config(params), quoted(self.words(params))
         return with_seeds(config, words, self.search.seeds, self.dataset, self.identity)
 
     def value(self, run: Run) -> float:
-        """What the best epoch of a run had on the validation part."""
+        """The metric of a run's best epoch on the validation part."""
         record = store.finished(run.folder)
         if record is None:
             raise UserError(run.reason)
@@ -137,14 +138,14 @@ class Study:
         return value
 
     def ranked(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        """Those with a value, best first, the earlier of equals before."""
+        """The trials with a value, best first, of equals the earlier first."""
         trials = sorted(trials, key=lambda trial: trial.number)
         places = best_first([trial.value for trial in trials], low=self.better == "low")
-        return [trials[place] for place in places]
+        return [trials[index] for index in places]
 
 
 def drawn_of(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials of which nothing was told yet."""
+    """The trials that are drawn and have no value yet."""
     return study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
 
 
