@@ -130,8 +130,8 @@ def tell_untaken(config: Config) -> None:
     for group, default in (("backbone", "mlp"), ("loss", "bce")):
         if group not in asked and (name := config.choices[group]) != default:
             method = config.choices["method"]
-            said = f"method={method} takes no {group}: {group}={name} changes nothing"
-            print(f"mlbench: {said}", file=sys.stderr)
+            message = f"method={method} takes no {group}: {group}={name} changes nothing"
+            print(f"mlbench: {message}", file=sys.stderr)
     content, method = config.model_dump(), target(config.method)
     train = {name: content["train"][name] for name in method.train_options}
     unused = {"train": idle(train, one_stage(method)), "selection": unlooked(content, method)}

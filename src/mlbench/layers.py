@@ -149,7 +149,9 @@ def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
         before = weight.shape[:-1]
         x = x.expand(*before, *x.shape)
     fill = (0, -width % LANES)
-    weight, bias = (None if own is None else F.pad(own, fill).flatten() for own in (weight, bias))
+    weight, bias = (
+        None if parameter is None else F.pad(parameter, fill).flatten() for parameter in (weight, bias)
+    )
     columns = F.pad(x, fill).movedim(-2, 0)
     # F.batch_norm is this with a check: it refuses a single row, which ends at its bias.
     normal = torch.batch_norm(columns.flatten(1), weight, bias, None, None, True, 0.0, eps, False)

@@ -6,22 +6,22 @@ from torch import Tensor
 
 
 def ranks() -> tuple[int, int]:
-    """The number of this process, and of how many."""
+    """The number of this process, from 0, and the number of processes."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
 
 
-def whole(own: Tensor) -> Tensor:
-    """The rows of the whole batch in their order, of which this rank has every so many-th; no gradient.
+def whole(part: Tensor) -> Tensor:
+    """The rows of the whole batch in their order, without gradient: (B, ...) → (B · ranks, ...).
 
-    (B, ...) → (B · ranks, ...). Every rank has equally many.
+    Of n ranks, rank r has the rows r, r + n, r + 2n, ... in `part`; all have equally many.
     """
     _, world = ranks()
     if world == 1:
-        return own.detach()
-    held = [torch.empty_like(own, memory_format=torch.contiguous_format) for _ in range(world)]
-    torch.distributed.all_gather(held, own.detach().contiguous())
+        return part.detach()
+    held = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(world)]
+    torch.distributed.all_gather(held, part.detach().contiguous())
     return torch.stack(held, 1).flatten(0, 1)
 
 

@@ -26,10 +26,10 @@ class Team:
 @functools.cache
 def team() -> Team | None:
     """The team of this process; None for a process that was started by itself."""
-    return found(os.environ)
+    return started_team(os.environ)
 
 
-def found(around: Mapping[str, str]) -> Team | None:
+def started_team(around: Mapping[str, str]) -> Team | None:
     """The team that the variables of torchrun, or else those of a step of srun, describe."""
     if "TORCHELASTIC_RUN_ID" in around:
         made = Team(

@@ -14,7 +14,7 @@ from commands import ROOT, records, result, signalled_at_step
 from mlbench.compose import configure
 from mlbench.errors import UserError
 from mlbench.experiment import run
-from mlbench.team import first_host, found, words
+from mlbench.team import first_host, started_team, words
 
 SETTINGS = (
     "split.validation=0.2",
@@ -133,16 +133,16 @@ def test_who_is_of_a_team():
         "MASTER_ADDR": "gpu7",
         "MASTER_PORT": "29500",
     }
-    team = found(torchrun)
+    team = started_team(torchrun)
     assert (team.rank, team.size, team.local, team.here, team.node) == (3, 4, 1, 2, 1)
     assert (team.host, team.port, team.kept) == ("gpu7", 29500, True)
-    assert found(torchrun | {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_WORLD_SIZE": "1"}) is None
-    assert found(step(1)).rank == 1 and not found(step(1)).kept
+    assert started_team(torchrun | {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_WORLD_SIZE": "1"}) is None
+    assert started_team(step(1)).rank == 1 and not started_team(step(1)).kept
     batch = {name: value for name, value in step(0).items() if "STEP" not in name}
-    assert found(batch | {"SLURM_NTASKS": "2"}) is None
-    assert found({}) is None
+    assert started_team(batch | {"SLURM_NTASKS": "2"}) is None
+    assert started_team({}) is None
     with pytest.raises(UserError, match="each node needs as many"):
-        found(torchrun | {"WORLD_SIZE": "5"})
+        started_team(torchrun | {"WORLD_SIZE": "5"})
 
 
 @pytest.mark.parametrize("nodes", ["gpu7", "gpu7,gpu8", "gpu[07-09]", "gpu[07,09],login", "n[3]"])

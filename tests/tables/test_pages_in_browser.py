@@ -28,7 +28,7 @@ from looks import (
     REPORT_BACK,
 )
 from made_up import finish, made_up_cases, made_up_folds, made_up_record, made_up_spec
-from mlbench.commands.report import found
+from mlbench.commands.report import records_in
 from mlbench.tables.measured import definition
 from mlbench.tables.render.html import html
 from mlbench.tables.report import content, report
@@ -135,7 +135,7 @@ def pages(tmp_path_factory):
     spec, cases = made_up_outputs(folder / "outputs")
     written = {
         "table": (html(fill("made-up", spec, cases), folder / "outputs"), LOOK_AT_TABLE),
-        "report": (report(content(found(folder / "outputs"))), LOOK_AT_REPORT),
+        "report": (report(content(records_in(folder / "outputs"))), LOOK_AT_REPORT),
         "heat": (report(content(made_up_sweep())), LOOK_AT_HEAT),
         "folds": (report(content(made_up_folds())), LOOK_AT_FOLDS),
         "map": (report(made_up_map()), LOOK_AT_MAP),

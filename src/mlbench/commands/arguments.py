@@ -51,11 +51,11 @@ def as_typed(text: str) -> str:
 def pairs(arguments: Sequence[str], first: str = "", keys: Iterable[str] = ()) -> dict[str, str]:
     """The words by their keys. `first` is the key that a word without one is likely to belong to."""
     given: dict[str, str] = {}
-    for place, argument in enumerate(arguments):
+    for index, argument in enumerate(arguments):
         key, sign, value = argument.partition("=")
         if argument.startswith("-"):
             raise UserError(
-                foreign(argument, list(arguments[place + 1 :]), keys or [first], ("--help", "--version"))
+                foreign(argument, list(arguments[index + 1 :]), keys or [first], ("--help", "--version"))
             )
         if not sign and argument in keys:
             raise UserError(f"{argument}: a value is missing; write {argument}=...")

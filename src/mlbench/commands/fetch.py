@@ -77,11 +77,11 @@ def fetch(entry: Entry, cache: Path) -> int:
         return 0
     try:
         with progress_bars() as watch:
-            found = obtain(entry.name, entry.files, entry.folder, cache, entry.where, watch)
+            paths = obtain(entry.name, entry.files, entry.folder, cache, entry.where, watch)
     except UserError as error:
         complain(error)
         return 2
-    for path in found.values():
+    for path in paths.values():
         print(f"{entry.name}: {path}")
     return 0
 
@@ -122,8 +122,8 @@ def show(entries: list[Entry], cache: Path) -> None:
     for entry, cells in zip(listed, rows):
         if cells[-1] == BY_HAND:
             print(f"{entry.name}: {entry.where}; put it into {places(entry.folder, cache)[0]}")
-    if own := [entry.name for entry in entries if entry.is_format]:
-        print(f"files of your own: dataset={'|'.join(own)} dataset.path=...")
+    if formats := [entry.name for entry in entries if entry.is_format]:
+        print(f"files of your own: dataset={'|'.join(formats)} dataset.path=...")
 
 
 def markdown(entries: list[Entry]) -> str:

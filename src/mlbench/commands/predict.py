@@ -59,10 +59,10 @@ def run(arguments: list[str]) -> None:
     labels = runs[0].schema.labels
     needs_sets = give != "scores"
     id, separator, images = (given.get(key) for key in ("id", "separator", "images"))
-    found = predictions(runs, given["path"], id, separator, needs_sets, images)
+    pieces = predictions(runs, given["path"], id, separator, needs_sets, images)
     kept: list[Predicted] = []
     with writer(out, labels, give) as write:
-        for piece in found:
+        for piece in pieces:
             write(piece)
             if piece.targets is not None:
                 kept.append(piece)
@@ -162,10 +162,10 @@ def frame(piece: "Predicted", labels: tuple[str, ...], give: str) -> Any:
 
     columns: dict[str, Any] = {"id": piece.ids}
     if give in ("scores", "all"):
-        columns |= {label: piece.scores[:, place].numpy() for place, label in enumerate(labels)}
+        columns |= {label: piece.scores[:, column].numpy() for column, label in enumerate(labels)}
     if give == "sets":
         assert piece.sets is not None, "refused before"
-        columns |= {label: piece.sets[:, place].int().numpy() for place, label in enumerate(labels)}
+        columns |= {label: piece.sets[:, column].int().numpy() for column, label in enumerate(labels)}
     if give in ("labels", "all"):
         assert piece.sets is not None, "refused before"
         columns["labels"] = [

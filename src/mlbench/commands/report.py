@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> None:
     given = pairs(arguments, KEYS[0], KEYS)
     check_keys(given, KEYS)
     outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
-    records = found(outputs)
+    records = records_in(outputs)
     if not records:
         raise UserError(f"{outputs}: no finished runs; {spelled('run')} makes one")
     how = given.get("map", "pca")
@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> None:
         (outputs / HEAT).unlink(missing_ok=True)  # of runs that are no longer there
 
 
-def found(outputs: Path) -> dict[str, Record]:
+def records_in(outputs: Path) -> dict[str, Record]:
     """The records by their paths as seen from `outputs`. One that cannot be read is named and left out."""
     records = {}
     for path in sorted(outputs.glob("*/*/*/record.json")):

@@ -82,8 +82,8 @@ def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
 def folders(settings: list[str]) -> tuple[Path, Path]:
     """Of outputs, of the cache."""
     paths = OmegaConf.load(config_dir() / "config.yaml").paths
-    said = [word for word in settings if word.startswith("paths.")]
-    for override in OverridesParser.create().parse_overrides(said):
+    path_settings = [word for word in settings if word.startswith("paths.")]
+    for override in OverridesParser.create().parse_overrides(path_settings):
         paths[override.key_or_group.removeprefix("paths.")] = override.value()
     return Path(paths.outputs).expanduser(), Path(paths.cache).expanduser()
 

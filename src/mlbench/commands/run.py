@@ -129,5 +129,5 @@ def asked(arguments: list[str]) -> list[str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", type=Path)
     known, rest = parser.parse_known_args(arguments)
-    own = [f"hydra.searchpath=['file://{known.config_dir.absolute()}']"] if known.config_dir else []
-    return [word for word in rest if "=" in word and not word.startswith("-")] + own
+    search_path = [f"hydra.searchpath=['file://{known.config_dir.absolute()}']"] if known.config_dir else []
+    return [word for word in rest if "=" in word and not word.startswith("-")] + search_path

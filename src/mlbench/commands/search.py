@@ -55,9 +55,9 @@ def asked(arguments: list[str]) -> tuple[str, specs.Search, list[str], list[str]
     given = pairs(arguments, "sweep", ("sweep", *OWN))
     if not (name := given.pop("sweep", None)):
         raise UserError(f"sweep=... is needed; there are: {', '.join(choices('sweep'))}")
-    own = {key: given.pop(key) for key in OWN if key in given}
+    changed = {key: given.pop(key) for key in OWN if key in given}
     launcher = [f"{key}={given.pop(key)}" for key in [*given] if key.startswith(("hydra.", "hydra/"))]
-    search = specs.read(name, own)
+    search = specs.read(name, changed)
     return name, search, overrides_of(search, given), launcher
 
 
@@ -73,17 +73,17 @@ def _study(name: str, search: specs.Search, overrides: list[str], launcher: list
 
 def overrides_of(search: specs.Search, given: dict[str, str]) -> list[str]:
     """What every run is told: the command line's word counts before the file's."""
-    said = pairs(search.overrides) | given | {"selection.rule": "best", "train.progress": "false"}
+    all_overrides = pairs(search.overrides) | given | {"selection.rule": "best", "train.progress": "false"}
     for key, value in given.items():
         if key in search.space:
             raise UserError(f"{key}={value}: the sweep searches it; leave it out")
         (word,) = quoted([f"{key}={value}"])
         if OverridesParser.create().parse_override(word).is_sweep_override():
             raise UserError(f"{key}={value}: a search has one value of what it does not search")
-    words = [f"{key}={value}" for key, value in said.items() if key != "seed"]
-    if "seed" in said:
+    words = [f"{key}={value}" for key, value in all_overrides.items() if key != "seed"]
+    if "seed" in all_overrides:
         raise UserError(
-            f"seed={said['seed']}: a search runs seeds 0, 1, ...; seeds=3 takes three of each trial"
+            f"seed={all_overrides['seed']}: a search runs seeds 0, 1, ...; seeds=3 takes three of each trial"
         )
     return sorted(words, key=lambda word: "." in word.partition("=")[0])  # choices of groups first
 

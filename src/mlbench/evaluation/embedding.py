@@ -55,12 +55,12 @@ class Embedded:
     def pairs(self) -> Pairs:
         rows, labels = len(self.z), self.targets.float()
         squares = self.z.square().sum(-1)
-        place = torch.arange(rows, device=self.z.device)
+        index = torch.arange(rows, device=self.z.device)
         sharing, distance, closeness = self.z.new_zeros(3)
-        for some in place.split(max(1, BLOCK // rows)):
+        for some in index.split(max(1, BLOCK // rows)):
             apart = squares[some, None] + squares - 2 * (self.z[some] @ self.z.T)
             apart = apart.clamp(min=0)
-            once = place > some[:, None]
+            once = index > some[:, None]
             share = once & (labels[some] @ labels.T > 0)
             sharing += share.sum()
             distance += (apart * share).sum()

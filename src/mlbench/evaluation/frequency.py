@@ -46,8 +46,8 @@ def group_of(frequencies: Frequencies, group: str) -> Tensor:
         fewer = torch.searchsorted(ordered, counts)
         within = torch.searchsorted(ordered, counts, right=True)
         above, alike = len(counts) - within, within - fewer
-        place = 3 * (2 * above + alike)  # in sixths of a label, so that the borders are whole numbers
-        head, tail = place < 2 * len(counts), place > 4 * len(counts)
+        position = 3 * (2 * above + alike)  # in sixths of a label, so that the borders are whole numbers
+        head, tail = position < 2 * len(counts), position > 4 * len(counts)
     return {"head": head, "middle": ~(head | tail), "tail": tail}[group]
 
 

@@ -71,8 +71,8 @@ class Oracle(Threshold):
         if self.fitted_on and all(map(torch.equal, (promoted(scores), targets), self.fitted_on)):
             known = self.best
         missing = [name for name in need_cuts if name not in known]
-        found = best_cuts(scores, targets, self.cuts_to_try, missing, frequencies)
-        known |= found
+        searched = best_cuts(scores, targets, self.cuts_to_try, missing, frequencies)
+        known |= searched
         best = {name: known[name] for name in need_cuts}
         values = evaluate(scores, None, targets, [name for name in names if name not in best], frequencies)
         values |= {name: value for name, (_, value) in best.items()}

@@ -37,8 +37,8 @@ class ValidationPerMetric(Threshold):
         assert self.fitted_on is not None, "fit the threshold first"
         missing = [name for name in names if name not in self.best]
         if missing:
-            found = best_cuts(*self.fitted_on, self.cuts_to_try, missing, frequencies)
-            self.best |= {name: cut for name, (cut, _) in found.items()}
+            searched = best_cuts(*self.fitted_on, self.cuts_to_try, missing, frequencies)
+            self.best |= {name: cut for name, (cut, _) in searched.items()}
         return {name: self.best[name] for name in names}
 
     def evaluate(

@@ -42,8 +42,8 @@ def psp_at(relevant: "Relevant", frequencies: Frequencies, k: int) -> Tensor:
     worth = inverse_propensities(frequencies).to(relevant.chances)[relevant.label]
     if relevant.labels < k or relevant.broken.any():
         return worth.new_tensor(torch.nan)
-    found = (worth * relevant.chances[:, DEPTHS.index(k)]).sum()
-    return found / best_top(worth, relevant.size, k)
+    gained = (worth * relevant.chances[:, DEPTHS.index(k)]).sum()
+    return gained / best_top(worth, relevant.size, k)
 
 
 def best_top(worth: Tensor, size: Tensor, k: int) -> Tensor:
@@ -51,8 +51,8 @@ def best_top(worth: Tensor, size: Tensor, k: int) -> Tensor:
     owner = torch.repeat_interleave(size)
     order = worth.argsort(descending=True, stable=True)
     order = order[owner[order].argsort(stable=True)]
-    place = torch.arange(len(worth), device=worth.device) - (size.cumsum(0) - size)[owner]
-    return worth[order][place < k].sum()
+    rank = torch.arange(len(worth), device=worth.device) - (size.cumsum(0) - size)[owner]
+    return worth[order][rank < k].sum()
 
 
 propensity_metric = metric_of(rank_relevant, family="ranking", needs="scores", better="high", counted=True)

@@ -18,7 +18,7 @@ BLOCK = 2**20  # entries in double precision at once
 
 
 def reliability(scores: Tensor, targets: Tensor, bins: int = BINS) -> "Reliability":
-    """Of each label, how many scores lie in each bin, what they add up to and how many are relevant."""
+    """The number of a label's scores in each bin, their sum, and how many of them are relevant."""
     check_shapes(scores, targets)
     labels, device = scores.shape[1], scores.device
     edges = torch.arange(1, bins, dtype=torch.float64, device=device) / bins
@@ -28,10 +28,10 @@ def reliability(scores: Tensor, targets: Tensor, bins: int = BINS) -> "Reliabili
     rows = max(1, BLOCK // labels)
     for block, truth in zip(scores.split(rows), targets.split(rows)):
         score, true = block.double(), (truth != 0).double()
-        # A NaN is put into the last bin, which it makes NaN.
-        place = torch.bucketize(score, edges).clamp(max=bins - 1) * labels + column
+        # A NaN counts in the last bin, whose sum becomes NaN.
+        cell = torch.bucketize(score, edges).clamp(max=bins - 1) * labels + column
         for total, values in zip(sums, (torch.ones_like(score), score, true)):
-            total.scatter_add_(0, place.flatten(), values.flatten())
+            total.scatter_add_(0, cell.flatten(), values.flatten())
         squared += (score - true).square().sum(0)
     count, score_sum, relevant = sums.view(3, bins, labels)
     return Reliability(len(scores), count, score_sum, relevant, squared)
