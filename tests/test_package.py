@@ -141,3 +141,52 @@ def test_installed_it_says_what_run_py_says(arguments, installed, tmp_path):
     )
     assert ours == as_module == as_command and len(ours) > 500
     assert not list(tmp_path.iterdir()), "asking leaves nothing behind"
+
+
+CHAIN = """
+import sys
+import numpy as np
+import onnxruntime
+import pandas as pd
+from pathlib import Path
+from mlbench.commands import main
+
+def said(*words):
+    sys.argv = ["mlbench", *words]
+    try:
+        main()
+    except SystemExit as left:
+        assert not left.code, (words, left.code)
+
+rng = np.random.default_rng(0)
+table = pd.DataFrame(rng.normal(size=(60, 3)).round(4), columns=["wet", "cold", "wind"])
+table["rain"], table["snow"] = (table.wet > 0).astype(int), (table.cold + table.wind > 0).astype(int)
+table[:40].to_csv("train.csv", index=False)
+table[40:].to_csv("test.csv", index=False)
+table[40:][["rain", "snow"]].reset_index(names="id").assign(id=range(20)).to_csv("truth.csv", index=False)
+said("run", "dataset=csv", "dataset.path=train.csv", "dataset.test=test.csv", "dataset.labels=[rain,snow]",
+     "split=official", "dataset.scaling=zscore", "train.epochs=3")
+(run,) = Path("outputs").glob("*/*/*/")
+said("predict", f"run={run}", "path=test.csv", "out=predicted.npz", "give=all")
+said("score", "predicted.npz", "truth=truth.csv")
+said("export", f"run={run}", "out=model.onnx")
+
+kept, predicted = np.load(run / "scores.npz")["last"], np.load("predicted.npz")
+session = onnxruntime.InferenceSession("model.onnx")
+x = table[40:][["wet", "cold", "wind"]].to_numpy(np.float32)
+scores, sets = session.run(["scores", "labels"], {"x": x})
+np.testing.assert_allclose(predicted["scores"], kept, rtol=0, atol=1e-6)
+np.testing.assert_allclose(scores, kept, rtol=0, atol=1e-5)
+assert np.array_equal(sets, predicted["sets"])
+"""
+
+
+def test_installed_it_leads_from_a_table_to_a_run_to_predictions_metrics_and_a_graph(installed, tmp_path):
+    lines = output_of("-c", CHAIN, folder=tmp_path, PYTHONPATH=str(installed), MLBENCH_DATA="").splitlines()
+    ran, predicted = (
+        {name: float(value) for name, value in re.findall(r"(\S+)=(\d\.\d{4})", line)}
+        for line in lines
+        if line.startswith("subset_accuracy=")
+    )
+    scored = dict(line.split() for line in lines if len(line.split()) == 2)
+    assert ran == predicted == {name: round(float(scored[name]), 4) for name in ran} and len(ran) > 5
