@@ -38,7 +38,7 @@ MAY_KNOW = {
     "layers": {"seeding"},
     "shards": set(),
     "losses": set(),
-    "backbones": {"data", "layers"},
+    "backbones": {"data", "encoders", "errors", "layers"},
     "encoders": {"data", "errors", "files", "trust"},
     "methods": {"backbones", "config", "data", "errors", "layers", "losses", "shards", "trust"},
     "evaluation": {"errors"},

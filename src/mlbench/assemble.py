@@ -10,7 +10,7 @@ import torch
 
 from mlbench.config import Config, encoders, options, target
 from mlbench.data.contracts import Dataset, Split
-from mlbench.data.task import Task
+from mlbench.data.task import Kind, Task
 from mlbench.encoders.base import Encoder
 from mlbench.engine.plan import Plan, Schedule, build_optimizer
 from mlbench.errors import DoesNotFit, UserError
@@ -58,10 +58,10 @@ def check_data(config: Config, pieces: Pieces) -> None:
     check_method(config.method["_target_"], target(config.method))
     dataset, requires = pieces.dataset, target(config.method).requires
     method, modalities = config.choices["method"], max(len(pieces.encoders or dataset.modality_names), 1)
-    kind = "vector" if pieces.encoders else dataset.kind
+    kind, named = kind_of_rows(dataset, pieces.encoders), kind_named(config, dataset, pieces.encoders)
     if kind not in requires.kinds:
         kinds = " or ".join(sorted(requires.kinds))
-        raise DoesNotFit(f"method={method} works on {kinds} data, dataset={dataset.name} is {kind}")
+        raise DoesNotFit(f"method={method} works on {kinds} data, {named}")
     if modalities < requires.modalities:
         kept = getattr(dataset, "use", ())
         has = f"dataset.use=[{','.join(kept)}] keeps" if kept else f"dataset={dataset.name} has"
@@ -74,8 +74,15 @@ def check_data(config: Config, pieces: Pieces) -> None:
             f"method={method} needs all modalities of an instance, and dataset.missing_modalities={share} "
             "takes some away; method=fusion and method=m3la do without"
         )
+    takes_backbone = "backbone" in inspect.signature(target(config.method)).parameters
+    kinds = getattr(target(config.backbone), "kinds", {"vector"})
+    if takes_backbone and kind not in kinds:
+        pictured = "image" in pieces.encoders and kind != "image"
+        cure = "use encoder.image=pixels" if pictured else INSTEAD[kind == "image"]
+        takes = f"backbone={config.choices['backbone']} takes {' or '.join(sorted(kinds))} data"
+        raise DoesNotFit(f"{takes}, {named}; {cure}")
     gives = getattr(target(config.backbone), "gives", "features")
-    if "backbone" in inspect.signature(target(config.method)).parameters and gives != requires.backbone:
+    if takes_backbone and gives != requires.backbone:
         fitting = "backbone=chain" if requires.backbone == "logits" else "backbone=linear or mlp"
         raise DoesNotFit(
             f"method={method} builds on a backbone that gives {requires.backbone}, "
@@ -102,6 +109,43 @@ def check_unknown(config: Config) -> None:
             f"loss={choices['loss']} is no sum over single entries, so it cannot leave out labels that are "
             "NaN; loss=bce, focal, asl, cb_focal and cb_ntr can"
         )
+
+
+# What to write instead of a backbone that does not take what the rows are: vectors, or images.
+INSTEAD = (
+    "use backbone=linear or mlp",
+    "use backbone=convnet or efficientnet_lite0, or an encoder that makes vectors: encoder.image=hog",
+)
+
+
+def kind_of_rows(dataset: Dataset, made: dict[str, Encoder]) -> Kind:
+    """What the rows are that a method sees. Vectors stand side by side, images stand alone."""
+    if not made:
+        return dataset.kind
+    gives: dict[str, Kind] = {field: getattr(encoder, "gives", "vector") for field, encoder in made.items()}
+    whole = next((field for field, kind in gives.items() if kind != "vector"), None)
+    if whole is None:
+        return "vector"
+    if len(gives) > 1:
+        other = next(field for field in gives if field != whole)
+        raise DoesNotFit(
+            f"a backbone that takes each {whole} as it is takes nothing beside it: encoder.{other}=none"
+        )
+    if dataset.scaling != "none":
+        raise DoesNotFit(
+            f"dataset.scaling={dataset.scaling} scales columns, and an {whole} as it is has none: "
+            "dataset.scaling=none"
+        )
+    return gives[whole]
+
+
+def kind_named(config: Config, dataset: Dataset, made: dict[str, Encoder]) -> str:
+    """Where the kind of the rows comes from, for messages."""
+    kind = kind_of_rows(dataset, made)
+    if len(made) == 1:
+        (field,) = made
+        return f"encoder.{field}={config.choices[f'encoder/{field}']} gives {kind} data"
+    return f"dataset={dataset.name} is {kind}"
 
 
 def build_encoders(config: Config, dataset: Dataset) -> dict[str, Encoder]:

@@ -316,13 +316,13 @@ def means(features: Any, rows: np.ndarray) -> np.ndarray:
 
 
 def with_features(instances: Instances, dataset: Any) -> Instances:
-    if not instances.feature_names:
+    if not instances.width:
         raise UserError(f"dataset={dataset.name} has labels only, no features to learn from")
     return instances
 
 
 def describe(instances: Instances, labelled: np.ndarray, dataset: Any) -> Task:
-    ranges = instances.modalities or {"features": (0, len(instances.feature_names))}
+    ranges = instances.modalities or {"features": (0, instances.width)}
     targets = instances.targets[labelled]
     return Task(
         name=dataset.name,
@@ -330,7 +330,8 @@ def describe(instances: Instances, labelled: np.ndarray, dataset: Any) -> Task:
         modalities=tuple(Modality(name, start, stop) for name, (start, stop) in ranges.items()),
         instances=len(targets),
         positives=tuple(int(count) for count in targets.sum(axis=0, dtype=np.int64)),
-        kind="vector" if getattr(dataset, "raw", ()) else dataset.kind,
+        kind=instances.kind if getattr(dataset, "raw", ()) else dataset.kind,
+        shape=instances.row if instances.kind == "image" else (),
     )
 
 

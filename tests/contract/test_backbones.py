@@ -1,6 +1,7 @@
 """Every backbone of conf/backbone, as it is configured there: what a method builds on."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,10 +11,32 @@ from mlbench.config import options, target
 from mlbench.seeding import seed_everything
 
 
-@pytest.fixture(params=choices("backbone"))
-def build(request):
+IMAGE = (3, 16, 16)
+WITH_WEIGHTS = {"efficientnet_lite0"}  # from a package: tests/backbones has it
+
+
+@pytest.fixture(params=[name for name in choices("backbone") if name not in WITH_WEIGHTS])
+def node(request):
+    return configure([f"backbone={request.param}"]).backbone
+
+
+@pytest.fixture
+def problem(node, problem):
+    """A task of the kind that the backbone takes, and its data."""
+
+    def made(**how):
+        task, data = problem(**how)
+        if "image" not in getattr(target(node), "kinds", ()):
+            return task, data
+        x = torch.rand(len(data), *IMAGE, generator=torch.Generator().manual_seed(0))
+        return replace(task, kind="image", shape=IMAGE), replace(data, x=x)
+
+    return made
+
+
+@pytest.fixture
+def build(node):
     """build(task, seed) is the backbone with new weights."""
-    node = configure([f"backbone={request.param}"]).backbone
 
     def build(task, seed=0):
         seed_everything(seed)

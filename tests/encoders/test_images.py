@@ -9,7 +9,7 @@ from skimage.feature import hog
 
 from mlbench.data.raw import Images
 from mlbench.encoders.colour_histogram import ColourHistogram
-from mlbench.encoders.efficientnet_lite0 import EfficientNetLite0
+from mlbench.encoders.efficientnet_lite0 import EfficientNetLite0, weights_file
 from mlbench.encoders.hf_image import HFImage
 from mlbench.encoders.hog import HOG
 from mlbench.encoders.lite0 import Convolution, Lite0, lite0
@@ -100,7 +100,7 @@ def test_lite0_names_what_is_on_photographs(tmp_path):
     found = encoder.encode(images(tmp_path, *(getattr(skimage.data, name)() for name in NAMED)), "cpu")
     assert found.shape == (3, 1280) and found.dtype == np.float32
     with torch.no_grad():
-        classes = lite0(str(encoder.file()))._fc(torch.from_numpy(found)).topk(5).indices.tolist()
+        classes = lite0(str(weights_file()))._fc(torch.from_numpy(found)).topk(5).indices.tolist()
     for (name, right), top in zip(NAMED.items(), classes):
         assert right & {*top}, (name, top)
 

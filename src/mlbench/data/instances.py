@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from mlbench.data.raw import Raw
+from mlbench.data.task import Kind
 
 Features = np.ndarray | sparse.csr_matrix
 
@@ -18,7 +19,8 @@ Features = np.ndarray | sparse.csr_matrix
 class Instances:
     """Instances in the order of their file.
 
-    `features` is float32, dense or CSR; a data set that comes sparse stays sparse. `targets` is a dense
+    `features` is float32, dense or CSR; a data set that comes sparse stays sparse. Of images it is uint8,
+    (N, C, H, W), and no feature has a name. `targets` is a dense
     uint8 matrix of zeros and ones, its columns in the order of the file's label columns. `modalities` maps
     a name to a range of feature columns (first, last + 1); empty when the features are one block.
     `attributes` is the number of feature attributes the file declares, which is the d that papers print:
@@ -31,7 +33,7 @@ class Instances:
     them (1), and of which it is not (0), where `targets` is 0; None: of all.
     """
 
-    features: Features  # (N, d)
+    features: Features  # (N, d), or (N, C, H, W)
     targets: np.ndarray  # (N, L)
     labels: tuple[str, ...]
     feature_names: tuple[str, ...]
@@ -45,9 +47,11 @@ class Instances:
 
     def __post_init__(self):
         shape = len(self), len(self.feature_names)
-        assert self.features.shape == shape, (self.features.shape, shape)
+        if self.kind == "vector":
+            assert self.features.shape == shape, (self.features.shape, shape)
+        assert self.features.dtype == (np.float32 if self.kind == "vector" else np.uint8)
         assert self.targets.shape == (len(self), len(self.labels)), (self.targets.shape, len(self.labels))
-        assert self.features.dtype == np.float32 and self.targets.dtype == np.uint8
+        assert self.targets.dtype == np.uint8
         assert all(len(each) == len(self) for each in (*self.raw.values(), *self.words.values()))
         if self.present is not None:
             assert self.present.shape == (len(self), len(self.modalities)) and self.present.dtype == np.uint8
@@ -58,6 +62,22 @@ class Instances:
 
     def __len__(self) -> int:
         return self.targets.shape[0]
+
+    @property
+    def kind(self) -> Kind:
+        """What a row of the features is."""
+        return "image" if self.features.ndim == 4 else "vector"
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        """The shape of a row of the features."""
+        shape: tuple[int, ...] = self.features.shape or (0, 0)
+        return shape[1:]
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row of the features has."""
+        return math.prod(self.row)
 
 
 @dataclass(frozen=True)
@@ -113,7 +133,7 @@ def statistics(instances: Instances) -> dict[str, int | float]:
     packed = np.packbits(targets, axis=1)
     return {
         "instances": len(instances),
-        "features": len(instances.feature_names) if instances.attributes is None else instances.attributes,
+        "features": instances.width if instances.attributes is None else instances.attributes,
         "labels": len(instances.labels),
         "cardinality": round(float(targets.sum()) / max(len(instances), 1), 4) if targets.size else math.nan,
         "label_sets": len(np.unique(packed, axis=0)),

@@ -54,12 +54,12 @@ def zeroed(features: Features, present: np.ndarray, modalities: Mapping[str, tup
 
 def fitted_on_present(name: str, instances: Instances, rows: np.ndarray) -> Scaler:
     """A scaler whose columns are fitted on those of the given rows that have the column's modality."""
-    features = instances.features[rows]
-    if instances.present is None:
-        return fitted(name, features)
     made: Any = scaler(name)
     if type(made) is Unscaled:
         return made
+    features = instances.features[rows]
+    if instances.present is None:
+        return fitted(name, features)
     if not isinstance(made, Columns):
         raise UserError(
             f"dataset.scaling={name} learns from whole rows, and instances lack modalities here: choose "

@@ -36,6 +36,7 @@ class Task:
     instances: int  # of the training part
     positives: tuple[int, ...]  # instances of the training part that carry each label
     kind: Kind = "vector"
+    shape: tuple[int, ...] = ()  # of an image: channels, height, width
 
     def narrowed(self, labels: Sequence[str]) -> "Task":
         """The same task with some of its labels, in the order given."""

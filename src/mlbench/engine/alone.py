@@ -48,7 +48,7 @@ class Alone:
             begin_draws(module, plan.seed)
         if not self.plain or not elementwise(plan.optimizer, module):
             return self.lit.groups(plan)
-        parts = groups_of(module, plan.train.decay_on)
+        parts = groups_of(module, plan)
         names = [part["params"] for part in parts]
         self.flat = Flat(shapes_of(module), names, module.get_parameter(names[0][0]), 1)
         self.flat.take(module)

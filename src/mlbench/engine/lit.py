@@ -35,7 +35,7 @@ class Lit(LightningModule):
         """The optimiser's groups of trained parameters."""
         return [
             group | {"params": [self.module.get_parameter(name) for name in group["params"]]}
-            for group in groups_of(self.module, plan.train.decay_on)
+            for group in groups_of(self.module, plan)
         ]
 
     def on_train_epoch_start(self) -> None:

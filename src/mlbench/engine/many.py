@@ -107,6 +107,9 @@ def why_alone(job: Job) -> str | None:
         f"train.precision={train.precision}": train.precision != "32-true",
         f"{optimizer} mixes the entries of a parameter": optimizer not in ELEMENTWISE,
         f"its rate waits for a plateau of its own ({plateau})": job.plan.scheduler["_target_"] == plateau,
+        "its convolutions take all of a machine": any(
+            isinstance(part, nn.modules.conv._ConvNd) for part in parts
+        ),
         "it has batch norm with running statistics": any(
             isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats for part in parts
         ),

@@ -55,7 +55,7 @@ class Native(Stacked):
             plans[0].optimizer, self.modules[0]
         ):
             raise NotNative
-        self.parts = groups_of(self.modules[0], plans[0].train.decay_on)
+        self.parts = groups_of(self.modules[0], plans[0])
         names = [part["params"] for part in self.parts]
         like = self.modules[0].get_parameter(names[0][0])
         self.flat = Flat(shapes[0], names, like, len(self.modules))

@@ -14,7 +14,7 @@ from mlbench.config import Node, Train, options, science_of_training, target
 from mlbench.data.rows import order, walk
 from mlbench.errors import UserError
 from mlbench.idle import UNUSED, idle
-from mlbench.methods.base import STAGE_OPTIONS, Stage
+from mlbench.methods.base import STAGE_OPTIONS, Learner, Stage
 
 
 @dataclass(frozen=True)
@@ -115,18 +115,23 @@ def resume(group: Node, kept: Node) -> None:
             group[key] = value
 
 
-def groups_of(module: nn.Module, decay_on: str) -> list[Node]:
-    """An optimiser's groups of a module's trained parameters, by name: the groups it states, then the rest.
+def groups_of(module: nn.Module, plan: Plan) -> list[Node]:
+    """An optimiser's groups of a module's trained parameters, by name: those that it states, those that its
+    backbones state of what is left, then the rest. A group's `rate` is the factor of its learning rate.
 
     With decay_on=weights a parameter of one dimension (bias, scale) is not decayed, unless its group says so.
     """
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
     names = {id(parameter): name for name, parameter in trained.items()}
-    stated = getattr(module, "parameter_groups", list)()
-    groups = [group | {"params": [names[id(p)] for p in group["params"]]} for group in stated]
-    rest = trained.keys() - {name for group in groups for name in group["params"]}
+    groups, rest = [], {*trained}
+    for group in stated_by(module):
+        mine = [names[id(p)] for p in group["params"] if names.get(id(p)) in rest]
+        factor = {"lr": group["rate"] * rate_of(plan.optimizer)} if "rate" in group else {}
+        group = {key: value for key, value in group.items() if key != "rate"} | factor
+        groups += [group | {"params": mine}] if mine else []
+        rest -= {*mine}
     groups += [{"params": [name for name in trained if name in rest]}] if rest else []
-    if decay_on == "all":
+    if plan.train.decay_on == "all":
         return groups
     flat = {name for name, parameter in trained.items() if parameter.ndim < 2}
     halves = [
@@ -135,6 +140,20 @@ def groups_of(module: nn.Module, decay_on: str) -> list[Node]:
         for is_flat, more in ((False, {}), (True, {"weight_decay": 0.0}))
     ]
     return [half for half in halves if half["params"]]
+
+
+def stated_by(module: nn.Module) -> list[Node]:
+    """The groups of a module, then those of its parts that are no learners by themselves."""
+    parts = [module, *(part for part in module.modules() if not isinstance(part, Learner))]
+    return [group for part in parts for group in getattr(part, "parameter_groups", list)()]
+
+
+def rate_of(optimizer: Node) -> float:
+    """The learning rate that is asked for, or else the optimiser's own."""
+    given = options(optimizer)
+    return float(
+        given["lr"] if "lr" in given else inspect.signature(target(optimizer)).parameters["lr"].default
+    )
 
 
 # Arguments of schedulers that say how long the training is; where nobody says it, the plan does.

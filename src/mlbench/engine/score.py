@@ -12,7 +12,9 @@ from mlbench.data.rows import Batch, Rows
 from mlbench.errors import UserError
 from mlbench.methods.base import Learner, Method
 
-ROWS = 1024  # that are scored at once; fixed, so that a row's scores never depend on the machine
+# Rows that are scored at once; fixed, so that a row's scores never depend on the machine.
+ROWS = 1024
+IMAGES = 64  # the maps that a network makes of an image take a thousand times the memory of a vector
 
 
 @contextlib.contextmanager
@@ -34,7 +36,7 @@ def score_rows(method: Learner, data: Rows, rows: Tensor) -> Tensor:
     with evaluating(method):
         scores = [
             of_shape((len(index), labels), method.scores(unlabelled(data.batch(index))), method)
-            for index in rows.split(ROWS)
+            for index in rows.split(at_once(data))
         ]
     return torch.cat(scores).float() if scores else torch.zeros(0, labels, device=rows.device)
 
@@ -64,7 +66,11 @@ def embedded(method: Method, parts: Sequence[Rows], train: Train) -> list[Tensor
 
 
 def rows_of(data: Rows) -> tuple[Tensor, ...]:
-    return torch.arange(len(data), device=data.device).split(ROWS)
+    return torch.arange(len(data), device=data.device).split(at_once(data))
+
+
+def at_once(data: Rows) -> int:
+    return ROWS if len(data.x.shape) == 2 else IMAGES
 
 
 def of_shape(shape: tuple[int, int], scores: Tensor, method: Learner) -> Tensor:

@@ -195,7 +195,7 @@ class Stack(Stacked):
 
     def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
         """The optimiser's groups; the plans of a group of replicas are the same."""
-        parts = groups_of(self.modules[0], plans[0].train.decay_on)
+        parts = groups_of(self.modules[0], plans[0])
         return [
             in_one_pass(plans[start].optimizer, self.device)
             | part

@@ -1,4 +1,6 @@
-"""How many threads share an operation: one if operations are small, else as many as torch chooses."""
+"""How many threads share an operation: one if operations are small, else as many as torch chooses. A
+convolution is none of the small: it uses each of its weights at every place of an image.
+"""
 
 import os
 
@@ -15,8 +17,10 @@ ENOUGH = 100_000_000
 def use(train: Train, module: nn.Module | None = None, batch_size: int = 0, replicas: int = 1) -> None:
     """Sets the number of threads; `auto` depends on the module's size, and is 1 without a module."""
     if train.threads == "auto":
+        parts = module.modules() if module else ()
         weights = sum(parameter.numel() for parameter in module.parameters()) if module else 0
         alone = weights * batch_size * replicas < ENOUGH
+        alone = alone and not any(isinstance(part, nn.modules.conv._ConvNd) for part in parts)
         torch.set_num_threads(1 if alone else ALL)
     elif train.threads:
         torch.set_num_threads(train.threads)

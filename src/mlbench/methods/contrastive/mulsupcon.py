@@ -14,7 +14,7 @@ from mlbench.config import Node
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
 from mlbench.layers import Linear, Mask
-from mlbench.methods.base import Backbone, Learner, Loss, Method, Parts, Stage
+from mlbench.methods.base import Backbone, Learner, Loss, Method, Parts, Requires, Stage
 from mlbench.methods.contrastive.losses import PairWeights, Positives
 from mlbench.methods.contrastive.pretraining import (
     LabelInput,
@@ -29,8 +29,11 @@ from mlbench.methods.contrastive.pretraining import (
 class Contrastive(Method):
     """Two stages: `pretraining`, then the backbone and a label layer with the loss of conf/loss.
 
-    With pretrain.epochs=0 the second stage is all there is: the control.
+    With pretrain.epochs=0 the second stage is all there is: the control. The views of an image are those of
+    its backbone, which draws a change of its own each time (`backbone.augment`).
     """
+
+    requires = Requires(kinds=frozenset({"vector", "image"}))
 
     def __init__(
         self,

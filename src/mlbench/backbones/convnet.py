@@ -1,0 +1,42 @@
+"""A small convolutional network, trained from scratch."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from mlbench.backbones.augment import Changes
+from mlbench.backbones.images import OfImages, Rate
+from mlbench.data.task import Task
+
+GROUPS = 8  # of channels that are normalised together: a row's features depend on no other row
+
+Width = Annotated[int, Field(ge=GROUPS, multiple_of=GROUPS)]
+
+
+class ConvNet(OfImages):
+    """Blocks of a 3 × 3 convolution, group norm (Wu & He, ECCV 2018) and ReLU, between two of which the
+    sides are halved; the mean over all places.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        widths: Annotated[list[Width], Field(min_length=1)],
+        rate: Rate,
+        augment: Changes,
+    ):
+        super().__init__(augment, rate)
+        before = task.shape[0]
+        blocks: list[nn.Module] = []
+        for number, width in enumerate(widths):
+            if number:
+                blocks.append(nn.MaxPool2d(2, ceil_mode=True))
+            convolution = nn.Conv2d(before, width, 3, padding=1, bias=False)
+            blocks += [convolution, nn.GroupNorm(GROUPS, width), nn.ReLU()]
+            before = width
+        self.blocks = nn.Sequential(*blocks)
+        self.width = before
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.blocks(2 * x - 1).mean((-2, -1))
