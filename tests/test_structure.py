@@ -89,7 +89,7 @@ MAY_KNOW = {
     "serve": {"data", "encoders", "errors", "export", "predict", "results", "tables"},
     "search": {"assemble", "compose", "config", "errors", "evaluation", "names", "results", "runs", "words"},
     "bench": {
-        *("assemble", "backbones", "compose", "config", "data", "engine", "errors", "evaluation"),
+        *("assemble", "backbones", "compose", "config", "data", "encoders", "engine", "errors", "evaluation"),
         *("experiment", "methods", "results", "seeding", "spelling"),
     },
     "commands": {

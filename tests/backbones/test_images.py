@@ -14,7 +14,7 @@ from mlbench.backbones.convnet import ConvNet
 from mlbench.compose import configure
 from mlbench.data.task import Modality, Task
 from mlbench.encoders.efficientnet_lite0 import EfficientNetLite0 as Encoder
-from mlbench.engine.plan import Plan, groups_of
+from mlbench.engine.plan import Plan, groups_of, scheduler_of
 from mlbench.errors import UserError
 from mlbench.methods.base import Stage
 from mlbench.methods.erm import ERM
@@ -66,6 +66,20 @@ def test_a_rate_is_a_multiple_of_the_heads():
     }
     plain = groups_of(erm(ConvNet(TASK, [8], 1.0, NOTHING)), replace(plan, train=configure([]).train))
     assert len(plain) == 1 and "lr" not in plain[0]
+
+
+def test_one_cycle_keeps_the_ratio_of_rates():
+    x, y = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    optimizer = torch.optim.Adam([{"params": [x]}, {"params": [y], "lr": 0.01}], lr=0.1)
+    node = {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "max_lr": 0.5, "pct_start": 0.5}
+    scheduler = scheduler_of(node, optimizer, 10, True, "low")
+    seen = []
+    for _ in range(9):
+        optimizer.step()
+        scheduler.step()
+        seen.append([group["lr"] for group in optimizer.param_groups])
+    assert max(rate for rate, _ in seen) == pytest.approx(0.5, rel=0.05)
+    assert all(own == pytest.approx(rate / 10) for rate, own in seen)
 
 
 @lite0_is_here

@@ -10,7 +10,6 @@ from mlbench.compose import choices, configure
 from mlbench.config import options, target
 from mlbench.seeding import seed_everything
 
-
 IMAGE = (3, 16, 16)
 WITH_WEIGHTS = {"efficientnet_lite0"}  # from a package: tests/backbones has it
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlbench.bench.chain import chain
 from mlbench.bench.contrastive import contrastive
+from mlbench.bench.encoders import encoders
 from mlbench.bench.enhancement import enhancement
 from mlbench.bench.intervals import intervals
 from mlbench.bench.load import load
@@ -29,7 +30,19 @@ Suite = Callable[..., Iterator[Row]]
 
 SUITES: dict[str, Suite] = {
     suite.__name__: suite
-    for suite in (step, chain, many, enhancement, contrastive, multimodal, metrics, intervals, load, start)
+    for suite in (
+        step,
+        chain,
+        many,
+        enhancement,
+        contrastive,
+        multimodal,
+        encoders,
+        metrics,
+        intervals,
+        load,
+        start,
+    )
 }
 ACCELERATORS = ("cpu", "gpu")
 COLUMNS = ("", "beside", "ours", "other", "ratio", "least", "largest")

@@ -179,9 +179,17 @@ def scheduler_of(
     named = inspect.signature(build).parameters.keys()
     lengths = {name: given.get(name) or length for name in LENGTHS & named}
     try:
-        return build(optimizer, **known | given | lengths)
+        return build(optimizer, **known | given | peaks(optimizer, given) | lengths)
     except (ValueError, TypeError) as error:
         raise UserError(f"train.optimizer or train.scheduler: {error}") from error
+
+
+def peaks(optimizer: torch.optim.Optimizer, given: Node) -> Node:
+    """A highest rate for each group, where the groups have rates of their own: in the ratio of those."""
+    rate, rates = float(optimizer.defaults["lr"]), [float(group["lr"]) for group in optimizer.param_groups]
+    if not isinstance(given.get("max_lr"), float) or all(own == rate for own in rates):
+        return {}
+    return {"max_lr": [given["max_lr"] * own / rate for own in rates]}
 
 
 class Schedule:
