@@ -43,7 +43,7 @@ def instances(features):
 @pytest.mark.parametrize("square", ["crop", "squeeze"])
 def test_a_batch_is_what_the_files_hold(square, images, tmp_path, monkeypatch):
     arrays, rows = images
-    monkeypatch.setattr(encoder, "BLOCK", 3)
+    monkeypatch.setattr(encoder, "BYTES", 3 * 192)
     made = encoder.Pixels(size=8, square=square)
     path = tmp_path / "cache" / "it.npy"
     features = encoder.once(path, made, rows)

@@ -21,7 +21,7 @@ from mlbench.files import whole
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BLOCK = 1000  # images that are decoded before they are written
+BYTES = 2**26  # of images that are decoded before they are written
 
 
 @dataclass(kw_only=True)
@@ -81,7 +81,8 @@ def opened(path: Path) -> np.ndarray | None:
 
 
 def blocks(encoder: Pixels, rows: Images) -> Iterator[np.ndarray]:
-    for numbers in np.split(np.arange(len(rows)), range(BLOCK, len(rows), BLOCK)):
+    count = max(BYTES // (3 * encoder.size**2), 1)
+    for numbers in np.split(np.arange(len(rows)), range(count, len(rows), count)):
         yield np.asarray(encoder.encode(rows[numbers], "cpu"))
 
 
