@@ -83,6 +83,7 @@ def test_two_seeds_side_by_side_have_what_each_has_alone(at_once, folder, photos
 
 def test_two_views_of_an_image(at_once, folder, photos):
     """MulSupCon draws each by the augmentation of its backbone."""
-    more = ("method=mulsupcon", "method.pretrain.epochs=1", "method.pretrain.batch_size=16")
-    done = at_once(*WORDS, *more, "method.pretrain.queue=32", "train.epochs=1")
+    more = ("epochs=1", "batch_size=16", "queue=32", "mask=0", "walk=passes")
+    words = (*WORDS, "method=mulsupcon", "paper=none", *(f"method.pretrain.{word}" for word in more))
+    done = at_once(*words, "train.epochs=1")
     assert done.status == 0, done.err
