@@ -42,17 +42,17 @@ def erm(backbone):
 
 def test_convnet_is_what_it_says():
     seed_everything(0)
-    network = ConvNet(TASK, [8, 16], 1.0, NOTHING)
+    network = ConvNet(TASK, [8, 16], 2, 1.0, NOTHING)
     x, parts = 2 * IMAGES - 1, dict(network.named_parameters())
     first, second = parts["blocks.0.weight"], parts["blocks.4.weight"]
-    x = F.relu(F.group_norm(F.conv2d(x, first, padding=1), 8))
+    x = F.relu(F.group_norm(F.conv2d(x, first, stride=2, padding=1), 8))
     x = F.relu(F.group_norm(F.conv2d(F.max_pool2d(x, 2), second, padding=1), 8))
     torch.testing.assert_close(network(IMAGES), x.mean((2, 3)))
     assert network.width == 16 and len(parts) == 6
 
 
 def test_a_rate_is_a_multiple_of_the_heads():
-    method = erm(ConvNet(TASK, [8], 0.1, NOTHING))
+    method = erm(ConvNet(TASK, [8], 1, 0.1, NOTHING))
     config = configure(
         ["train.optimizer.lr=0.02", "train.decay_on=weights", "train.optimizer.weight_decay=0.1"]
     )
@@ -64,7 +64,7 @@ def test_a_rate_is_a_multiple_of_the_heads():
         ("head.weight",): (None, None),
         ("head.bias",): (None, 0.0),
     }
-    plain = groups_of(erm(ConvNet(TASK, [8], 1.0, NOTHING)), replace(plan, train=configure([]).train))
+    plain = groups_of(erm(ConvNet(TASK, [8], 1, 1.0, NOTHING)), replace(plan, train=configure([]).train))
     assert len(plain) == 1 and "lr" not in plain[0]
 
 

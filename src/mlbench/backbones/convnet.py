@@ -15,14 +15,15 @@ Width = Annotated[int, Field(ge=GROUPS, multiple_of=GROUPS)]
 
 
 class ConvNet(OfImages):
-    """Blocks of a 3 × 3 convolution, group norm (Wu & He, ECCV 2018) and ReLU, between two of which the
-    sides are halved; the mean over all places.
+    """Blocks of a 3 × 3 convolution, the first of which goes `stride` pixels at a time, group norm (Wu & He,
+    ECCV 2018) and ReLU; between two blocks the sides are halved. The mean over all places.
     """
 
     def __init__(
         self,
         task: Task,
         widths: Annotated[list[Width], Field(min_length=1)],
+        stride: Annotated[int, Field(ge=1, le=4)],
         rate: Rate,
         augment: Changes,
     ):
@@ -32,7 +33,7 @@ class ConvNet(OfImages):
         for number, width in enumerate(widths):
             if number:
                 blocks.append(nn.MaxPool2d(2, ceil_mode=True))
-            convolution = nn.Conv2d(before, width, 3, padding=1, bias=False)
+            convolution = nn.Conv2d(before, width, 3, 1 if number else stride, padding=1, bias=False)
             blocks += [convolution, nn.GroupNorm(GROUPS, width), nn.ReLU()]
             before = width
         self.blocks = nn.Sequential(*blocks)
