@@ -181,7 +181,7 @@ def load(run: Experiment, identity: Node) -> None:
     run.scaler = missing.fitted_on_present(pieces.dataset.scaling, vectors, labelled)
     instances = missing.scaled(vectors, run.scaler)
     run.schema = Schema.of(vectors)
-    if not pieces.encoders:
+    if not pieces.encoders and vectors.kind == "vector":
         run.example = run.schema.typical(means(vectors.features, labelled))
     run.data = identity | {"statistics": statistics(vectors)}
     run.parts = {part: Rows.from_instances(instances, numbers) for part, numbers in rows.items()}
