@@ -69,7 +69,7 @@ def moved(x: Tensor, down: Tensor, right: Tensor, mirrored: Tensor) -> Tensor:
     there = within(rows, height).unsqueeze(-1) & within(columns, width).unsqueeze(-2)
     places = rows.clamp(0, height - 1).unsqueeze(-1) * width + columns.clamp(0, width - 1).unsqueeze(-2)
     places = places.flatten(-2).unsqueeze(-2).expand(*x.shape[:-2], -1)
-    return x.flatten(-2).gather(-1, places).view_as(x).masked_fill(~there.unsqueeze(-3), GREY)
+    return x.flatten(-2).gather(-1, places).view_as(x).masked_fill_(~there.unsqueeze(-3), GREY)
 
 
 def within(places: Tensor, count: int) -> Tensor:
