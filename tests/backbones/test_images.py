@@ -12,6 +12,7 @@ from mlbench.assemble import assemble
 from mlbench.backbones.augment import Changes
 from mlbench.backbones.convnet import ConvNet
 from mlbench.compose import configure
+from mlbench.data.rows import Batch
 from mlbench.data.task import Modality, Task
 from mlbench.encoders.efficientnet_lite0 import EfficientNetLite0 as Encoder
 from mlbench.engine.plan import Plan, groups_of, scheduler_of
@@ -37,7 +38,7 @@ def lite0(**options):
 
 
 def erm(backbone):
-    return ERM(TASK, lambda task: backbone, F.binary_cross_entropy_with_logits)
+    return ERM(TASK, lambda task: backbone, lambda logits, targets, known: F.mse_loss(logits, targets))
 
 
 def test_convnet_is_what_it_says():
@@ -87,7 +88,7 @@ def test_one_cycle_keeps_the_ratio_of_rates():
 def test_lite0_trains_what_is_asked_for(train, blocks):
     network = lite0(train=train).train()
     method = erm(network)
-    method.loss(type("Batch", (), {"x": IMAGES, "targets": torch.ones(5, 2)})).backward()
+    method.loss(Batch(IMAGES, torch.ones(5, 2), torch.arange(5))).backward()
     learning = {name for name, p in network.named_parameters() if p.grad is not None}
     parts = {".".join(name.split(".")[1:3]) for name in learning if "_blocks" in name}
     assert parts == {f"_blocks.{number}" for number in range(16 - blocks, 16)}

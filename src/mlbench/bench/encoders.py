@@ -71,7 +71,7 @@ def encoders(
             return DataLoader(Subset(files, visits.tolist()), batch, num_workers=workers)
 
         title = f"{name}, {len(rows)} × 3 × {size} × {size}, batch {batch}"
-        others: dict[str, Batches] = {"in memory, by hand": selected, "DataLoader, JPEG": loaded}
+        others: dict[str, Batches] = {"a loop by hand": selected, "a DataLoader of JPEG": loaded}
         for against, batches in others.items():
             row = compare(title, against, ours, by_hand(batches), repeats, apart)
             yield replace(row, notes=row.notes | {"times_faster": sum(row.other) / sum(row.ours)})
