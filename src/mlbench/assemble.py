@@ -149,7 +149,7 @@ def kind_named(config: Config, dataset: Dataset, made: dict[str, Encoder]) -> st
 
 
 def build_encoders(config: Config, dataset: Dataset) -> dict[str, Encoder]:
-    """One for each raw field of the data set that is not left out, known to work here."""
+    """An encoder for each raw field that is not left out; its `check` has passed on this machine."""
     fields, made = [*dataset.modality_names] if getattr(dataset, "raw", ()) else [], {}
     for field, node in encoders(config.model_dump()).items():
         made[field] = build(node)

@@ -174,7 +174,7 @@ class Linear(nn.Linear):
 
 
 class GELU(nn.GELU):
-    """By the error function: torch.nn's runs other code for tensors with gaps between the replicas."""
+    """GELU by the error function: that of torch.nn has other bits for tensors with gaps between replicas."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.approximate != "none":
@@ -246,7 +246,7 @@ class GRUCell(nn.GRUCell):
 
 
 class ELU(nn.ELU):
-    """By expm1: torch.nn's runs other code for what is left over behind whole vectors."""
+    """ELU by expm1: that of torch.nn has other bits in what is left over behind whole vectors."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.where(x > 0, x, self.alpha * x.clamp(max=0).expm1())

@@ -110,7 +110,7 @@ def first_stage(name: str, queue: int, epochs: int, repeats: int) -> Iterator[Ro
 
 @torch.no_grad()
 def fill(queue: Queue) -> None:
-    """With keys and labels drawn at random."""
+    """Fills the queue with random keys and labels."""
     queue.keys.copy_(F.normalize(torch.randn_like(queue.keys), dim=1))
     queue.labels.bernoulli_(0.1)
     queue.entered.fill_(queue.capacity)

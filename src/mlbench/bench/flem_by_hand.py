@@ -45,7 +45,7 @@ class ByHand(nn.Module):
 
 
 def by_hand_of(method: FLEM) -> ByHand:
-    """With the method's first weights."""
+    """The model by hand, with the method's first weights."""
     labels, features = method.head.weight.shape
     model = ByHand(features, labels, method.estimator.feature.more.weight.shape[0])
     with torch.no_grad():

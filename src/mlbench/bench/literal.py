@@ -21,7 +21,7 @@ class LiteralChain(nn.Module):
         self.always = always
 
     def forward(self, x: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of every step, logits (K, B, L) and hidden states (K, B, H); final logits and labels (B, L)."""
+        """Logits (K, B, L) and hidden states (K, B, H) of every step; final logits and labels (B, L)."""
         logits = self.init(x) if start is None else start
         rows = torch.arange(len(x))
         hard, path, state = torch.zeros_like(logits), torch.ones(len(x), dtype=x.dtype), None

@@ -61,7 +61,7 @@ def f1(predicted: Tensor, targets: Tensor) -> Tensor:
 
 
 def by_hand_of(method: M3LA) -> ByHand:
-    """With the method's first weights."""
+    """The model by hand, with the method's first weights."""
     widths = [weight.shape[1] for weight in method.inputs.weights]
     labels, hidden = method.label.weight.shape
     model = ByHand(widths, hidden, labels)

@@ -36,8 +36,8 @@ def by_anchors(ratios: Tensor, y: Tensor, labels: Tensor) -> Tensor:
 
 
 class ByHand(nn.Module):
-    """With a module's first weights and queue, in PyTorch's own layers. `literal`: by pairs, and the momentum
-    encoder parameter by parameter."""
+    """A module in PyTorch's own layers, with its first weights and queue. `literal`: the loss goes by pairs,
+    the momentum encoder parameter by parameter."""
 
     keys: Tensor
     labels: Tensor

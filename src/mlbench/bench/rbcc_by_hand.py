@@ -8,7 +8,7 @@ from mlbench.methods.rbcc.chain import RBCC
 
 
 class ByHand(nn.Module):
-    """With a method's first weights and network, in PyTorch's own layers."""
+    """A method in PyTorch's own layers, with its first weights and network."""
 
     def __init__(self, method: RBCC):
         super().__init__()

@@ -80,7 +80,7 @@ def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
 
 
 def folders(settings: list[str]) -> tuple[Path, Path]:
-    """Of outputs, of the cache."""
+    """The folders of the outputs and of the cache."""
     paths = OmegaConf.load(config_dir() / "config.yaml").paths
     path_settings = [word for word in settings if word.startswith("paths.")]
     for override in OverridesParser.create().parse_overrides(path_settings):

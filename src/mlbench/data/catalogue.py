@@ -30,7 +30,7 @@ class Entry:
 
     @property
     def modality_names(self) -> tuple[str, ...]:
-        """As conf/dataset states them; for a data set without files, those of its class."""
+        """The modalities that conf/dataset states; for a data set without files, those of its class."""
         return self.modalities if self.files else getattr(get_class(self.target), "modality_names", ())
 
     @property

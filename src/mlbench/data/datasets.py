@@ -241,7 +241,9 @@ class Files:
         return reader_named(self.reader)(paths[role], **companions, **self.options)
 
     def _checksum(self, paths: dict[str, Path], role: str, cache: Path | None) -> str | None:
-        """Of a file; of a folder those files that its reader reads; of a folder of images those of rows."""
+        """The checksum of a file; of a folder that of the files that its reader reads, of a folder of images
+        that of the rows' images.
+        """
         if not paths[role].is_dir():
             return sources.checksum(paths[role], cache)
         if role in self.parts:

@@ -1,4 +1,4 @@
-"""Where a person's own files lie."""
+"""The paths of a person's own files, checked."""
 
 import re
 from collections.abc import Callable

@@ -58,7 +58,7 @@ def once(parts: Sequence[Rows]) -> Shared | None:
 
 
 def joined(parts: Sequence[Any]) -> Inputs:
-    """One below the other."""
+    """The rows of all parts, one part below the other."""
     return torch.cat([*parts]) if isinstance(parts[0], Tensor) else parts[0].joined(parts)
 
 

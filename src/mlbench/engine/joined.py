@@ -40,7 +40,7 @@ def joined_team() -> Team:
 
 @functools.cache
 def store() -> TCPStore:
-    """Where the processes of the team meet."""
+    """The TCPStore at which the processes of the team meet."""
     joined = joined_team()
     keeps = joined.rank == 0 and not joined.kept
     return TCPStore(joined.host, joined.port, is_master=keeps, wait_for_workers=False)

@@ -75,7 +75,7 @@ class Stages:
         )
 
     def _path(self, stage: Stage, number: int) -> Path:
-        """In the run's folder; a shared stage is in a folder with its own key, where other runs find it."""
+        """A stage's path in the run's folder; a shared stage has a key, by which other runs find it."""
         if stage.shared is None:
             return self.folder / "stages" / f"{number}-{stage.name}"
         plan = Plan.of(stage, self.config.train, self.config.seed).science
@@ -101,7 +101,7 @@ class Stages:
             self.trained = max(self.trained, outcome.trained)  # "", "alone", "stacked": in this order
 
     def models(self) -> tuple[dict[str, Method], dict[str, dict[str, float]]]:
-        """By selection rule: the method to be scored; and the epoch with the value that selected it."""
+        """By selection rule: the method to score; and its epoch, with the value that chose the epoch."""
         if self.last is None:
             raise UserError(f"method {self.config.choices['method']} yields no stage to train")
         selection, (job, outcome) = self.config.selection, self.last

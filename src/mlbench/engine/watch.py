@@ -1,4 +1,4 @@
-"""One selection rule on one stage: keeps the best epoch."""
+"""A selection rule on a stage: keeps the stage's best epoch."""
 
 import math
 from collections.abc import Callable

@@ -151,7 +151,7 @@ class LabelCurves:
         return self.relevant.device
 
     def narrowed(self, labels: Tensor) -> "LabelCurves":
-        """Of some labels alone."""
+        """The same curves, of some labels alone."""
         values = (self.relevant, self.average_precision, self.array_order, self.interpolated)
         return LabelCurves(self.instances, *(value[labels] for value in (*values, self.area_under_roc)))
 

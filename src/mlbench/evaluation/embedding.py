@@ -36,12 +36,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Of all pairs of rows that there are."""
+    """Sums over all pairs of rows."""
 
     count: int
-    sharing: Tensor  # how many share a label
-    distance: Tensor  # the sum of ‖z_i − z_j‖² over those
-    closeness: Tensor  # the sum of exp(−2 ‖z_i − z_j‖²) over all
+    sharing: Tensor  # the number of pairs that share a label
+    distance: Tensor  # the sum of ‖z_i − z_j‖² over pairs that share a label
+    closeness: Tensor  # the sum of exp(−2 ‖z_i − z_j‖²) over all pairs
 
 
 class Embedded:
@@ -74,7 +74,7 @@ class Embedded:
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Of length 1, in double precision; a vector of zeros stays."""
+    """The vectors divided by their lengths, in double precision; a vector of zeros stays."""
     return F.normalize(vectors.double(), dim=-1)
 
 

@@ -6,6 +6,6 @@ GROUPS = ("head", "middle", "tail")
 
 
 def grouped(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Of the metrics that are means over labels: the name of each group's metric → the metric, the group."""
+    """The metrics of groups: their names → metric and group, for all metrics that are means over labels."""
     means = [name for name in names if "_macro" in name or name == "brier"]
     return {f"{name}_{group}": (name, group) for name in means for group in GROUPS}

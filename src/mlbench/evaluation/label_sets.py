@@ -228,7 +228,7 @@ class Counts:
         return self.pooled.hits.device
 
     def narrowed(self, labels: Tensor) -> "Counts":
-        """By label alone, of some labels; what is pooled or counted by instance stays."""
+        """The counts by label of some labels; `by_instance` and `pooled` still count all labels."""
         tally = self.by_label
         return replace(
             self, by_label=Tally(tally.hits[labels], tally.predicted[labels], tally.relevant[labels])

@@ -103,7 +103,7 @@ class Reliability:
         return self.count.device
 
     def narrowed(self, labels: Tensor) -> "Reliability":
-        """Of some labels alone."""
+        """The same numbers, of some labels alone."""
         of = (self.count[:, labels], self.scores[:, labels], self.relevant[:, labels], self.squared[labels])
         return Reliability(self.instances, *of)
 

@@ -142,7 +142,7 @@ HOOKS = ("begin_epoch", "before_step", "after_step")
 
 
 def hooks_of(module: nn.Module) -> dict[str, Callable[..., None]]:
-    """Those of HOOKS that a stage's module has of its own."""
+    """The hooks that a stage's module defines itself."""
     return {
         name: getattr(module, name)
         for name in HOOKS

@@ -76,7 +76,7 @@ def build(base: str, options: dict[str, Any] | None, seed: int | None = None) ->
 
 
 def draw_seed() -> int:
-    """From torch's generator, which the run seeds."""
+    """A seed for scikit-learn, drawn from torch's generator, which the run seeds."""
     return int(torch.randint(2**31 - 1, ()))
 
 

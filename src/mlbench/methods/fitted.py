@@ -82,7 +82,9 @@ class Fitted(Method):
         return scores
 
     def rows_of(self, batch: Batch) -> Matrix:
-        """As in training: a chain hands its rows on once a label, and dense ones may be very wide."""
+        """A batch's rows, sparse if the training rows were: a chain copies its rows for each label, and dense
+        rows may be very wide.
+        """
         x = matrix(batch.x)
         return sparse.csr_matrix(x) if self.learned["sparse"] else x
 
@@ -100,7 +102,7 @@ class Fitted(Method):
 
 
 def matrix(x: Any) -> Matrix:
-    """As scikit-learn takes it, sparse if it was; in float64, where its solvers' steps are not lost."""
+    """x as scikit-learn's matrix, sparse if x is; in float64, since float32 loses steps of its solvers."""
     return x.matrix() if isinstance(x, SparseRows) else x.cpu().numpy().astype(np.float64)
 
 

@@ -65,7 +65,7 @@ def unpacked(content: bytes) -> Any:
 
 
 def check_named(types: list[str]) -> None:
-    """Each lies in a module that the person named; only that is imported to see whether it does."""
+    """Refuses a type outside the modules that the person named; only these are imported to look it up."""
     unknown = [path for path in types if not (within(path, tuple(named)) and is_named(imported(path)))]
     if unknown:
         modules = sorted({path.rpartition(".")[0] for path in unknown})

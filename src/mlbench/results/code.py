@@ -36,7 +36,7 @@ def hashed(modules: frozenset[str]) -> str:
 
 
 def sources(modules: Iterable[str]) -> dict[str, str]:
-    """By module, the source that may change a result: of `modules` and of all that they import.
+    """The sources that may change a result, by module: of `modules` and of all that these import.
 
     A person's module counts if it lies below the folder from which one of `modules` is imported.
     """

@@ -25,7 +25,7 @@ class Plane:
 
 
 def plane(path: Path, how: How = "pca") -> Plane:
-    """Of an embeddings.npz; UserError where the file is none."""
+    """The rows of an embeddings.npz on a plane; UserError where the file is damaged or another."""
     try:
         with np.load(path) as archive:
             vectors, ids, targets = archive["embeddings"], archive["ids"], archive["targets"]

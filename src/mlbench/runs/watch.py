@@ -1,4 +1,4 @@
-"""One bar over runs, in whatever process they go."""
+"""One progress bar for many runs, whichever process trains them."""
 
 import contextlib
 import sys

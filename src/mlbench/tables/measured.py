@@ -29,13 +29,13 @@ FACTS = {"train_time_minutes": Fact("low", train_time_minutes)}
 
 
 def values(record: Record, rule: str) -> dict[str, float]:
-    """By name. Empty where the run was not scored under that rule."""
+    """A run's metrics and facts by name; empty where the run was not scored under that rule."""
     metrics = record.metrics.get(rule)
     return metrics | {name: fact.of(record) for name, fact in FACTS.items()} if metrics else {}
 
 
 def definition(name: str) -> str:
-    """In a sentence, what a name of `values` means."""
+    """A sentence that says what a name of `values` means."""
     if name in FACTS:
         return " ".join((FACTS[name].of.__doc__ or "").split())
     if name in PROBES:

@@ -31,7 +31,7 @@ def described(cases: list[Case]) -> Iterator[str]:
 
 
 def state(run: Run) -> str:
-    """One of SIGNS."""
+    """The run's state on disk, as SIGNS names it."""
     if run.state == "finished":
         record = store.finished(run.folder)
         return "finished (other code)" if record and run.outdated(record) else "finished"
@@ -39,7 +39,7 @@ def state(run: Run) -> str:
 
 
 def unreadable(case: Case) -> Iterator[str]:
-    """Why what looks like a record of a run is none."""
+    """The error of each record of the case's runs that cannot be read."""
     for run in case.runs:
         try:
             store.finished(run.folder)
@@ -52,7 +52,9 @@ def name(case: Case) -> str:
 
 
 def remaining(cases: list[Case]) -> str:
-    """By what its like took: the same case, else the same method, else any run of the table."""
+    """The time that the missing runs will take: each counts the mean of the finished runs of its case, else
+    of its method, else of the table.
+    """
     took = {case.where: [s for run in case.runs if (s := seconds(run)) is not None] for case in cases}
     by_method: dict[str, list[float]] = {}
     for case in cases:

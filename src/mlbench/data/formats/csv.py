@@ -60,7 +60,7 @@ def of_rows(
     missing: str = "refuse",
     id: str | int | None = None,
 ) -> Instances:
-    """Of a header, the rows below it and their lines. Without labels, instances that have none."""
+    """The instances of a header, the rows below it and their line numbers; no targets without labels."""
     header, lines = [name.strip() for name in rows[0]], lines[1:]
     texts = [[cell.strip() for cell in column] for column in zip(*rows[1:])]
     option = label_list if label_list is not None else labels

@@ -43,7 +43,7 @@ Met = Literal["batch_and_queue", "algorithm"]
 
 
 class Distributions(Pretraining):
-    """With label distributions d_i = softmax(fc(h_i)). `kernel` makes w_ip of z, keys and C_ip."""
+    """Pretraining with label distributions d_i = softmax(fc(h_i)); `kernel`: z, keys and C_ip → w_ip."""
 
     def __init__(
         self,

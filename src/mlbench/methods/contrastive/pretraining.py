@@ -114,7 +114,7 @@ class Pretraining(Learner):
 
 
 class SetContrast(Pretraining):
-    """With the loss of MulSupCon (Eq. 1 to 4)."""
+    """Pretraining with the loss of MulSupCon (Eq. 1 to 4)."""
 
     def __init__(
         self,

@@ -126,7 +126,7 @@ class LEVIRecovery(Recovering):
 
     @torch.no_grad()
     def log_distributions(self, data: Rows) -> Tensor:
-        """Of d = softmax(d*), d* the last L entries of μ, (N, L)."""
+        """log d of all rows, (N, L), where d = softmax(d*) and d* are the last L entries of μ."""
         self.eval()
         means = [self.encoded(self.scaled(batch.x), batch.targets)[0] for batch in blocks(data)]
         return torch.cat(means)[:, -self.labels :].log_softmax(-1)

@@ -184,7 +184,7 @@ class VALENRecovery(WarmUp):
 
     @torch.no_grad()
     def log_distributions(self, data: Rows) -> Tensor:
-        """Of softmax(e) on the positives, uniform where there are none, (N, L)."""
+        """log softmax of e over the positives of each row, (N, L); uniform in a row without positives."""
         parts = [supported(self.encoder(batch.x), batch.targets.bool()) for batch in blocks(data)]
         return torch.cat(parts)
 

@@ -126,7 +126,7 @@ def divergence(label: Gaussian, feature: Gaussian) -> Tensor:
 
 
 def correlations(root: Tensor) -> Tensor:
-    """Of the probit's utilities head + Rε + η, η ~ N(0, I), of which a label is positive where its own is."""
+    """Correlations of the probit's utilities head + Rε + η, η ~ N(0, I), whose signs are the labels."""
     covariance = root @ root.mT + torch.eye(len(root)).to(root)
     deviations = covariance.diagonal().sqrt()
     return covariance / deviations.outer(deviations)

@@ -129,7 +129,7 @@ class DMP(Method):
         return torch.cat([view * share for view, share in views], -1)
 
     def scores(self, batch: Batch) -> Tensor:
-        """By the last label head."""
+        """The probabilities of the last step's label head."""
         *_, last = self.unrolled(batch.x)
         return self.labels[-1](last.states).sigmoid()
 

@@ -222,7 +222,7 @@ def arrange(module: RBCC, *_: Any) -> None:
 
 
 def levels_in(parents: list[list[bool]], position: list[int]) -> list[tuple[list[int], list[int]]] | None:
-    """Each level's places, in ascending order, and how many of its labels have an input in each step."""
+    """Each level's positions in the order, ascending, and how many of its labels take each step."""
     levels = levels_of(parents)
     if levels is None:
         return None
