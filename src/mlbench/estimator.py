@@ -130,6 +130,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
         seed_everything(derive(config.seed, "method"))
         method = pieces.method(task)
+        method.rows_scaled_by(self.scaler_)
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder) / memory.InMemory.name / config.choices["method"] / "run"
             frequencies = Frequencies.of(task.positives, task.instances)

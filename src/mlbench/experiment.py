@@ -144,6 +144,7 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
     check_threshold(pieces.threshold(), run.task)
     seed_everything(derive(config.seed, "method"))
     run.method = pieces.method(run.task)
+    run.method.rows_scaled_by(run.scaler)
     if config.outputs.embeddings:
         check_embedding(run.method, config.choices["method"])
 

@@ -1,6 +1,7 @@
 """Teachers that are trained already: they come in files, know labels by name, and need no rows."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mlbench.assemble import assemble
 from mlbench.backbones.chain import Chain
 from mlbench.compose import configure
 from mlbench.config import fingerprint, science
+from mlbench.data.scaling import Unscaled, fitted, scaler
 from mlbench.data.task import Modality, Task
 from mlbench.engine.saved import write
 from mlbench.errors import UserError
@@ -56,14 +58,17 @@ def teachers():
     return own
 
 
-def saved(teachers, folder, names):
+UNSCALED = {"scaling": "none", "scaler": {}}
+
+
+def saved(teachers, folder, names, rows=UNSCALED):
     nodes = configure(["method=ofcc"])
     paths = []
     for teacher, name in zip(teachers, names):
         backbone = nodes.backbone | {"hidden": teacher.chain.hidden}
         paths.append(folder / f"{name}.pt")
         config = {"method": nodes.method, "backbone": backbone, "loss": nodes.loss}
-        write(paths[-1], packed(teacher, config, teacher.task))
+        write(paths[-1], packed(teacher, config, teacher.task) | {"rows": rows})
     return paths
 
 
@@ -81,6 +86,55 @@ def test_teachers_from_files_count_by_label_name(method, teachers, tmp_path):
         else:
             outcomes.append(stage.data.targets)
     torch.testing.assert_close(*outcomes)
+
+
+SHIFT, SPREAD = [0.5, -2.0, 0.0, 3.0, 1.0], [2.0, 0.25, 1.0, 8.0, 0.5]
+
+
+@pytest.mark.parametrize("scaling", ["none", "zscore", "minmax"])
+@pytest.mark.parametrize("method", [*METHODS, "ant from init"])
+def test_a_teacher_sees_rows_scaled_as_it_learned_them(method, scaling, teachers, tmp_path):
+    """However the student's are scaled: it says of them what it says of rows that come in its own scale."""
+    learned = {"scaling": "minmax", "scaler": {"shift": SHIFT, "spread": SPREAD}}
+    data, outcomes, as_teacher = small_data(6), [], scaler("minmax")
+    as_teacher.state = learned["scaler"]
+    of_student = fitted(scaling, data.x.numpy())
+    for name, rows, own in (("a", learned, of_student), ("b", UNSCALED, scaler("none"))):
+        scales = of_student if name == "a" else as_teacher
+        seen = replace(data, x=torch.from_numpy(scales.apply(data.x.numpy())))
+        paths = saved(teachers, tmp_path, (f"{name}1", f"{name}2"), rows)
+        words = [f"method={method.split()[0]}", f"method.teachers.from=[{paths[0]},{paths[1]}]"]
+        words += ["method.transfer_init=init"] if "init" in method else []
+        torch.manual_seed(1)
+        student = assemble(configure(words)).method(small_task(6))
+        student.rows_scaled_by(own)
+        first, *_ = student.stages({"train": seen})
+        votes = student.scores(seen.batch(torch.arange(40))) if method == "bl" else first.data.targets
+        outcomes.append([votes, first.data.extra.get("teacher_0", torch.zeros(0))])
+    torch.testing.assert_close(*outcomes, rtol=1e-4, atol=1e-5)
+
+
+def test_a_scaler_that_is_not_affine_is_refused_unless_both_have_it(teachers, tmp_path):
+    class Own(Unscaled):
+        """A person's own."""
+
+    paths = saved(teachers, tmp_path, ("a", "b"))
+    words = ["method=tc", f"method.teachers.from=[{paths[0]},{paths[1]}]"]
+    student = assemble(configure(words)).method(small_task(6))
+    with pytest.raises(UserError, match=r"a\.pt: its rows were scaled by Unscaled, this run's by Own"):
+        student.rows_scaled_by(Own())
+    for teacher in student.teachers:
+        teacher.scaler = Own()
+    student.rows_scaled_by(Own())
+    x = torch.randn(3, 5)
+    assert all(torch.equal(teacher.rescaled(x), x) for teacher in student.teachers)
+
+
+def test_a_teacher_that_does_not_say_how_its_rows_were_scaled_is_refused(teachers, tmp_path):
+    paths = saved(teachers, tmp_path, ("a", "b"), rows=None)
+    pieces = assemble(configure(["method=tc", f"method.teachers.from=[{paths[0]},{paths[1]}]"]))
+    with pytest.raises(UserError, match=r"a\.pt: an older version wrote it, without how"):
+        pieces.method(small_task(6))
 
 
 def test_a_student_of_brought_teachers_is_kept_in_a_file_too(teachers, tmp_path):
@@ -102,7 +156,7 @@ def test_a_teacher_of_another_kind_serves_who_looks_at_outputs_only(tmp_path):
         paths.append(tmp_path / f"{number}.pt")
         method = assemble(nodes).method(task.narrowed(labels))
         config = {"method": nodes.method, "backbone": nodes.backbone, "loss": nodes.loss}
-        write(paths[-1], packed(method, config, task.narrowed(labels)))
+        write(paths[-1], packed(method, config, task.narrowed(labels)) | {"rows": UNSCALED})
     brought = f"method.teachers.from=[{paths[0]},{paths[1]}]"
     list(assemble(configure(["method=tc", brought])).method(task).stages({"train": small_data(3)}))
     with pytest.raises(UserError, match="must be chains"):

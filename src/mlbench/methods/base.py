@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mlbench.backbones.base import Backbone as Backbone
 from mlbench.config import TRAINING
+from mlbench.data.contracts import Scaler
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Kind
 
@@ -100,6 +101,9 @@ class Method(Learner):
     def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The parts of a split that the method needs under these options."""
         return ("train",)
+
+    def rows_scaled_by(self, scaler: Scaler) -> None:
+        """Called once before training, with what scaled the rows that the method will see."""
 
     def as_graph(self) -> Learner:
         """What has the same scores by tensor operations alone, for other programs; a UserError says why there

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
-from mlbench.methods.amalgamation.teachers import AmalgamationMethod, Share, TeacherSettings, blocks, unrolled
+from mlbench.methods.amalgamation.teachers import (
+    AmalgamationMethod,
+    Share,
+    TeacherSettings,
+    blocks,
+    seen_by,
+    unrolled,
+)
 from mlbench.methods.amalgamation.transfer import Fires, HandOn, disagree, integrate
 from mlbench.methods.amalgamation.transfer import transfer as transferred
 from mlbench.methods.base import Backbone, Stage
@@ -54,12 +61,15 @@ class ANT(AmalgamationMethod):
         initial = None
         if self.transfer_init == "init":
             initial = [
-                torch.cat([teacher.chain.initial(data.batch(rows).x) for rows in blocks(data)])
+                torch.cat(
+                    [teacher.chain.initial(seen_by(teacher, data.batch(rows).x)) for rows in blocks(data)]
+                )
                 for teacher in self.teachers
             ]
 
         def rerun(teacher: int, rows: Tensor, start: Tensor) -> Tensor:
-            return self.teachers[teacher].chain(data.batch(rows).x, start)
+            chosen = self.teachers[teacher]
+            return chosen.chain(seen_by(chosen, data.batch(rows).x), start)
 
         done = transferred(first, self.experts, rerun, initial, self.transfer, self.hand_on)
         plain = integrate(first, self.experts)

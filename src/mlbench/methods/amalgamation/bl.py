@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mlbench.config import TRAINING
 from mlbench.data.rows import Batch, Rows
-from mlbench.methods.amalgamation.teachers import AmalgamationMethod
+from mlbench.methods.amalgamation.teachers import AmalgamationMethod, scores_of
 from mlbench.methods.base import Stage
 
 
@@ -20,7 +20,7 @@ class BL(AmalgamationMethod):
 
     def scores(self, batch: Batch) -> Tensor:
         """(v + ½) / (e + ½) for v of e experts in favour: above ½ just when v ≥ e/2."""
-        hard = [teacher.scores(batch) > 0.5 for teacher in self.teachers]
+        hard = [scores_of(teacher, batch) > 0.5 for teacher in self.teachers]
         votes = [
             torch.stack([hard[e.teacher][:, e.column] for e in known_by]).float() for known_by in self.experts
         ]

@@ -17,13 +17,17 @@ from torch import Tensor, nn
 
 from mlbench.backbones.chain import Chain, Unrolled
 from mlbench.config import Node
+from mlbench.data.contracts import Scaler
 from mlbench.data.rows import Batch, Rows
+from mlbench.data.scaling import of_state
 from mlbench.data.task import Task
 from mlbench.errors import UserError
 from mlbench.methods.amalgamation.label_sets import appearance, covered, draw, experts, named
+from mlbench.methods.amalgamation.rescaled import Rescaled
 from mlbench.methods.base import Backbone, Method, Parts, Requires, Stage
-from mlbench.methods.build import unpacked
+from mlbench.methods.build import opened, unpacked
 from mlbench.methods.ofcc import OFCC
+from mlbench.trust import foreign
 
 ROWS = 1024  # of a block that a teacher scores at once
 LIMIT = 30.0  # largest logit made from a probability: σ(30) is 1 in float32
@@ -97,6 +101,10 @@ class AmalgamationMethod(Method):
         return {name: value for name, value in options.items() if name != "overlap"} | {
             "teachers": {"from": brought}
         }
+
+    def rows_scaled_by(self, scaler: Scaler) -> None:
+        for path, teacher in zip(self.settings.brought or (), self.teachers):
+            teacher.rescaled.fit(scaler, teacher.scaler, str(path))
 
     def stages(self, data: Parts) -> Iterator[Stage]:
         if not self.settings.brought:
@@ -175,14 +183,36 @@ def _bring(task: Task, paths: Sequence[Path]) -> list[Method]:
         raise UserError("method.teachers.from names one teacher; knowledge amalgamation needs two or more")
     teachers: list[Any] = []
     for path in paths:
-        method, learned = unpacked(path)
+        content = opened(path)
+        method, learned = unpacked(path, content)
         if learned.features != task.features:
             raise UserError(
                 f"{path} was trained on {learned.features} features; dataset {task.name} has {task.features}"
             )
         teachers.append(method)
         teachers[-1].task = learned
+        teachers[-1].scaler = scaler_in(content, path)
+        teachers[-1].rescaled = Rescaled(task.features)
     return teachers
+
+
+def scaler_in(content: Node, path: Path) -> Scaler:
+    """The scaler of the rows from which a teacher learned. Anybody may have written the file."""
+    try:
+        with foreign():
+            return of_state(content["rows"]["scaling"], content["rows"]["scaler"])
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{path}: an older version wrote it, without how its rows were scaled: run again with force=true"
+        ) from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def seen_by(teacher: Any, x: Tensor) -> Tensor:
+    """The student's rows x (B, d) as the teacher learned to see them."""
+    rescaled = getattr(teacher, "rescaled", None)  # of teachers from files
+    return x if rescaled is None else rescaled(x)
 
 
 def by_teacher(known: Iterable[Tensor]) -> dict[str, Tensor]:
@@ -204,7 +234,7 @@ def unrolled(teacher: Method, data: Rows) -> Unrolled:
             f"{type(teacher).__name__}"
         )
     teacher.to(data.device)
-    passes = [teacher.chain.unroll(data.batch(rows).x) for rows in blocks(data)]
+    passes = [teacher.chain.unroll(seen_by(teacher, data.batch(rows).x)) for rows in blocks(data)]
     return Unrolled(*[torch.cat(parts, dim=1) for parts in zip(*passes)])
 
 
@@ -214,8 +244,12 @@ def logits(teacher: Method, data: Rows) -> Tensor:
     if isinstance(teacher, OFCC):
         return unrolled(teacher, data).final
     teacher.to(data.device)
-    scores = torch.cat([teacher.scores(data.batch(rows)) for rows in blocks(data)])
+    scores = torch.cat([scores_of(teacher, data.batch(rows)) for rows in blocks(data)])
     return scores.logit().clamp(-LIMIT, LIMIT)
+
+
+def scores_of(teacher: Any, batch: Batch) -> Tensor:
+    return teacher.scores(batch._replace(x=seen_by(teacher, batch.x)))
 
 
 def blocks(data: Rows) -> tuple[Tensor, ...]:
