@@ -24,20 +24,32 @@ def answered(
         return 0
     try:
         if usage and {"-h", "--help"} & set(arguments):
-            print(as_typed(usage), flush=True)
+            show_help(usage)
             return 0
         return run(arguments) or 0
     except KeyboardInterrupt:
         complain("interrupted; the same command goes on where it stopped")
         return 130
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        return nobody_reads()
     except (UserError, OSError) as error:
         if debugging() or (isinstance(error, OSError) and not error.strerror):
             raise
         complain(sentence(error))
         return 2
+
+
+def show_help(text: str) -> None:
+    try:
+        print(as_typed(text.rstrip("\n")), flush=True)
+    except BrokenPipeError:
+        nobody_reads()
+
+
+def nobody_reads() -> int:
+    """After `| head` has seen enough: what is still to be written goes nowhere, and nothing is wrong."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def as_typed(text: str) -> str:

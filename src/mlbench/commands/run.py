@@ -1,6 +1,8 @@
 """The command line: Hydra in, one record out. torch is imported only once the configuration is checked."""
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import sys
@@ -14,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mlbench import __version__
+from mlbench.commands.arguments import show_help
 from mlbench.commands.lines import close_sweep, finished, show, summary
 from mlbench.compose import config_dir, explain, names
 from mlbench.errors import (
@@ -62,6 +65,8 @@ def alone() -> None:
         sys.exit(0)
     try:
         sys.argv[1:] = arranged(sys.argv[1:], names)
+        if {"-h", "--help"} & {*sys.argv[1:]}:
+            return told_how()
         job()
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
@@ -86,6 +91,14 @@ def alone() -> None:
         complain(sentence(error))
     failed = sum(close_sweep(folder) for folder in sweeps)
     sys.exit(2 if errors or failed else 0)
+
+
+def told_how() -> None:
+    """Hydra's help, with the program named as it was typed."""
+    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
+        job()
+    show_help(text.getvalue())
+    sys.exit(0)
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
