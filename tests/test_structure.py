@@ -26,7 +26,6 @@ MAY_KNOW = {
     "words": set(),
     "names": {"errors"},
     "metrics": {"errors", "evaluation"},
-    "submissions": {"data", "errors", "evaluation"},
     "protocols": {"errors"},
     "spelling": {"errors"},
     "trust": {"errors"},
@@ -81,6 +80,9 @@ MAY_KNOW = {
         "seeding",
     },
     "export": {"data", "engine", "errors", "evaluation", "files", "methods", "predict", "results"},
+    "submissions": {
+        *("compose", "config", "data", "errors", "evaluation", "files", "premises", "results", "words"),
+    },
     "runs": {"compose", "config", "engine", "errors", "experiment", "premises", "results"},
     "tables": {
         *("assemble", "compose", "config", "data", "errors", "evaluation", "files", "results", "runs"),

@@ -1,31 +1,54 @@
 """The command line that measures predictions of any tool by the metrics that runs are measured by."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbench.commands.arguments import answered, check_keys, pairs
 from mlbench.errors import UserError
 from mlbench.spelling import spelled
-from mlbench.submissions.files import Submission, read
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from mlbench.commands.compared import Scored
+    from mlbench.submissions.cuts import Cuts
+    from mlbench.submissions.given import Truth
+    from mlbench.submissions.known import Known
+    from mlbench.submissions.outputs import Kind
 
-    from mlbench.evaluation.intervals import Part
+USAGE = f"""{spelled("score")} PREDICTIONS [PREDICTIONS] truth=LABELS       all metrics, a line each
+{spelled("score")} PREDICTIONS [PREDICTIONS] dataset=scene part=test   true labels of a data set
 
-USAGE = f"""{spelled("score")} PREDICTIONS [PREDICTIONS] truth=LABELS    all metrics, a line each
-  PREDICTIONS, LABELS  .csv: id, then a column a label; .npz: ids, labels, scores; matched by id and label
-  threshold=0.5        a label is predicted where its probability lies strictly above the cut
+  PREDICTIONS          .csv: id, then a column a label; .npz: ids, labels, scores; matched by id and label.
+                       In the order of the true labels: .npy and sparse .npz of NumPy and SciPy, MEKA's
+                       .arff and printed text, LibMultiLabel's text, a run's folder; docs/submissions.md
+  truth=LABELS         .csv or .npz, likewise
+  dataset, split, seed and their options, dataset.path, split.fold, ...: as for {spelled("run")}
+  part=test            or another part of the split
+  ids=order            rows are in the order of the true labels, whatever their ids
+  threshold=0.5        a label is predicted where its probability lies strictly above the cut; or a rule, as
+                       threshold=per_label threshold.fit_on=validation
+  fit=FILE             scores that the rule is fitted on, of the part that it names
+  fit_truth=LABELS     their true labels, where no data set has them
   scores=logits        the scores are logits: cut, and measured as probabilities, after a sigmoid
+  scores=decisions     they are decision values: a label is predicted above 0; no likelihoods
   treat=scores         a file of 0 and 1 alone holds label sets; this measures them as scores, too
+  treat=sets           the labels that a line of LibMultiLabel's lists are its label set
   intervals=2000       the 95 % interval of each metric, over so many bootstrap resamples of the instances
-  seed=0               of these
+  seed=0               of these, and of the split
+  as=my-method         keeps them as a record of the data set, for tables and reports; force=true replaces one
 
 Of two files every metric's difference is printed, first minus second, with its interval and two p values: by
 the bootstrap, and by swapping the two predictions of random instances (intervals=2000 of each)."""
 
-KEYS = ("truth", "threshold", "scores", "treat", "intervals", "seed")
+OWN = ("truth", "part", "ids", "fit", "fit_truth", "scores", "treat", "intervals", "as", "force")
+DATA = ("dataset", "split", "seed", "paths.outputs", "paths.cache")  # and options of the first two
+KEYS = (*OWN, *DATA, "threshold")
+OPTIONS = ("dataset.", "split.", "threshold.")
+VALUES = {
+    "scores": ("logits", "decisions"),
+    "treat": ("scores", "sets"),
+    "ids": ("order",),
+    "force": ("true", "false"),
+}
 DRAWS = 2000
 
 
@@ -36,55 +59,69 @@ def main(arguments: list[str] | None = None) -> int:
 def run(arguments: list[str]) -> None:
     files = [word for word in arguments if is_file(word)]
     given = pairs([word for word in arguments if word not in files], keys=KEYS)
-    check_keys(given, KEYS)
+    check(files, given)
+    draws, seed = whole("intervals", given.get("intervals"), 1), whole("seed", given.get("seed", "0"), 0)
+
+    from mlbench.commands import compared
+    from mlbench.submissions.cuts import cuts_of
+    from mlbench.submissions.outputs import Kind
+
+    cuts = cuts_of(given)
+    kind = Kind(
+        logits=given.get("scores") == "logits",
+        decisions=given.get("scores") == "decisions",
+        sets_as_scores=given.get("treat") == "scores",
+        sets=given.get("treat") == "sets",
+    )
+    data, truth = true_labels(given)
+    found = [scored(Path(file), cuts, kind, given, truth, data) for file in files]
+    print(f"{len(truth.ids)} instances, {len(truth.labels)} labels; {found[0].words}")
+    if len(found) == 1:
+        compared.alone(found[0], truth, draws, seed)
+    else:
+        compared.beside(found[0], found[1], truth, draws or DRAWS, seed)
+    if "as" in given and data is not None:
+        keep(given, found[0], data, truth, cuts)
+
+
+def check(files: list[str], given: dict[str, str]) -> None:
+    """Refuses words that are none, or that do not go together."""
+    check_keys([key for key in given if not key.startswith(OPTIONS)], KEYS)
     if len(files) not in (1, 2):
         raise UserError(
             f"{len(files)} files of predictions are given: write {spelled('score')} FILE [FILE] truth=FILE"
         )
-    if not given.get("truth"):
-        raise UserError("truth= is missing: the file of true labels, as truth=labels.csv")
-    for key, only in (("scores", "logits"), ("treat", "scores")):
-        if given.get(key, only) != only:
-            raise UserError(f"{key}={given[key]}: choose {only}, or leave it out")
-    cut = cut_of(given.get("threshold", "0.5"))
-    draws, seed = whole("intervals", given.get("intervals"), 1), whole("seed", given.get("seed", "0"), 0)
-    truth = read(Path(given["truth"]))
-    if not truth.are_sets:
-        raise UserError(f"{truth.path}: true labels are 0 or 1, and other numbers are there")
-    submissions = [read(Path(file)) for file in files]
+    if bool(given.get("truth")) == bool(given.get("dataset")):
+        both = "truth= and dataset= exclude each other" if given.get("truth") else "truth= is missing"
+        raise UserError(
+            f"{both}: the file of true labels, as truth=labels.csv, or a data set, as dataset=scene part=test"
+        )
+    for key, values in VALUES.items():
+        if given.get(key, values[0]) not in values:
+            raise UserError(f"{key}={given[key]}: choose {' or '.join(values)}, or leave it out")
+    needs_data = [key for key in ("part", "split", "as") if key in given]
+    needs_data += [key for key in given if key.startswith(("dataset.", "split."))]
+    if "dataset" not in given and needs_data:
+        raise UserError(f"{needs_data[0]}={given[needs_data[0]]}: needs a data set, as dataset=scene")
+    if "as" in given:
+        from mlbench.submissions.names import check_name
 
-    import torch
-
-    from mlbench.evaluation.thresholds import Fixed
-    from mlbench.submissions.parts import Kind, parts_of
-
-    kind = Kind("scores" in given, "treat" in given)
-    found = [parts_of(each, truth, Fixed(cut), f"{cut:g}", kind) for each in submissions]
-    targets = torch.from_numpy(truth.values)
-    print(f"{len(truth.ids)} instances, {len(truth.labels)} labels; {'; '.join(found[0][1])}")
-    if len(found) == 1:
-        alone(found[0][0], targets, draws, seed)
-    else:
-        (first, notes), (second, others) = found
-        if notes != others:
-            print(f"{submissions[1].path}: {'; '.join(others)}")
-        beside(submissions, first, second, targets, draws or DRAWS, seed)
+        check_name(given["as"])
+        if len(files) == 2:
+            raise UserError(f"as={given['as']}: two files are given; keep one after the other")
+        if given.get("part", "test") != "test":
+            raise UserError(
+                f"as={given['as']}: a record is of part=test; part={given['part']} goes without as="
+            )
+    elif "force" in given:
+        raise UserError(f"force={given['force']}: replaces a record, and as= names none")
 
 
 def is_file(word: str) -> bool:
     """Folders of a sweep have = in their names, so that a word with one may be a path."""
     key, sign, _ = word.partition("=")
-    return key not in KEYS and not word.startswith("-") and (not sign or word.endswith((".csv", ".npz")))
-
-
-def cut_of(text: str) -> float:
-    try:
-        cut = float(text)
-    except ValueError:
-        cut = -1.0
-    if not 0 <= cut <= 1:
-        raise UserError(f"threshold={text}: give one cut for every label, a number from 0 to 1")
-    return cut
+    known = key in KEYS or key.startswith(OPTIONS)
+    return not known and not word.startswith("-") and (not sign or Path(word).exists())
 
 
 def whole(key: str, text: str | None, least: int) -> int:
@@ -96,74 +133,48 @@ def whole(key: str, text: str | None, least: int) -> int:
     return int(text)
 
 
-def alone(parts: "list[Part]", targets: "Tensor", draws: int, seed: int) -> None:
-    """A line a metric: its value, and its interval if draws are asked for."""
-    from mlbench.evaluation.intervals import intervals
+def true_labels(given: dict[str, str]) -> "tuple[Known | None, Truth]":
+    if "truth" in given:
+        from mlbench.submissions import files
 
-    values = {name: value for part in parts for name, value in part.values(targets).items()}
-    known = intervals(parts, targets, draws, seed) if draws else {}
-    if draws:
-        print(f"in brackets the middle 95 % of {draws} bootstrap resamples of the instances, seed {seed}")
-        say_left_out(parts)
-    width = max(map(len, values))
-    for name, value in values.items():
-        interval = f"  {bracketed(*known[name])}".rstrip() if name in known else ""
-        print(f"{name.ljust(width)}  {number(value)}{interval}")
+        return None, files.true_labels(Path(given["truth"]))
+    from mlbench.submissions.known import known
+
+    words = [f"{key}={value}" for key, value in given.items() if key in DATA or key.startswith(OPTIONS[:2])]
+    data = known(words)
+    return data, data.truth(given.get("part", "test"))
 
 
-def beside(
-    submissions: list[Submission],
-    first: "list[Part]",
-    second: "list[Part]",
-    targets: "Tensor",
-    draws: int,
-    seed: int,
-) -> None:
-    """A line a metric that both have: the two values, their difference, its interval and p values."""
-    from mlbench.evaluation.intervals import differences
+def scored(
+    path: Path, cuts: "Cuts", kind: "Kind", given: dict[str, str], truth: "Truth", data: "Known | None"
+) -> "Scored":
+    """The file's numbers, matched and measured."""
+    from mlbench.commands.compared import Scored
+    from mlbench.submissions import matching, parts
+    from mlbench.submissions.cuts import fitting
+    from mlbench.submissions.files import by_order, read
+    from mlbench.submissions.outputs import outputs_of
 
-    first, second = in_common(first, second), in_common(second, first)
-    ours, theirs = (
-        {name: value for part in parts for name, value in part.values(targets).items()}
-        for parts in (first, second)
-    )
-    found = differences(first, second, targets, draws, seed)
-    print(f"first: {submissions[0].path}, second: {submissions[1].path}")
-    print(
-        f"in brackets the middle 95 % of the difference in {draws} bootstrap resamples of the instances; p "
-        f"by these, and by swaps of the predictions of instances, {draws} at random or all there are; "
-        f"seed {seed}"
-    )
-    say_left_out(first)
-    width = max(map(len, found))
-    print(f"{'metric'.ljust(width)}     first    second     first − second         p bootstrap  p swaps")
-    for name, each in found.items():
-        print(
-            f"{name.ljust(width)}  {number(ours[name])}  {number(theirs[name])}  {each.value:+.6f} "
-            f"{bracketed(each.low, each.high, '+')}  {each.bootstrap:.4f}  {each.permutation:.4f}"
-        )
+    submission = read(path, truth, kind.sets)
+    submission = by_order(submission) if given.get("ids") == "order" else submission
+    values = matching.matched(submission, truth)
+    outputs = outputs_of(submission, values, kind)
+    words = [*matching.notes(submission), *outputs.words]
+    fitted_on = None
+    if outputs.cuttable is not None:
+        fitted_on, how = fitting(cuts, kind, given, truth, data)
+        words += [", ".join(filter(None, [cuts.described, how]))]
+    elif any(key.partition(".")[0] in ("threshold", "fit") for key in given):
+        words += ["threshold changes nothing: there are no scores to cut"]
+    measures = parts.measured(outputs, cuts.rule, fitted_on, truth)
+    drawn = parts.parts_of(outputs, cuts.rule, truth)
+    return Scored(submission, values, outputs, measures, drawn, "; ".join(words))
 
 
-def in_common(parts: "list[Part]", others: "list[Part]") -> "list[Part]":
-    """The parts with those metrics only that the others have, too."""
-    from dataclasses import replace
+def keep(given: dict[str, str], found: "Scored", data: "Known", truth: "Truth", cuts: "Cuts") -> None:
+    from mlbench.submissions.stored import Import, keep
 
-    names = {name + part.ending for part in others for name in part.names}
-    kept = [replace(p, names=[name for name in p.names if name + p.ending in names]) for p in parts]
-    return [part for part in kept if part.names]
-
-
-def say_left_out(parts: "list[Part]") -> None:
-    from mlbench.evaluation.resampled import left_out
-
-    for part in parts:
-        for name, reason in left_out(part.names).items():
-            print(f"{name + part.ending} has no interval: {reason}")
-
-
-def number(value: float) -> str:
-    return f"{value:.6f}"
-
-
-def bracketed(low: float, high: float, sign: str = "") -> str:
-    return "" if math.isnan(low) else f"[{low:{sign}.6f}, {high:{sign}.6f}]"
+    cut = found.outputs.cuttable is not None
+    what = Import(given["as"], found.submission, found.values, found.outputs.taken_for, cut)
+    path, there = keep(what, data, truth, cuts, found.measures, given.get("force") == "true")
+    print(f"{path}{' was there already, with the same predictions' if there else ''}")

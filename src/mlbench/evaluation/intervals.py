@@ -5,7 +5,7 @@ anew for a resample, so that an interval says how the metric varies with the tes
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,18 +19,25 @@ SAME = 1e-9  # values nearer to each other than this are one value, as in tables
 
 @dataclass(frozen=True)
 class Part:
-    """Label sets or scores (N, L), and the metrics that are measured on them; `ending` ends their names."""
+    """Label sets or scores (N, L), and the metrics that are measured on them; `ending` ends their names.
+
+    `columns`, booleans (L,), are the labels that count; None: all.
+    """
 
     outputs: Tensor
     names: Sequence[str]
     ending: str = ""
+    columns: Tensor | None = None
 
     def values(self, targets: Tensor) -> dict[str, float]:
         as_sets = [name for name in self.names if find(name).needs == "label_sets"]
         as_scores = [name for name in self.names if name not in as_sets]
-        values = evaluate(None, self.outputs, targets, as_sets)
-        values |= evaluate(self.outputs, None, targets, as_scores)
+        outputs, targets = self.of_columns(self.outputs), self.of_columns(targets)
+        values = evaluate(None, outputs, targets, as_sets) | evaluate(outputs, None, targets, as_scores)
         return {name + self.ending: value for name, value in values.items()}
+
+    def of_columns(self, matrix: Tensor) -> Tensor:
+        return matrix if self.columns is None else matrix[:, self.columns]
 
     @property
     def shown(self) -> list[str]:
@@ -75,7 +82,7 @@ def differences(
     """By metric; both have the same metrics, and their rows are the same instances."""
     ours, theirs = _functions(first, targets), _functions(second, targets)
     pairs = [
-        Part(torch.cat([one.outputs, other.outputs]), one.names, one.ending)
+        replace(one, outputs=torch.cat([one.outputs, other.outputs]))
         for one, other in zip(first, second, strict=True)
     ]
     both = _functions(pairs, torch.cat([targets, targets]))
@@ -128,7 +135,9 @@ def over(functions: Sequence[tuple[str, Resampled]], counts: Iterable[Tensor]) -
 
 def _functions(parts: Sequence[Part], targets: Tensor) -> list[tuple[str, Resampled]]:
     return [
-        (part.ending, resampled(part.outputs, targets, part.resampled)) for part in parts if part.resampled
+        (part.ending, resampled(part.of_columns(part.outputs), part.of_columns(targets), part.resampled))
+        for part in parts
+        if part.resampled
     ]
 
 

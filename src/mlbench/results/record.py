@@ -43,6 +43,8 @@ class Record:
     revision: str | None = None
     code: str | None = None  # see mlbench.results.code; older records have none
     trained: str = ""  # "alone" or "stacked" where the other would have left other last digits
+    imported: bool = False  # whether the predictions are another program's
+    source: dict[str, str] = field(default_factory=dict)  # of these: file, SHA-256, what it was taken for
 
     def write(self, path: Path) -> None:
         """Writes the record by rename, after all other files of the run: a record that exists is whole."""

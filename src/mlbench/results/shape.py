@@ -66,6 +66,8 @@ class Shape(Strict):
     revision: str | None = None
     code: str | None = None
     trained: Literal["", "alone", "stacked"] = ""
+    imported: bool = False
+    source: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _whole(self) -> "Shape":

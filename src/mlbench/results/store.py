@@ -184,6 +184,6 @@ def records(outputs: Path) -> "pandas.DataFrame":
             continue
         record = repeats.current(record)
         about = {"rule": record.rule, "result": repeats.result(record), "seed": record.seed}
-        about |= {"fold": repeats.fold(record), "key": record.key, "path": path}
+        about |= {"fold": repeats.fold(record), "key": record.key, "path": path, "imported": record.imported}
         rows.append(record.choices | about | record.metrics[record.rule])
     return pandas.DataFrame(rows)

@@ -1,64 +1,82 @@
-"""Predictions and true labels in files of any tool: read, and matched by id and by the label's name.
+"""Predictions and true labels in files: with ids and label names, or as other programs write them.
 
 CSV: a header `id,<label>,<label>,...`, then a row an instance. NPZ: `ids` (N,), `labels` (L,), the names, and
-`scores` (N, L). Rows and columns may stand in any order.
+`scores` (N, L). Rows and columns may stand in any order. A file without ids or names (`arrays.py`,
+`texts.py`) has rows and columns in the order of the true labels.
 """
 
 import csv
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from mlbench.data.formats.npz import arrays_in
 from mlbench.errors import UserError
+from mlbench.submissions import arrays, texts
+from mlbench.submissions.given import Submission, Truth, some
 
-ARRAYS = ("ids", "labels", "scores")
-NAMED = 3  # names in a sentence; of the others, the number
+TEXTS = (".txt", ".out", ".log")  # a printed text, which only its content tells
 
 
-def read(path: Path) -> "Submission":
-    """The file's numbers with their ids and label names, checked; UserError says what is wrong with it."""
-    readers = {".csv": _csv, ".npz": _npz}
-    if path.suffix not in readers:
-        raise UserError(f"{path}: predictions and true labels are read from .csv and .npz files")
-    found = readers[path.suffix](path)
+def read(path: Path, truth: Truth | None = None, sets: bool = False) -> Submission:
+    """The file's numbers, checked; UserError says what is wrong with it.
+
+    Files of other programs are read beside their truth. With `sets`, labels that a line lists are its set.
+    """
+    path = path / "scores.npz" if path.is_dir() else path  # a run's folder
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        found = _csv(path)
+    elif suffix == ".npz":
+        found = arrays.archive(path)
+    elif truth is None:
+        raise UserError(f"{path}: true labels are read from .csv and .npz files")
+    elif suffix == ".npy":
+        found = arrays.array(path)
+    elif suffix == ".arff":
+        found = texts.meka_arff(path, truth)
+    elif suffix in TEXTS:
+        found = texts.printed(path, truth, sets)
+    else:
+        known = ", ".join((".csv", ".npz", ".npy", ".arff", *TEXTS))
+        raise UserError(f"{path}: predictions are read from {known} files")
+    return checked(found)
+
+
+def true_labels(path: Path) -> Truth:
+    """True labels in a file of ours: CSV or NPZ, with ids and label names."""
+    found = read(path)
+    if not found.are_sets:
+        raise UserError(f"{path}: true labels are 0 or 1, and other numbers are there")
+    if found.ids is None or found.labels is None:
+        raise UserError(f"{path}: true labels need ids and label names")
+    return Truth(str(path), found.ids, found.labels, found.values)
+
+
+def checked(found: Submission) -> Submission:
+    """Refuses an empty file, names that are there twice, and NaN."""
     if not found.values.size:
-        raise UserError(f"{path} has no instances, or no labels")
+        raise UserError(f"{found.path} has no instances, or no labels")
     for what, names in (("id", found.ids), ("label", found.labels)):
-        doubled = [name for name, times in Counter(names).items() if times > 1]
+        doubled = [name for name, times in Counter(names or ()).items() if times > 1]
         if doubled:
-            raise UserError(f"{path}: {what}s are there more than once: {_some(doubled)}")
+            raise UserError(f"{found.path}: {what}s are there more than once: {some(doubled)}")
     rows, columns = np.nonzero(np.isnan(found.values))
     if len(rows):
-        raise UserError(
-            f"{path}: {len(rows)} numbers are NaN, "
-            f"the first at id {found.ids[rows[0]]}, label {found.labels[columns[0]]}"
-        )
+        row, column = rows[0], columns[0]
+        at = f"id {found.ids[row]}" if found.ids else f"row {row + 1}"
+        label = f"label {found.labels[column]}" if found.labels else f"column {column + 1}"
+        raise UserError(f"{found.path}: {len(rows)} numbers are NaN, the first at {at}, {label}")
     return found
 
 
-def matched(predictions: "Submission", truth: "Submission") -> np.ndarray:
-    """The values of the predictions, (N, L), in the order of ids and labels of the truth."""
-    for what, ours, theirs in (
-        ("id", predictions.ids, truth.ids),
-        ("label", predictions.labels, truth.labels),
-    ):
-        has, wanted = set(ours), set(theirs)
-        if missing := [name for name in theirs if name not in has]:
-            raise UserError(f"{predictions.path} lacks {what}s that {truth.path} has: {_some(missing)}")
-        if extra := [name for name in ours if name not in wanted]:
-            raise UserError(f"{predictions.path} has {what}s that {truth.path} lacks: {_some(extra)}")
-    rows = {name: place for place, name in enumerate(predictions.ids)}
-    columns = {name: place for place, name in enumerate(predictions.labels)}
-    return predictions.values[
-        np.ix_([rows[name] for name in truth.ids], [columns[name] for name in truth.labels])
-    ]
+def by_order(found: Submission) -> Submission:
+    """Without its ids: rows are in the order of the true labels."""
+    return replace(found, ids=None)
 
 
-def _csv(path: Path) -> "Submission":
+def _csv(path: Path) -> Submission:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header, *rows = [row for row in csv.reader(file) if row] or [[]]
@@ -78,39 +96,3 @@ def _number(cell: str, row: str, path: Path) -> float:
         return float(cell)
     except ValueError:
         raise UserError(f"{path}: {cell!r} at id {row} is no number") from None
-
-
-def _npz(path: Path) -> "Submission":
-    arrays = arrays_in(path)
-    if absent := [name for name in ARRAYS if name not in arrays]:
-        raise UserError(f"{path} lacks {_some(absent)}; it is to have the arrays {', '.join(ARRAYS)}")
-    ids, labels, values = (arrays[name] for name in ARRAYS)
-    if ids.ndim != 1 or labels.ndim != 1 or values.shape != (len(ids), len(labels)):
-        raise UserError(
-            f"{path}: scores of shape {values.shape} do not fit ids {ids.shape} and labels {labels.shape}"
-        )
-    if values.dtype.kind not in "biuf":
-        raise UserError(f"{path}: scores are of type {values.dtype}, not numbers")
-    return Submission(path, [str(name) for name in ids], [str(name) for name in labels], values.astype(float))
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    others = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + others
-
-
-@dataclass
-class Submission:
-    path: Path
-    ids: list[str]
-    labels: list[str]
-    values: np.ndarray  # (N, L) float64: scores, or 0 and 1
-
-    @property
-    def are_sets(self) -> bool:
-        return bool(np.isin(self.values, (0, 1)).all())
-
-    @property
-    def are_probabilities(self) -> bool:
-        return bool(((self.values >= 0) & (self.values <= 1)).all())

@@ -1,50 +1,109 @@
-"""What is measured of predictions: which metrics, of label sets, scores or probabilities; why not others."""
+"""All metrics of what a file holds, and the parts of it that intervals are drawn for."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from mlbench.evaluation.frequency import Frequencies, group_of
+from mlbench.evaluation.groups import GROUPS, grouped
 from mlbench.evaluation.intervals import Part
-from mlbench.evaluation.suite import METRICS
-from mlbench.evaluation.thresholds import Threshold
-from mlbench.submissions.files import Submission, matched
+from mlbench.evaluation.measure import Measures, measure
+from mlbench.evaluation.suite import METRICS, evaluate, every, find, of_label_sets, per_label
+from mlbench.evaluation.thresholds import Threshold, strictly_above
+from mlbench.submissions.cuts import Fitting
+from mlbench.submissions.given import Truth
+from mlbench.submissions.outputs import Outputs
+
+NEEDS_COUNTS = ("psp_at_1", "psp_at_3", "psp_at_5")
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What the numbers of a file are taken for."""
-
-    logits: bool = False
-    sets_as_scores: bool = False  # a file of 0 and 1 alone holds scores, too
+def frequencies_of(truth: Truth) -> Frequencies | None:
+    if truth.positives is None:
+        return None
+    return Frequencies(torch.from_numpy(truth.positives), truth.instances)
 
 
-def parts_of(
-    submission: Submission, truth: Submission, rule: Threshold, cut: str, kind: Kind
-) -> tuple[list[Part], list[str]]:
-    """The parts to measure, and in words what the predictions were taken for and what is left out.
+def measured(outputs: Outputs, rule: Threshold, fitting: Fitting | None, truth: Truth) -> Measures:
+    """As a run's scores are measured, as far as the numbers allow; fits the rule if it needs that."""
+    targets, frequencies = torch.from_numpy(truth.values), frequencies_of(truth)
 
-    Logits are ranked as they are: a sigmoid rounds large ones to the same probability.
-    """
-    scores = torch.from_numpy(matched(submission, truth))
-    if submission.are_sets and not kind.logits:
-        parts, notes = [_part(scores.bool(), "label_sets")], ["label sets"]
-        if kind.sets_as_scores:
-            return [*parts, _part(scores, "ranking", "curves"), _part(scores, "likelihood")], notes
-        return parts, [*notes, "metrics of scores are left out, treat=scores gives them"]
-    if not kind.logits and not submission.are_probabilities:
-        return [_part(scores, "ranking", "curves")], [
-            "scores are no probabilities: metrics of label sets and likelihoods are left out, "
-            "scores=logits gives them"
-        ]
-    probabilities = scores.sigmoid() if kind.logits else scores
-    parts = [
-        _part(rule.label_sets(probabilities), "label_sets"),
-        _part(scores, "ranking", "curves"),
-        _part(probabilities, "likelihood"),
-    ]
-    return parts, [f"{'logits, ' if kind.logits else ''}threshold {cut}"]
+    def of(*families: str) -> list[str]:
+        return [name for name, metric in every(frequencies).items() if metric.family in families]
+
+    metrics, by_label, cuts = {}, {}, []
+    sets = outputs.sets
+    if outputs.cuttable is not None:
+        if rule.fitted and fitting is None:
+            fitting = outputs.cuttable, targets  # a rule that looks at what it cuts
+        found = measure(rule, outputs.cuttable, targets, fitting, frequencies=frequencies)
+        metrics, by_label, cuts = found.metrics, found.per_label, found.cuts
+        sets = rule.label_sets(outputs.cuttable)
+    elif sets is not None:
+        metrics = evaluate(None, sets, targets, of_label_sets(frequencies), frequencies)
+    metrics = {name: value for name, value in metrics.items() if name not in of("likelihood")}
+    if outputs.ranking is not None:
+        metrics |= evaluate(outputs.ranking, None, targets, of("ranking", "curves"), frequencies)
+    if outputs.probabilities is not None:
+        metrics |= evaluate(outputs.probabilities, None, targets, of("likelihood"), frequencies)
+    by_label |= _of_labels(outputs, sets, targets, [*by_label])
+    return Measures(metrics, by_label, cuts)
+
+
+def _of_labels(
+    outputs: Outputs, sets: Tensor | None, targets: Tensor, known: list[str]
+) -> dict[str, list[float]]:
+    """What `known` lacks, and what a squashed score could tell otherwise; NaN where the file says nothing."""
+    nothing = torch.zeros(targets.shape)
+    ranking = nothing if outputs.ranking is None else outputs.ranking
+    values = per_label(ranking, nothing.bool() if sets is None else sets, targets)
+    undefined = [float("nan")] * targets.shape[1]
+    if outputs.ranking is None:
+        values |= {"ap": undefined, "auc": undefined}
+    if sets is None:
+        values |= {"f1": undefined}
+    return {name: column for name, column in values.items() if name != "f1" or not known}
+
+
+def parts_of(outputs: Outputs, rule: Threshold, truth: Truth) -> list[Part]:
+    """The rule is fitted. Metrics of frequent and of rare labels are those of these labels' columns."""
+    whole = [part for part in _whole(outputs, rule) if part.names]
+    frequencies = frequencies_of(truth)
+    if frequencies is None:
+        return whole
+    groups = {group: group_of(frequencies, group) for group in GROUPS}
+    return [*whole, *(narrow for part in whole for narrow in _by_group(part, groups))]
+
+
+def _whole(outputs: Outputs, rule: Threshold) -> Iterator[Part]:
+    if outputs.sets is not None:
+        yield _part(outputs.sets, "label_sets")
+    if outputs.cuttable is not None:
+        for ending, each in {rule.suffix: rule, **rule.others()}.items():
+            yield from _of_rule(outputs.cuttable, each, ending)
+    if outputs.ranking is not None:
+        yield _part(outputs.ranking, "ranking", "curves")
+    if outputs.probabilities is not None:
+        yield _part(outputs.probabilities, "likelihood")
+
+
+def _of_rule(scores: Tensor, rule: Threshold, ending: str) -> Iterator[Part]:
+    """A rule that has a cut for each metric has a label set for each."""
+    if not hasattr(rule, "evaluate"):
+        yield Part(rule.label_sets(scores), _part(scores, "label_sets").names, ending)
+        return
+    for name, cut in rule.cuts(scores).items():
+        metric = name.removesuffix(ending)
+        if cut is not None and metric in METRICS:
+            yield Part(strictly_above(scores, cut), [metric], ending)
+
+
+def _by_group(part: Part, groups: dict[str, Tensor]) -> Iterator[Part]:
+    for group, columns in groups.items():
+        names = [name for name, of in grouped(part.names).values() if of == group]
+        if names and columns.any():
+            yield Part(part.outputs, names, f"_{group}{part.ending}", columns)
 
 
 def _part(outputs: Tensor, *families: str) -> Part:
-    return Part(outputs, [name for name, metric in METRICS.items() if metric.family in families])
+    return Part(outputs, [name for name in METRICS if find(name).family in families])

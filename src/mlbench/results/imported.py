@@ -1,0 +1,33 @@
+"""Where the predictions of another program are kept, and under which key: never that of a run of ours."""
+
+from pathlib import Path
+
+from mlbench.config import Config, Node, defining, fingerprint
+from mlbench.results import store
+
+MARK = "imported-"  # begins every key of theirs
+OF_FEATURES = ("scaling", "modalities", "use", "missing_modalities", "encoders")
+
+
+def key(config: Config, data: Node, cut: bool) -> str:
+    """Of a data set with this identity, its split, the seed and, where scores are `cut`, the threshold.
+
+    What the data set's features went through is not ours to know, and no part of it.
+    """
+    content = {
+        "imported": config.choices["method"],
+        "data": {name: value for name, value in data.items() if name not in OF_FEATURES},
+        "split": defining(config.split),
+        "threshold": config.threshold if cut else None,
+        "seed": config.seed,
+    }
+    return MARK + fingerprint(content)
+
+
+def folder(config: Config, dataset: str, data: Node, cut: bool = True) -> Path:
+    return store.folder(config.paths.outputs, dataset, config.choices["method"], key(config, data, cut))
+
+
+def named(config: Config, name: str) -> Config:
+    """The configuration with the name of what is imported in the place of a method's."""
+    return config.model_copy(update={"choices": config.choices | {"method": name}})
