@@ -128,7 +128,8 @@ def table(
     if given["dry_run"] == "true":
         print("\n".join(progress.described([case for case in cases if chosen(case)])))
         return 0
-    missing = [run for run in plan.runs_of([c for c in cases if chosen(c)]) if run.state != "finished"]
+    runs = [run for run in plan.runs_of([c for c in cases if chosen(c)]) if not run.imported]
+    missing = [run for run in runs if run.state != "finished"]
     if missing and given["render"] == "false":
         from mlbench.runs.execute import run_missing  # imports Lightning
 

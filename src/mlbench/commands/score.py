@@ -75,13 +75,14 @@ def run(arguments: list[str]) -> None:
     )
     data, truth = true_labels(given)
     found = [scored(Path(file), cuts, kind, given, truth, data) for file in files]
+    kept = keep(given, found[0], data, truth, cuts) if "as" in given and data is not None else ""
     print(f"{len(truth.ids)} instances, {len(truth.labels)} labels; {found[0].words}")
     if len(found) == 1:
         compared.alone(found[0], truth, draws, seed)
     else:
         compared.beside(found[0], found[1], truth, draws or DRAWS, seed)
-    if "as" in given and data is not None:
-        keep(given, found[0], data, truth, cuts)
+    if kept:
+        print(kept)
 
 
 def check(files: list[str], given: dict[str, str]) -> None:
@@ -171,10 +172,11 @@ def scored(
     return Scored(submission, values, outputs, measures, drawn, "; ".join(words))
 
 
-def keep(given: dict[str, str], found: "Scored", data: "Known", truth: "Truth", cuts: "Cuts") -> None:
+def keep(given: dict[str, str], found: "Scored", data: "Known", truth: "Truth", cuts: "Cuts") -> str:
+    """Keeps the predictions as a record; its path."""
     from mlbench.submissions.stored import Import, keep
 
     cut = found.outputs.cuttable is not None
     what = Import(given["as"], found.submission, found.values, found.outputs.taken_for, cut)
     path, there = keep(what, data, truth, cuts, found.measures, given.get("force") == "true")
-    print(f"{path}{' was there already, with the same predictions' if there else ''}")
+    return f"{path}{' was there already, with the same predictions' if there else ''}"

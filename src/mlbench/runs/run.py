@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlbench.config import Config, fingerprint, science
+from mlbench.results import imported as theirs
 from mlbench.results import store
 from mlbench.results.code import code_of
 from mlbench.results.record import Record
@@ -16,7 +17,7 @@ State = Literal["finished", "failed", "missing"]
 
 @dataclass(frozen=True)
 class Run:
-    """`overrides` are the words with which run.py makes the same run."""
+    """`overrides` are the words with which run.py makes the same run; what is `imported` nobody makes."""
 
     seed: int
     config: Config
@@ -24,6 +25,7 @@ class Run:
     key: str
     folder: Path
     fold: int | None = None
+    imported: bool = False
 
     @property
     def repeat(self) -> Repeat:
@@ -38,7 +40,7 @@ class Run:
 
     def outdated(self, record: Record) -> bool:
         """Whether the run's record is of other code than the present one."""
-        return store.outdated(record, code_of(self.config))
+        return not self.imported and store.outdated(record, code_of(self.config))
 
     @property
     def reason(self) -> str:
@@ -54,15 +56,24 @@ def with_seeds(
     dataset: str,
     identity: dict[str, Any],
     folds: int | None = None,
+    imported: bool = False,
 ) -> tuple[Run, ...]:
-    """One run a seed, or a fold of a seed, on the data set of that name and identity."""
+    """One run a seed, or a fold of a seed, on the data set of that name and identity.
+
+    What is imported under the name of `config`'s method may have been scores that were cut, or label sets.
+    """
     runs = []
     for seed, fold in itertools.product(range(seeds), range(folds) if folds else [None]):
         changed, words = config.model_copy(update={"seed": seed}), [*overrides, f"seed={seed}"]
         if fold is not None:
             changed = changed.model_copy(update={"split": config.split | {"fold": fold}})
             words.append(f"split.fold={fold}")
-        key = fingerprint(science(changed, identity))
-        folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
-        runs.append(Run(seed, changed, tuple(words), key, folder, fold))
+        if imported:
+            folders = [theirs.folder(changed, dataset, identity, cut) for cut in (True, False)]
+            folder = next(filter(store.whole, folders), folders[0])
+            key = folder.name
+        else:
+            key = fingerprint(science(changed, identity))
+            folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
+        runs.append(Run(seed, changed, tuple(words), key, folder, fold, imported))
     return tuple(runs)

@@ -49,7 +49,7 @@ def archive(path: Path) -> Submission:
         raise UserError(
             f"{path}: scores of shape {values.shape} do not fit ids {ids.shape} and labels {labels.shape}"
         )
-    said = arrays.get("targets")
+    said = _targets(path, arrays["targets"], values) if "targets" in arrays else None
     return Submission(path, _words(ids), _words(labels), numbers(path, values), said=said)
 
 
@@ -82,7 +82,17 @@ def _of_a_run(path: Path, arrays: dict[str, Any]) -> Submission:
     if rule not in rules:
         raise UserError(f"{path} lacks scores; it is to have the arrays {', '.join(ARRAYS)}")
     ids, values = arrays["ids"], numbers(path, arrays[rule])
-    return Submission(path, _words(ids), None, values, (f"selection {rule}",), said=arrays["targets"])
+    said, labels = _targets(path, arrays["targets"], values), arrays.get("labels")
+    if ids.ndim != 1 or values.shape[:1] != ids.shape:
+        raise UserError(f"{path}: scores of shape {values.shape} do not fit ids {ids.shape}")
+    names = None if labels is None else _words(labels)
+    return Submission(path, _words(ids), names, values, (f"selection {rule}",), said=said)
+
+
+def _targets(path: Path, targets: np.ndarray, values: np.ndarray) -> np.ndarray:
+    if targets.shape != values.shape or values.ndim != 2 or not np.isin(targets, (0, 1)).all():
+        raise UserError(f"{path}: targets are to be 0 and 1, of the shape of the scores, {values.shape}")
+    return targets
 
 
 def _dense(path: Path, arrays: dict[str, Any]) -> np.ndarray:

@@ -11,7 +11,7 @@ def matched(predictions: Submission, truth: Truth) -> np.ndarray:
     rows = _places(predictions, truth, "id", predictions.ids, truth.ids)
     columns = _places(predictions, truth, "label", predictions.labels, truth.labels)
     if predictions.said is not None:
-        _check_said(predictions, truth)
+        _check_said(predictions, predictions.said[np.ix_(rows, columns)], truth)
     return predictions.values[np.ix_(rows, columns)]
 
 
@@ -50,14 +50,11 @@ def _places(
     return [place[name] for name in theirs]
 
 
-def _check_said(predictions: Submission, truth: Truth) -> None:
+def _check_said(predictions: Submission, said: np.ndarray, truth: Truth) -> None:
     """A file that has true labels, too, is of the same rows only if they are the same."""
-    assert predictions.said is not None
-    if predictions.said.shape != truth.values.shape:
-        return
-    wrong = np.flatnonzero((predictions.said != truth.values).any(axis=1))
+    wrong = np.flatnonzero((said != truth.values).any(axis=1))
     if len(wrong):
         raise UserError(
-            f"{predictions.path}: its true labels are not those of {truth.name}, first in row "
-            f"{wrong[0] + 1}: its rows or columns are in another order, or of other data"
+            f"{predictions.path}: its true labels are not those of {truth.name}, first of id "
+            f"{truth.ids[wrong[0]]}: its rows or columns are in another order, or of other data"
         )

@@ -47,6 +47,8 @@ def why_none(case: Case, records: Mapping[str, Record]) -> str:
     """Why no run of a case counts."""
     if case.not_run:
         return case.not_run
+    if any(run.imported for run in case.runs):
+        return "not in what is imported"
     over = all(run.key in records or run.state == "failed" for run in case.runs)
     if case.choose and over and any(run.key in records for run in case.runs):
         metric = case.runs[0].config.selection.metric

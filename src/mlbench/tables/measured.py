@@ -29,7 +29,10 @@ FACTS = {"train_time_minutes": Fact("low", train_time_minutes)}
 
 
 def values(record: Record, rule: str) -> dict[str, float]:
-    """A run's metrics and facts by name; empty where the run was not scored under that rule."""
+    """A run's metrics and facts by name; empty where the run was not scored under that rule. Of imported
+    predictions neither epochs nor times are known: they have the same metrics under every rule."""
+    if record.imported:
+        return record.metrics[record.rule]
     metrics = record.metrics.get(rule)
     return metrics | {name: fact.of(record) for name, fact in FACTS.items()} if metrics else {}
 

@@ -12,9 +12,10 @@ from typing import Any
 from mlbench.compose import config_dir, configure_each
 from mlbench.config import Config, options, target, targets
 from mlbench.errors import DoesNotFit, UserError
+from mlbench.results import imported, store
 from mlbench.results.record import write_json
 from mlbench.runs.run import Run, with_seeds
-from mlbench.tables.spec import GRID, Results
+from mlbench.tables.spec import GRID, OF_SCORE, Results
 from mlbench.words import quoted
 
 
@@ -73,6 +74,8 @@ def _case(
     for value in spec.values(where):
         if value.not_run:
             return Case(*where, runs=(), not_run=value.not_run)
+    if name := spec.imported(where):
+        return _imported(name, where, spec, settings, seeds, identities)
     overrides, choose = quoted([*spec.overrides_at(where), *settings]), spec.choose(where)
     points = [quoted(point) for point in spec.points(where)]
     try:
@@ -87,23 +90,53 @@ def _case(
     except UserError as error:
         raise UserError(f"{' '.join(filter(None, where))}: {error}") from None
     try:
-        dataset = target(config.dataset)(**options(config.dataset))
-        named = json.dumps(config.dataset, sort_keys=True, default=str)
-        if named not in identities:
-            absent = getattr(dataset, "absent", lambda cache: [])(config.paths.cache)
-            identities[named] = {} if absent else dataset.identity(config.paths.cache)
+        name, identity = _data(config, identities)
     except UserError as error:
         return Case(*where, runs=(), not_run=str(error))
-    if not identities[named]:
+    if not identity:
         return Case(*where, runs=(), not_run="data")
     if spec.folds and "fold" not in config.split:
         return Case(*where, runs=(), not_run=f"folds={spec.folds}: split={config.choices['split']} has none")
-    about = dataset.name, identities[named]
+    about = name, identity
     runs = [
         with_seeds(configured, [*overrides, *point], seeds, *about, spec.folds)
         for configured, point in zip(configs, points)
     ]
     return Case(*where, runs=tuple(itertools.chain(*runs)), choose=tuple(choose))
+
+
+def _data(config: Config, identities: dict[str, dict]) -> tuple[str, dict]:
+    """The data set's name and identity; no identity where files are missing that nobody can fetch."""
+    dataset = target(config.dataset)(**options(config.dataset))
+    named = json.dumps(config.dataset, sort_keys=True, default=str)
+    if named not in identities:
+        absent = getattr(dataset, "absent", lambda cache: [])(config.paths.cache)
+        identities[named] = {} if absent else dataset.identity(config.paths.cache)
+    return dataset.name, identities[named]
+
+
+def _imported(
+    name: str,
+    where: tuple[str, str, str],
+    spec: Results,
+    settings: list[str],
+    seeds: int,
+    identities: dict[str, dict],
+) -> Case:
+    """The records that are there, of the table's seeds and folds: none of them can be made here."""
+    words = [word for word in spec.overrides_at(where) if word.startswith(OF_SCORE)]
+    (config,) = configure_each(quoted([*words, *settings]), [[]])
+    try:
+        dataset, identity = _data(config, identities)
+    except UserError as error:
+        return Case(*where, runs=(), not_run=str(error))
+    if not identity:
+        return Case(*where, runs=(), not_run="data")
+    runs = with_seeds(
+        imported.named(config, name), words, seeds, dataset, identity, spec.folds, imported=True
+    )
+    there = tuple(run for run in runs if store.whole(run.folder))
+    return Case(*where, runs=there, not_run=None if there else f"{name} is not imported")
 
 
 class Composed:

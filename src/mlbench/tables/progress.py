@@ -77,6 +77,6 @@ def seconds(run: Run) -> float | None:
         record = store.finished(run.folder)
     except UserError:
         return None
-    if record is None:
+    if record is None or record.imported:
         return None
     return (datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)).total_seconds()

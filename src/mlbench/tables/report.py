@@ -36,6 +36,7 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
     for number, paths in enumerate(alike.values()):
         first = records[paths[0]]
         choices = {name: first.choices.get(name, NOT_TAKEN) for name in repeats.GROUPS}
+        choices |= {"method": f"{choices['method']} (imported)"} if first.imported else {}
         groups.append(choices | {"dataset": first.data.get("name") or choices["dataset"], "rule": first.rule})
         paths.sort(key=lambda path: [-1 if n is None else n for n in repeats.repeat(records[path])])
         runs += [_run(path, records[path], number, metrics) for path in paths]
@@ -88,7 +89,7 @@ def summary(records: list[Record], metrics: list[str]) -> dict[str, Any]:
         "folds": folds,
         "runs": len(runs),
         "planned": seeds * (folds or 1),
-        "seconds": _significant(fmean(sum(record.seconds.values()) for record in runs.values())),
+        "seconds": None if records[0].imported else _significant(fmean(map(_seconds, runs.values()))),
         "results": [_result(runs, name) for name in metrics],
     }
 
@@ -110,11 +111,15 @@ def _run(path: str, record: Record, group: int, metrics: dict[str, str]) -> dict
         "seed": record.seed,
         "fold": repeats.fold(record),
         "finished": record.finished,
-        "seconds": round(sum(record.seconds.values()), 3),
+        "seconds": None if record.imported else round(_seconds(record), 3),
         "key": record.key,
         "record": quote(path),
         "values": [_significant(values.get(name)) for name in metrics],
     }
+
+
+def _seconds(record: Record) -> float:
+    return sum(record.seconds.values())
 
 
 def directions(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:

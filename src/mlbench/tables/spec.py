@@ -20,6 +20,7 @@ from mlbench.tables.published import statistics
 
 Axis = Literal["dataset", "setting", "method", "metric"]
 GRID = ("dataset", "setting", "method")
+OF_SCORE = ("dataset", "split", "threshold", "paths.")  # words that `score` takes, too
 
 
 Option = Annotated[str, Field(pattern=r"\.")]  # method.w_ld; a group is chosen by a value of an axis
@@ -27,14 +28,25 @@ Scalar = bool | int | float | str | None
 
 
 class Value(Strict):
-    """One value of an axis. `not_run` says why its cells cannot be run: `data`, `encoder`, `method`."""
+    """One value of an axis. `not_run` says why its cells cannot be run: `data`, `encoder`, `method`.
+
+    `imported` names predictions of another program that `mlbench score ... as=` keeps; nothing is run.
+    """
 
     overrides: tuple[str, ...] = ()
     where: Mapping[str, tuple[str, ...]] = Field(default={})  # data set → overrides that replace `overrides`
     # Option → its values: a run each, of which the validation part chooses one for every seed.
     choose: Mapping[Option, Annotated[tuple[Scalar, ...], Field(min_length=1)]] = Field(default={})
     not_run: str | None = None
+    imported: str | None = None
     shown: str | None = None  # the name on pages, where the published name says too little
+
+    @model_validator(mode="after")
+    def _says_little_of_what_is_imported(self) -> "Value":
+        said = [*self.overrides, *itertools.chain(*self.where.values()), *self.choose]
+        if self.imported and (wrong := [word for word in said if not word.startswith(OF_SCORE)]):
+            raise ValueError(f"imported predictions are not run: {wrong[0]} says nothing of them")
+        return self
 
 
 def _values(given: Any, axis: str) -> Any:
@@ -152,6 +164,15 @@ class Results(Strict):
     def values(self, where: Sequence[str]) -> list[Value]:
         """The values of the axes at a data set, a setting and a method."""
         return [self.axes[axis][name] for axis, name in zip(GRID, where) if axis in self.axes]
+
+    def called(self, axis: Axis, name: str) -> str:
+        """A value's name with a mark if nothing of it is run here."""
+        value = self.axes[axis].get(name) if axis in self.axes else None
+        return f"{name} (imported)" if value and value.imported else name
+
+    def imported(self, where: Sequence[str]) -> str | None:
+        """The name of what is imported there, where nothing is run."""
+        return next((value.imported for value in self.values(where) if value.imported), None)
 
     def overrides_at(self, where: Sequence[str]) -> list[str]:
         """The overrides of a cell's runs: choices of groups first, since they bring in options."""

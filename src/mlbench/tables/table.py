@@ -315,6 +315,7 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         **({"folds": str(spec.folds)} if spec.folds else {}),
         "runs": f"{len(finished)} of {planned}",
         **({"other code": f"{outdated} of these runs, whose code has changed since"} if outdated else {}),
+        **({"imported": theirs} if (theirs := _imported(cases)) else {}),
         **({"last digits": ways} if (ways := ways_of(finished)) else {}),
         "data": ", ".join(dict.fromkeys(f"{r.data['name']} {checksum(r)}" for r in finished)),
         "versions": all_of(
@@ -332,6 +333,12 @@ def _chosen(cases: list[Case]) -> dict[str, str]:
     options = dict.fromkeys(option for case in cases for option in case.choose)
     metrics = dict.fromkeys(case.runs[0].config.selection.metric for case in cases if case.choose)
     return {"chosen": f"{', '.join(options)}, by validation {', '.join(metrics)}"} if options else {}
+
+
+def _imported(cases: list[Case]) -> str:
+    """Which rows are no runs of ours."""
+    names = dict.fromkeys(case.method for case in cases if any(run.imported for run in case.runs))
+    return f"{', '.join(names)}: predictions of other programs" if names else ""
 
 
 def ways_of(records: Sequence[Record]) -> str:

@@ -61,7 +61,7 @@ def shown(axis: Axis, name: str, spec: Results) -> str:
     if axis == "metric":
         return name.replace("_", " ")
     value = spec.axes[axis].get(name) if axis in spec.axes else None
-    return value.shown if value and value.shown else name
+    return value.shown if value and value.shown else spec.called(axis, name)
 
 
 def problem(dataset: str, setting: str, spec: Results) -> str:
@@ -150,10 +150,10 @@ def _run(run: Run, record: Record | None, outputs: Path, pool: Pool) -> dict[str
         "state": state,
         "reason": run.reason if state == "failed" else None,
         "folder": relative(run.folder, outputs),
-        "command": shlex.join(["python", "run.py", *overrides]),
+        "command": "imported" if run.imported else shlex.join(["python", "run.py", *overrides]),
         "config": {name: pool.index(value) for name, value in config.items() if name not in NOT_SHOWN},
-        "seconds": round(sum(record.seconds.values()), 3) if record else None,
-        "memory": record.peak_memory_bytes if record else None,
+        "seconds": round(sum(record.seconds.values()), 3) if record and not run.imported else None,
+        "memory": record.peak_memory_bytes if record and not run.imported else None,
         "parts": record.parts if record else None,
     }
 

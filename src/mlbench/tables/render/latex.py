@@ -34,6 +34,7 @@ def escape(words: str) -> str:
 def _lines(view: View, table: Table) -> Iterator[str]:
     spec = table.spec
     columns, ranked = view.blocks[0].columns, bool(view.blocks[0].ranks) and len(view.blocks[0].columns) > 1
+    columns = [spec.called(spec.layout.columns, name) for name in columns]
     paper = bool(spec.published)
     width = 1 + paper + len(columns) + ranked
     caption = spec.title + (f": {view.title}" if view.title else "")
@@ -70,7 +71,14 @@ def _rows(block: Block, table: Table, ranked: bool) -> Iterator[str]:
     for name in block.rows:
         mine = [_ours(block.cells[name, column], (name, column) in top, spec) for column in block.columns]
         ranks = [_rank(block.ranks[name])] if ranked else []
-        yield _line([escape(name), *(["ours"] if spec.published else []), *mine, *ranks])
+        yield _line(
+            [
+                escape(spec.called(spec.layout.rows, name)),
+                *(["ours"] if spec.published else []),
+                *mine,
+                *ranks,
+            ]
+        )
         if spec.published:
             paper = [escape(text.theirs(cell.theirs, unknown="")) for cell in block.row(name)]
             yield _line(["", "paper", *paper, *([_rank(block.printed_ranks.get(name))] if ranked else [])])

@@ -77,17 +77,20 @@ def _block(block: Block, table: Table) -> Iterator[str]:
     ranked = bool(block.ranks) and len(block.columns) > 1
     ranked &= not none_ran or any(block.printed_ranks.values())
     paper, top = bool(table.spec.published), best(block, table.spec)
-    head = [text.words(table.spec.layout.rows), *([""] if paper else []), *map(text.words, block.columns)]
+    layout = table.spec.layout
+    columns = [text.words(table.spec.called(layout.columns, name)) for name in block.columns]
+    head = [text.words(layout.rows), *([""] if paper else []), *columns]
     rows = []
     for name in block.rows:
+        called = table.spec.called(layout.rows, name)
         ours = [_ours(block.cells[name, column], (name, column) in top, table) for column in block.columns]
         printed = [text.theirs(cell.theirs) for cell in block.row(name)]
         ranks = [text.rank(block.ranks[name])] if ranked else []
         printed_ranks = [text.rank(block.printed_ranks.get(name))] if ranked else []
         if not none_ran:
-            rows.append([f"**{name}**", *(["ours"] if paper else []), *ours, *ranks])
+            rows.append([f"**{called}**", *(["ours"] if paper else []), *ours, *ranks])
         if paper:
-            rows.append([f"**{name}**" if none_ran else "", "paper", *printed, *printed_ranks])
+            rows.append([f"**{called}**" if none_ran else "", "paper", *printed, *printed_ranks])
     head += ["rank"] if ranked else []
     yield from markdown_table(head, rows)
     if block.tau is not None:

@@ -313,7 +313,8 @@ function plane(map) {
 // ---- time against quality
 
 function scatters(groups, low) {
-  return rivals(groups).map((of) => scatter(of, low));
+  const timed = groups.filter((group) => group.seconds !== null); // not those of other programs
+  return rivals(timed).map((of) => scatter(of, low));
 }
 
 function scatter(groups, low) {
