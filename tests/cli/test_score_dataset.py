@@ -199,6 +199,10 @@ def test_imported_predictions_are_a_record_that_is_no_run(shore, capsys):
     assert Record.read(Path(path)).source == record.source
     assert scored(capsys, "b.npz", *DATA, "as=theirs", "force=true")[2] == [path]
     assert Record.read(Path(path)).source["file"] == "b.npz"
+    np.save("sets.npy", TARGETS[shore.rows("test")])
+    assert "holds other predictions" in scored(capsys, "sets.npy", *DATA, "as=theirs", status=2)
+    cut = scored(capsys, "b.npz", *DATA, "as=theirs", "threshold=0.3")[2]
+    assert cut != [path] and Path(path).is_file()
 
 
 def test_names_that_could_be_mistaken_are_refused(shore, capsys):

@@ -1,13 +1,14 @@
 """Predictions of another program kept as a record, which tables, ranks and reports read beside our runs'."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from mlbench.config import NOT_TAKEN, Node, defining
+from mlbench.config import NOT_TAKEN, Config, Node, defining
 from mlbench.errors import UserError
 from mlbench.evaluation.measure import Measures
 from mlbench.files import whole
@@ -42,14 +43,16 @@ def keep(
     refuse_runs(folder.parent)
     digest = hashlib.sha256(np.ascontiguousarray(given.values, dtype=float).tobytes()).hexdigest()
     with store.claim(folder):
-        record, path = None if force else store.finished(folder), folder / "record.json"
-        if record is not None and record.source.get("predictions") == digest:
+        path = folder / "record.json"
+        for other, file in others(folder.parent, config, data, digest):
+            if not force:
+                raise UserError(
+                    f"as={given.name}: {other} holds other predictions, of {file}; choose another name, "
+                    "another seed=, or force=true, which replaces them"
+                )
+            store.clear(other.parent)
+        if not force and store.finished(folder) is not None:
             return path, True
-        if record is not None:
-            raise UserError(
-                f"as={given.name}: {path} holds other predictions, of {record.source.get('file')}; choose "
-                "another name, another seed=, or force=true, which replaces them"
-            )
         store.clear(folder)
         source = {
             "file": given.submission.path.name,
@@ -63,6 +66,17 @@ def keep(
             np.savez(file, ids=ids, labels=labels, targets=truth.values, last=given.values)
         made.write(path)
     return path, False
+
+
+def others(folder: Path, config: Config, data: Known, digest: str) -> Iterator[tuple[Path, str]]:
+    """Records of other predictions in the same place, whatever the threshold, and the files they are of."""
+    place = config.seed, defining(config.split), data.identity.get("files")
+    for path in sorted(folder.glob(f"{imported.MARK}*/record.json")):
+        record = store.finished(path.parent)
+        if record is None or record.source.get("predictions") == digest:
+            continue
+        if (record.seed, record.config["split"], record.data.get("files")) == place:
+            yield path, record.source.get("file", "")
 
 
 def refuse_runs(folder: Path) -> None:
