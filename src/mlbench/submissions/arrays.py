@@ -1,7 +1,6 @@
 """Arrays that NumPy and SciPy saved: ours with ids and names; matrices as scikit-learn gives them."""
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,14 @@ import numpy as np
 
 from mlbench.data.arrays import csr
 from mlbench.data.files import refuse_more_than_room
+from mlbench.data.formats import npz
+from mlbench.data.formats.npz import arrays_in
 from mlbench.errors import UserError
 from mlbench.submissions.given import Submission, some
 
 ARRAYS = ("ids", "labels", "scores")
 OF_A_RUN = ("last", "best", "oracle")  # selection rules, each with an array in a run's scores.npz
+KINDS = f"{npz.KINDS}S"  # SciPy writes the name of a matrix's format in bytes
 COMPRESSED = ("csr", "csc")  # formats of scipy.sparse.save_npz that are read
 
 
@@ -35,7 +37,7 @@ def array(path: Path) -> Submission:
 
 def archive(path: Path) -> Submission:
     """numpy.savez with ids, labels and scores; a run's scores; or a matrix of scipy.sparse.save_npz."""
-    arrays = _arrays_in(path)
+    arrays = arrays_in(path, KINDS)
     if {"data", "shape", "format"} <= arrays.keys():
         return Submission(
             path, None, None, _dense(path, arrays), ("a sparse matrix, 0 where it has no entry",)
@@ -58,18 +60,6 @@ def numbers(path: Path, values: np.ndarray) -> np.ndarray:
     if values.dtype.kind not in "biuf":
         raise UserError(f"{path}: scores are of type {values.dtype}, not numbers")
     return values if values.dtype == np.float32 else values.astype(float)
-
-
-def _arrays_in(path: Path) -> dict[str, Any]:
-    try:
-        with zipfile.ZipFile(path) as file:
-            members = file.infolist()
-        length = sum(member.file_size for member in members)
-        refuse_more_than_room(path, path.stat().st_size, length, f"{len(members)} arrays")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(f"{path} cannot be read as NPZ without pickled objects: {error}") from None
 
 
 def _of_a_run(path: Path, arrays: dict[str, Any]) -> Submission:

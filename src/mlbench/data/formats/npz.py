@@ -53,8 +53,8 @@ def instances_of(
     )
 
 
-def arrays_in(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an archive."""
+def arrays_in(path: Path, kinds: str = KINDS) -> dict[str, np.ndarray]:
+    """All arrays of an archive; refused if one is of another kind than these."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -62,14 +62,16 @@ def arrays_in(path: Path) -> dict[str, np.ndarray]:
             if len({member.filename for member in members}) < len(members):
                 raise ValueError("it has two arrays of one name")
             refuse_more_than_room(path, path.stat().st_size, length, f"{len(members)} arrays")
-            return {member.filename.removesuffix(".npy"): array_in(archive, member) for member in members}
+            return {
+                member.filename.removesuffix(".npy"): array_in(archive, member, kinds) for member in members
+            }
     except (UserError, FileNotFoundError):
         raise
     except Exception as error:  # zipfile and NumPy raise a dozen kinds of errors for a damaged file
         raise UserError(f"{path} is no whole .npz archive of plain arrays: {reason(error)}") from error
 
 
-def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str = KINDS) -> np.ndarray:
     """One array, if its content has as many bytes as its header announces."""
     name = member.filename
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -77,7 +79,7 @@ def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as file:
         shape, by_columns, dtype = HEADERS[npy.read_magic(file)](file)
         length = member.file_size - file.tell()
-        if dtype.kind not in KINDS or not dtype.itemsize:
+        if dtype.kind not in kinds or not dtype.itemsize:
             raise ValueError(f"{name!r} holds {dtype}, neither numbers nor words")
         if math.prod(shape) * dtype.itemsize != length or min(shape, default=0) < 0:
             raise ValueError(f"{name!r} is said to be {shape} of {dtype}, but has {length:,} bytes")
