@@ -266,7 +266,7 @@ def test_the_page_and_the_data_frame_mark_them(shore, capsys):
         saved("a.npz", known([*DATA, f"seed={seed}"]), seed=seed)
         scored(capsys, "a.npz", *DATA, f"seed={seed}", "as=theirs")
     experiment.run(configure([*DATA, "method=prior", "train.progress=false"]))
-    drawn = content(report.found(Path("outputs")))
+    drawn = content(report.records_in(Path("outputs")))
     ours, theirs = sorted(drawn["groups"], key=lambda group: group["method"])
     assert theirs["method"] == "theirs (imported)" and theirs["count"] == "2 seeds"
     assert theirs["seconds"] is None and ours["seconds"] is not None
