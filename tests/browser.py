@@ -26,7 +26,7 @@ class Browser:
         reads, self.writes = os.pipe()
         self.reads, writes = os.pipe()
         flags = f"--headless --no-sandbox --disable-gpu --remote-debugging-pipe --user-data-dir={profile}"
-        command = ["sh", "-c", f'exec "$0" {flags} about:blank 3<&{reads} 4>&{writes}', CHROMIUM]
+        command = ["bash", "-c", f'exec "$0" {flags} about:blank 3<&{reads} 4>&{writes}', CHROMIUM]
         nowhere = subprocess.DEVNULL
         self.process = subprocess.Popen(command, pass_fds=(reads, writes), stdout=nowhere, stderr=nowhere)
         for descriptor in (reads, writes):
