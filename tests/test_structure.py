@@ -187,7 +187,7 @@ def test_what_is_large_and_not_always_there_is_imported_where_it_is_used():
     for module, tree in TREES.items():
         outermost = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)])
         known = {name.split(".")[0] for name in imports_of(outermost)}
-        assert not known & {"torchvision", "timm", "transformers", "wandb"}, module
+        assert not known & {"torchvision", "timm", "transformers", "wandb", "trackio"}, module
 
 
 def test_a_file_says_first_what_it_is_for_and_is_short():

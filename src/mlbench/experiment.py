@@ -42,6 +42,8 @@ from mlbench.methods.build import packed
 from mlbench.results import store
 from mlbench.results.code import code_of
 from mlbench.results.record import Record, machine, peak_memory, revision, versions
+from mlbench.results.repeats import science_of
+from mlbench.results.tracking import Begun
 from mlbench.seeding import derive, seed_everything
 
 Ended = tuple[Record, Path] | Exception  # a run's record and its path, or what stopped it
@@ -150,9 +152,10 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
 
     settings = taken(config.model_dump(mode="json"))
     store.begin(folder, settings)
-    pieces.tracker.start(
-        run.key, f"{run.task.name}/{config.choices['method']}/{config.seed}", settings, folder
-    )
+    method, files = settings["choices"]["method"], run.data.get("files")
+    group = fingerprint(science_of(settings, settings["choices"], files, config.selection.rule))
+    name = f"{run.task.name}/{method}/{config.seed}"
+    pieces.tracker.start(Begun(run.key, name, settings, folder, group, method))
     run.stages = Stages(
         run.method,
         run.parts,
@@ -250,7 +253,7 @@ def finish(run: Experiment) -> None:
         trained=run.stages.trained,
     )
     store.finish(folder, record, run.stages.history)
-    pieces.tracker.finish(folder / "record.json", record.metrics)
+    pieces.tracker.finish(folder / "record.json")
     run.ended = record, folder / "record.json"
 
 

@@ -1,4 +1,4 @@
-"""Weights & Biases: what is sent there, that a resumed run is the same run, that it never stops a run."""
+"""Weights & Biases and trackio: what is sent there, that a resumed run is the same, that it stops no run."""
 
 import json
 import socket
@@ -8,13 +8,17 @@ import types
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import precision_recall_curve
 
+from made_up import made_up_record
 from mlbench.assemble import assemble
 from mlbench.compose import configure
 from mlbench.errors import UserError
 from mlbench.experiment import run
-from mlbench.results import tracking
-from mlbench.results.tracking import WandB
+from mlbench.results import repeats, told, tracking
+from mlbench.results.tracking import Begun, Trackio, WandB
 
 KEY = "0123456789abcdef"
 ROWS = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}, {"epoch": 3, "loss": 0.125}]
@@ -49,6 +53,10 @@ class Recorder(types.ModuleType):
     def Table(self, columns, data):
         return [dict(zip(columns, row, strict=True)) for row in data]
 
+    @property
+    def plot(self):
+        return types.SimpleNamespace(line=lambda table, x, y, stroke, title="": ("line", table, x, y, stroke))
+
     def log(self, values, step=None):
         self.attempt("log")
         self.logged.append((step, values))
@@ -57,8 +65,10 @@ class Recorder(types.ModuleType):
         self.artifacts.append((name, type))
         return types.SimpleNamespace(add_file=lambda path, policy: self.artifacts.append((path, policy)))
 
-    def log_artifact(self, artifact):
+    def log_artifact(self, artifact, **named):
         self.attempt("artifact")
+        if named:
+            self.artifacts.append((artifact, named))
 
     def finish(self, exit_code=0):
         self.attempt("finish")
@@ -71,21 +81,34 @@ class Recorder(types.ModuleType):
 def tracker_on(monkeypatch, *failing, mode="offline"):
     wandb = Recorder(*failing)
     monkeypatch.setitem(sys.modules, "wandb", wandb)
-    return WandB(project="p", entity=None, group="g", tags=["t"], mode=mode), wandb
+    return WandB(project="p", entity=None, group=None, tags=["t"], mode=mode), wandb
+
+
+def begun(folder, name="multidigits/erm/0", group="0123", **config):
+    return Begun(KEY, name, config, folder, group, "erm")
+
+
+def recorded(folder, **changes):
+    """A record of a run of two labels, four test rows, and its scores."""
+    record = made_up_record(KEY, "scene", "erm", 0, **changes)
+    record.write(folder / "record.json")
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.9], [0.7, 0.3]])
+    np.savez(folder / "scores.npz", last=scores, targets=[[1, 0], [0, 1], [1, 0], [0, 0]], ids=range(4))
+    return folder / "record.json"
 
 
 def test_a_run_is_known_by_its_key(monkeypatch, tmp_path):
     tracker, wandb = tracker_on(monkeypatch)
-    tracker.start(KEY, "multidigits/erm/0", {"seed": 0}, tmp_path)
+    tracker.start(begun(tmp_path, seed=0))
     (init,) = wandb.inits
     assert (init["id"], init["resume"], init["name"]) == (KEY, "allow", "multidigits/erm/0")
-    assert (init["project"], init["group"], init["tags"]) == ("p", "g", ["t"])
+    assert (init["project"], init["group"], init["job_type"], init["tags"]) == ("p", "0123", "erm", ["t"])
     assert (init["config"], init["dir"], init["mode"]) == ({"seed": 0}, tmp_path, "offline")
 
 
 def test_rows_are_sent_once_and_numbered_through_all_stages(monkeypatch, tmp_path):
     tracker, wandb = tracker_on(monkeypatch)
-    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.start(begun(tmp_path))
     tracker.log("teacher", ROWS[:2])
     tracker.log("teacher", ROWS)
     tracker.log("student", ROWS[:1])
@@ -98,23 +121,99 @@ def test_rows_are_sent_once_and_numbered_through_all_stages(monkeypatch, tmp_pat
 def test_a_resumed_run_numbers_its_rows_as_before(monkeypatch, tmp_path):
     """So that W&B, which takes no row older than its last, has each of them once."""
     tracker, before = tracker_on(monkeypatch)
-    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.start(begun(tmp_path))
     tracker.log("train", ROWS[:2])
     tracker, after = tracker_on(monkeypatch)
-    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.start(begun(tmp_path))
     tracker.log("train", ROWS)
     assert after.inits == before.inits and after.inits[0]["resume"] == "allow"
     assert after.logged[:2] == before.logged and len(after.logged) == 3
 
 
+def test_a_group_that_is_given_counts(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "wandb", wandb := Recorder())
+    WandB(project="p", entity=None, group="mine", tags=[], mode="offline").start(begun(tmp_path))
+    assert wandb.inits[0]["group"] == "mine"
+
+
 def test_a_finished_run_has_its_metrics_and_its_record(monkeypatch, tmp_path):
     tracker, wandb = tracker_on(monkeypatch)
-    tracker.start(KEY, "name", {}, tmp_path)
-    tracker.finish(tmp_path / "record.json", {"last": {"f1_macro": 0.5}, "best": {"f1_macro": 0.75}})
-    assert wandb.summary == {"test/last/f1_macro": 0.5, "test/best/f1_macro": 0.75}
-    named, (path, _) = wandb.artifacts
-    assert named == (f"record-{KEY}", "record") and path == str(tmp_path / "record.json")
+    tracker.start(begun(tmp_path))
+    metrics = {"last": {"f1_macro": 0.5}, "best": {"f1_macro": 0.75}}
+    selected = {"best": {"epoch": 7, "f1_macro": 0.875}}
+    path = recorded(
+        tmp_path, metrics=metrics, selected=selected, thresholds={"last": 0.5, "best": [0.1, 0.2]}
+    )
+    tracker.finish(path)
+    assert wandb.summary == {
+        **{"test/last/f1_macro": 0.5, "test/best/f1_macro": 0.75},
+        **{"selected/best/epoch": 7, "selected/best/f1_macro": 0.875, "cut/last": 0.5},
+        **{"data/all": "0123456789abcdef", "seconds/train": 2.0, "seconds/scoring": 0.5},
+        "peak_memory_bytes": 300 * 2**20,
+    }
+    named, (kept, _) = wandb.artifacts
+    assert named == (f"record-{KEY}", "record") and kept == str(path)
     assert wandb.calls[-2:] == ["artifact", "finish"] and wandb.exits == [0]
+
+
+@pytest.mark.parametrize("cuts, column", [(0.5, [0.5, 0.5]), ([0.25, 0.75], [0.25, 0.75]), (None, None)])
+def test_labels_are_a_table(cuts, column, monkeypatch, tmp_path):
+    tracker, wandb = tracker_on(monkeypatch)
+    tracker.start(begun(tmp_path))
+    tracker.finish(recorded(tmp_path, thresholds={"last": cuts}))
+    ((step, shown),) = wandb.logged
+    assert step is None
+    calm = {"label": "calm", "positives": 10, "AP": 0.5, "AUC": 0.5, "F1": 0.5}
+    loud = {"label": "loud", "positives": 3, "AP": 0.5, "AUC": 0.5, "F1": 0.25}
+    rows = [calm, loud]
+    if column:
+        rows = [row | {"cut": cut} for row, cut in zip(rows, column)]
+    assert shown["labels"] == rows
+
+
+def test_curves_are_those_of_the_best_and_worst_labels(monkeypatch, tmp_path):
+    """Worked out by hand; equal scores are one point."""
+    tracker, wandb = tracker_on(monkeypatch)
+    tracker.start(begun(tmp_path))
+    tracker.finish(recorded(tmp_path))
+    kind, points, *axes = wandb.logged[0][1]["curves"]
+    assert (kind, axes) == ("line", ["recall", "precision", "label"])
+    calm = [(0.5, 1), (0.5, 0.5), (1, 0.5)]
+    loud = [(0, 0), (0, 0), (1, pytest.approx(1 / 3)), (1, 0.25)]
+    found = [(row["label"], row["recall"], row["precision"]) for row in points]
+    assert found == [("calm", *point) for point in calm] + [("loud", *point) for point in loud]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_curve_is_scikit_learns(seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(1, 60)
+    scores, targets = rng.integers(0, 9, rows) / 8, rng.random(rows) < 0.4
+    targets[0] = True
+    recall, precision = told.curve(scores, targets)
+    wanted_precision, wanted_recall, _ = precision_recall_curve(targets, scores)
+    np.testing.assert_allclose(recall, wanted_recall[::-1][1:])
+    np.testing.assert_allclose(precision, wanted_precision[::-1][1:])
+
+
+def test_a_curve_has_few_points_and_keeps_its_ends():
+    rng = np.random.default_rng(0)
+    scores, targets = rng.random(5000), rng.random(5000) < 0.1
+    recall, precision = told.curve(scores, targets)
+    assert len(recall) == len(precision) == told.POINTS
+    assert recall[-1] == 1 and precision[-1] == targets.mean()
+
+
+def test_of_many_labels_three_of_each_end_are_drawn(tmp_path):
+    count, quality = 9, [0.1, 0.9, 0.5, 0.3, 0.8, 0.2, 0.7, 0.6, 0.4]
+    names = [f"label {number}" for number in range(count)]
+    per_label = {"label": names, "f1": quality, "ap": quality, "auc": quality, "support": [1] * count}
+    path = recorded(tmp_path, per_label=per_label)
+    targets = np.ones((4, count))
+    targets[:, 1] = 0  # nothing to recall
+    np.savez(tmp_path / "scores.npz", last=np.full((4, count), 0.5), targets=targets, ids=range(4))
+    drawn = {row[2] for row in told.told(path).sheets["curves"].rows}
+    assert drawn == {names[label] for label in (4, 6, 7, 3, 5, 0)}
 
 
 def test_embeddings_that_a_run_keeps_are_a_map(monkeypatch, tmp_path):
@@ -127,10 +226,10 @@ def test_embeddings_that_a_run_keeps_are_a_map(monkeypatch, tmp_path):
         targets=targets,
         labels=["a", "b", "x"],
     )
-    monkeypatch.setattr(tracking, "LABELS", 2)
+    monkeypatch.setattr(told, "LABELS", 2)
     tracker, wandb = tracker_on(monkeypatch)
-    tracker.start(KEY, "name", {}, tmp_path)
-    tracker.finish(tmp_path / "record.json", {"last": {"f1_macro": 0.5}})
+    tracker.start(begun(tmp_path))
+    tracker.finish(recorded(tmp_path))
     ((step, values),) = wandb.logged
     assert step is None and [row["row"] for row in values["embeddings"]] == [7, 9, 4]
     assert [row["x"] for row in values["embeddings"]] == pytest.approx([5, 0, -5])
@@ -142,14 +241,14 @@ def test_embeddings_that_a_run_keeps_are_a_map(monkeypatch, tmp_path):
 def test_a_stopped_run_is_marked_as_failed(monkeypatch, tmp_path):
     tracker, wandb = tracker_on(monkeypatch)
     tracker.stop()  # before it started: nothing to do
-    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.start(begun(tmp_path))
     tracker.stop()
     assert wandb.exits == [1]
 
 
 def test_an_unreachable_server_means_offline(monkeypatch, tmp_path, capsys):
     tracker, wandb = tracker_on(monkeypatch, "init online", mode="online")
-    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.start(begun(tmp_path))
     assert wandb.calls == ["init online", "teardown", "init offline"]
     assert [init["id"] for init in wandb.inits] == [KEY, KEY]
     assert capsys.readouterr().err == "mlbench: W&B gave up (no init online); recording offline\n"
@@ -160,9 +259,9 @@ def test_an_unreachable_server_means_offline(monkeypatch, tmp_path, capsys):
 @pytest.mark.parametrize("failing", ["init offline", "log", "artifact", "finish"])
 def test_whatever_fails_the_run_goes_on_without_it(failing, monkeypatch, tmp_path, capsys):
     tracker, wandb = tracker_on(monkeypatch, failing, "teardown")
-    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.start(begun(tmp_path))
     tracker.log("train", ROWS)
-    tracker.finish(tmp_path / "record.json", {"last": {}})
+    tracker.finish(recorded(tmp_path))
     tracker.stop()
     said = capsys.readouterr().err
     assert said == f"mlbench: W&B gave up (no {failing}); the run goes on without it\n"
@@ -171,7 +270,7 @@ def test_whatever_fails_the_run_goes_on_without_it(failing, monkeypatch, tmp_pat
 
 def test_what_waits_for_a_server_is_bounded(monkeypatch, tmp_path):
     tracker, wandb = tracker_on(monkeypatch, mode="online")
-    tracker.start(KEY, "name", {}, tmp_path)
+    tracker.start(begun(tmp_path))
     assert wandb.settings["init_timeout"] == tracking.SECONDS_TO_START
     assert wandb.settings["finish_timeout"] == tracking.SECONDS_TO_FINISH
 
@@ -183,6 +282,98 @@ def test_without_wandb_its_choice_is_refused_in_one_sentence(monkeypatch):
         UserError, match=r"^logger=wandb: wandb cannot be imported \(.*\); .* or logger=local$"
     ):
         assemble(config)
+
+
+def test_a_group_is_what_the_store_calls_a_result(experiment, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", wandb := Recorder())
+    made = [experiment("logger=wandb", *words)[0] for words in ([], ["seed=1"], ["threshold.value=0.4"])]
+    groups = [init["group"] for init in wandb.inits]
+    assert groups == [repeats.result(record) for record in made]
+    assert groups[0] == groups[1] != groups[2] and wandb.inits[0]["job_type"] == "prior"
+
+
+# trackio, whose module a small one stands in for
+
+
+class Box(types.ModuleType):
+    """Stands in for the module trackio."""
+
+    def __init__(self, *failing, there=0):
+        super().__init__("trackio")
+        self.failing, self.there, self.made = failing, there, []
+
+    def init(self, **how):
+        print("* Trackio says hello")
+        run = Recorder(*self.failing)
+        run.attempt("init")
+        run.inits.append(how)
+        run._next_step = self.there
+        self.made.append(run)
+        return run
+
+    def Table(self, columns, data):
+        return [dict(zip(columns, row, strict=True)) for row in data]
+
+
+def boxed(monkeypatch, *failing, group=None, there=0):
+    monkeypatch.setitem(sys.modules, "trackio", box := Box(*failing, there=there))
+    return Trackio(project="p", group=group, space=None), box
+
+
+def test_trackio_is_told_the_same(monkeypatch, tmp_path, capsys):
+    tracker, box = boxed(monkeypatch)
+    tracker.start(begun(tmp_path, seed=0))
+    tracker.log("train", ROWS[:2])
+    tracker.log("train", ROWS)
+    path = recorded(tmp_path)
+    tracker.finish(path)
+    (run,) = box.made
+    (how,) = run.inits
+    assert (how["project"], how["group"], how["resume"]) == ("p", "0123", "allow")
+    assert how["name"] == f"multidigits/erm/0/{KEY}" and how["space_id"] is None
+    assert how["config"] == {"seed": 0, "key": KEY, "job_type": "erm"}
+    *rows, (_, last) = run.logged
+    assert rows == [(n, {"train/epoch": n + 1, "train/loss": row["loss"]}) for n, row in enumerate(ROWS)]
+    summary, sheets = told.told(path)
+    assert summary.items() <= last.items() and last["labels"][0]["label"] == "calm"
+    assert [row["recall"] for row in last["curves"]] == [row[0] for row in sheets["curves"].rows]
+    named = {"name": f"record-{tmp_path.name}", "type": "record"}
+    assert run.artifacts == [(str(path), named)] and run.calls[-1] == "finish"
+    assert capsys.readouterr().out == "", "the standard output is the run's own"
+
+
+def test_trackio_is_not_told_again_what_it_has(monkeypatch, tmp_path):
+    tracker, box = boxed(monkeypatch, there=2, group="mine")
+    tracker.start(begun(tmp_path))
+    tracker.log("train", ROWS)
+    assert [step for step, _ in box.made[0].logged] == [2] and box.made[0].inits[0]["group"] == "mine"
+
+
+@pytest.mark.parametrize("failing", ["init", "log", "artifact", "finish"])
+def test_whatever_trackio_does_the_run_goes_on(failing, monkeypatch, tmp_path, capsys):
+    tracker, _ = boxed(monkeypatch, failing)
+    tracker.start(begun(tmp_path))
+    tracker.log("train", ROWS)
+    tracker.finish(recorded(tmp_path))
+    tracker.stop()
+    said = capsys.readouterr().err
+    assert said == f"mlbench: trackio gave up (no {failing}); the run goes on without it\n"
+
+
+def test_a_run_under_trackio_is_the_same(experiment, record, monkeypatch):
+    monkeypatch.setitem(sys.modules, "trackio", box := Box())
+    mirrored, _ = experiment("logger=trackio", "logger.project=mine")
+    assert mirrored.key == record.key and mirrored.per_label == record.per_label
+    (run,) = box.made
+    assert run.inits[0]["project"] == "mine" and run.calls[-1] == "finish"
+
+
+def test_without_trackio_its_choice_is_refused_in_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    with pytest.raises(
+        UserError, match=r"^logger=trackio: trackio cannot be imported \(.*\); pip install 'multi"
+    ):
+        assemble(configure(["logger=trackio"]))
 
 
 @pytest.fixture
@@ -271,8 +462,14 @@ def test_an_offline_run_holds_all_of_it(experiment, real_wandb, tmp_path):
     rows = [json.loads(line) for line in path.with_name("history.jsonl").read_text().splitlines()]
     assert [row["train/loss"] for row in history] == [row["loss"] for row in rows]
     assert [row["_step"] for row in history] == [0, 1]
+    shown = history[-1]
+    assert shown["labels/_type"] == "table-file" and shown["labels/nrows"] == 10
+    assert shown["curves_table/ncols"] == 3 and summary["seconds/train"] == record.seconds["train"]
+    assert summary["data/sha256"] == record.data["sha256"]
     assert summary["test/last/f1_macro"] == record.metrics["last"]["f1_macro"]
-    assert artifacts == [(f"record-{record.key}", [str(path)])]
+    assert artifacts[-1] == (f"record-{record.key}", [str(path)])
+    of_tables = [f"run-{record.key}-{name}" for name in ("labels", "curves_table")]
+    assert sorted(name for name, _ in artifacts[:-1]) == sorted(of_tables)
     assert not list(tmp_path.glob("wandb-home/artifacts/staging/*"))  # no copies, that would pile up at home
 
 
@@ -288,5 +485,5 @@ def test_a_server_that_is_not_there_does_not_stop_a_run(
     assert "recording offline" in capsys.readouterr().err
     assert mirrored.key == record.key and path.is_file()
     ids, _, _, summary, artifacts = mirrored_in(path.parent, real_wandb)
-    assert ids == {record.key} and len(artifacts) == 1
+    assert ids == {record.key} and artifacts[-1][0] == f"record-{record.key}"
     assert summary["test/last/f1_macro"] == record.metrics["last"]["f1_macro"]

@@ -113,12 +113,17 @@ def result(record: Record) -> str:
 
 def science(record: Record) -> dict[str, Any]:
     """What defines a run, without its seed and fold, and without where and how it ran."""
-    config = _without(record.config, NOT_SCIENCE)
+    return science_of(record.config, record.choices, record.data.get("files"), record.rule)
+
+
+def science_of(config: Node, choices: Mapping[str, str], files: Any, rule: str) -> dict[str, Any]:
+    """The same of what a record will hold."""
+    config = _without(config, NOT_SCIENCE)
     for group, left_out in (("train", MACHINE), ("split", ("fold",))):
         if isinstance(config.get(group), dict):
             config[group] = _without(config[group], left_out)
-    names = [record.choices.get(name) for name in GROUPS]
-    return {"config": config, "files": record.data.get("files"), "rule": record.rule, "choices": names}
+    names = [choices.get(name) for name in GROUPS]
+    return {"config": config, "files": files, "rule": rule, "choices": names}
 
 
 def current(record: Record) -> Record:

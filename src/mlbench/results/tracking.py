@@ -1,27 +1,39 @@
 """Mirrors a run elsewhere while it goes on. The record on disk is the truth; a tracker never stops a run."""
 
 import contextlib
+import contextvars
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from mlbench.errors import UserError
-from mlbench.results.plane import plane
-from mlbench.results.store import EMBEDDINGS
+from mlbench.results.told import told
 
 SECONDS_TO_START = 10  # how long W&B may take to answer before the run goes on without it
 SECONDS_TO_FINISH = 60  # what W&B has not sent by then stays in the run's folder, for `wandb sync`
-LABELS = 100  # columns of a map there
+
+
+class Begun(NamedTuple):
+    """What is known of a run before it is trained."""
+
+    key: str
+    name: str  # data set, method, seed
+    config: dict[str, Any]
+    folder: Path
+    group: str = ""  # the same for runs that differ in seed and fold only: `result` of the store's data frame
+    method: str = ""
 
 
 class Tracker(Protocol):
-    def start(self, key: str, name: str, config: dict[str, Any], folder: Path) -> None: ...
+    def start(self, run: Begun) -> None: ...
 
     def log(self, stage: str, history: Sequence[dict[str, float]]) -> None:
         """Takes the stage's whole history so far; rows logged before are skipped."""
 
-    def finish(self, record: Path, metrics: dict[str, dict[str, float]]) -> None: ...
+    def finish(self, record: Path) -> None:
+        """Called when all files of the run are there, record.json among them."""
 
     def stop(self) -> None:
         """Called where the run ends without a record."""
@@ -34,8 +46,42 @@ class Local(Tracker):
         """Written out, since the `__init__` of a Protocol hides that there are no options."""
 
 
-class WandB(Tracker):
+class Mirror(Tracker):
+    """Sends a run on by `send`; what fails costs a line and the mirror, not the run."""
+
+    called: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.run: Any = None  # while it is mirrored
+        self.logged: dict[str, int] = {}
+
+    def send(self, values: dict[str, Any], step: int) -> None:
+        raise NotImplementedError
+
+    def log(self, stage: str, history: Sequence[dict[str, float]]) -> None:
+        first = sum(seen for name, seen in self.logged.items() if name != stage)
+        for row in range(self.logged.get(stage, 0), len(history)):
+            values = {f"{stage}/{name}": value for name, value in history[row].items()}
+            self._try(lambda values=values, step=first + row: self.send(values, step))
+        self.logged[stage] = len(history)
+
+    def _try(self, action: Any) -> None:
+        if self.run is None:
+            return
+        try:
+            action()
+        except Exception as error:  # the network or the server may fail in any way; the run goes on
+            self._lost(error)
+
+    def _lost(self, error: Exception, then: str = "the run goes on without it") -> None:
+        print(f"mlbench: {self.called} gave up ({_first_line(error)}); {then}", file=sys.stderr)
+        self.run = None
+
+
+class WandB(Mirror):
     """Weights & Biases. The run's id there is its key, so that a resumed run is the same run there."""
+
+    called = "W&B"
 
     def __init__(
         self,
@@ -45,6 +91,7 @@ class WandB(Tracker):
         tags: list[str],
         mode: Literal["offline", "online", "disabled"],
     ):
+        super().__init__()
         try:
             import wandb
         except ImportError as error:
@@ -52,39 +99,41 @@ class WandB(Tracker):
                 f"logger=wandb: wandb cannot be imported ({error}); pip install wandb, or logger=local"
             ) from error
         self.wandb = wandb
-        self.settings: dict[str, Any] = {"project": project, "entity": entity, "group": group, "tags": tags}
+        self.settings: dict[str, Any] = {"project": project, "entity": entity, "tags": tags}
+        self.group = group
         self.mode: Literal["offline", "online", "disabled"] = mode
-        self.run: Any = None  # a run of W&B's while it is mirrored
-        self.logged: dict[str, int] = {}
 
-    def start(self, key: str, name: str, config: dict[str, Any], folder: Path) -> None:
-        about: dict[str, Any] = {"id": key, "name": name, "config": config, "dir": folder, "mode": self.mode}
+    def start(self, run: Begun) -> None:
+        about: dict[str, Any] = {"id": run.key, "name": run.name, "config": run.config, "dir": run.folder}
+        about |= {"group": self.group or run.group, "job_type": run.method, "mode": self.mode}
         bounds: dict[str, Any] = {"init_timeout": SECONDS_TO_START, "finish_timeout": SECONDS_TO_FINISH}
         try:
             self.wandb.setup(self.wandb.Settings(silent=True, console="off", **bounds))
             self.run = self.wandb.init(**about, **self.settings, resume="allow", reinit="create_new")
-        except Exception as error:  # the network or the server may fail in any way; the run goes on
+        except Exception as error:  # as in `_try`
             if self.mode != "online":
                 return self._lost(error)
             self._lost(error, "recording offline")
             self.mode = "offline"
-            self.start(key, name, config, folder)
+            self.start(run)
 
-    def log(self, stage: str, history: Sequence[dict[str, float]]) -> None:
-        first = sum(seen for name, seen in self.logged.items() if name != stage)
-        for row in range(self.logged.get(stage, 0), len(history)):
-            values = {f"{stage}/{name}": value for name, value in history[row].items()}
-            # W&B skips the steps that it already has from before a run was resumed.
-            self._try(lambda values=values, step=first + row: self.run.log(values, step=step))
-        self.logged[stage] = len(history)
+    def send(self, values: dict[str, Any], step: int) -> None:
+        """W&B skips the steps that it already has from before a run was resumed."""
+        self.run.log(values, step=step)
 
-    def finish(self, record: Path, metrics: dict[str, dict[str, float]]) -> None:
+    def finish(self, record: Path) -> None:
         def mirror() -> None:
-            if (embeddings := record.with_name(EMBEDDINGS)).is_file():
-                columns, rows = map_of(embeddings)
-                self.run.log({"embeddings": self.wandb.Table(columns=columns, data=rows)})
-            for rule, values in metrics.items():
-                self.run.summary.update({f"test/{rule}/{name}": value for name, value in values.items()})
+            summary, sheets = told(record)
+            shown: dict[str, Any] = {
+                name: self.wandb.Table(columns=[*sheet.columns], data=sheet.rows)
+                for name, sheet in sheets.items()
+            }
+            if "curves" in shown:
+                title = "precision at each recall, best and worst labels"
+                axes = "recall", "precision", "label"
+                shown["curves"] = self.wandb.plot.line(shown["curves"], *axes, title=title)
+            self.run.log(shown)
+            self.run.summary.update(summary)
             artifact = self.wandb.Artifact(f"record-{self.run.id}", type="record")
             artifact.add_file(str(record), policy="immutable")  # a mutable one is copied to the home folder
             self.run.log_artifact(artifact)
@@ -95,31 +144,72 @@ class WandB(Tracker):
     def stop(self) -> None:
         self._try(lambda: self.run.finish(exit_code=1))
 
-    def _try(self, action: Any) -> None:
-        if self.run is None:
-            return
-        try:
-            action()
-        except Exception as error:  # the run goes on, as in `start`
-            self._lost(error)
-
     def _lost(self, error: Exception, then: str = "the run goes on without it") -> None:
-        print(f"mlbench: W&B gave up ({_first_line(error)}); {then}", file=sys.stderr)
-        self.run = None
+        super()._lost(error, then)
         with contextlib.suppress(Exception):
             self.wandb.teardown()  # W&B's service would else keep the run's id, and refuse it next time
 
 
-def map_of(embeddings: Path) -> tuple[list[Any], list[Any]]:
-    """Columns and rows for a scatter plot: a row's place by principal components, its number, and whether it
-    carries a label, for each of the most frequent labels."""
-    shown = plane(embeddings)
-    frequent = sorted((-shown.targets.sum(0, dtype=int)).argsort(kind="stable")[:LABELS].tolist())
-    rows = [
-        [*place.tolist(), int(row), *(carried[frequent] != 0).tolist()]
-        for place, row, carried in zip(shown.places, shown.ids, shown.targets)
-    ]
-    return ["x", "y", "row", *(f"label {shown.labels[label]}" for label in frequent)], rows
+class Trackio(Mirror):
+    """trackio, whose runs lie on this machine. A run's name there has its key: a resumed run is the same."""
+
+    called = "trackio"
+
+    def __init__(self, project: str, group: str | None, space: str | None):
+        super().__init__()
+        try:
+            import trackio
+        except ImportError as error:
+            raise UserError(
+                f"logger=trackio: trackio cannot be imported ({error}); pip install "
+                "'multilabel-bench[trackio]', or logger=local"
+            ) from error
+        self.trackio = trackio
+        self.settings: dict[str, Any] = {"project": project, "space_id": space}
+        self.group = group
+        self.first = 0  # the first step that is not there from before a run was resumed
+
+    def start(self, run: Begun) -> None:
+        about: dict[str, Any] = {"name": f"{run.name}/{run.key}", "group": self.group or run.group}
+        about |= {"config": run.config | {"key": run.key, "job_type": run.method}}
+        how = {"resume": "allow", "embed": False, "auto_log_gpu": False, "auto_log_cpu": False}
+        try:
+            with silence():
+                # In a context of its own: it would else finish the run of the one before it.
+                self.run = contextvars.Context().run(self.trackio.init, **about, **self.settings, **how)
+            self.first = getattr(self.run, "_next_step", 0)
+        except Exception as error:  # as in `_try`
+            self._lost(error)
+
+    def send(self, values: dict[str, Any], step: int) -> None:
+        if step >= self.first:
+            self.run.log(values, step=step)
+
+    def finish(self, record: Path) -> None:
+        def mirror() -> None:
+            summary, sheets = told(record)
+            shown = {
+                name: self.trackio.Table(columns=sheet.columns, data=sheet.rows)
+                for name, sheet in sheets.items()
+            }
+            with silence():
+                self.run.log(summary | shown)
+                self.run.log_artifact(str(record), name=f"record-{record.parent.name}", type="record")
+                self.run.finish()
+
+        self._try(mirror)
+
+    def stop(self) -> None:
+        def finish() -> None:
+            with silence():
+                self.run.finish()
+
+        self._try(finish)
+
+
+def silence() -> contextlib.redirect_stdout[io.StringIO]:
+    """trackio speaks on the standard output, which is the run's own."""
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 def _first_line(error: Exception) -> str:
