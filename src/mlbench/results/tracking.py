@@ -2,9 +2,11 @@
 
 import contextlib
 import contextvars
+import importlib
 import io
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -132,7 +134,8 @@ class WandB(Mirror):
                 title = "precision at each recall, best and worst labels"
                 axes = "recall", "precision", "label"
                 shown["curves"] = self.wandb.plot.line(shown["curves"], *axes, title=title)
-            self.run.log(shown)
+            with tables_in(record.parent / "wandb"):
+                self.run.log(shown)
             self.run.summary.update(summary)
             artifact = self.wandb.Artifact(f"record-{self.run.id}", type="record")
             artifact.add_file(str(record), policy="immutable")  # a mutable one is copied to the home folder
@@ -158,13 +161,12 @@ class Trackio(Mirror):
     def __init__(self, project: str, group: str | None, space: str | None):
         super().__init__()
         try:
-            import trackio
+            self.trackio: Any = importlib.import_module("trackio")  # an extra: pyright may lack it
         except ImportError as error:
             raise UserError(
                 f"logger=trackio: trackio cannot be imported ({error}); pip install "
                 "'multilabel-bench[trackio]', or logger=local"
             ) from error
-        self.trackio = trackio
         self.settings: dict[str, Any] = {"project": project, "space_id": space}
         self.group = group
         self.first = 0  # the first step that is not there from before a run was resumed
@@ -205,6 +207,19 @@ class Trackio(Mirror):
                 self.run.finish()
 
         self._try(finish)
+
+
+@contextlib.contextmanager
+def tables_in(folder: Path) -> Iterator[None]:
+    """W&B keeps a table as a file, by itself in the home folder; WANDB_DATA_DIR, if set, says where."""
+    mine = "WANDB_DATA_DIR" not in os.environ
+    if mine:
+        os.environ["WANDB_DATA_DIR"] = str(folder)
+    try:
+        yield
+    finally:
+        if mine:
+            del os.environ["WANDB_DATA_DIR"]
 
 
 def silence() -> contextlib.redirect_stdout[io.StringIO]:
