@@ -149,7 +149,7 @@ held = mapped(Path(sys.argv[1]))
 count, *shape = held.shape
 task = Task("large", ("a", "b"), (Modality("image", 0, 3),), count, (1, 1), "image", tuple(shape))
 nothing = Changes(crop=0, flip=False, jitter=0, cutout=0)
-method = ERM(task, lambda task: ConvNet(task, [8], 4, 1.0, nothing), lambda x, y: bce(x, y, None))
+method = ERM(task, lambda task: ConvNet(task, [8], 4, 1.0, nothing), lambda x, y, known: bce(x, y, None))
 rows = Rows(Pixels(held, torch.arange(count)), torch.zeros(count, 2), torch.arange(count))
 run(Stage("train", method, rows, epochs=1), configure(["train.progress=false"]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -39,7 +39,8 @@ def encoders(
     were decoded before: beside a loop by hand with the pixels in memory, and beside one whose DataLoader has
     `workers` processes that decode them from JPEG. No augmentation on either side.
     """
-    config = configure(["dataset=ml2000", "backbone=convnet", f"encoder.image.size={size}", *AS_THEY_ARE])
+    network = ("dataset=ml2000", "backbone=convnet", f"encoder.image.size={size}", *AS_THEY_ARE)
+    config = configure([*network, "train.progress=false"])
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         name, images, targets = photographs(config.paths.cache, instances, folder)
