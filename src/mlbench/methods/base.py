@@ -16,6 +16,12 @@ Loss = Callable[..., Tensor]  # (logits, targets) -> scalar; with `known`, of th
 Parts = Mapping[str, Rows]  # the parts a method may see; the test part is never among them
 
 
+def cost(objective: Loss, logits: Tensor, batch: Batch) -> Tensor:
+    """The loss of a batch, of the entries alone that are known where not all are."""
+    known = batch.extra.get("known")
+    return objective(logits, batch.targets, **({} if known is None else {"known": known}))
+
+
 @dataclass(frozen=True)
 class Requires:
     """What a task must offer, as data, so that an impossible pair is refused before any data is read."""

@@ -5,7 +5,7 @@ from torch import Tensor
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
 from mlbench.layers import Linear
-from mlbench.methods.base import Backbone, Loss, Method, Requires
+from mlbench.methods.base import Backbone, Loss, Method, Requires, cost
 
 
 class ERM(Method):
@@ -21,7 +21,7 @@ class ERM(Method):
         return self.head(self.backbone(batch.x))
 
     def loss(self, batch: Batch) -> Tensor:
-        return self.objective(self.logits(batch), batch.targets, batch.extra.get("known"))
+        return cost(self.objective, self.logits(batch), batch)
 
     def scores(self, batch: Batch) -> Tensor:
         return self.logits(batch).sigmoid()

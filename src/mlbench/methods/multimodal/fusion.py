@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
 from mlbench.layers import Drawing, Linear
-from mlbench.methods.base import Backbone, Loss, Method, Requires
+from mlbench.methods.base import Backbone, Loss, Method, Requires, cost
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -84,7 +84,7 @@ class Fusion(Method):
         return torch.stack(logits).sum(0) / len(logits)
 
     def loss(self, batch: Batch) -> Tensor:
-        return self.objective(self.logits(batch), batch.targets, batch.extra.get("known"))
+        return cost(self.objective, self.logits(batch), batch)
 
     def scores(self, batch: Batch) -> Tensor:
         return self.logits(batch).sigmoid()
