@@ -29,12 +29,13 @@ EXPERIMENTS = [
         "logger=wandb",
     ],
 ]
-SCIENTIFIC = {"method", "backbone", "loss", "split", "threshold", "train", "selection", "seed"}
+SCIENTIFIC = {"method", "backbone", "loss", "split", "calibration", "threshold", "train", "selection", "seed"}
 IDENTITY = re.compile(
     r"dataset\.(name|scaling|use|missing_modalities|reader|modalities|sha256|files\.\w+\.sha256)"
 )
 OTHERS = {  # where not any other value will do
     "method._target_": "outside.Needs",  # which is asked what it takes
+    "calibration._target_": "mlbench.evaluation.calibration.Isotonic",
     "split._target_": "mlbench.data.splits.KFold",
     "dataset.scaling": "zscore",
     "dataset.folder": "elsewhere",
@@ -186,6 +187,7 @@ IDLE = {
     ),
     "selection.metric": (["selection.metric=one_error"], [[VALIDATED], ["selection.rule=oracle"]]),
     "selection.every": (["selection.every=7"], [[VALIDATED], ["selection.rule=oracle"]]),
+    "threshold.delta": (["threshold.delta=0.2", "threshold=conformal"], [["threshold.risk=fdr"]]),
 }
 ALWAYS = {f"train.{name}" for name in TRAINING} | {"selection.rule", "selection.metric", "selection.every"}
 ALWAYS -= IDLE.keys()  # these count in whatever company
@@ -245,9 +247,10 @@ def test_what_is_not_taken_is_no_choice():
     assert content["backbone"] is content["loss"] is None and content["train"].keys() == MACHINE
     assert content["train"]["threads"] == 3 and content["choices"]["method"] == "br"
     whole = configure([]).model_dump()
-    encoder = whole.pop("encoder")
-    assert taken(whole | {"encoder": encoder}) == taken(whole)
-    choices = {name: choice for name, choice in whole["choices"].items() if name not in ENCODERS}
+    unchosen = {group: whole.pop(group) for group in ("encoder", "calibration")}
+    assert taken(whole | unchosen) == taken(whole)
+    without = (*ENCODERS, "calibration")
+    choices = {name: choice for name, choice in whole["choices"].items() if name not in without}
     assert taken(whole) == whole | {"choices": choices}
 
 

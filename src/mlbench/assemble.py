@@ -14,8 +14,9 @@ from mlbench.data.task import Kind, Task
 from mlbench.encoders.base import Encoder
 from mlbench.engine.plan import Plan, Schedule, build_optimizer
 from mlbench.errors import DoesNotFit, UserError
+from mlbench.evaluation.calibration import Calibrator
 from mlbench.evaluation.thresholds import Threshold
-from mlbench.idle import UNUSED, idle, one_stage, unlooked
+from mlbench.idle import UNUSED, idle, one_stage, undoubted, unlooked
 from mlbench.methods.base import Method
 from mlbench.methods.build import build_loss, build_method, check_method, leaves_out
 from mlbench.premises import build, check_premises, check_validation
@@ -30,6 +31,7 @@ class Pieces:
     dataset: Dataset
     split: Split
     method: Callable[[Task], Method]
+    calibrator: Calibrator | None  # None where scores stay as the method gives them
     threshold: Callable[[], Threshold]
     tracker: Tracker
     encoders: dict[str, Encoder]  # of the data set's raw fields; empty where it has vectors
@@ -41,6 +43,7 @@ def assemble(config: Config) -> Pieces:
         dataset=dataset,
         split=split,
         method=functools.partial(build_method, config.method, config.backbone, config.loss),
+        calibrator=build_calibrator(config),
         threshold=functools.partial(build, config.threshold),
         tracker=build(config.logger),
         encoders=build_encoders(config, dataset),
@@ -51,6 +54,23 @@ def assemble(config: Config) -> Pieces:
     check_training(config)
     check_outputs(config)
     return pieces
+
+
+def build_calibrator(config: Config) -> Calibrator | None:
+    """Refused for a method whose scores are nothing that it could calibrate."""
+    node, choices, method = config.calibration, config.choices, target(config.method)
+    if node["_target_"] is None:
+        return None
+    made = build(node)
+    check_offers(made, Calibrator, f"calibration._target_={node['_target_']}")
+    check_method(config.method["_target_"], method)
+    if (gives := method.gives(options(config.method))) in made.takes:
+        return made
+    said = {"votes": "shares of votes, whose logits may be infinite", "decisions": "yes and no"}[gives]
+    other = {"votes": "calibration=isotonic goes", "decisions": "method.scores=probability goes"}[gives]
+    raise DoesNotFit(
+        f"calibration={choices['calibration']}: the scores of method={choices['method']} are {said}; {other}"
+    )
 
 
 def check_data(config: Config, pieces: Pieces) -> None:
@@ -179,12 +199,27 @@ def tell_untaken(config: Config) -> None:
     content, method = config.model_dump(), target(config.method)
     train = {name: content["train"][name] for name in method.train_options}
     unused = {"train": idle(train, one_stage(method)), "selection": unlooked(content, method)}
+    unused["threshold"] = undoubted(content["threshold"])
     for group, reasons in unused.items():
         for name, reason in reasons.items():
             if (value := content[group][name]) != UNUSED[name]:
                 print(
                     f"mlbench: {group}.{name}={str(value).lower()} changes nothing {reason}", file=sys.stderr
                 )
+
+
+def tell_looked_at(config: Config, threshold: Threshold) -> None:
+    """What a rule promises does not hold for a model or a map that its part has chosen or fitted."""
+    if not threshold.promises:
+        return
+    others = [f"selection.rule={config.selection.rule}"] if config.selection.rule != "last" else []
+    if config.calibration["_target_"] and not config.calibration.get("shared"):
+        others.append(f"calibration={config.choices['calibration']}")
+    for other in others:
+        rule = f"threshold={config.choices['threshold']}"
+        print(
+            f"mlbench: {rule} promises less: {other} looks at the part that it is fitted on", file=sys.stderr
+        )
 
 
 def check_loss(config: Config, task: Task) -> None:

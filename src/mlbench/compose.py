@@ -29,7 +29,10 @@ READERS = {
     ".svm": "libsvm",
     ".libsvm": "libsvm",
 }
-GROUPS = ("dataset", "method", "backbone", "loss", "split", "threshold", "train", "logger")
+GROUPS = (
+    *("dataset", "method", "backbone", "loss", "split", "calibration", "threshold", "train"),
+    "logger",
+)
 ENCODERS = ("encoder/text", "encoder/image")  # a choice for each raw field, where a data set has that
 
 

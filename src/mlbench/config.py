@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from mlbench.errors import UserError, did_you_mean
-from mlbench.idle import NEUTRAL, UNUSED, one_stage, settled, unlooked
+from mlbench.idle import NEUTRAL, UNUSED, one_stage, settled, undoubted, unlooked
 from mlbench.signatures import light, parameters
 from mlbench.spelling import VALUES
 from mlbench.trust import located, trust, unimportable
@@ -113,6 +113,7 @@ class Config(Strict):
     backbone: Node
     loss: Node
     split: Node
+    calibration: Node
     threshold: Node
     train: Train
     selection: Selection
@@ -149,11 +150,12 @@ def check(composed: DictConfig, choices: dict[str, str], importing: bool = True)
 def science(config: Config, data: Node) -> Node:
     """All that defines a run, of which its key is the hash; `data` is the data set's identity."""
     content = taken(config.model_dump())
+    named = ("backbone", "loss", "split", "calibration", "threshold", "selection", "seed")
     return {
         "data": data | encoding(config),
         "method": by_content(content["method"]),
         "train": science_of_training(content["train"]),
-    } | {name: content[name] for name in ("backbone", "loss", "split", "threshold", "selection", "seed")}
+    } | {name: content[name] for name in named if name in content}
 
 
 def encoding(config: Config) -> Node:
@@ -201,10 +203,15 @@ def taken(content: Node) -> Node:
     choices = {name: NOT_TAKEN if name in unseen else choice for name, choice in content["choices"].items()}
     encoded = {field for field in content.get("encoder", {}) if encodes(content["dataset"], field)}
     idle = [name for name in choices if name.startswith("encoder/") and name.partition("/")[2] not in encoded]
+    if not content.get("calibration", {}).get("_target_"):
+        content = {name: value for name, value in content.items() if name != "calibration"}
+        idle.append("calibration")
     choices = {name: choice for name, choice in choices.items() if name not in idle}
     defined = {group: defining(content[group]) for group in ("method", "split")}
     unused = {name: UNUSED[name] for name in unlooked(content, method)}
     changed = {"train": settled(train, one_stage(method)), "selection": content["selection"] | unused}
+    unused = {name: UNUSED[name] for name in undoubted(content["threshold"])}
+    changed["threshold"] = content["threshold"] | unused
     if chosen := encoders(content):
         changed["encoder"] = chosen
     else:

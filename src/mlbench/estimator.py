@@ -15,7 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from mlbench.assemble import Pieces, assemble, check_loss, check_unknown, tell_untaken
+from mlbench.assemble import Pieces, assemble, check_loss, check_unknown, tell_looked_at, tell_untaken
 from mlbench.compose import configure
 from mlbench.config import Config
 from mlbench.data import memory
@@ -43,7 +43,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
     entries leave it out. A row with such a label is for training alone, not for validation or thresholds.
     `options` are words as on the command line, `["loss.gamma=2"]`, and `modalities` is
     {name: [first column, last column]}. `validation` is the share of the rows that is held back for
-    `selection.rule=best` and for thresholds. What is None is as the method's configuration has it.
+    `selection.rule=best`, calibration and thresholds. What is None is as the method's configuration has it.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         loss: str | None = None,
         epochs: int | None = None,
         scaling: str = "none",
+        calibration: str | None = None,
         threshold: str | None = None,
         validation: float = 0.0,
         modalities: Mapping[str, Sequence[int]] | None = None,
@@ -61,7 +62,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         options: Sequence[str] = (),
     ):
         self.method, self.backbone, self.loss, self.epochs = method, backbone, loss, epochs
-        self.scaling, self.threshold, self.validation = scaling, threshold, validation
+        self.scaling, self.calibration, self.threshold = scaling, calibration, threshold
+        self.validation = validation
         self.modalities, self.seed, self.options = modalities, seed, options
 
     def fit(self, X: Any, Y: Any) -> Self:
@@ -94,6 +96,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
             "method": self.method,
             "backbone": self.backbone,
             "loss": self.loss,
+            "calibration": self.calibration,
             "threshold": self.threshold,
             "split": "official",
             "split.validation": self.validation or None,
@@ -121,7 +124,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         task = describe(scaled, rows["train"], pieces.dataset)
         check_loss(config, task)
         rule = pieces.threshold()
-        check_threshold(rule, task)
+        check_threshold(rule, task, parts)
+        tell_looked_at(config, rule)
         if rule.fitted and rule.part == "test":
             choice = config.choices["threshold"]
             raise UserError(f"threshold={choice} is fitted on a test part, which an estimator does not have")
@@ -140,6 +144,10 @@ class Classifier(ClassifierMixin, BaseEstimator):
         models, _ = stages.models()
         self.model_: Method = models[config.selection.rule]
         self.config_, self.task_, self.history_ = config, task, stages.history
+        self.calibration_ = None
+        if calibrator := pieces.calibrator:
+            part = parts[calibrator.part]
+            self.calibration_ = calibrator.fit(self._scored(part), part.targets)
         if rule.fitted:
             part = parts["validation" if rule.part == "validation" else "train"]
             rule_rows = np.flatnonzero(np.isin(part.ids.numpy(), whole))
@@ -147,8 +155,12 @@ class Classifier(ClassifierMixin, BaseEstimator):
                 choice = config.choices["threshold"]
                 raise UserError(f"threshold={choice} is fitted on rows without NaN in Y, and there are none")
             part = part.rows(torch.from_numpy(rule_rows))
-            rule.fit(score(self.model_, [part], config.train)[0], part.targets)
+            rule.fit(self._scored(part), part.targets)
         self.threshold_ = rule
+
+    def _scored(self, rows: Rows) -> Tensor:
+        (scores,) = score(self.model_, [rows], self.config_.train)
+        return scores if self.calibration_ is None else self.calibration_(scores)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """(n, L) probabilities, a column a label in the order of `classes_`."""
@@ -165,7 +177,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         numbers = np.arange(X.shape[0])
         piece = Piece(numbers, self.scaler_.apply(plain(X)), None)
         rows = Rows.from_instances(rows_of(piece, len(self.classes_)), numbers)
-        return score(self.model_, [rows], self.config_.train)[0]
+        return self._scored(rows)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

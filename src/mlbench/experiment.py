@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mlbench import embeddings
-from mlbench.assemble import Pieces, assemble, check_embedding, check_loss, tell_untaken
+from mlbench.assemble import Pieces, assemble, check_embedding, check_loss, tell_looked_at, tell_untaken
 from mlbench.config import Config, Node, encoding, fingerprint, science, taken
 from mlbench.data import missing
 from mlbench.data.contracts import Scaler
@@ -33,6 +33,7 @@ from mlbench.engine.saved import write
 from mlbench.engine.score import device_of, facts_of_rows, score
 from mlbench.engine.stages import Stages
 from mlbench.errors import UserError
+from mlbench.evaluation.calibration import Calibration, told
 from mlbench.evaluation.frequency import Frequencies
 from mlbench.evaluation.measure import Measures, measure
 from mlbench.evaluation.thresholds import Threshold
@@ -126,6 +127,7 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
     config = run.config
     run.pieces = pieces = assemble(config)
     tell_untaken(config)
+    tell_looked_at(config, pieces.threshold())
     identity = pieces.dataset.identity(config.paths.cache) | encoding(config)
     run.key = fingerprint(science(config, identity))
     folder = store.folder(config.paths.outputs, pieces.dataset.name, config.choices["method"], run.key)
@@ -143,7 +145,7 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
 
     load(run, identity)
     check_loss(config, run.task)
-    check_threshold(pieces.threshold(), run.task)
+    check_threshold(pieces.threshold(), run.task, run.parts)
     seed_everything(derive(config.seed, "method"))
     run.method = pieces.method(run.task)
     run.method.rows_scaled_by(run.scaler)
@@ -215,13 +217,14 @@ def finish(run: Experiment) -> None:
     config, pieces, folder, task = run.config, run.pieces, run.folder, run.task
     models, selected = run.stages.models()
     clock = time.monotonic()
-    scored, measured = measured_under(run, models)
+    scored = measured_under(run, models)
+    measured = {rule: each.measures for rule, each in scored.items()}
     save_scores(folder / "scores.npz", scored, run.parts["test"])
     chosen = models[config.selection.rule]
     for name, tensors in chosen.findings().items():
         save_findings(folder / f"{name}.npz", tensors, run.parts["train"], task)
     nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
-    write(folder / "model.pt", packed(chosen, nodes, task) | {"rows": way_of_rows(run, measured)})
+    write(folder / "model.pt", packed(chosen, nodes, task) | {"rows": way_of_rows(run, scored)})
     metrics = {rule: result.metrics for rule, result in measured.items()}
     if config.outputs.embeddings:
         metrics[config.selection.rule] |= embeddings.keep(folder, chosen, run.parts, task, config.train)
@@ -250,6 +253,7 @@ def finish(run: Experiment) -> None:
         machine=machine(),
         revision=revision(),
         code=run.code,
+        calibration=told({rule: each.calibration for rule, each in scored.items()}, task.labels),
         trained=run.stages.trained,
     )
     store.finish(folder, record, run.stages.history)
@@ -257,36 +261,38 @@ def finish(run: Experiment) -> None:
     run.ended = record, folder / "record.json"
 
 
-def measured_under(
-    run: Experiment, models: dict[str, Method]
-) -> tuple[dict[str, Tensor], dict[str, Measures]]:
-    """Scores of the test part, and the measures of these scores, for the model of each selection rule."""
-    test, rule = run.parts["test"], run.pieces.threshold()
-    on_test = rule.fitted and rule.part == "test"
-    assert not on_test or rule.suffix == "_oracle", "a rule that sees test targets says so"
-    fitting = None
-    if rule.fitted:
-        fitting = {"test": test, "training": run.labelled, "validation": run.parts.get("validation")}[
-            rule.part
-        ]
-    apart = None if on_test else fitting
-    parts = [test] if apart is None else [test, apart]
-    scored, measured = {}, {}
+@dataclass(frozen=True)
+class Scored:
+    """Of one model: the scores of the test part and their measures, and what calibrated the scores."""
+
+    scores: Tensor
+    measures: Measures
+    calibration: Calibration | None
+
+
+def measured_under(run: Experiment, models: dict[str, Method]) -> dict[str, Scored]:
+    """The test part, scored and measured, for the model of each selection rule."""
+    rule, calibrator = run.pieces.threshold(), run.pieces.calibrator
+    assert rule.part != "test" or rule.suffix == "_oracle", "a rule that sees test targets says so"
+    asked = ["test", *([rule.part] if rule.fitted else []), *([calibrator.part] if calibrator else [])]
+    known = run.parts | ({} if run.labelled is None else {"training": run.labelled})
+    parts = {part: known[part] for part in asked}
+    frequencies = Frequencies.of(run.task.positives, run.task.instances)
+    scored = {}
     for name, model in models.items():
-        scores, *fitting_scores = score(model, parts, run.config.train)
-        if not ((scores >= 0) & (scores <= 1)).all():
+        scores = dict(zip(parts, score(model, [*parts.values()], run.config.train)))
+        if not ((scores["test"] >= 0) & (scores["test"] <= 1)).all():
             method = run.config.choices["method"]
             raise UserError(f"method={method} gave scores that are no probabilities (or NaN)")
-        fit_on = (
-            (fitting_scores[0] if fitting_scores else scores, fitting.targets)
-            if fitting is not None
-            else None
-        )
-        scored[name] = scores
-        frequencies = Frequencies.of(run.task.positives, run.task.instances)
-        orders = model.column_orders()
-        measured[name] = measure(run.pieces.threshold(), scores, test.targets, fit_on, orders, frequencies)
-    return scored, measured
+        calibration = None
+        if calibrator:
+            calibration = calibrator.fit(scores[calibrator.part], parts[calibrator.part].targets)
+            scores = {part: calibration(of_part) for part, of_part in scores.items()}
+        fit_on = (scores[rule.part], parts[rule.part].targets) if rule.fitted else None
+        orders, targets = model.column_orders(), parts["test"].targets
+        measures = measure(run.pieces.threshold(), scores["test"], targets, fit_on, orders, frequencies)
+        scored[name] = Scored(scores["test"], measures, calibration)
+    return scored
 
 
 def fields_of(dataset: Any, field: str) -> list[str]:
@@ -295,16 +301,17 @@ def fields_of(dataset: Any, field: str) -> list[str]:
     return [named] if isinstance(named, str) else [*named]
 
 
-def way_of_rows(run: Experiment, measured: dict[str, Measures]) -> dict[str, Any]:
+def way_of_rows(run: Experiment, scored: dict[str, Scored]) -> dict[str, Any]:
     """What leads from a row of a file to the trained method, and from its scores to a label set."""
-    dataset, rule = run.pieces.dataset, run.pieces.threshold()
+    dataset, rule, chosen = run.pieces.dataset, run.pieces.threshold(), scored[run.config.selection.rule]
     return {
         "schema": run.schema.plain,
         "scaling": dataset.scaling,
         "scaler": run.scaler.state,
         "encoders": {field: described(encoder) for field, encoder in run.pieces.encoders.items()},
         "fields": {field: fields_of(dataset, field) for field in run.pieces.encoders},
-        "cuts": measured[run.config.selection.rule].cuts,
+        "calibration": chosen.calibration and chosen.calibration.plain,
+        "cuts": chosen.measures.cuts,
         "at_cut": rule.at_cut,
         "cut_on": getattr(rule, "fit_on", rule.part) if rule.fitted else "",
         "citation": getattr(dataset, "citation", None),
@@ -339,15 +346,17 @@ def describe(instances: Instances, labelled: np.ndarray, dataset: Any) -> Task:
     )
 
 
-def check_threshold(threshold: Threshold, task: Task) -> None:
-    """Lets a rule that needs no fitting cut once, so that it can refuse the labels before any training."""
+def check_threshold(threshold: Threshold, task: Task, parts: Mapping[str, Rows]) -> None:
+    """Lets a rule refuse the labels, or the part that it is to be fitted on, before any training."""
     if not threshold.fitted:
         threshold.label_sets(torch.zeros(2, len(task.labels)))
+    elif threshold.part in parts:
+        threshold.check(parts[threshold.part].targets)
 
 
-def save_scores(path: Path, scores: dict[str, Tensor], test: Rows) -> None:
+def save_scores(path: Path, scored: dict[str, Scored], test: Rows) -> None:
     """Scores by selection rule, with the rows' numbers in the data set and their true labels."""
-    arrays: dict[str, Any] = {rule: scored.numpy() for rule, scored in scores.items()}
+    arrays: dict[str, Any] = {rule: each.scores.numpy() for rule, each in scored.items()}
     with whole(path) as file:
         np.savez(file, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **arrays)
 

@@ -14,8 +14,9 @@ NEUTRAL = {
     "ema": None,
     "walk": "passes",
 }
-# These may change nothing beside the others of conf/train and `selection`: they are then as they stand here.
-UNUSED = NEUTRAL | {"drop_last": False, "metric": "f1_macro", "every": 1}
+# These may change nothing beside the others of their group: they are then as they stand here.
+UNUSED = NEUTRAL | {"drop_last": False, "metric": "f1_macro", "every": 1, "delta": 0.1}
+CONFORMAL = "mlbench.evaluation.conformal.Conformal"
 
 
 def idle(train: Node, alone: bool = True) -> dict[str, str]:
@@ -63,3 +64,10 @@ def unlooked(content: Node, method: Any) -> dict[str, str]:
     if not ours or validation or content["selection"]["rule"] != "last":
         return {}
     return dict.fromkeys(("metric", "every"), "without a validation part, which split.validation=0.1 makes")
+
+
+def undoubted(threshold: Node) -> dict[str, str]:
+    """The keys of a threshold that change nothing, each with the reason."""
+    if threshold["_target_"] == CONFORMAL and threshold.get("risk") == "fnr":
+        return {"delta": "with threshold.risk=fnr"}
+    return {}

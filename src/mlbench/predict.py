@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from mlbench.encoders.encode import beside
 from mlbench.encoders.kept import again
 from mlbench.engine.score import score_rows
 from mlbench.errors import UserError
+from mlbench.evaluation import calibration
 from mlbench.evaluation.suite import METRICS, evaluate
 from mlbench.evaluation.thresholds import strictly_above
 from mlbench.methods.base import Method
@@ -44,6 +45,15 @@ class Trained:
     fields: Mapping[str, Sequence[str]]  # text, image → where they are in a file
     citation: str = ""  # of the data
     example: Sequence[float | str] | None = None  # a row: means and most frequent words of the training
+    calibrated: calibration.Calibration | None = None
+
+    def scores(self, features: Features) -> Tensor:
+        """(n, L) of unscaled rows, as the run's scores.npz has them of its test part."""
+        scaled: Any = self.scaler.apply(features)
+        numbers = np.arange(scaled.shape[0])
+        rows = Rows.from_instances(rows_of(Piece(numbers, scaled, None), len(self.schema.labels)), numbers)
+        scores = score_rows(self.method, rows, torch.arange(len(rows)))
+        return scores if self.calibrated is None else self.calibrated(scores)
 
     @classmethod
     def of_run(cls, path: Path) -> "Trained":
@@ -67,8 +77,9 @@ class Trained:
             if isinstance(cuts, list) and len(cuts) not in (0, len(task.labels)):
                 raise ValueError(f"it has {len(cuts)} cuts for {len(task.labels)} labels")
             citation = str(rows["citation"] or "")
+            calibrated = calibration.of_plain(rows.get("calibration"), len(schema.labels))
             way = schema, made, cuts, at_cut, cut_on, encoders, rows["fields"], citation
-            return cls(path, task.name, method, *way, example=rows.get("example"))
+            return cls(path, task.name, method, *way, example=rows.get("example"), calibrated=calibrated)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
         except Exception as error:  # a foreign or broken file may fail in any way
@@ -129,9 +140,7 @@ class Ensemble:
         labels = len(self.schema.labels)
         total = torch.zeros(len(piece.ids), labels)
         for run, order, x in zip(self.runs, self.orders, features):
-            instances = rows_of(piece._replace(features=run.scaler.apply(x)), labels)
-            rows = Rows.from_instances(instances, np.arange(len(instances)))
-            total += score_rows(run.method, rows, torch.arange(len(rows)))[:, order]
+            total += run.scores(x)[:, order]
         scores = total / len(self.runs)
         targets = None if piece.targets is None else torch.from_numpy(piece.targets)
         sets = None if self.cuts is None else above(scores, self.cuts, self.runs[0].at_cut)

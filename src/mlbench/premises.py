@@ -127,9 +127,12 @@ def check_validation(config: Config, dataset: Dataset, split: Split, fit_on: str
         return
     if config.selection.rule == "best":
         raise UserError("selection.rule=best needs a validation part: add split.validation=0.1")
+    if config.calibration["_target_"]:
+        asked = f"calibration={config.choices['calibration']}"
+        raise UserError(f"{asked} needs a validation part: add split.validation=0.1")
     if fit_on == "validation":
         choice = config.choices["threshold"]
-        asked = f"threshold={choice}" if choice == "validation_per_metric" else "threshold.fit_on=validation"
+        asked = "threshold.fit_on=validation" if "fit_on" in config.threshold else f"threshold={choice}"
         raise UserError(f"{asked} needs a validation part: add split.validation=0.1")
 
 

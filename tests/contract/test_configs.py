@@ -24,7 +24,7 @@ LISTS = ("table/", "sweep/")
 BESIDE = {
     "aaai2024": "mulsupcon_ld"
 }  # a paper that no method chooses by itself: the one whose methods it is for
-OWN_GROUPS = ("method", "backbone", "loss", "split", "threshold", "logger", *ENCODERS)
+OWN_GROUPS = ("method", "backbone", "loss", "split", "calibration", "threshold", "logger", *ENCODERS)
 
 
 def shipped_files() -> list[str]:

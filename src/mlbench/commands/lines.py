@@ -28,9 +28,10 @@ def show(record: "Record", path: Path) -> None:
     chosen = record.selected.get(record.rule, {})
     by = "".join(f" (epoch {chosen['epoch']} by {metric})" for metric in chosen if metric != "epoch")
     title = f"{choices['method']} on {choices['dataset']}: {record.parts['test']} test instances"
+    calibrated = f"calibration {choices['calibration']}, " if "calibration" in choices else ""
     caption = (
-        f"split {choices['split']}, threshold {choices['threshold']}, selection {record.rule}{by}, "
-        f"seed {record.seed}"
+        f"split {choices['split']}, {calibrated}threshold {choices['threshold']}, "
+        f"selection {record.rule}{by}, seed {record.seed}"
     )
     table = Table("metric", "value", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name, value in shown(record.metrics[record.rule]).items():

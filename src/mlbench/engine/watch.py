@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from mlbench.data.rows import Rows
 from mlbench.engine.score import score_part, state_of
 from mlbench.evaluation.frequency import Frequencies
-from mlbench.evaluation.suite import find
-from mlbench.evaluation.thresholds import Threshold, evaluate_under
+from mlbench.evaluation.suite import evaluate, find
+from mlbench.evaluation.thresholds import NoCut, Threshold, evaluate_under
 from mlbench.methods.base import Learner
 
 
@@ -32,11 +34,20 @@ class Watch:
         self, module: Learner, epoch: int, rank: int = 0, world: int = 1, all_gather: Callable | None = None
     ) -> float:
         scores = score_part(module, self.data, rank, world, all_gather)
-        self.threshold.fit(scores, self.data.targets)
-        (value,) = evaluate_under(
-            self.threshold, scores, self.data.targets, [self.metric], frequencies=self.frequencies
-        ).values()
+        value = self.measured(scores)
         sign = 1 if find(self.metric).better == "high" else -1
         if not math.isnan(value) and (not self.kept or sign * value > sign * self.kept["value"]):
             self.kept = {"epoch": epoch, "value": value, "state": state_of(module)}
         return value
+
+    def measured(self, scores: Tensor) -> float:
+        """The metric; NaN if it needs label sets and the rule finds no cut, as it may in an early epoch."""
+        targets, names = self.data.targets, [self.metric]
+        try:
+            self.threshold.fit(scores, targets)
+            values = evaluate_under(self.threshold, scores, targets, names, frequencies=self.frequencies)
+        except NoCut:
+            if find(self.metric).needs == "label_sets":
+                return math.nan
+            values = evaluate(scores, None, targets, names, self.frequencies)
+        return values[self.metric]

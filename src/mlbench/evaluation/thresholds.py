@@ -27,11 +27,20 @@ FitOn = Literal["training", "validation"]
 Cut = Annotated[float, Field(ge=0, le=1)]  # scores are probabilities
 
 
+class NoCut(UserError):
+    """No cut does what the rule promises."""
+
+
 class Threshold(Protocol):
     fitted: ClassVar[bool] = False  # whether `fit` must see scores and targets of `part` before the rule cuts
     suffix: ClassVar[str] = ""  # ends the names of metrics of the rule's label sets; only oracle has one
     part: str = ""
     at_cut: ClassVar[bool] = False  # whether a score at the cut is above it
+    promises: ClassVar[bool] = False  # something that holds only if nothing else has looked at `part`
+
+    def check(self, targets: Tensor) -> None:
+        """Refuses a part that the rule cannot be fitted on, whatever the scores are."""
+        return None
 
     def fit(self, scores: Tensor, targets: Tensor) -> None:
         """Takes (N, L) scores and targets; a rule that is not fitted ignores them."""
@@ -134,14 +143,14 @@ def check_fit_on(fit_on: str, allowed: Any = FitOn) -> None:
         raise UserError(f"threshold.fit_on is {fit_on!r}{near}; it is one of {choices}")
 
 
-def check_fittable(scores: Tensor, targets: Tensor, part: str) -> Tensor:
+def check_fittable(scores: Tensor, targets: Tensor, part: str, what: str = "threshold") -> Tensor:
     """The scores in a type that every device sorts; refused if there are none, or if one is NaN."""
     assert scores.ndim == 2 and scores.shape == targets.shape, (scores.shape, targets.shape)
     if scores.numel() == 0:
-        raise UserError(f"the threshold is to be fitted on the {part} part, which has no instances")
+        raise UserError(f"the {what} is to be fitted on the {part} part, which has no instances")
     if scores.isnan().any():
         raise UserError(
-            f"the threshold cannot be fitted: scores of the {part} part are NaN; did training diverge?"
+            f"the {what} cannot be fitted: scores of the {part} part are NaN; did training diverge?"
         )
     return promoted(scores)
 

@@ -30,7 +30,8 @@ def card(run: Trained, record: Record, graph: Graph, scores_file: Path) -> str:
         "labels an instance": f"{statistics['cardinality']:.2f}" if "cardinality" in statistics else "",
         "citation": run.citation,
     }
-    protocol = {name: choices[name] for name in ("method", "backbone", "loss", "split", "threshold")}
+    named = ("method", "backbone", "loss", "split", "calibration", "threshold")
+    protocol = {name: choices.get(name, "") for name in named}
     protocol |= {"cuts fitted on": run.cut_on, "selection": selected(record), "seed": str(record.seed)}
     made = record.versions | {"revision": record.revision or "", "code": record.code or "", "key": record.key}
     rows = map(row_of, measured(record, graph.sets, scores_file))

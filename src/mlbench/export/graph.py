@@ -10,6 +10,7 @@ from mlbench.data.rows import Batch
 from mlbench.data.scaling import Columns, Unscaled
 from mlbench.data.schema import Schema
 from mlbench.errors import UserError
+from mlbench.evaluation.calibration import Steps
 from mlbench.methods.base import Learner
 from mlbench.predict import Trained
 
@@ -24,6 +25,7 @@ class Graph(nn.Module):
         self.columns = Words(run.schema) if run.schema.values and not run.encoders else nn.Identity()
         self.scaler = scaler(run)
         self.scores = Scores(run.method.as_graph(), len(run.schema.labels))
+        self.calibrated = calibrated(run)
         self.sets = Sets(run.cuts, run.at_cut, len(run.schema.labels)) if run.has_cuts else None
 
     @property
@@ -31,7 +33,7 @@ class Graph(nn.Module):
         return ["scores"] if self.sets is None else ["scores", "labels"]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        scores = self.scores(self.scaler(self.columns(x)))
+        scores = self.calibrated(self.scores(self.scaler(self.columns(x))))
         return (scores,) if self.sets is None else (scores, self.sets(scores))
 
 
@@ -106,6 +108,20 @@ class Scores(nn.Module):
         unknown = torch.full((x.shape[0], self.labels), torch.nan)
         ids = torch.zeros(x.shape[0], dtype=torch.int64)
         return self.method.scores(Batch(x, unknown, ids)).float()
+
+
+class Counted(Steps):
+    """ONNX has no search in a sorted list."""
+
+    def place(self, scores: Tensor) -> Tensor:
+        return (scores.unsqueeze(-1) >= self.x).sum(-1)
+
+
+def calibrated(run: Trained) -> nn.Module:
+    found = run.calibrated
+    if isinstance(found, Steps):
+        return Counted(found.x, found.y, found.fitted)
+    return nn.Identity() if found is None else found
 
 
 class Sets(nn.Module):

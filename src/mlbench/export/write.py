@@ -13,9 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from mlbench.data.new_rows import Piece, rows_of
-from mlbench.data.rows import Rows
-from mlbench.engine.score import score_rows
 from mlbench.errors import UserError
 from mlbench.export.card import card
 from mlbench.export.graph import Graph, Scaled, Words
@@ -167,9 +164,7 @@ def missing(name: str) -> str:
 def scores_of(run: Trained, graph: Graph, x: np.ndarray) -> np.ndarray:
     """As `mlbench predict` scores rows."""
     features = graph.columns(torch.from_numpy(x)).numpy()
-    piece = Piece(np.arange(len(x)), run.scaler.apply(features), None)
-    rows = Rows.from_instances(rows_of(piece, len(run.schema.labels)), np.arange(len(x)))
-    return score_rows(run.method, rows, torch.arange(len(rows))).numpy()
+    return run.scores(features).numpy()
 
 
 def some_rows(graph: Graph, run: Trained, count: int) -> np.ndarray:

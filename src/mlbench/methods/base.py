@@ -12,6 +12,7 @@ from mlbench.data.contracts import Scaler
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Kind
 
+Given = Literal["probabilities", "votes", "decisions"]  # what scores are: how sure, shares of votes, 0 and 1
 Loss = Callable[..., Tensor]  # (logits, targets) -> scalar; with `known`, of the known entries alone
 Parts = Mapping[str, Rows]  # the parts a method may see; the test part is never among them
 
@@ -107,6 +108,11 @@ class Method(Learner):
     def parts(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The parts of a split that the method needs under these options."""
         return ("train",)
+
+    @classmethod
+    def gives(cls, options: Mapping[str, Any]) -> Given:
+        """What its scores are under these options."""
+        return "probabilities"
 
     def rows_scaled_by(self, scaler: Scaler) -> None:
         """Called once before training, with what scaled the rows that the method will see."""

@@ -42,6 +42,7 @@ class Record:
     machine: dict[str, Any] = field(default_factory=dict)
     revision: str | None = None
     code: str | None = None  # see mlbench.results.code; older records have none
+    calibration: dict[str, Any] = field(default_factory=dict)  # rule -> what was fitted, and to which labels
     trained: str = ""  # "alone" or "stacked" where the other would have left other last digits
     imported: bool = False  # whether the predictions are another program's
     source: dict[str, str] = field(default_factory=dict)  # of these: file, SHA-256, what it was taken for

@@ -13,7 +13,8 @@ from mlbench.results.record import Record
 
 Repeat = tuple[int, int | None]  # seed and fold; None where the split has no folds
 
-GROUPS = ("dataset", "method", "loss", "backbone", "split", "threshold")  # the choices that define a result
+# The choices that define a result
+GROUPS = ("dataset", "method", "loss", "backbone", "split", "calibration", "threshold")
 NOT_SCIENCE = (
     "seed",
     "engine",

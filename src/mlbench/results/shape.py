@@ -65,6 +65,7 @@ class Shape(Strict):
     machine: dict[str, Any] = {}
     revision: str | None = None
     code: str | None = None
+    calibration: dict[str, Any] = {}
     trained: Literal["", "alone", "stacked"] = ""
     imported: bool = False
     source: dict[str, str] = {}

@@ -296,11 +296,15 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         return ", ".join(sorted({str(value) for value in values}))
 
     days = sorted(record.finished[:10] for record in finished)
-    thresholds = all_of(
-        " ".join([record.choices["threshold"], *(f"{key} {value}" for key, value in given.items())])
-        for record in finished
-        for given in [options(record.config["threshold"])]
-    )
+
+    def chosen(group: str) -> str:
+        return all_of(
+            " ".join([record.choices[group], *(f"{key} {value}" for key, value in given.items())])
+            for record in finished
+            if group in record.choices
+            for given in [options(record.config[group])]
+        )
+
     seeds = sorted({record.seed for record in finished})
     machines = (
         f"{known.get('processor')}, {known.get('cores')} cores, {known.get('gpu') or 'no GPU'}"
@@ -310,7 +314,8 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         "split": all_of(record.choices["split"] for record in finished),
         "selection": spec.rule,
         **_chosen(cases),
-        "threshold": thresholds,
+        **({"calibration": calibrations} if (calibrations := chosen("calibration")) else {}),
+        "threshold": chosen("threshold"),
         "seeds": ", ".join(map(str, seeds)),
         **({"folds": str(spec.folds)} if spec.folds else {}),
         "runs": f"{len(finished)} of {planned}",

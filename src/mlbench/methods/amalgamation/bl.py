@@ -1,6 +1,7 @@
 """BL: the majority of a label's experts, an even vote counting as yes; nothing is trained."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,12 +9,16 @@ from torch import Tensor
 from mlbench.config import TRAINING
 from mlbench.data.rows import Batch, Rows
 from mlbench.methods.amalgamation.teachers import AmalgamationMethod, scores_of
-from mlbench.methods.base import Stage
+from mlbench.methods.base import Given, Stage
 
 
 class BL(AmalgamationMethod):
     has_student = False
     train_options = TRAINING - {"epochs", "batch_size", "optimizer"}  # conf/method has the teachers' values
+
+    @classmethod
+    def gives(cls, options: Mapping[str, Any]) -> Given:
+        return "votes"
 
     def learn(self, data: Rows) -> Iterator[Stage]:
         yield Stage("vote", self, data, solve=lambda data: None)

@@ -1,11 +1,13 @@
 """Methods whose option `scores` chooses what their classifiers give: probabilities, or hard decisions."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from mlbench.config import Node
 from mlbench.data.task import Task
+from mlbench.methods.base import Given
 from mlbench.methods.bases import Base, Options
 from mlbench.methods.fitted import Fitted, Matrix
 
@@ -24,6 +26,10 @@ class Hard(Fitted):
         """Without `scores: probability`, so that runs from before this option was there keep their keys."""
         unsaid = options.get("scores") == "probability"
         return {name: value for name, value in options.items() if not (unsaid and name == "scores")}
+
+    @classmethod
+    def gives(cls, options: Mapping[str, Any]) -> Given:
+        return "decisions" if options.get("scores") == "hard" else "probabilities"
 
     def probabilities(self, learner: Any, x: Matrix) -> np.ndarray:
         raise NotImplementedError

@@ -3,6 +3,7 @@ Random k-Labelsets for Multi-Label Classification, TKDE 23(7), 2011).
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from mlbench.data.task import Task
 from mlbench.errors import UserError
+from mlbench.methods.base import Given
 from mlbench.methods.bases import Base, Options
 from mlbench.methods.fitted import Fitted, Matrix
 
@@ -70,6 +72,10 @@ class RAkEL(Fitted):
         self.overlapping = overlapping
         self.k = k
         self.subsets = subsets
+
+    @classmethod
+    def gives(cls, options: Mapping[str, Any]) -> Given:
+        return "votes"
 
     def draw(self, labels: int) -> list[Labelset]:
         if self.k >= labels:
