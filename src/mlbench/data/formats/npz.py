@@ -65,8 +65,10 @@ def arrays_in(path: Path, kinds: str = KINDS) -> dict[str, np.ndarray]:
             return {
                 member.filename.removesuffix(".npy"): array_in(archive, member, kinds) for member in members
             }
-    except (UserError, FileNotFoundError):
+    except UserError:
         raise
+    except FileNotFoundError:
+        raise UserError(f"{path}: No such file or directory") from None
     except Exception as error:  # zipfile and NumPy raise a dozen kinds of errors for a damaged file
         raise UserError(f"{path} is no whole .npz archive of plain arrays: {reason(error)}") from error
 
