@@ -200,7 +200,7 @@ function ranked(groups, low) {
 }
 
 /** Its choices, those that say nothing left out. */
-const named_by_choices = (group) => [group.method, ...["loss", "backbone", "threshold"].map((name) => group[name]).filter((value) => value !== "–"), group.more].filter(Boolean).join(" ");
+const named_by_choices = (group) => [group.method, ...["loss", "backbone", "calibration", "threshold"].map((name) => group[name]).filter((value) => value !== "–"), group.more].filter(Boolean).join(" ");
 
 function ranks(compared) {
   if (!compared) return [];
@@ -354,7 +354,7 @@ function scatter(groups, low) {
 function apart(group, groups) {
   const differs = (name, among) => new Set(among.map((each) => each[name])).size > 1;
   const own = groups.filter((each) => each.method === group.method);
-  const words = ["loss", "backbone", "threshold"].filter((name) => differs(name, own)).map((name) => group[name]);
+  const words = ["loss", "backbone", "calibration", "threshold"].filter((name) => differs(name, own)).map((name) => group[name]);
   return [...(differs("method", groups) || !words.length ? [group.method] : []), ...words].join(" ");
 }
 
