@@ -49,7 +49,7 @@ def test_sparse_and_dense_batches_are_the_same(rows, width, density, seed):
     assert np.array_equal(x.numpy(), instances.features.toarray()[ids])
     assert np.array_equal(targets.numpy(), instances.targets[ids])
     # A GPU reads to the length of the fullest row of all, a CPU to that of the batch.
-    assert torch.equal(thin.x.read(index, thin.x.longest), x)
+    assert torch.equal(thin.x.dense_rows(index, thin.x.longest), x)
     for one, other in zip(thin.rows(index).batch(torch.arange(7))[:3], (x, targets, ids)):
         assert torch.equal(one, other)
 
