@@ -20,6 +20,7 @@ from sklearn.tree._tree import Tree
 from yaml import YAMLError
 
 import mlbench.trust
+from made_up import any_config, made_up_record
 from mlbench import experiment
 from mlbench.compose import configure
 from mlbench.data import cache
@@ -29,7 +30,7 @@ from mlbench.errors import UserError
 from mlbench.methods import kept
 from mlbench.methods.build import unpacked
 from mlbench.predict import Trained
-from mlbench.results import store
+from mlbench.results import repeats, store
 from mlbench.search import spec as search
 from mlbench.search.study import Study
 from mlbench.tables import spec as table
@@ -321,6 +322,17 @@ def test_a_record(called, tmp_path):
     (tmp_path / "record.json").write_bytes(pickle.dumps(Calls(called)))
     with pytest.raises(UserError, match="is not a record"):
         store.finished(tmp_path)
+
+
+@pytest.mark.parametrize("group", ["method", "split"])
+def test_a_record_that_names_a_module_of_its_own(group, called, tmp_path, monkeypatch):
+    """Reports and data frames ask what a run's method and split take; a stranger's are not imported."""
+    (tmp_path / "planted.py").write_text(f"import os\nos.mkdir({str(called)!r})\nclass Named: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = any_config().model_dump(mode="json")
+    config[group] = config[group] | {"_target_": "planted.Named"}
+    record = made_up_record("0" * 16, "scene", "erm", 0, config=config)
+    assert repeats.current(record) == record
 
 
 def test_a_stage_that_others_share(called, tmp_path, capsys):

@@ -25,7 +25,7 @@ NOT_SCIENCE = (
     "outputs",
     "choices",
 )  # keys that define none
-OURS = "mlbench.methods."
+OURS = {"method": "mlbench.methods.", "split": "mlbench.data.splits."}  # of which a record may ask
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,12 @@ def science_of(config: Node, choices: Mapping[str, str], files: Any, rule: str) 
 def current(record: Record) -> Record:
     """The record without options that its method does not take, which older records hold.
 
-    Only methods of this package are asked what they take: a record may come from anywhere, so nothing else
-    that it names is imported.
+    Only methods and splits of this package are asked: a record may come from anywhere, so nothing else that
+    it names is imported.
     """
     config = record.config
     with contextlib.suppress(ImportError, AttributeError, KeyError, TypeError):
-        if config["method"]["_target_"].startswith(OURS):
+        if all(config[group]["_target_"].startswith(room) for group, room in OURS.items()):
             config = taken(config)
             without = [name for name, choice in config["choices"].items() if choice == NOT_TAKEN]
             return replace(record, config=config, choices=record.choices | dict.fromkeys(without, NOT_TAKEN))
