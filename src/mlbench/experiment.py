@@ -315,6 +315,7 @@ def way_of_rows(run: Experiment, scored: dict[str, Scored]) -> dict[str, Any]:
         "at_cut": rule.at_cut,
         "cut_on": getattr(rule, "fit_on", rule.part) if rule.fitted else "",
         "citation": getattr(dataset, "citation", None),
+        "decimal": getattr(dataset, "options", {}).get("decimal", "."),
         "example": run.example,
     }
 

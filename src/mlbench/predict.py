@@ -44,6 +44,7 @@ class Trained:
     encoders: Mapping[str, Encoder]  # of texts and images; empty where the columns are features
     fields: Mapping[str, Sequence[str]]  # text, image → where they are in a file
     citation: str = ""  # of the data
+    decimal: str = "."  # what stands before a fraction in the tables that it learned from
     example: Sequence[float | str] | None = None  # a row: means and most frequent words of the training
     calibrated: calibration.Calibration | None = None
 
@@ -79,7 +80,8 @@ class Trained:
             citation = str(rows["citation"] or "")
             calibrated = calibration.of_plain(rows.get("calibration"), len(schema.labels))
             way = schema, made, cuts, at_cut, cut_on, encoders, rows["fields"], citation
-            return cls(path, task.name, method, *way, example=rows.get("example"), calibrated=calibrated)
+            more = {"example": rows.get("example"), "decimal": rows.get("decimal", ".")}
+            return cls(path, task.name, method, *way, calibrated=calibrated, **more)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
         except Exception as error:  # a foreign or broken file may fail in any way
@@ -152,6 +154,7 @@ def predictions(
     path: str,
     id: str | None = None,
     separator: str | None = None,
+    decimal: str | None = None,
     needs_sets: bool = False,
     images: str | None = None,
 ) -> Iterator[Predicted]:
@@ -166,7 +169,7 @@ def predictions(
         for piece in raw_pieces(path, runs[0].fields, images, id):
             yield ensemble.of_raw(piece)
     else:
-        for piece in pieces(path, ensemble.schema, id, separator):
+        for piece in pieces(path, ensemble.schema, id, separator, decimal or runs[0].decimal):
             yield ensemble.of_columns(piece)
 
 

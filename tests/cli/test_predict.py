@@ -181,6 +181,22 @@ def test_other_formats(trained, predict, weather, folder):
     assert predict(f"run={run}", "path=first.svm").status == 0
 
 
+def test_decimal_commas_as_in_the_table_of_the_training(trained, predict, weather, folder):
+    commas = {"sep": ";", "decimal": ",", "index": False}
+    for name, rows in (("train", weather[:30]), ("test", weather[30:])):
+        rows.to_csv(folder / f"{name}.csv", **commas)
+    run = trained("dataset.decimal=','")
+    done = predict(f"run={run}", "path=test.csv", "out=out.csv")
+    assert done.status == 0, done
+    np.testing.assert_allclose(pd.read_csv(folder / "out.csv")[["rain", "snow"]], scores_of(run), atol=1e-6)
+    weather[30:].to_csv(folder / "points.csv", index=False)
+    assert predict(f"run={run}", "path=points.csv", "out=points.npz", "decimal=.").status == 0
+    with np.load(folder / "points.npz") as kept:
+        np.testing.assert_allclose(kept["scores"], scores_of(run), atol=1e-6)
+    done = predict(f"run={run}", "path=points.csv", "decimal=;")
+    assert (done.status, done.err) == (2, "mlbench: decimal=;: . or , stands before a fraction\n")
+
+
 def rows_with_labels(table):
     for _, row in table.iterrows():
         yield row.wet, row.cold, [label for label in ("rain", "snow") if row[label]]

@@ -26,11 +26,12 @@ USAGE = f"""{spelled("predict")} run=outputs/scene/erm/0123456789abcdef path=new
   give      scores (a column a label), sets (zeros and ones), labels (one column that lists them), all
   id        the column that names the rows; without it they are counted from 0
   separator between the columns of path; without it as the header line shows
+  decimal   before a number's fraction, . or , ; without it as in the run's own table
   images    where a run takes images: their folder, tar or zip; without it the folder of path
   trust     modules of your own that the run's files may name, [my.module]
 
 Where path has a column for each label, too, the predictions are measured against it."""
-KEYS = ("run", "path", "out", "give", "id", "separator", "images", "trust")
+KEYS = ("run", "path", "out", "give", "id", "separator", "decimal", "images", "trust")
 GIVE = ("scores", "sets", "labels", "all")
 OUT = (".csv", ".npz", ".parquet")
 
@@ -58,8 +59,10 @@ def run(arguments: list[str]) -> None:
     runs = [Trained.of_run(Path(path)) for path in names_in(given["run"])]
     labels = runs[0].schema.labels
     needs_sets = give != "scores"
-    id, separator, images = (given.get(key) for key in ("id", "separator", "images"))
-    pieces = predictions(runs, given["path"], id, separator, needs_sets, images)
+    if given.get("decimal", ".") not in (".", ","):
+        raise UserError(f"decimal={given['decimal']}: . or , stands before a fraction")
+    id, separator, decimal, images = (given.get(key) for key in ("id", "separator", "decimal", "images"))
+    pieces = predictions(runs, given["path"], id, separator, decimal, needs_sets, images)
     kept: list[Predicted] = []
     with writer(out, labels, give) as write:
         for piece in pieces:

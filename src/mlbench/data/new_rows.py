@@ -32,7 +32,9 @@ class Piece(NamedTuple):
     targets: np.ndarray | None  # (n, L) where the file has them
 
 
-def pieces(path: str, schema: Schema, id: str | None = None, separator: str | None = None) -> Iterator[Piece]:
+def pieces(
+    path: str, schema: Schema, id: str | None = None, separator: str | None = None, decimal: str = "."
+) -> Iterator[Piece]:
     """All rows of a file; `-` is the standard input, a table with commas. Columns that the method does not
     know are left out, with one message.
     """
@@ -41,7 +43,7 @@ def pieces(path: str, schema: Schema, id: str | None = None, separator: str | No
     if path != "-" and not Path(path).expanduser().is_file():
         raise UserError(f"path={path}: no such file")
     if path == "-" or suffix in (".csv", ".tsv", ".txt"):
-        return of_table(path, schema, id, separator)
+        return of_table(path, schema, id, separator, decimal)
     if suffix == ".parquet":
         return of_parquet(path, schema, id)
     readers: dict[str, Callable[[Path, Schema], Instances]] = {
@@ -58,18 +60,24 @@ def pieces(path: str, schema: Schema, id: str | None = None, separator: str | No
     return of_instances(path, readers[suffix](Path(path).expanduser(), schema), schema)
 
 
-def of_table(path: str, schema: Schema, id: str | None, separator: str | None) -> Iterator[Piece]:
+def of_table(
+    path: str, schema: Schema, id: str | None, separator: str | None, decimal: str
+) -> Iterator[Piece]:
     import pandas as pd
 
     where = "standard input" if path == "-" else path
     if separator is None:
-        separator = "," if path == "-" else separator_of(Path(path).expanduser())
+        usual = ";" if decimal == "," else ","
+        separator = usual if path == "-" else separator_of(Path(path).expanduser())
+    if separator == decimal:
+        raise UserError(f"{where}: separator={separator} stands between columns and within numbers")
     missing = [form for word in MISSING_WORDS for form in {word, word.upper(), word.title(), "NaN"}]
     words: Any = dict.fromkeys((*schema.values, *([id] if id else [])), str)
     try:
         frames = pd.read_csv(
             sys.stdin.buffer if path == "-" else Path(path).expanduser(),
             sep=separator,
+            decimal=decimal,
             chunksize=max(CELLS // max(len(schema.columns), 1), 1),
             na_values=missing,
             keep_default_na=False,
