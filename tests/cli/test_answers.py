@@ -35,7 +35,7 @@ ANSWERS = {
     "split.folds=5": "split=kfold has it",
     "loss.gamma=3": "loss=cb_focal and loss=cb_ntr and loss=db have it",
     "backbone.hidden=32": "backbone=chain has it",
-    "logger.project=mine": "logger=wandb has it",
+    "logger.project=mine": "logger=trackio and logger=wandb have it",
     "selection=best": "selection=best: it has keys of its own; write one of selection.rule, selection.metric",
     "dataset=my.arff": "a file of your own is dataset=mulan dataset.path=my.arff",
     "threshold=0.3": "one cut for all is threshold.value=0.3",

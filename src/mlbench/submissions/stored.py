@@ -110,7 +110,7 @@ def _record(
         "threshold": dict(cuts.node) if given.cut else {"_target_": None},
         "seed": config.seed,
         "imported": given.name,
-        "choices": {name: choice for name, choice in names.items() if "/" not in name},
+        "choices": {name: own for name, own in names.items() if "/" not in name and name != "calibration"},
     }
     return Record(
         key=key,
