@@ -16,3 +16,15 @@ def finished_run(tmp_path_factory):
 @pytest.fixture
 def record(finished_run):
     return finished_run[0]
+
+
+@pytest.fixture
+def experiment(tmp_path, finished_run):
+    """experiment("logger=wandb") runs what `finished_run` ran, in a folder of its own."""
+
+    def experiment(*overrides):
+        return run(
+            configure(["method=prior", f"paths.outputs={tmp_path}", f"paths.cache={tmp_path}", *overrides])
+        )
+
+    return experiment

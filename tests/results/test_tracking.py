@@ -1,10 +1,9 @@
-"""Weights & Biases and trackio: what is sent there, that a resumed run is the same, that it stops no run."""
+"""Weights & Biases: what is sent there, that a resumed run is the same, that it stops no run."""
 
 import json
 import socket
 import struct
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -13,89 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_curve
 
-from made_up import made_up_record
 from mlbench.assemble import assemble
 from mlbench.compose import configure
 from mlbench.errors import UserError
-from mlbench.experiment import run
 from mlbench.results import repeats, told, tracking
-from mlbench.results.tracking import Begun, Trackio, WandB
-
-KEY = "0123456789abcdef"
-ROWS = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}, {"epoch": 3, "loss": 0.125}]
-
-
-class Recorder(types.ModuleType):
-    """Stands in for the module wandb: keeps what it is told, and fails where it is asked to."""
-
-    def __init__(self, *failing):
-        super().__init__("wandb")
-        self.failing, self.calls = set(failing), []
-        self.inits, self.logged, self.artifacts, self.exits = [], [], [], []
-        self.summary, self.id = {}, None
-
-    def attempt(self, what):
-        self.calls.append(what)
-        if what in self.failing:
-            raise ConnectionError(f"no {what}\nand a second line")
-
-    def Settings(self, **settings):
-        return settings
-
-    def setup(self, settings):
-        self.settings = settings
-
-    def init(self, **how):
-        self.inits.append(how)
-        self.attempt(f"init {how['mode']}")
-        self.id = how["id"]
-        return self
-
-    def Table(self, columns, data):
-        return [dict(zip(columns, row, strict=True)) for row in data]
-
-    @property
-    def plot(self):
-        return types.SimpleNamespace(line=lambda table, x, y, stroke, title="": ("line", table, x, y, stroke))
-
-    def log(self, values, step=None):
-        self.attempt("log")
-        self.logged.append((step, values))
-
-    def Artifact(self, name, type):
-        self.artifacts.append((name, type))
-        return types.SimpleNamespace(add_file=lambda path, policy: self.artifacts.append((path, policy)))
-
-    def log_artifact(self, artifact, **named):
-        self.attempt("artifact")
-        if named:
-            self.artifacts.append((artifact, named))
-
-    def finish(self, exit_code=0):
-        self.attempt("finish")
-        self.exits.append(exit_code)
-
-    def teardown(self):
-        self.attempt("teardown")
+from mlbench.results.tracking import WandB
+from trackers import KEY, ROWS, Recorder, begun, recorded
 
 
 def tracker_on(monkeypatch, *failing, mode="offline"):
     wandb = Recorder(*failing)
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     return WandB(project="p", entity=None, group=None, tags=["t"], mode=mode), wandb
-
-
-def begun(folder, name="multidigits/erm/0", group="0123", **config):
-    return Begun(KEY, name, config, folder, group, "erm")
-
-
-def recorded(folder, **changes):
-    """A record of a run of two labels, four test rows, and its scores."""
-    record = made_up_record(KEY, "scene", "erm", 0, **changes)
-    record.write(folder / "record.json")
-    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.9], [0.7, 0.3]])
-    np.savez(folder / "scores.npz", last=scores, targets=[[1, 0], [0, 1], [1, 0], [0, 0]], ids=range(4))
-    return folder / "record.json"
 
 
 def test_a_run_is_known_by_its_key(monkeypatch, tmp_path):
@@ -291,102 +219,6 @@ def test_a_group_is_what_the_store_calls_a_result(experiment, monkeypatch):
     groups = [init["group"] for init in wandb.inits]
     assert groups == [repeats.result(record) for record in made]
     assert groups[0] == groups[1] != groups[2] and wandb.inits[0]["job_type"] == "prior"
-
-
-# trackio, whose module a small one stands in for
-
-
-class Box(types.ModuleType):
-    """Stands in for the module trackio."""
-
-    def __init__(self, *failing, there=0):
-        super().__init__("trackio")
-        self.failing, self.there, self.made = failing, there, []
-
-    def init(self, **how):
-        print("* Trackio says hello")
-        run = Recorder(*self.failing)
-        run.attempt("init")
-        run.inits.append(how)
-        run._next_step = self.there
-        self.made.append(run)
-        return run
-
-    def Table(self, columns, data):
-        return [dict(zip(columns, row, strict=True)) for row in data]
-
-
-def boxed(monkeypatch, *failing, group=None, there=0):
-    monkeypatch.setitem(sys.modules, "trackio", box := Box(*failing, there=there))
-    return Trackio(project="p", group=group, space=None), box
-
-
-def test_trackio_is_told_the_same(monkeypatch, tmp_path, capsys):
-    tracker, box = boxed(monkeypatch)
-    tracker.start(begun(tmp_path, seed=0))
-    tracker.log("train", ROWS[:2])
-    tracker.log("train", ROWS)
-    path = recorded(tmp_path)
-    tracker.finish(path)
-    (run,) = box.made
-    (how,) = run.inits
-    assert (how["project"], how["group"], how["resume"]) == ("p", "0123", "allow")
-    assert how["name"] == f"multidigits/erm/0/{KEY}" and how["space_id"] is None
-    assert how["config"] == {"seed": 0, "key": KEY, "job_type": "erm"}
-    *rows, (_, last) = run.logged
-    assert rows == [(n, {"train/epoch": n + 1, "train/loss": row["loss"]}) for n, row in enumerate(ROWS)]
-    summary, sheets = told.told(path)
-    assert summary.items() <= last.items() and last["labels"][0]["label"] == "calm"
-    assert [row["recall"] for row in last["curves"]] == [row[0] for row in sheets["curves"].rows]
-    named = {"name": f"record-{tmp_path.name}", "type": "record"}
-    assert run.artifacts == [(str(path), named)] and run.calls[-1] == "finish"
-    assert capsys.readouterr().out == "", "the standard output is the run's own"
-
-
-def test_trackio_is_not_told_again_what_it_has(monkeypatch, tmp_path):
-    tracker, box = boxed(monkeypatch, there=2, group="mine")
-    tracker.start(begun(tmp_path))
-    tracker.log("train", ROWS)
-    assert [step for step, _ in box.made[0].logged] == [2] and box.made[0].inits[0]["group"] == "mine"
-
-
-@pytest.mark.parametrize("failing", ["init", "log", "artifact", "finish"])
-def test_whatever_trackio_does_the_run_goes_on(failing, monkeypatch, tmp_path, capsys):
-    tracker, _ = boxed(monkeypatch, failing)
-    tracker.start(begun(tmp_path))
-    tracker.log("train", ROWS)
-    tracker.finish(recorded(tmp_path))
-    tracker.stop()
-    said = capsys.readouterr().err
-    assert said == f"mlbench: trackio gave up (no {failing}); the run goes on without it\n"
-
-
-def test_a_run_under_trackio_is_the_same(experiment, record, monkeypatch):
-    monkeypatch.setitem(sys.modules, "trackio", box := Box())
-    mirrored, _ = experiment("logger=trackio", "logger.project=mine")
-    assert mirrored.key == record.key and mirrored.per_label == record.per_label
-    (run,) = box.made
-    assert run.inits[0]["project"] == "mine" and run.calls[-1] == "finish"
-
-
-def test_without_trackio_its_choice_is_refused_in_one_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "trackio", None)
-    with pytest.raises(
-        UserError, match=r"^logger=trackio: trackio cannot be imported \(.*\); pip install 'multi"
-    ):
-        assemble(configure(["logger=trackio"]))
-
-
-@pytest.fixture
-def experiment(tmp_path, finished_run):
-    """experiment("logger=wandb") runs what `finished_run` ran, in a folder of its own."""
-
-    def experiment(*overrides):
-        return run(
-            configure(["method=prior", f"paths.outputs={tmp_path}", f"paths.cache={tmp_path}", *overrides])
-        )
-
-    return experiment
 
 
 def test_a_run_is_the_same_whatever_its_logger(experiment, record, monkeypatch, capsys):
