@@ -89,15 +89,11 @@ def _case(
         return Case(*where, runs=(), not_run=str(error))
     except UserError as error:
         raise UserError(f"{' '.join(filter(None, where))}: {error}") from None
-    try:
-        name, identity = _data(config, identities)
-    except UserError as error:
-        return Case(*where, runs=(), not_run=str(error))
-    if not identity:
-        return Case(*where, runs=(), not_run="data")
+    about = _data(config, identities)
+    if isinstance(about, str):
+        return Case(*where, runs=(), not_run=about)
     if spec.folds and "fold" not in config.split:
         return Case(*where, runs=(), not_run=f"folds={spec.folds}: split={config.choices['split']} has none")
-    about = name, identity
     runs = [
         with_seeds(configured, [*overrides, *point], seeds, *about, spec.folds)
         for configured, point in zip(configs, points)
@@ -105,14 +101,19 @@ def _case(
     return Case(*where, runs=tuple(itertools.chain(*runs)), choose=tuple(choose))
 
 
-def _data(config: Config, identities: dict[str, dict]) -> tuple[str, dict]:
-    """The data set's name and identity; no identity where files are missing that nobody can fetch."""
-    dataset = target(config.dataset)(**options(config.dataset))
+def _data(config: Config, identities: dict[str, dict]) -> tuple[str, dict] | str:
+    """The data set's name and identity, or why nothing is run on it: its files are missing, and nobody can
+    fetch them.
+    """
     named = json.dumps(config.dataset, sort_keys=True, default=str)
-    if named not in identities:
-        absent = getattr(dataset, "absent", lambda cache: [])(config.paths.cache)
-        identities[named] = {} if absent else dataset.identity(config.paths.cache)
-    return dataset.name, identities[named]
+    try:
+        dataset = target(config.dataset)(**options(config.dataset))
+        if named not in identities:
+            absent = getattr(dataset, "absent", lambda cache: [])(config.paths.cache)
+            identities[named] = {} if absent else dataset.identity(config.paths.cache)
+    except UserError as error:
+        return str(error)
+    return (dataset.name, identities[named]) if identities[named] else "data"
 
 
 def _imported(
@@ -126,15 +127,10 @@ def _imported(
     """The records that are there, of the table's seeds and folds: none of them can be made here."""
     words = [word for word in spec.overrides_at(where) if word.startswith(OF_SCORE)]
     (config,) = configure_each(quoted([*words, *settings]), [[]])
-    try:
-        dataset, identity = _data(config, identities)
-    except UserError as error:
-        return Case(*where, runs=(), not_run=str(error))
-    if not identity:
-        return Case(*where, runs=(), not_run="data")
-    runs = with_seeds(
-        imported.named(config, name), words, seeds, dataset, identity, spec.folds, imported=True
-    )
+    about = _data(config, identities)
+    if isinstance(about, str):
+        return Case(*where, runs=(), not_run=about)
+    runs = with_seeds(imported.named(config, name), words, seeds, *about, spec.folds, imported=True)
     there = tuple(run for run in runs if store.whole(run.folder))
     return Case(*where, runs=there, not_run=None if there else f"{name} is not imported")
 
