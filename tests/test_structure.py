@@ -38,7 +38,7 @@ MAY_KNOW = {
     "shards": set(),
     "losses": set(),
     "backbones": {"data", "encoders", "errors", "layers"},
-    "encoders": {"data", "errors", "files", "trust"},
+    "encoders": {"data", "errors", "files", "layers", "trust"},
     "methods": {"backbones", "config", "data", "errors", "layers", "losses", "shards", "trust"},
     "evaluation": {"errors"},
     "results": {"config", "errors", "files", "names", "trust"},

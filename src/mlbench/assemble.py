@@ -97,8 +97,7 @@ def check_data(config: Config, pieces: Pieces) -> None:
     takes_backbone = "backbone" in inspect.signature(target(config.method)).parameters
     kinds = getattr(target(config.backbone), "kinds", {"vector"})
     if takes_backbone and kind not in kinds:
-        pictured = "image" in pieces.encoders and kind != "image"
-        cure = "use encoder.image=pixels" if pictured else INSTEAD[kind == "image"]
+        cure = next((AS_THEY_ARE[each] for each in kinds if each in pieces.encoders), INSTEAD[kind])
         takes = f"backbone={config.choices['backbone']} takes {' or '.join(sorted(kinds))} data"
         raise DoesNotFit(f"{takes}, {named}; {cure}")
     gives = getattr(target(config.backbone), "gives", "features")
@@ -131,15 +130,18 @@ def check_unknown(config: Config) -> None:
         )
 
 
-# What to write instead of a backbone that does not take what the rows are: vectors, or images.
-INSTEAD = (
-    "use backbone=linear or mlp",
-    "use backbone=convnet or efficientnet_lite0, or an encoder that makes vectors: encoder.image=hog",
-)
+# What to write instead of a backbone that does not take what the rows are.
+INSTEAD = {
+    "vector": "use backbone=linear or mlp",
+    "image": "use backbone=convnet or efficientnet_lite0, or an encoder that makes vectors: encoder.image=hog",
+    "text": "use backbone=xmlcnn, textcnn or hf_text, or an encoder that makes vectors: encoder.text=tfidf",
+}
+WITH_ARTICLE = {"image": "an image", "text": "a text"}
+AS_THEY_ARE = {"image": "use encoder.image=pixels", "text": "use encoder.text=tokens"}
 
 
 def kind_of_rows(dataset: Dataset, made: dict[str, Encoder]) -> Kind:
-    """What the rows are that a method sees. Vectors stand side by side, images stand alone."""
+    """What the rows are that a method sees. Vectors stand side by side, images and texts stand alone."""
     if not made:
         return dataset.kind
     gives: dict[str, Kind] = {field: getattr(encoder, "gives", "vector") for field, encoder in made.items()}
@@ -153,7 +155,7 @@ def kind_of_rows(dataset: Dataset, made: dict[str, Encoder]) -> Kind:
         )
     if dataset.scaling != "none":
         raise DoesNotFit(
-            f"dataset.scaling={dataset.scaling} scales columns, and an {whole} as it is has none: "
+            f"dataset.scaling={dataset.scaling} scales columns, and {WITH_ARTICLE[whole]} as it is has none: "
             "dataset.scaling=none"
         )
     return gives[whole]

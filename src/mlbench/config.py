@@ -150,12 +150,21 @@ def check(composed: DictConfig, choices: dict[str, str], importing: bool = True)
 def science(config: Config, data: Node) -> Node:
     """All that defines a run, of which its key is the hash; `data` is the data set's identity."""
     content = taken(config.model_dump())
-    named = ("backbone", "loss", "split", "calibration", "threshold", "selection", "seed")
+    named = ("loss", "split", "calibration", "threshold", "selection", "seed")
     return {
         "data": data | encoding(config),
         "method": by_content(content["method"]),
         "train": science_of_training(content["train"]),
+        "backbone": science_of_backbone(content["backbone"]),
     } | {name: content[name] for name in named if name in content}
+
+
+def science_of_backbone(node: Node | None) -> Node | None:
+    """A backbone with the hash of what a file brings to its weights; None where the method takes none."""
+    if node is None:
+        return None
+    weights = getattr(target(node), "weights", None)  # of a class: a function of its options
+    return by_content(node) | ({"weights": weights(**options(node))} if callable(weights) else {})
 
 
 def encoding(config: Config) -> Node:

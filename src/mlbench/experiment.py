@@ -344,6 +344,7 @@ def describe(instances: Instances, labelled: np.ndarray, dataset: Any) -> Task:
         positives=tuple(int(count) for count in targets.sum(axis=0, dtype=np.int64)),
         kind=instances.kind if getattr(dataset, "raw", ()) else dataset.kind,
         shape=instances.row if instances.kind == "image" else (),
+        vocabulary=instances.vocabulary,
     )
 
 

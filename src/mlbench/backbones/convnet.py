@@ -6,7 +6,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mlbench.backbones.augment import Changes
-from mlbench.backbones.images import OfImages, Rate
+from mlbench.backbones.base import Rate
+from mlbench.backbones.images import OfImages
 from mlbench.data.task import Task
 
 GROUPS = 8  # of channels that are normalised together: a row's features depend on no other row

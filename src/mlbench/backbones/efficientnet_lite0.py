@@ -1,12 +1,13 @@
 """EfficientNet-Lite0, whose weights from ImageNet are trained on: all, those of the last blocks, or none."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from mlbench.backbones.augment import Changes
-from mlbench.backbones.images import OfImages, Rate
+from mlbench.backbones.base import Rate
+from mlbench.backbones.images import OfImages
 from mlbench.data.task import Task
 from mlbench.encoders.efficientnet_lite0 import weights_file
 from mlbench.encoders.lite0 import WIDTH, Lite0, lite0
@@ -27,23 +28,13 @@ class EfficientNetLite0(OfImages):
         super().__init__(augment, rate)
         self.network, self.width = lite0(str(weights_file())), WIDTH
         del self.network._fc  # names ImageNet's classes
-        self.frozen = frozen_parts(self.network, train)
-        for part in self.frozen:
-            part.requires_grad_(False)
-        self.train()
-
-    def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        for part in self.frozen:
-            part.eval()
-        return self
+        self.freeze(frozen_parts(self.network, train))
 
     def features(self, x: Tensor) -> Tensor:
         return self.network.features((255 * x - 127) / 128)
 
 
 def frozen_parts(network: Lite0, train: str | int) -> tuple[nn.Module, ...]:
-    """In a tuple, so that the module that keeps it does not count them as parts once more."""
     blocks = [*network._blocks]
     if train == "all":
         return ()

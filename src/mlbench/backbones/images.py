@@ -1,32 +1,25 @@
-"""What backbones for images share: augmentation, and a learning rate of their own."""
+"""What backbones for images share: augmentation."""
 
-from typing import Annotated, Any, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor
 
 from mlbench.backbones.augment import Augment, Changes
-from mlbench.backbones.base import Network
+from mlbench.backbones.base import Rate, Rated
 from mlbench.data.task import Kind
 
-Rate = Annotated[float, Field(gt=0)]
 
-
-class OfImages(Network):
+class OfImages(Rated):
     """A subclass has `features`, (B, C, H, W) → (B, width)."""
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"image"})
 
     def __init__(self, augment: Changes, rate: Rate):
-        super().__init__()
-        self.augment, self.rate = Augment(Changes.model_validate(augment)), rate
+        super().__init__(rate)
+        self.augment = Augment(Changes.model_validate(augment))
 
     def features(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(self.augment(x))
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return [{"params": trained, "rate": self.rate}] if trained and self.rate != 1 else []

@@ -13,6 +13,7 @@ from mlbench.data.raw import Raw
 from mlbench.data.task import Kind
 
 Features = np.ndarray | sparse.csr_matrix
+DTYPES: dict[Kind, Any] = {"vector": np.float32, "image": np.uint8, "text": np.int32}  # of what a row is
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Instances:
     """Instances in the order of their file.
 
     `features` is float32, dense or CSR; a data set that comes sparse stays sparse. Of images it is uint8,
-    (N, C, H, W), and no feature has a name. `targets` is a dense
+    (N, C, H, W), and no feature has a name; of texts in tokens it is a Tokens of mlbench.data.tokens, and
+    `vocabulary` says what each token's number means. `targets` is a dense
     uint8 matrix of zeros and ones, its columns in the order of the file's label columns. `modalities` maps
     a name to a range of feature columns (first, last + 1); empty when the features are one block.
     `attributes` is the number of feature attributes the file declares, which is the d that papers print:
@@ -44,12 +46,13 @@ class Instances:
     values: dict[str, tuple[str, ...]] = field(default_factory=dict)
     present: np.ndarray | None = None  # (N, m) uint8
     known: np.ndarray | None = None  # (N, L) uint8
+    vocabulary: tuple[str, ...] = ()
 
     def __post_init__(self):
         shape = len(self), len(self.feature_names)
         if self.kind == "vector":
             assert self.features.shape == shape, (self.features.shape, shape)
-        assert self.features.dtype == (np.float32 if self.kind == "vector" else np.uint8)
+        assert self.features.dtype == DTYPES[self.kind]
         assert self.targets.shape == (len(self), len(self.labels)), (self.targets.shape, len(self.labels))
         assert self.targets.dtype == np.uint8
         assert all(len(each) == len(self) for each in (*self.raw.values(), *self.words.values()))
@@ -66,6 +69,8 @@ class Instances:
     @property
     def kind(self) -> Kind:
         """What a row of the features is."""
+        if self.features.dtype == np.int32:
+            return "text"
         return "image" if self.features.ndim == 4 else "vector"
 
     @property

@@ -14,11 +14,12 @@ from torch import Tensor
 from mlbench.data.instances import Instances
 from mlbench.data.pixels import Pixels
 from mlbench.data.sparse import sparse_rows
+from mlbench.data.tokens import Tokens
 from mlbench.seeding import derive
 
 
 class Inputs(Protocol):
-    """What the x of a batch is read from: a Tensor (dense), SparseRows or Pixels; tokens can be.
+    """What the x of a batch is read from: a Tensor (dense), SparseRows, Pixels or Tokens.
 
     Only code that has checked its task's kind may use more than this, such as the matrix of vectors. A class
     other than Tensor also has `joined(parts)`, the rows of several one below the other, and `equal(other)`.
@@ -36,14 +37,16 @@ class Inputs(Protocol):
         ...
 
     def index_select(self, dim: int, index: Tensor, /) -> Tensor:
-        """Rows `index` as a method sees them, (B, ...) float32; `dim` is 0. Images are from 0 to 1."""
+        """Rows `index` as a method sees them, (B, ...) float32; `dim` is 0. Images are from 0 to 1, tokens
+        int64.
+        """
         ...
 
 
 class Batch(NamedTuple):
     """Some rows. In a batch of R replicas every tensor has a dimension R before B."""
 
-    x: Tensor  # (B, d) float32; of images (B, C, H, W), from 0 to 1
+    x: Tensor  # (B, d) float32; of images (B, C, H, W), from 0 to 1; of texts (B, T) int64, 0 for no token
     targets: Tensor  # (B, L) float32
     ids: Tensor  # (B,) int64, row numbers in the data set
     extra: dict[str, Tensor] = {}  # noqa: RUF012 (B, ...) what a stage brings along, by name; never written to
@@ -65,8 +68,11 @@ class Rows:
     def from_instances(cls, instances: Instances, rows: np.ndarray) -> "Rows":
         """The given rows; a sparse data set stays sparse. `extra` has the instances' masks."""
         rows = np.array(rows, np.int64)
-        features, targets = instances.features, instances.targets[rows].astype(np.float32)
-        if isinstance(features, sparse.csr_matrix):
+        features: Any = instances.features
+        targets = instances.targets[rows].astype(np.float32)
+        if isinstance(features, Tokens):
+            x = features[torch.from_numpy(rows)]
+        elif isinstance(features, sparse.csr_matrix):
             x = sparse_rows(features[rows])
         elif instances.kind == "image":
             x = Pixels(features, torch.from_numpy(rows))

@@ -37,6 +37,7 @@ class Task:
     positives: tuple[int, ...]  # instances of the training part that carry each label
     kind: Kind = "vector"
     shape: tuple[int, ...] = ()  # of an image: channels, height, width
+    vocabulary: tuple[str, ...] = ()  # of texts in tokens: what each number means, 0 that there is none
 
     def narrowed(self, labels: Sequence[str]) -> "Task":
         """The same task with some of its labels, in the order given."""

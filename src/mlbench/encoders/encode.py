@@ -14,7 +14,8 @@ from scipy import sparse
 
 from mlbench.data.instances import Features, Instances
 from mlbench.data.raw import Images, Raw
-from mlbench.encoders import kept, pixels
+from mlbench.data.tokens import Tokens
+from mlbench.encoders import kept, pixels, tokens
 from mlbench.encoders.base import Encoder
 
 BLOCK = 1000  # rows: a minute or so of a network on one core
@@ -32,7 +33,8 @@ def encoded(
 ) -> Instances:
     """The instances with a modality for each encoder, named as its field; `encoders` holds afterwards those
     that are fitted. `identity` says what the data set and each encoder is. An encoder that learns is fitted
-    on the rows `labelled` alone. Images that stay images are all there is of an instance.
+    on the rows `labelled` alone. Images that stay images, and texts that stay texts, are all there is of an
+    instance.
     """
     data = {name: value for name, value in identity.items() if name not in UNSEEN}
     parts: dict[str, Features] = {}
@@ -54,6 +56,9 @@ def encoded(
             assert len(encoders) == 1 and isinstance(rows, Images)
             return as_images(instances, pixels.once(path.with_suffix(".npy"), encoder, rows))
         features, columns, encoders[field] = once(path, encoder, instances.raw[field], labelled, device)
+        if isinstance(features, Tokens):
+            assert len(encoders) == 1
+            return as_tokens(instances, features, encoders[field])
         parts[field] = features
         names += columns if len(encoders) == 1 else [f"{field} {name}" for name in columns]
         modalities[field] = (start, start + len(columns))
@@ -68,6 +73,19 @@ def as_images(instances: Instances, held: np.ndarray) -> Instances:
     """The instances with images (N, C, H, W) for features."""
     modalities = {"image": (0, held[:1].size)}
     return dataclasses.replace(instances, features=held, feature_names=(), modalities=modalities, raw={})
+
+
+def as_tokens(instances: Instances, held: Tokens, encoder: Any) -> Instances:
+    """The instances with texts in tokens for features."""
+    features: Any = held
+    return dataclasses.replace(
+        instances,
+        features=features,
+        feature_names=(),
+        modalities={"text": (0, held.longest)},
+        raw={},
+        vocabulary=tuple(encoder.names),
+    )
 
 
 def once(
@@ -90,10 +108,13 @@ def once(
         else:
             print(f"mlbench: {len(rows):,} rows go through {type(encoder).__name__}, once", file=sys.stderr)
             features, names = by_blocks(path, encoder, rows, device)
-        assert features.shape == (len(rows), len(names)) and features.dtype == np.float32
+        if isinstance(features, Tokens):
+            tokens.tell(rows, features, encoder)
+        else:
+            assert features.shape == (len(rows), len(names)) and features.dtype == np.float32
         with suppress(OSError):
             kept.save(path, features, names, encoder.state())
-            for block in path.parent.glob(f"{path.stem}.*.npz"):
+            for block in path.parent.glob(f"{path.stem}.*.np[yz]"):
                 block.unlink()
         return features, names, encoder
 
@@ -102,7 +123,8 @@ def by_blocks(path: Path, encoder: Encoder, rows: Raw, device: str) -> tuple[Fea
     """The features of a frozen encoder and their names. Every block of rows is saved until all are encoded:
     after an interrupt the same command goes on with the first block that is missing.
     """
-    parts, names = [], []
+    parts: list[Any] = []
+    names: list[str] = []
     for start in range(0, len(rows), BLOCK):
         block = path.with_name(f"{path.stem}.{start}.npz")
         if saved := kept.load(block, type(encoder)):
@@ -113,6 +135,9 @@ def by_blocks(path: Path, encoder: Encoder, rows: Raw, device: str) -> tuple[Fea
             with suppress(OSError):
                 kept.save(block, features, names, encoder.state())
         parts.append(features)
+    if isinstance(parts[0], Tokens):
+        joined: Any = Tokens.joined(parts)
+        return joined, names
     if any(sparse.issparse(part) for part in parts):
         return sparse.csr_matrix(sparse.vstack(parts)), names
     return np.concatenate(parts), names

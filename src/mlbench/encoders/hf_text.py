@@ -9,7 +9,14 @@ import numpy as np
 from mlbench.data.instances import Features
 from mlbench.data.raw import Raw, Texts
 from mlbench.encoders.base import Frozen, check_needs
-from mlbench.encoders.networks import batches, features_of, hashed, model_folder, pretrained
+from mlbench.encoders.networks import (
+    batches,
+    features_of,
+    hashed,
+    model_folder,
+    network_in,
+    tokenizer_in,
+)
 from mlbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,8 +46,8 @@ class Transformer(Frozen):
     def encode(self, rows: Raw, device: str) -> Features:
         """Texts go by length, so that a batch has little padding."""
         assert isinstance(rows, Texts)
-        tokenizer, network = pretrained(str(self.folder()), self.load)
-        network = network.to(device).eval()
+        tokenizer = tokenizer_in(self.folder())
+        network = network_in(self.folder()).to(device).eval()
         longest = self.length * CHARACTERS
         texts = [text[:longest] for text in rows.rows]
         order = np.argsort([-len(text) for text in texts], kind="stable")
@@ -74,15 +81,6 @@ class Transformer(Frozen):
             last = mask.sum(1).clamp(min=1) - 1
             vectors = states[torch.arange(len(states), device=states.device), last]
         return torch.nn.functional.normalize(vectors, dim=-1) if self.normalise else vectors
-
-    def load(self) -> tuple[Any, Any]:
-        from transformers import AutoModel, AutoTokenizer
-
-        stated: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-        tokenizer = AutoTokenizer.from_pretrained(self.folder(), padding_side="right", **stated)
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        return tokenizer, AutoModel.from_pretrained(self.folder(), use_safetensors=True, **stated)
 
 
 @dataclass(kw_only=True)

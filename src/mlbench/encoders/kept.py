@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from mlbench.data import arrays
 from mlbench.data.formats import npz
 from mlbench.data.instances import Features
+from mlbench.data.pixels import mapped
+from mlbench.data.tokens import Tokens
 from mlbench.encoders.base import Encoder, Plain
 from mlbench.errors import UserError
 from mlbench.files import whole
@@ -18,12 +21,16 @@ from mlbench.trust import is_named, located, within
 
 
 def save(path: Path, features: Features, names: list[str], state: Plain) -> None:
-    """Writes features without compression, so that reading is quick."""
+    """Writes features without compression, so that reading is quick; tokens into a file beside, to be mapped."""
     learned = {f"state_{name}": each for name, each in state.items() if isinstance(each, np.ndarray)}
     rest = {name: each for name, each in state.items() if not isinstance(each, np.ndarray)}
     about = {"names": names, "state": rest, "shape": features.shape}
     parts: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)} | learned
-    if isinstance(features, sparse.csr_matrix):
+    if isinstance(features, Tokens):
+        parts["lengths"] = features.lengths.numpy()
+        with whole(path.with_suffix(".npy")) as file:
+            np.save(file, features.flat().numpy())
+    elif isinstance(features, sparse.csr_matrix):
         parts |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
     else:
         parts["features"] = features
@@ -33,8 +40,6 @@ def save(path: Path, features: Features, names: list[str], state: Plain) -> None
 
 def described(encoder: Encoder) -> Plain:
     """A fitted encoder in plain types and tensors, as `again` takes it."""
-    import torch
-
     state = {
         name: torch.from_numpy(each) if isinstance(each, np.ndarray) else each
         for name, each in encoder.state().items()
@@ -68,7 +73,10 @@ def load(path: Path, kind: type[Encoder]) -> tuple[Features, list[str], Encoder]
         parts = npz.arrays_in(path)
         about = json.loads(parts.pop("about").tobytes())
         learned = {name.removeprefix("state_"): each for name, each in parts.items() if name[:6] == "state_"}
-        if "features" in parts:
+        features: Any
+        if "lengths" in parts:
+            features = read_tokens(path.with_suffix(".npy"), parts["lengths"])
+        elif "features" in parts:
             features = parts["features"]
         else:
             data, indices, indptr = (parts[name] for name in ("data", "indices", "indptr"))
@@ -76,3 +84,10 @@ def load(path: Path, kind: type[Encoder]) -> tuple[Features, list[str], Encoder]
         return features, about["names"], kind.from_state(about["state"] | learned)
     except Exception:  # a damaged archive fails in as many ways as there are bytes; all of them mean: encode
         return None
+
+
+def read_tokens(path: Path, lengths: np.ndarray) -> Tokens:
+    held = mapped(path)
+    if held.dtype != np.int32 or held.shape != (lengths.sum(),):
+        raise ValueError(f"{path} holds other tokens")
+    return Tokens.one_after_the_other(held, torch.from_numpy(lengths))

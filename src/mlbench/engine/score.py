@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from mlbench.config import Train
+from mlbench.data.pixels import Pixels
 from mlbench.data.rows import Batch, Rows
+from mlbench.data.tokens import Tokens
 from mlbench.errors import UserError
 from mlbench.methods.base import Learner, Method
 
 # Rows that are scored at once; fixed, so that a row's scores never depend on the machine.
 ROWS = 1024
-IMAGES = 64  # the maps that a network makes of an image take a thousand times the memory of a vector
+WHOLE = 64  # images and texts: the maps that a network makes of one take a thousand times a vector's memory
 
 
 @contextlib.contextmanager
@@ -70,7 +72,7 @@ def rows_of(data: Rows) -> tuple[Tensor, ...]:
 
 
 def at_once(data: Rows) -> int:
-    return ROWS if len(data.x.shape) == 2 else IMAGES
+    return WHOLE if isinstance(data.x, Pixels | Tokens) else ROWS
 
 
 def of_shape(shape: tuple[int, int], scores: Tensor, method: Learner) -> Tensor:

@@ -21,7 +21,7 @@ class Graph(nn.Module):
     def __init__(self, run: Trained):
         super().__init__()
         if not run.schema.features:
-            raise UserError("its network takes images as they are, and a graph takes columns")
+            raise UserError("its network takes images or texts as they are, and a graph takes columns")
         self.columns = Words(run.schema) if run.schema.values and not run.encoders else nn.Identity()
         self.scaler = scaler(run)
         self.scores = Scores(run.method.as_graph(), len(run.schema.labels))

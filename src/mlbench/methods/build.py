@@ -116,6 +116,7 @@ class Objective(nn.Module):
 def packed(method: Method, nodes: dict[str, Node], task: Task) -> dict[str, Any]:
     """All that it takes to build this trained method again, in plain types and tensors."""
     nodes = json.loads(json.dumps(nodes, default=str))  # a path becomes text
+    nodes["backbone"] |= dict.fromkeys(getattr(target(nodes["backbone"]), "at_first", ()))
     state = {name: tensor for name, tensor in method.state_dict().items() if not discards(method, name)}
     return {"config": nodes, "task": asdict(task), "state": state}
 

@@ -9,7 +9,7 @@ from mlbench.methods.base import Backbone, Loss, Method, Requires, cost
 
 
 class ERM(Method):
-    requires = Requires(kinds=frozenset({"vector", "image"}), unknown_labels=True)
+    requires = Requires(kinds=frozenset({"vector", "image", "text"}), unknown_labels=True)
 
     def __init__(self, task: Task, backbone: Backbone, loss: Loss):
         super().__init__()
