@@ -133,7 +133,8 @@ def check_unknown(config: Config) -> None:
 # What to write instead of a backbone that does not take what the rows are.
 INSTEAD = {
     "vector": "use backbone=linear or mlp",
-    "image": "use backbone=convnet or efficientnet_lite0, or an encoder that makes vectors: encoder.image=hog",
+    "image": "use backbone=convnet or efficientnet_lite0, or an encoder that makes vectors: "
+    "encoder.image=hog",
     "text": "use backbone=xmlcnn, textcnn or hf_text, or an encoder that makes vectors: encoder.text=tfidf",
 }
 WITH_ARTICLE = {"image": "an image", "text": "a text"}

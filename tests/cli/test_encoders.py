@@ -227,3 +227,29 @@ def test_a_stranger_names_an_encoder(at_once, start, folder, own):
         torch.save(content, path)
         done = start(f"run={path}", "path=my.jsonl", program="mlbench.commands.predict").wait()
         assert done.status == 2 and done.err.count("\n") == 1 and f"it names {name}" in done.err, done
+
+
+def test_a_backbone_learns_from_texts_as_they_are_and_predicts_new_ones(at_once, start, folder, own):
+    network = ("backbone=xmlcnn", "backbone.embedding=8", "backbone.maps=8", "backbone.width=16")
+    words = (*TEXT, *network, "train.optimizer.lr=0.02", "train.epochs=30", "train.progress=false")
+    done = at_once(*words)
+    assert done.status == 0, done.err
+    record = record_of(folder)
+    assert record["metrics"]["last"]["f1_macro"] > 0.9, record["metrics"]["last"]
+    assert record["choices"]["encoder/text"] == "tokens"
+    (path,) = records(folder / "outputs")
+    with np.load(path.with_name("scores.npz")) as kept:
+        ids, scores = kept["ids"], kept["last"]
+    rows = [json.loads(line) for line in own.read_text().splitlines()]
+    new = [{"title": rows[row]["title"]} for row in ids]
+    (folder / "new.jsonl").write_text("\n".join(map(json.dumps, new)))
+    pd.DataFrame(new).to_csv(folder / "new.csv", index=False)
+    for name in ("new.jsonl", "new.csv"):
+        given = (f"run={path.parent}", f"path={name}")
+        done = start(*given, program="mlbench.commands.predict").wait()
+        assert (done.status, done.err) == (0, ""), done
+        found = pd.read_csv(io.StringIO(done.out))
+        np.testing.assert_allclose(found[["rain", "sun"]], scores, atol=1e-6)
+    own.write_bytes(own.read_bytes().replace(b"drawing of", b"drawing \xff of", 1))
+    done = at_once(*words)
+    assert done.status == 2 and "line 1" in done.err and "is not UTF-8" in done.err, done.err

@@ -11,7 +11,8 @@ from mlbench.config import options, target
 from mlbench.seeding import seed_everything
 
 IMAGE = (3, 16, 16)
-WITH_WEIGHTS = {"efficientnet_lite0"}  # from a package: tests/backbones has it
+VOCABULARY = tuple(map(str, range(9)))
+WITH_WEIGHTS = {"efficientnet_lite0", "hf_text"}  # from a package: tests/backbones has it
 
 
 @pytest.fixture(params=[name for name in choices("backbone") if name not in WITH_WEIGHTS])
@@ -25,9 +26,13 @@ def problem(node, problem):
 
     def made(**how):
         task, data = problem(**how)
-        if "image" not in getattr(target(node), "kinds", ()):
+        kinds, draws = getattr(target(node), "kinds", ()), torch.Generator().manual_seed(0)
+        if "text" in kinds:
+            x = torch.randint(0, len(VOCABULARY), (len(data), 5), generator=draws)
+            return replace(task, kind="text", vocabulary=VOCABULARY), replace(data, x=x)
+        if "image" not in kinds:
             return task, data
-        x = torch.rand(len(data), *IMAGE, generator=torch.Generator().manual_seed(0))
+        x = torch.rand(len(data), *IMAGE, generator=draws)
         return replace(task, kind="image", shape=IMAGE), replace(data, x=x)
 
     return made

@@ -21,16 +21,20 @@ from mlbench.layers import Dropout, Embedding, Linear
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+SPREAD = 0.25  # of a word's numbers around 0 before training (Kim's code)
 
 
 class Maps(nn.Module):
-    """(B, T) → for each width of windows `maps` maps (B, maps, T): a ReLU of each window's words. A window that
-    begins at a text's last words goes on with zeros.
+    """(B, T) → for each width of windows `maps` maps (B, maps, T): a ReLU of each window's words. A window
+    that begins at a text's last words goes on with zeros.
     """
 
-    def __init__(self, task: Task, embedding: int, vectors: Path | None, fixed: bool, widths: list[int], maps: int):
+    def __init__(
+        self, task: Task, embedding: int, vectors: Path | None, fixed: bool, widths: list[int], maps: int
+    ):
         super().__init__()
-        self.embedding = Embedding(len(task.vocabulary), embedding, padding_idx=PADDING)
+        self.embedding = Embedding(len(task.vocabulary), embedding)
+        nn.init.uniform_(self.embedding.weight, -SPREAD, SPREAD)
         if vectors:
             begin_with(self.embedding, task.vocabulary, vectors)
         self.embedding.requires_grad_(not fixed)
@@ -38,7 +42,8 @@ class Maps(nn.Module):
         self.widths = widths
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        words = self.embedding(x).mT
+        # Not by `padding_idx`, of which vmap minds the gradient in the first replica alone.
+        words = (self.embedding(x) * (x != PADDING).unsqueeze(-1)).mT
         return [
             window(F.pad(words, (0, width - 1))).relu() for window, width in zip(self.windows, self.widths)
         ]
@@ -46,17 +51,20 @@ class Maps(nn.Module):
 
 @torch.no_grad()
 def begin_with(embedding: nn.Embedding, vocabulary: tuple[str, ...], path: Path) -> None:
-    """Gives the words that a file has a vector of that vector; the others keep theirs, drawn as small."""
+    """Gives each word that a file has a vector of that vector; the others keep what was drawn for them, as
+    widely spread as those.
+    """
     words, vectors = WordVectors(path=path).lookup(set(vocabulary[1:]))
     if vectors.shape[1] != embedding.embedding_dim:
-        raise UserError(
-            f"backbone.vectors={path} has {vectors.shape[1]} numbers a word: backbone.embedding={vectors.shape[1]}"
-        )
+        width = vectors.shape[1]
+        raise UserError(f"backbone.vectors={path} has {width} numbers a word: backbone.embedding={width}")
     given = torch.from_numpy(vectors).float()
-    embedding.weight.mul_(given.std() if len(given) > 1 else 1.0)
+    embedding.weight.mul_(given.std() / (SPREAD / 3**0.5) if len(given) > 1 else 1.0)
     places = [number for number, word in enumerate(vocabulary) if word in words]
     embedding.weight[places] = given[[words[vocabulary[place]] for place in places]]
-    print(f"mlbench: {len(places):,} of {len(vocabulary) - 2:,} words have a vector in {path}", file=sys.stderr)
+    print(
+        f"mlbench: {len(places):,} of {len(vocabulary) - 2:,} words have a vector in {path}", file=sys.stderr
+    )
 
 
 class XMLCNN(nn.Module):

@@ -21,7 +21,7 @@ from mlbench.trust import is_named, located, within
 
 
 def save(path: Path, features: Features, names: list[str], state: Plain) -> None:
-    """Writes features without compression, so that reading is quick; tokens into a file beside, to be mapped."""
+    """Writes features without compression, so that reading is quick; tokens into an .npy file beside."""
     learned = {f"state_{name}": each for name, each in state.items() if isinstance(each, np.ndarray)}
     rest = {name: each for name, each in state.items() if not isinstance(each, np.ndarray)}
     about = {"names": names, "state": rest, "shape": features.shape}
