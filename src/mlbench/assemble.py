@@ -100,6 +100,8 @@ def check_data(config: Config, pieces: Pieces) -> None:
         cure = next((AS_THEY_ARE[each] for each in kinds if each in pieces.encoders), INSTEAD[kind])
         takes = f"backbone={config.choices['backbone']} takes {' or '.join(sorted(kinds))} data"
         raise DoesNotFit(f"{takes}, {named}; {cure}")
+    if takes_backbone and (check := getattr(target(config.backbone), "check_encoders", None)):
+        check(options(config.backbone), pieces.encoders)
     gives = getattr(target(config.backbone), "gives", "features")
     if takes_backbone and gives != requires.backbone:
         fitting = "backbone=chain" if requires.backbone == "logits" else "backbone=linear or mlp"

@@ -1,6 +1,7 @@
 """The spine: prepare, train, finish. One run or many go through these three; the fits of many are stacked."""
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ from mlbench.data.task import Modality, Task
 from mlbench.encoders.encode import encoded
 from mlbench.encoders.kept import described
 from mlbench.engine import threads
+from mlbench.engine.apart import train_apart
 from mlbench.engine.fit import fit
 from mlbench.engine.job import Job
 from mlbench.engine.many import fit_together
@@ -182,7 +184,9 @@ def load(run: Experiment, identity: Node) -> None:
     vectors = loaded.instances
     if pieces.encoders:
         device = device_of(config.train)
-        vectors = encoded(vectors, labelled, pieces.encoders, identity, config.paths.cache, str(device))
+        train = functools.partial(train_apart, like=config.train)
+        cache = config.paths.cache
+        vectors = encoded(vectors, labelled, pieces.encoders, identity, cache, str(device), train)
     vectors = missing.simulated(with_features(vectors, pieces.dataset), pieces.dataset, config.seed)
     run.scaler = missing.fitted_on_present(pieces.dataset.scaling, vectors, labelled)
     instances = missing.scaled(vectors, run.scaler)

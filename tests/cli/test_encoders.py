@@ -42,6 +42,7 @@ def own(folder):
 
 
 TEXT = ("dataset=jsonl", "dataset.path=my.jsonl", "dataset.text=title", "dataset.labels=tags")
+SMALL = tuple(f"encoder.text.{word}" for word in ("embedding=8", "maps=8", "width=16", "epochs=2"))
 BOTH = (*TEXT, "dataset.image=file", "dataset.images=images.tar", "dataset.group=dir")
 
 
@@ -198,6 +199,7 @@ def test_a_field_may_name_the_official_parts(at_once, folder, own):
     [
         (*TEXT, "encoder.text=tfidf", "dataset.scaling=minmax"),
         (*BOTH, "encoder.text=bow", "encoder.image=colour_histogram", "method=mcc"),
+        (*TEXT, "encoder.text=xmlcnn", *SMALL, "method=flem", "paper=none"),
     ],
 )
 def test_a_run_predicts_texts_and_images(words, at_once, start, folder, own):

@@ -15,15 +15,17 @@ from pictures import encoded, pixels, tarred
 
 ROWS = 6
 # Encoders that read weights, given or from a package: tests/encoders has them.
-WITH_WEIGHTS = {"word_vectors", "hf_text", "minilm", "hf_image", "efficientnet_lite0"}
+ALSO_LABELS = {"xmlcnn"}  # learns from labels, too
+WITH_WEIGHTS = {"pieces", "word_vectors", "hf_text", "minilm", "hf_image", "efficientnet_lite0"}
 ALL = [(field, name) for field in ("text", "image") for name in choices(f"encoder/{field}") if name != "none"]
-ALONE = [(field, name) for field, name in ALL if name not in WITH_WEIGHTS]
+ALONE = [(field, name) for field, name in ALL if name not in WITH_WEIGHTS | ALSO_LABELS]
 
 
 def made(field, name):
     dataset = {"text": "tmdb10k", "image": "ml2000"}[field]
     asked = [f"encoder.{field}.path=something"] if name in ("word_vectors", "hf_text", "hf_image") else []
-    node = configure([f"dataset={dataset}", f"encoder/{field}={name}", *asked]).encoder[field]
+    asked += ["backbone=hf_text"] if name == "pieces" else []
+    node = configure([f"dataset={dataset}", *asked, f"encoder/{field}={name}"]).encoder[field]
     return target(node)(**options(node))
 
 

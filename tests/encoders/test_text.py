@@ -16,6 +16,7 @@ from mlbench.encoders.minilm import MiniLM
 from mlbench.encoders.tfidf import TfIdf
 from mlbench.encoders.word_vectors import WordVectors
 from mlbench.errors import UserError
+from networks import small_bert
 
 SAID = ("A cat sat on the mat.", "Two cats sat.", "", "Rain falls on the plain in Spain.", "the CAT, the mat")
 
@@ -134,28 +135,7 @@ def test_other_vectors_than_a_state_was_made_with_are_refused(vectors):
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
-    """The folder of a small BERT with random weights."""
-    transformers = pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("bert")
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        *sorted({*["a", "cat", "sat", "on", "the", "mat", "two", "cats", "rain", "falls", "in"]}),
-    ]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    transformers.BertTokenizerFast(vocab={w: i for i, w in enumerate(words)}).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=24,
-    )
-    transformers.BertModel(config).save_pretrained(folder)
-    return folder
+    return small_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ class TextCNN(OfTexts):
         rate: Rate,
     ):
         super().__init__(rate)
-        seen = Maps(task, embedding, vectors, vectors_fixed, windows, maps)
+        seen = Maps(task.vocabulary, embedding, vectors, vectors_fixed, windows, maps)
         self.network, self.width = Network(seen, dropout), len(windows) * maps
 
     def forward(self, x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ class XMLCNN(OfTexts):
         rate: Rate,
     ):
         super().__init__(rate)
-        seen = Maps(task, embedding, vectors, vectors_fixed, windows, maps)
+        seen = Maps(task.vocabulary, embedding, vectors, vectors_fixed, windows, maps)
         self.network, self.width = Network(seen, len(windows) * maps, pools, width, dropout), width
 
     def forward(self, x: Tensor) -> Tensor:

@@ -31,7 +31,9 @@ class Encoder(Protocol):
         ...
 
     def fit(self, rows: Raw) -> None:
-        """Learns from the rows that training may look at."""
+        """Learns from the rows that training may look at. Where the class says `supervised = True`, it is
+        called with their targets (N, L) and a Training, too.
+        """
         ...
 
     def encode(self, rows: Raw, device: str) -> Features:
@@ -50,6 +52,14 @@ class Encoder(Protocol):
 
     @classmethod
     def from_state(cls, state: Plain) -> Self: ...
+
+
+class Training(Protocol):
+    """Trains a torch module that has `loss(batch)` on rows, as a stage of a run is trained."""
+
+    def __call__(
+        self, module: Any, rows: Any, *, epochs: int, batch_size: int, lr: float, seed: int
+    ) -> None: ...
 
 
 class Frozen:

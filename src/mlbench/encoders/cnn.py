@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mlbench.data.task import Task
+from mlbench.data.rows import Batch
 from mlbench.data.tokens import PADDING
 from mlbench.encoders.word_vectors import WordVectors
 from mlbench.errors import UserError
@@ -30,13 +30,19 @@ class Maps(nn.Module):
     """
 
     def __init__(
-        self, task: Task, embedding: int, vectors: Path | None, fixed: bool, widths: list[int], maps: int
+        self,
+        vocabulary: tuple[str, ...],
+        embedding: int,
+        vectors: Path | None,
+        fixed: bool,
+        widths: list[int],
+        maps: int,
     ):
         super().__init__()
-        self.embedding = Embedding(len(task.vocabulary), embedding)
+        self.embedding = Embedding(len(vocabulary), embedding)
         nn.init.uniform_(self.embedding.weight, -SPREAD, SPREAD)
         if vectors:
-            begin_with(self.embedding, task.vocabulary, vectors)
+            begin_with(self.embedding, vocabulary, vectors)
         self.embedding.requires_grad_(not fixed)
         self.windows = nn.ModuleList(nn.Conv1d(embedding, maps, width) for width in widths)
         self.widths = widths
@@ -80,6 +86,17 @@ class XMLCNN(nn.Module):
         lengths = lengths_of(x)
         pooled = [dynamic_max(each, lengths, self.pools).flatten(-2) for each in self.maps(x)]
         return self.dropout(self.bottleneck(torch.cat(pooled, -1)).relu())
+
+
+class Labelled(nn.Module):
+    """A network that learns labels by a layer on top, for the sake of its features."""
+
+    def __init__(self, network: nn.Module, width: int, labels: int):
+        super().__init__()
+        self.network, self.head = network, Linear(width, labels)
+
+    def loss(self, batch: Batch) -> Tensor:
+        return F.binary_cross_entropy_with_logits(self.head(self.network(batch.x)), batch.targets)
 
 
 class TextCNN(nn.Module):

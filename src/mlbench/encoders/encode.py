@@ -1,9 +1,11 @@
 """Texts and images of a data set to vector modalities; what frozen encoders give is kept on disk."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,12 @@ def encoded(
     identity: dict[str, Any],
     cache: Path,
     device: str,
+    train: Callable[..., None] | None = None,
 ) -> Instances:
     """The instances with a modality for each encoder, named as its field; `encoders` holds afterwards those
     that are fitted. `identity` says what the data set and each encoder is. An encoder that learns is fitted
     on the rows `labelled` alone. Images that stay images, and texts that stay texts, are all there is of an
-    instance.
+    instance. `train` is the Training of encoders that learn from labels, too; it keeps a state at `path`.
     """
     data = {name: value for name, value in identity.items() if name not in UNSEEN}
     parts: dict[str, Features] = {}
@@ -55,7 +58,16 @@ def encoded(
             rows = instances.raw[field]
             assert len(encoders) == 1 and isinstance(rows, Images)
             return as_images(instances, pixels.once(path.with_suffix(".npy"), encoder, rows))
-        features, columns, encoders[field] = once(path, encoder, instances.raw[field], labelled, device)
+        fit: Callable[[Raw], None] = encoder.fit
+        if getattr(encoder, "supervised", False):
+            training = path.with_name(f"{path.stem}-training")
+            fit = functools.partial(
+                encoder.fit,
+                targets=instances.targets[labelled],
+                train=functools.partial(train, path=training),
+            )
+        rows = instances.raw[field]
+        features, columns, encoders[field] = once(path, encoder, rows, labelled, device, fit)
         if isinstance(features, Tokens):
             assert len(encoders) == 1
             return as_tokens(instances, features, encoders[field])
@@ -89,7 +101,12 @@ def as_tokens(instances: Instances, held: Tokens, encoder: Any) -> Instances:
 
 
 def once(
-    path: Path, encoder: Encoder, rows: Raw, labelled: np.ndarray, device: str
+    path: Path,
+    encoder: Encoder,
+    rows: Raw,
+    labelled: np.ndarray,
+    device: str,
+    fit: Callable[[Raw], None],
 ) -> tuple[Features, list[str], Encoder]:
     """Features, their names and the fitted encoder, from `path` or else made and saved there. Processes that
     need the same features wait for the first one.
@@ -103,7 +120,7 @@ def once(
         if saved is not None:
             return saved
         if encoder.learns:
-            encoder.fit(rows[labelled])
+            fit(rows[labelled])
             features, names = encoder.encode(rows, device), encoder.feature_names()
         else:
             print(f"mlbench: {len(rows):,} rows go through {type(encoder).__name__}, once", file=sys.stderr)
@@ -114,8 +131,9 @@ def once(
             assert features.shape == (len(rows), len(names)) and features.dtype == np.float32
         with suppress(OSError):
             kept.save(path, features, names, encoder.state())
-            for block in path.parent.glob(f"{path.stem}.*.np[yz]"):
-                block.unlink()
+            for pattern in (f"{path.stem}.*.np[yz]", f"{path.stem}-training.*"):
+                for left in path.parent.glob(pattern):
+                    left.unlink()
         return features, names, encoder
 
 

@@ -45,6 +45,8 @@ class Transformer(Frozen):
 
     def encode(self, rows: Raw, device: str) -> Features:
         """Texts go by length, so that a batch has little padding."""
+        import torch
+
         assert isinstance(rows, Texts)
         tokenizer = tokenizer_in(self.folder())
         network = network_in(self.folder()).to(device).eval()
@@ -60,7 +62,9 @@ class Transformer(Frozen):
                 max_length=self.length,
                 return_tensors="pt",
             ).to(device)
-            return self.pooled(network(**given).last_hidden_state, given["attention_mask"])
+            states = network(**given).last_hidden_state
+            vectors = pooled(states, given["attention_mask"], self.pooling)
+            return torch.nn.functional.normalize(vectors, dim=-1) if self.normalise else vectors
 
         sorted_features = features_of(batches(order.tolist()), forward)
         features = np.empty_like(sorted_features)
@@ -68,19 +72,18 @@ class Transformer(Frozen):
         self.width = features.shape[1]
         return features
 
-    def pooled(self, states: "Tensor", mask: "Tensor") -> "Tensor":
-        """(B, d) of states (B, T, d); the mask (B, T) has ones where a token stands, padding on the right."""
-        import torch
 
-        if self.pooling == "mean":
-            shares = mask.unsqueeze(-1).to(states.dtype)
-            vectors = (states * shares).sum(1) / shares.sum(1).clamp(min=1e-9)
-        elif self.pooling == "cls":
-            vectors = states[:, 0]
-        else:
-            last = mask.sum(1).clamp(min=1) - 1
-            vectors = states[torch.arange(len(states), device=states.device), last]
-        return torch.nn.functional.normalize(vectors, dim=-1) if self.normalise else vectors
+def pooled(states: "Tensor", mask: "Tensor", pooling: Pooling) -> "Tensor":
+    """(B, d) of states (B, T, d); the mask (B, T) has ones where a token stands, padding on the right."""
+    import torch
+
+    if pooling == "mean":
+        shares = mask.unsqueeze(-1).to(states.dtype)
+        return (states * shares).sum(1) / shares.sum(1).clamp(min=1e-9)
+    if pooling == "cls":
+        return states[:, 0]
+    last = mask.sum(1).clamp(min=1) - 1
+    return states[torch.arange(len(states), device=states.device), last]
 
 
 @dataclass(kw_only=True)

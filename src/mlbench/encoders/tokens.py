@@ -53,7 +53,7 @@ class Tokens:
 
     def check(self) -> None:
         if self.tokenizer:
-            check_needs(("transformers", "tokenizers"))
+            check_needs(("transformers", "tokenizers", "safetensors"))
             self.weights()
 
     def weights(self) -> str | None:
