@@ -32,7 +32,7 @@ PRELOADED = (
     "mlbench.commands.reproduce",
     "mlbench.tables.table",
 )
-forks.set_forkserver_preload([*PRELOADED, "sklearn.datasets", "commands", "outside"])
+forks.set_forkserver_preload([*PRELOADED, "sklearn.datasets", "commands", "outside", "warm"])
 
 
 @dataclass

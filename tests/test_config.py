@@ -5,9 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
+from mlbench import loading
 from mlbench.assemble import build, tell_untaken
-from mlbench.compose import ENCODERS, configure
+from mlbench.compose import ENCODERS, config_dir, configure
 from mlbench.config import MACHINE, TRAINING, fingerprint, science, taken
 from mlbench.config import NOT_TAKEN as NOT_TAKEN_SIGN
 
@@ -44,6 +49,33 @@ OTHERS = {  # where not any other value will do
     "dataset.modalities": {"colour": [0, 293]},
     "dataset.use": ["top_left"],
 }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["method=ant", "dataset=scene", "method.teachers.epochs=2", "seed=3", "+loss.new={a: 1}"],
+        ["seed=1", "train/scheduler=cosine", "seed=2", "force=true", "train.scheduler={a: 1}"],
+        ["~train.optimizer.lr", "train.epochs=3", "hydra.sweep.dir=here"],
+        ["train.epochs=1,2", "seed=3"],
+        ["seed=3", "method.lrr=3"],
+    ],
+)
+def test_words_give_the_tree_and_the_mistakes_that_hydra_gives(words):
+    def by_hydra(words):
+        with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3", job_name="run"):
+            return compose("config", overrides=words, return_hydra_config=True)
+
+    def by_us(words):
+        return loading._hydra(config_dir()).compose_config("config", words, RunMode.RUN, from_shell=False)
+
+    def told(put_together):
+        try:
+            return OmegaConf.to_yaml(put_together(words))
+        except HydraException as error:
+            return type(error), str(error)
+
+    assert told(by_us) == told(by_us) == told(by_hydra)
 
 
 def key_of(config):

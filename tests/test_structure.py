@@ -32,7 +32,8 @@ MAY_KNOW = {
     "idle": set(),
     "team": {"errors"},
     "config": {"errors", "idle", "signatures", "spelling", "trust"},
-    "compose": {"config", "errors", "spelling"},
+    "loading": set(),
+    "compose": {"config", "errors", "loading", "spelling"},
     "data": {"compose", "errors", "files", "names", "protocols", "seeding", "trust"},
     "layers": {"seeding"},
     "shards": set(),
@@ -97,6 +98,7 @@ MAY_KNOW = {
     "commands": {
         *("", "bench", "compose", "config", "data", "engine", "errors", "evaluation", "export", "files"),
         *(
+            "loading",
             "names",
             "predict",
             "results",

@@ -1,13 +1,12 @@
 """Composes a configuration from overrides, and makes one line of Hydra's error where that fails."""
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -16,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mlbench.config import Config, Paths, Selection, Train, check, unknown_key
 from mlbench.errors import UserError, did_you_mean
+from mlbench.loading import tree_of
 from mlbench.spelling import meaning, unreadable
 
 MODELS = {"train": Train, "selection": Selection, "paths": Paths}
@@ -36,6 +36,7 @@ GROUPS = (
 ENCODERS = ("encoder/text", "encoder/image")  # a choice for each raw field, where a data set has that
 
 
+@functools.cache
 def config_dir() -> Path:
     """conf/: inside an installed package, or beside src/ in a checkout."""
     package = Path(__file__).resolve().parent
@@ -66,7 +67,7 @@ def configure_each(overrides: list[str], points: Sequence[Sequence[str]]) -> lis
     """
     first = [*overrides, *points[0]]
     try:
-        composed, chosen = _composed(first)
+        composed, chosen = tree_of(config_dir(), first)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(explain(error, first)) from error
     configs = []
@@ -95,7 +96,7 @@ def settled(composed: DictConfig, chosen: Mapping[str, str | None], importing: b
 
 def names() -> list[str]:
     """Every group, and every key of the default configuration."""
-    return [*groups(), *_paths(_composed([])[0])]
+    return [*groups(), *_paths(tree_of(config_dir(), [])[0])]
 
 
 def chosen_names(chosen: Mapping[str, str | None], composed: DictConfig) -> dict[str, str]:
@@ -110,14 +111,19 @@ def chosen_names(chosen: Mapping[str, str | None], composed: DictConfig) -> dict
 
 def shipped_target(group: str, name: str) -> str | None:
     """The `_target_` of a shipped choice, which a preset takes from the file it builds on."""
-    path = config_dir() / group / f"{name}.yaml"
+    return _target_in(config_dir() / group, name)
+
+
+@functools.cache
+def _target_in(folder: Path, name: str) -> str | None:
+    path = folder / f"{name}.yaml"
     if not path.is_file():
         return None
     node = content(path)
     base = next(
         (entry for entry in node.get("defaults", []) if isinstance(entry, str) and entry != "_self_"), None
     )
-    return node.get("_target_") or (shipped_target(group, base) if base else None)
+    return node.get("_target_") or (_target_in(folder, base) if base else None)
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -162,7 +168,9 @@ def explain(error: Exception, overrides: list[str]) -> str:
 
 def _ambiguous(key: str, value: str) -> str:
     several = f"{key}={value}: -m runs each of them; one list is written '{key}=[{value}]'"
-    if re.fullmatch(r"\d+,\d+", value) and isinstance(OmegaConf.select(_composed([])[0], key), float):
+    if re.fullmatch(r"\d+,\d+", value) and isinstance(
+        OmegaConf.select(tree_of(config_dir(), [])[0], key), float
+    ):
         return f"{several}, a decimal with a point: {key}={value.replace(',', '.')}"
     return several
 
@@ -194,9 +202,9 @@ def _unknown_override(key: str, parsed: list[Override]) -> str:
     single = [o for o in parsed if o.key_or_group in choosing and not o.is_sweep_override()]
     chosen = [o.input_line for o in single if o.input_line]
     try:
-        tree, _ = _composed(chosen)
+        tree, _ = tree_of(config_dir(), chosen)
     except (HydraException, OmegaConfBaseException, ValueError):
-        tree, _ = _composed([])
+        tree, _ = tree_of(config_dir(), [])
     near = _near(key, tree)
     *parents, _ = key.split(".")
     for depth, parent in enumerate(parents):
@@ -235,14 +243,3 @@ def _names(tree: Any) -> list[str]:
     if not isinstance(tree, DictConfig):
         return []
     return [str(name) for name in tree if name not in ("_target_", "hydra")]
-
-
-def _composed(overrides: list[str]) -> tuple[DictConfig, dict[str, str | None]]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
-        composed = compose("config", overrides=overrides, return_hydra_config=True)
-    chosen = dict(composed.hydra.runtime.choices)
-    OmegaConf.set_struct(composed, False)
-    del composed["hydra"]
-    OmegaConf.set_struct(composed, True)
-    return composed, chosen

@@ -30,6 +30,7 @@ from mlbench.errors import (
     trace,
 )
 from mlbench.files import write
+from mlbench.loading import start
 from mlbench.runs.job import execute
 from mlbench.spelling import arranged
 from mlbench.team import team, words
@@ -67,7 +68,7 @@ def alone() -> None:
         sys.argv[1:] = arranged(sys.argv[1:], names)
         if {"-h", "--help"} & {*sys.argv[1:]}:
             return told_how()
-        job()
+        begin(sys.argv[1:])
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
         sys.exit(130)
@@ -96,12 +97,21 @@ def alone() -> None:
 def told_how() -> None:
     """Hydra's help, with the program named as it was typed."""
     with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
-        job()
+        through_options()
     show_help(text.getvalue())
     sys.exit(0)
 
 
-@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
+def begin(words: list[str]) -> None:
+    """Hydra's own way is for options of Hydra's, and where a machine's file may choose its mode."""
+    rest = [word for word in words if word not in ("-m", "--multirun")]
+    local = (config_dir() / "local" / "default.yaml").is_file()
+    if local or any(word.startswith(("-", "hydra.mode", "+hydra.mode")) for word in rest):
+        through_options()
+    else:
+        start(config_dir(), job, rest, many=len(rest) < len(words))
+
+
 def job(composed: DictConfig) -> None:
     """The only job, or one of a sweep, which notes a failure and goes on."""
     settings = HydraConfig.get()
@@ -122,6 +132,9 @@ def job(composed: DictConfig) -> None:
     line["overrides"] = list(settings.overrides.task)
     write(Path(settings.sweep.dir) / f"{settings.job.num}.json", json.dumps(line))
     print(summary(line), flush=True)
+
+
+through_options = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job)
 
 
 class Sweep(Callback):
