@@ -86,7 +86,7 @@ def loop_curves(scores, targets):
     }
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(curve_cases())
 def test_curves_equal_loops(case):
     scores, targets = case
