@@ -2,13 +2,14 @@
 
 import functools
 import inspect
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from mlbench.config import Config, encoders, options, target
+from mlbench.config import TRAINING, Config, encoders, options, target
 from mlbench.data.contracts import Dataset, Split
 from mlbench.data.task import Kind, Task
 from mlbench.encoders.base import Encoder
@@ -211,6 +212,15 @@ def tell_untaken(config: Config) -> None:
                 print(
                     f"mlbench: {group}.{name}={str(value).lower()} changes nothing {reason}", file=sys.stderr
                 )
+
+
+def tell_untrained(config: Config, asked: Sequence[str]) -> None:
+    """What was asked of training, and the method does not take."""
+    taken, name = getattr(target(config.method), "train_options", TRAINING), config.choices["method"]
+    for word in asked:
+        option = re.match(r"\+*train[./](\w+)", word)
+        if option and option[1] in TRAINING - taken:
+            print(f"mlbench: method={name} takes no {option[0]}: {word} changes nothing", file=sys.stderr)
 
 
 def tell_looked_at(config: Config, threshold: Threshold) -> None:

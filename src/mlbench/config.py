@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException, UnsupportedInterpolationType
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
@@ -127,6 +127,17 @@ class Config(Strict):
     choices: dict[str, str]
 
 
+def uninterpolated(error: OmegaConfBaseException) -> str:
+    """OmegaConf's first line; whoever has `${` in the name of a file did not ask for an interpolation."""
+    said = str(error).splitlines()[0]
+    escaped = r"; where ${ is part of a name, write \${ within single quotes"
+    return (
+        f"{said}{escaped}"
+        if isinstance(error, InterpolationKeyError | UnsupportedInterpolationType)
+        else said
+    )
+
+
 def check(composed: DictConfig, choices: dict[str, str], importing: bool = True) -> Config:
     """The typed, resolved configuration, with every option of every `_target_` filled in and checked.
 
@@ -135,7 +146,7 @@ def check(composed: DictConfig, choices: dict[str, str], importing: bool = True)
     try:
         tree: Any = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{error.full_key}: {uninterpolated(error)}") from error
     for path, missing in _missing(tree):
         raise UserError(f"{path} is needed and not given: {path}={missing}")
     validated(Config, tree | {"choices": choices}, "")

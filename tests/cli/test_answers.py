@@ -206,6 +206,26 @@ def test_what_the_data_do_not_offer_is_refused_before_training(words, said, at_o
     assert not records(folder / "outputs") and not list(folder.rglob("history.jsonl"))
 
 
+def test_options_of_training_that_a_method_does_not_take_are_named(at_once):
+    words = ["train.epochs=7", "train/optimizer=sgd", "train.threads=1"]
+    done = at_once("method=mlknn", *words)
+    told = [f"method=mlknn takes no {word.partition('=')[0]}: {word} changes nothing" for word in words[:2]]
+    assert (done.status, done.err.splitlines()) == (0, [f"mlbench: {line}" for line in told])
+    assert at_once("method=prior").err == ""
+
+
+def test_a_name_that_reads_like_an_interpolation_is_answered_with_its_cure(at_once, folder):
+    rows = "".join(f"{row},{row % 2}\n" for row in range(20))
+    (folder / "${x}.csv").write_text(f"humidity,rain\n{rows}")
+    given = ("dataset=csv", "method=prior", "dataset.labels=[rain]")
+    refused = at_once(*given, "dataset.path=${x}.csv")
+    (line,) = refused.err.splitlines()
+    assert refused.status == 2 and line.endswith(
+        r"where ${ is part of a name, write \${ within single quotes"
+    )
+    assert at_once(*given, r"dataset.path=\${x}.csv").status == 0
+
+
 def test_the_version_is_ours(at_once, capfd):
     assert at_once("--version").out == f"mlbench {__version__}\n"
     assert answered(lambda arguments: 1, ["--version"]) == 0

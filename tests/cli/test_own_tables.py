@@ -79,6 +79,8 @@ def test_teachers_and_the_commands_beside_run_take_such_paths(own, at_once, fold
     assert reproduce(["table=my [table].yaml", "paths.outputs=o, [it's]"]) == 0
     assert capfd.readouterr().out == "o, [it's]/tables/my [table]\n"
     assert len(records(folder / "o, [it's]")) == 1
+    header = (folder / "o, [it's]" / "tables" / "my [table]" / "table.md").read_text()
+    assert "| data | own " in header  # by the name on its axis, where the run gives it none
 
 
 SIMPLE = "day,humidity,rain,storm,tags\n" + "".join(

@@ -55,6 +55,14 @@ def test_a_grid_goes_on_past_failures_and_resumes(at_once, folder):
     assert before.items() <= written(records(outputs)).items()
 
 
+def test_what_it_cannot_write_is_named_in_one_line(at_once, folder):
+    """As where the disk is full: Hydra's "Error executing job" does not stand before it."""
+    (folder / "sweep" / "0.json" / "in the way").mkdir(parents=True)
+    done = at_once("-m", "method=prior", "seed=0,1", "hydra.sweep.dir=sweep")
+    (line,) = done.err.splitlines()
+    assert done.status == 2 and line.startswith("mlbench: sweep/0.json: ")
+
+
 def test_it_ends_with_the_mean_of_every_result(at_once, folder):
     """Over the folds of a seed, then over the seeds; a result of one run has no such line."""
     kfold = ["split=kfold", "split.folds=2", "split.fold=0,1", "seed=0,1"]

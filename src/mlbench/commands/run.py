@@ -116,7 +116,7 @@ def job(composed: DictConfig) -> None:
     """The only job, or one of a sweep, which notes a failure and goes on."""
     settings = HydraConfig.get()
     try:
-        record, path = execute(composed, settings.runtime.choices)
+        record, path = execute(composed, settings.runtime.choices, settings.overrides.task)
     except Exception as error:
         if settings.mode == RunMode.RUN:
             errors.append(error)
@@ -130,7 +130,11 @@ def job(composed: DictConfig) -> None:
             return
         line = finished(record, path)
     line["overrides"] = list(settings.overrides.task)
-    write(Path(settings.sweep.dir) / f"{settings.job.num}.json", json.dumps(line))
+    try:
+        write(Path(settings.sweep.dir) / f"{settings.job.num}.json", json.dumps(line))
+    except OSError as error:  # of an error that it sees, Hydra prints lines of its own
+        complain(sentence(error))
+        sys.exit(2)
     print(summary(line), flush=True)
 
 

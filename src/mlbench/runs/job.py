@@ -1,6 +1,6 @@
 """One job that Hydra composed: checked, then run. The import of torch waits for the cheap checks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,14 @@ if TYPE_CHECKING:
     from mlbench.results.record import Record
 
 
-def execute(composed: DictConfig, chosen: Mapping[str, str | None]) -> "tuple[Record, Path]":
+def execute(
+    composed: DictConfig, chosen: Mapping[str, str | None], asked: Sequence[str] = ()
+) -> "tuple[Record, Path]":
+    """`asked`: the words that chose it, of which it is told which change nothing."""
     check_premises(settled(composed, chosen, importing=False))
-    from mlbench.runs.sweep import run  # imports torch
+    from mlbench.assemble import tell_untrained  # imports torch
+    from mlbench.runs.sweep import run
 
-    return run(settled(composed, chosen))
+    config = settled(composed, chosen)
+    tell_untrained(config, tuple(asked))
+    return run(config)

@@ -305,6 +305,7 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
             for given in [options(record.config[group])]
         )
 
+    named = {run.key: case.dataset for case in cases for run in case.runs}  # files of one's own may have none
     seeds = sorted({record.seed for record in finished})
     machines = (
         f"{known.get('processor')}, {known.get('cores')} cores, {known.get('gpu') or 'no GPU'}"
@@ -322,7 +323,7 @@ def _header(spec: Results, cases: list[Case], records: dict[str, Record]) -> dic
         **({"other code": f"{outdated} of these runs, whose code has changed since"} if outdated else {}),
         **({"imported": theirs} if (theirs := _imported(cases)) else {}),
         **({"last digits": ways} if (ways := ways_of(finished)) else {}),
-        "data": ", ".join(dict.fromkeys(f"{r.data['name']} {checksum(r)}" for r in finished)),
+        "data": ", ".join(dict.fromkeys(f"{r.data['name'] or named[r.key]} {checksum(r)}" for r in finished)),
         "versions": all_of(
             ", ".join(f"{name} {record.versions.get(name, 'unknown')}" for name in ("mlbench", "torch"))
             for record in finished
