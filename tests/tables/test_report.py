@@ -1,5 +1,6 @@
 """scripts/report.py: all records as one page, whatever else lies beside them."""
 
+import itertools
 import json
 import math
 import re
@@ -235,6 +236,19 @@ def test_another_split_is_another_competition():
     data = content(records_of(*records))
     assert [group["more"] for group in data["groups"]] == ["split.test=0.2", "split.test=0.3"]
     assert [group["rivals"] for group in data["groups"]] == [0, 1]
+
+
+def test_files_of_ones_own_are_data_sets_called_after_them():
+    """Methods are compared over them: a path does not part the same method on two files."""
+    records = []
+    for file, method in itertools.product(("rain.csv", "my data/snow.csv.gz"), ("prior", "mlknn")):
+        config = {"dataset": {"path": file}, "method": {"k": 10} if method == "mlknn" else {}}
+        about = {"config": config, "data": {"name": None, "files": {"all": file}}}
+        records.append(made_up_record("a", "csv", method, 0, **about))
+    groups = content(records_of(*records))["groups"]
+    assert [group["dataset"] for group in groups] == ["rain", "rain", "snow", "snow"]
+    assert [group["rivals"] for group in groups] == [0, 0, 1, 1]
+    assert {group["more"] for group in groups if group["method"] == "prior"} == {""}
 
 
 def test_a_number_that_is_undefined_or_not_there_is_null():

@@ -3,11 +3,13 @@
 import json
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
 from mlbench.config import NOT_TAKEN
+from mlbench.data.own import stem
 from mlbench.results import repeats
 from mlbench.results.record import Record
 from mlbench.tables.heat import grids
@@ -37,7 +39,7 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
         first = records[paths[0]]
         choices = {name: first.choices.get(name, NOT_TAKEN) for name in repeats.GROUPS}
         choices |= {"method": f"{choices['method']} (imported)"} if first.imported else {}
-        groups.append(choices | {"dataset": first.data.get("name") or choices["dataset"], "rule": first.rule})
+        groups.append(choices | {"dataset": called(first), "rule": first.rule})
         paths.sort(key=lambda path: [-1 if n is None else n for n in repeats.repeat(records[path])])
         runs += [_run(path, records[path], number, metrics) for path in paths]
     sciences = [json.loads(text) for text in alike]
@@ -62,6 +64,12 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
         "matrices": [],
         "runs": runs,
     }
+
+
+def called(record: Record) -> str:
+    """The data set's own name; of a file that was given none, the file's."""
+    path = record.config.get("dataset", {}).get("path")
+    return record.data.get("name") or (stem(Path(path)) if path else record.choices["dataset"])
 
 
 def _grids(
