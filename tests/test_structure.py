@@ -84,7 +84,7 @@ MAY_KNOW = {
     "submissions": {
         *("compose", "config", "data", "errors", "evaluation", "files", "premises", "results", "words"),
     },
-    "runs": {"compose", "config", "engine", "errors", "experiment", "premises", "results"},
+    "runs": {"assemble", "compose", "config", "engine", "errors", "experiment", "premises", "results"},
     "tables": {
         *("assemble", "compose", "config", "data", "errors", "evaluation", "files", "results", "runs"),
         *("spelling", "words"),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException, UnsupportedInterpolationType
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
@@ -127,17 +127,6 @@ class Config(Strict):
     choices: dict[str, str]
 
 
-def uninterpolated(error: OmegaConfBaseException) -> str:
-    """OmegaConf's first line; whoever has `${` in the name of a file did not ask for an interpolation."""
-    said = str(error).splitlines()[0]
-    escaped = r"; where ${ is part of a name, write \${ within single quotes"
-    return (
-        f"{said}{escaped}"
-        if isinstance(error, InterpolationKeyError | UnsupportedInterpolationType)
-        else said
-    )
-
-
 def check(composed: DictConfig, choices: dict[str, str], importing: bool = True) -> Config:
     """The typed, resolved configuration, with every option of every `_target_` filled in and checked.
 
@@ -146,7 +135,8 @@ def check(composed: DictConfig, choices: dict[str, str], importing: bool = True)
     try:
         tree: Any = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"{error.full_key}: {uninterpolated(error)}") from error
+        said = str(error).splitlines()[0]
+        raise UserError(rf"{error.full_key}: {said}; for ${{ itself write '\${{'") from error
     for path, missing in _missing(tree):
         raise UserError(f"{path} is needed and not given: {path}={missing}")
     validated(Config, tree | {"choices": choices}, "")

@@ -220,9 +220,7 @@ def test_a_name_that_reads_like_an_interpolation_is_answered_with_its_cure(at_on
     given = ("dataset=csv", "method=prior", "dataset.labels=[rain]")
     refused = at_once(*given, "dataset.path=${x}.csv")
     (line,) = refused.err.splitlines()
-    assert refused.status == 2 and line.endswith(
-        r"where ${ is part of a name, write \${ within single quotes"
-    )
+    assert refused.status == 2 and line.endswith(r"for ${ itself write '\${'")
     assert at_once(*given, r"dataset.path=\${x}.csv").status == 0
 
 
