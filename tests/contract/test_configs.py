@@ -75,7 +75,8 @@ def overrides_for(path: str) -> list[str]:
     if group in (*GROUPS, *NESTED):
         return [f"{group}={name}", *asked]
     if group in ENCODERS:
-        return [ENCODERS[group], f"{group}={name}", *(word.replace("/", ".", 1) for word in asked)]
+        chosen_by = ["backbone=hf_text"] if name == "pieces" else []
+        return [ENCODERS[group], *chosen_by, f"{group}={name}", *(word.replace("/", ".", 1) for word in asked)]
     own_data = ["dataset=npz", "dataset.path=something"]  # for which no paper has settings
     if group == "paper":
         methods = methods_of_paper(name)[:1]
