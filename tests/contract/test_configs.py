@@ -76,7 +76,8 @@ def overrides_for(path: str) -> list[str]:
         return [f"{group}={name}", *asked]
     if group in ENCODERS:
         chosen_by = ["backbone=hf_text"] if name == "pieces" else []
-        return [ENCODERS[group], *chosen_by, f"{group}={name}", *(word.replace("/", ".", 1) for word in asked)]
+        said = (word.replace("/", ".", 1) for word in asked)
+        return [ENCODERS[group], *chosen_by, f"{group}={name}", *said]
     own_data = ["dataset=npz", "dataset.path=something"]  # for which no paper has settings
     if group == "paper":
         methods = methods_of_paper(name)[:1]
