@@ -52,12 +52,13 @@ class Train(Strict):
     schedule_every: Literal["epoch", "step"]
     ema: float | None = Field(gt=0, lt=1)
     accumulate: int = Field(ge=1)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    precision: Literal["32-true", "tf32", "bf16-mixed", "16-mixed"]
     # The rest, MACHINE below, says how a run trains, not what it learns, and is no part of the key.
     accelerator: Literal["cpu", "gpu", "auto"]
     devices: int = Field(ge=1)
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
     threads: Annotated[int, Field(ge=1)] | Literal["auto"] | None
+    graph: bool | Literal["auto"]
     checkpoint_seconds: float = Field(ge=0)
     progress: bool
 
@@ -79,7 +80,9 @@ class Rates(Open):
     T_mult: Positive = 1
 
 
-MACHINE = frozenset({"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"})
+MACHINE = frozenset(
+    {"accelerator", "devices", "strategy", "threads", "graph", "checkpoint_seconds", "progress"}
+)
 TRAINING = frozenset(Train.model_fields) - MACHINE
 NOT_TAKEN = "–"  # stands for the choice of a group that the method does not take
 

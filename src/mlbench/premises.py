@@ -143,6 +143,12 @@ def check_batches(config: Config) -> None:
             f"train.batch_size={train.batch_size} cannot be shared equally by train.devices={train.devices}; "
             "choose a multiple"
         )
+    if train.graph is True and (train.accelerator == "cpu" or train.devices > 1):
+        raise UserError(
+            "train.graph=true needs train.accelerator=gpu and train.devices=1: a step is captured there"
+        )
+    if train.precision == "tf32" and train.accelerator == "cpu":
+        raise UserError("train.precision=tf32 is a precision of GPUs: add train.accelerator=gpu")
     if train.precision == "16-mixed" and train.gradient_clip:
         raise UserError("train.gradient_clip does not go with train.precision=16-mixed; bf16-mixed does")
 

@@ -10,6 +10,7 @@ import torch
 from mlbench.data.rows import Rows
 from mlbench.engine import ranks, threads
 from mlbench.engine.alone import Alone
+from mlbench.engine.graph import stream_of
 from mlbench.engine.job import Job, Outcome
 from mlbench.engine.loop import Loop
 from mlbench.engine.many import kind_of, why_alone
@@ -91,8 +92,9 @@ def train_here(job: Job, stop: Stop) -> Outcome:
             tensor.data = tensor.data.clone()
     exact = fabric.world_size == 1 and exact_here(fabric.device)
     exact = exact and (why_alone(job) is not None or rehearsed(job, fabric.device))
-    replicas = Alone(job.stage.module, fabric, "" if exact else "alone")
-    (outcome,) = Loop([job], replicas, fabric, job.path.with_suffix(".ckpt"), stop).run()
+    with stream_of(fabric.device):
+        replicas = Alone(job.stage.module, fabric, "" if exact else "alone")
+        (outcome,) = Loop([job], replicas, fabric, job.path.with_suffix(".ckpt"), stop).run()
     assert outcome is not None, "the loop raises where the loss of a single job is not finite"
     return outcome
 

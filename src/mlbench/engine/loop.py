@@ -5,6 +5,7 @@ Nothing else is logged, moved or waited for.
 """
 
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mlbench.engine.alone import Alone
 from mlbench.engine.generators import begin_drawing, generators
+from mlbench.engine.graph import Graphs, NotCapturable, check
 from mlbench.engine.job import AGAIN, Job, Outcome
 from mlbench.engine.native import Native
 from mlbench.engine.plan import Schedule, build_optimizer
@@ -46,7 +48,8 @@ class Loop:
     ):
         self.jobs, self.replicas, self.fabric = jobs, replicas, fabric
         self.checkpoint, self.stop = checkpoint, stop
-        self.plan = jobs[0].plan
+        self.plans = [job.plan for job in jobs]
+        self.plan = self.plans[0]
         self.rank, self.world, device = fabric.global_rank, fabric.world_size, fabric.device
         self.count = len(jobs[0].stage.data)
         self.batches = self.plan.batches(self.count)  # of an epoch
@@ -54,7 +57,7 @@ class Loop:
         for watch in self.watches:
             watch.data = watch.data.to(device)
         replicas.choose([self.data.batch(rows) for rows in self._ends(self._batches(0))])
-        groups = replicas.groups([job.plan for job in jobs])
+        groups = replicas.groups(self.plans)
         self.optimizer = build_optimizer(self.plan.optimizer, groups, device)
         self.leaves = [leaf for group in self.optimizer.param_groups for leaf in group["params"]]
         self.every = self.plan.train.accumulate
@@ -63,10 +66,12 @@ class Loop:
         better = find(watch.metric).better if watch else "low"
         self.schedule = Schedule(self.optimizer, self.plan, math.ceil(self.batches / self.every), better)
         self.step = replicas.step_of(self.optimizer)
+        self.graphs: Graphs | None = None  # from `run` on, if steps are to be captured
         ema = self.plan.train.ema
         self.average = [leaf.detach().clone() for leaf in self.leaves] if ema else []
         self.follow = get_ema_multi_avg_fn(ema) if ema else None
         self.epoch = self.batch = 0  # finished epochs; finished batches of the current one
+        self.coming: Sequence[Tensor] = ()  # the batches of the next epoch, once they are drawn
         self.losses: list[Tensor] = []  # of the batches since the last fetch, on the device
         self.sums = [0.0] * len(jobs)  # of the losses of this epoch that have been fetched
         self.history: list[list[dict[str, float]]] = [[] for _ in jobs]
@@ -80,11 +85,34 @@ class Loop:
         """Each job's outcome, None for one that broke; KeyboardInterrupt where somebody asked to stop."""
         self.started = self.saved = time.monotonic()
         begin_drawing(self._restore(), self.rank, self.plan.seed)  # nothing may draw between here and a step
+        self._capture()
         with caught(self.stop.hear if self.world == 1 else self.stop.ask):
             with progress(self._label, self.plan, self.done, self.rank) as tell:
                 while self.epoch < self.plan.epochs and not all(self.broken):
                     self._train_epoch(tell)
             return self._finish()
+
+    def _capture(self) -> None:
+        """Has steps captured from here on, if they are to be and can be."""
+        device, wish = self.fabric.device, self.plan.train.graph
+        if not wish or (wish == "auto" and (device.type != "cuda" or self.world > 1)):
+            return
+        try:
+            check(self.optimizer, self.schedule.scheduler)
+            begun = bool(self.epoch or self.batch)
+            self.graphs = Graphs(self._act, self.replicas, self.optimizer, self.average, begun)
+        except NotCapturable as error:
+            self._without(error)
+
+    def _without(self, error: Exception) -> None:
+        """Goes on without graphs, unless they are asked for."""
+        if self.plan.train.graph is True:
+            raise UserError(
+                f"train.graph=true: a step of stage {self.plan.stage} cannot be captured ({error}); "
+                "train.graph=auto computes it without a graph"
+            ) from error
+        print(f"mlbench: {self._label} is trained without a graph: {error}", file=sys.stderr)
+        self.graphs = None
 
     @property
     def _label(self) -> str:
@@ -103,8 +131,11 @@ class Loop:
 
     def _batches(self, epoch: int) -> Sequence[Tensor]:
         """Row numbers of an epoch's batches: (B,), or (R, B), in an order of its own for each replica."""
-        orders = [job.plan.visits(self.count, epoch) for job in self.jobs]
-        rows = self.replicas.rows(orders, self.count).to(self.fabric.device)
+        orders = [plan.visits(self.count, epoch) for plan in self.plans]
+        rows = self.replicas.rows(orders, self.count)
+        if self.fabric.device.type == "cuda":  # from other memory a copy waits for all that runs
+            rows = rows.pin_memory()
+        rows = rows.to(self.fabric.device, non_blocking=True)
         return rows.split(self.plan.batch_size, dim=-1)[: self.batches]
 
     def _ends(self, batches: Sequence[Tensor]) -> list[Tensor]:
@@ -115,13 +146,18 @@ class Loop:
         """Trains the current epoch to its end."""
         if not self.batch:
             self.replicas.call("begin_epoch", self.epoch, self.plan.epochs)
-        epoch, batches = self.epoch, self._batches(self.epoch)
+            if self.graphs:
+                self.graphs.begin_epoch()
+        epoch, batches = self.epoch, self.coming or self._batches(self.epoch)
+        self.coming = ()
         while self.epoch == epoch:
             self._between()
             chunk = batches[self.batch : self.batch + max(STEPS // self.every, 1) * self.every]
             for start in range(0, len(chunk), self.every):
                 self._step(chunk[start : start + self.every])
             self.batch += len(chunk)
+            if self.graphs and self.batch == self.batches and self.epoch + 1 < self.plan.epochs:
+                self.coming = self._batches(self.epoch + 1)  # while the device is at work
             self._fetch()
             if self.batch == self.batches:
                 self._end_epoch()
@@ -129,23 +165,38 @@ class Loop:
 
     def _step(self, batches: Sequence[Tensor]) -> None:
         """One step of the optimiser, on the mean of a few batches."""
+        self.schedule.before_step()
+        self.losses += self._losses(batches)
+        self.schedule.after_step()
+
+    def _losses(self, batches: Sequence[Tensor]) -> list[Tensor]:
+        if self.graphs is None:
+            return self._act(batches)
+        try:
+            return self.graphs(batches)
+        except NotCapturable as error:
+            self._without(error)
+            return self._act(batches)
+
+    def _act(self, batches: Sequence[Tensor]) -> list[Tensor]:
+        """What a step does on the device; the loss of each batch, (R,) or a scalar."""
+        computed = []
         for rows in batches:
             share = 1.0
             if self.world > 1:
                 rows, share = shard(rows, self.rank, self.world)
             losses = self.replicas.losses(self.data.batch(rows))
-            self.losses.append(losses.detach() if share == 1.0 else losses.detach() * share)
+            computed.append(losses.detach() if share == 1.0 else losses.detach() * share)
             weight = share / len(batches)
             self.replicas.backward(losses if weight == 1.0 else losses * weight)
         if self.plan.train.gradient_clip:
             self.replicas.clip(self.optimizer, self.plan.train.gradient_clip, self.plan.train.clip_by)
         self.replicas.call("before_step")
-        self.schedule.before_step()
         self.step()
         if self.follow:
             self.follow(self.average, self.leaves, None)
         self.replicas.call("after_step")
-        self.schedule.after_step()
+        return computed
 
     def _fetch(self) -> None:
         """Fetches the losses since the last fetch and adds them up, in their order."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from mlbench.config import MACHINE, options
 from mlbench.engine import ranks, threads
 from mlbench.engine.flat import ELEMENTWISE
+from mlbench.engine.graph import stream_of
 from mlbench.engine.job import Job, Outcome
 from mlbench.engine.loop import Loop
 from mlbench.engine.native import Native, NotNative
@@ -104,7 +105,7 @@ def why_alone(job: Job) -> str | None:
     parts = [*job.stage.module.modules()]
     reasons = {
         f"train.devices={train.devices}": train.devices > 1,
-        f"train.precision={train.precision}": train.precision != "32-true",
+        f"train.precision={train.precision}": train.precision not in ("32-true", "tf32"),
         f"{optimizer} mixes the entries of a parameter": optimizer not in ELEMENTWISE,
         f"its rate waits for a plateau of its own ({plateau})": job.plan.scheduler["_target_"] == plateau,
         "its convolutions take all of a machine": any(
@@ -170,12 +171,13 @@ def _train(jobs: list[Job]) -> dict[Path, Outcome]:
     threads.use(first.train, first.stage.module, first.plan.batch_size, len(jobs))
     ordered = [job for group in groups.values() for job in group]
     modules = [[job.stage.module for job in group] for group in groups.values()]
-    try:
-        native = Native(modules, [job.plan for job in ordered], fabric.device)
-        loop = Loop(ordered, native, fabric, checkpoint_of(jobs), stop)
-    except NotNative:
-        loop = Loop(ordered, Stack(modules, fabric.device), fabric, checkpoint_of(jobs), stop)
-    outcomes = loop.run()
+    with stream_of(fabric.device):
+        try:
+            native = Native(modules, [job.plan for job in ordered], fabric.device)
+            loop = Loop(ordered, native, fabric, checkpoint_of(jobs), stop)
+        except NotNative:
+            loop = Loop(ordered, Stack(modules, fabric.device), fabric, checkpoint_of(jobs), stop)
+        outcomes = loop.run()
     if stop.asked:
         raise KeyboardInterrupt
     return {job.path: outcome for job, outcome in zip(ordered, outcomes) if outcome}

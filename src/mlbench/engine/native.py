@@ -60,7 +60,8 @@ class Native(Stacked):
         like = self.modules[0].get_parameter(names[0][0])
         self.flat = Flat(shapes[0], names, like, len(self.modules))
         self.flat.fill(self.modules)
-        self.piece = piece = piece or max(ENOUGH // max(self.flat.width, 1), 1)
+        at_once = len(self.modules) if self.device.type == "cuda" else ENOUGH // max(self.flat.width, 1)
+        self.piece = piece = piece or max(at_once, 1)
         self.fixed = fixed_of(self.modules)
         self.pieces = [
             (slice(start, stop), self._piece(start, stop))
@@ -154,6 +155,19 @@ class Native(Stacked):
             raise NotNative from error
         if not exact:
             raise NotNative
+        if self.device.type == "cuda":
+            self._draw_at_once()
+
+    def _draw_at_once(self) -> None:
+        """Has a layer draw for all replicas of a piece at once, from the first one's generator.
+
+        The bits of a replica depend on its neighbours on a GPU anyway, and a graph of a step takes longer to
+        start for each generator in it.
+        """
+        for _, module in self.pieces:
+            for part in module.modules():
+                if isinstance(part, Drawing):
+                    part.draws = part.draws[:1]
 
     def _rehearsed(self, batches: Sequence[Batch]) -> bool:
         """Whether replicas whose module has hooks go through steps as each does by itself.

@@ -70,6 +70,9 @@ class Plan:
         return walk(count, self.seed, epoch * length, (epoch + 1) * length, shuffle)
 
 
+FUSED_ON_HOST = {"torch.optim.Adagrad"}  # its fused step is for CPUs only
+
+
 def in_one_pass(optimizer: Node, device: torch.device | None = None) -> Node:
     """The optimiser's options, with torch's fused step if there is one and no other is asked for.
 
@@ -77,14 +80,11 @@ def in_one_pass(optimizer: Node, device: torch.device | None = None) -> Node:
     long. On a GPU the optimiser counts its steps on the device, so that a step reads nothing back.
     """
     chosen, known = options(optimizer), inspect.signature(target(optimizer)).parameters
-    more = {} if "fused" not in known or {"fused", "foreach"} & chosen.keys() else {"fused": True}
-    if device is None or device.type != "cuda":
-        return more | chosen
-    # A rate is a tensor where a step must find its numbers on the device.
-    rate = (
-        {"lr": torch.tensor(chosen["lr"], device=device)} if "capturable" in known and "lr" in chosen else {}
-    )
-    return more | chosen | rate | ({"capturable": True} if "capturable" in known else {})
+    on_gpu = device is not None and device.type == "cuda"
+    fused = "fused" in known and not {"fused", "foreach"} & chosen.keys()
+    fused = fused and not (on_gpu and optimizer["_target_"] in FUSED_ON_HOST)
+    capturable = on_gpu and "capturable" in known
+    return ({"fused": True} if fused else {}) | chosen | ({"capturable": True} if capturable else {})
 
 
 def build_optimizer(
@@ -94,9 +94,13 @@ def build_optimizer(
     if not target(optimizer):
         raise UserError("train.optimizer._target_ is needed and not given")
     try:
-        return target(optimizer)(parameters, **in_one_pass(optimizer, device))
+        built = target(optimizer)(parameters, **in_one_pass(optimizer, device))
     except (ValueError, TypeError) as error:
         raise UserError(f"train.optimizer or train.scheduler: {error}") from error
+    for group in built.param_groups if device is not None and device.type == "cuda" else ():
+        if group.get("capturable") or (group.get("fused") and isinstance(built, torch.optim.SGD)):
+            group["lr"] = torch.tensor(float(group["lr"]), device=device)  # a step finds it on the device
+    return built
 
 
 # Options of an optimiser that say how it computes, and change no number.

@@ -33,11 +33,15 @@ START = "spawn"  # a process that has used a GPU cannot be forked
 
 def fabric_of(train: Train) -> Fabric:
     """A Fabric with the devices, the precision and, for several devices, the strategy of conf/train."""
-    if train.devices == 1 and train.precision == "32-true":
+    short = train.precision == "tf32"  # products of a GPU with 10 bits behind the comma: only if asked for
+    torch.set_float32_matmul_precision("high" if short else "highest")
+    torch.backends.cudnn.allow_tf32 = short
+    precision = "32-true" if short else train.precision
+    if train.devices == 1 and precision == "32-true":
         return plain(train.accelerator)
     unused = train.strategy.endswith("unused_parameters_true")
     strategy = DDPStrategy(find_unused_parameters=unused) if train.devices > 1 else "auto"
-    return launched(train.accelerator, train.devices, strategy, train.precision)
+    return launched(train.accelerator, train.devices, strategy, precision)
 
 
 @functools.cache
