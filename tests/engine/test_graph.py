@@ -70,9 +70,15 @@ def test_a_stack_learns_the_same_bits(case, jobs, taped):
 LEARNED = [name for name in choices("method") if target(configure([f"method={name}"]).method).train_options]
 
 
+WAYS = ["tape", *(["gpu"] if torch.cuda.is_available() else [])]
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("method", LEARNED)
-def test_every_method_learns_the_same_bits(method, tmp_path, cache, taped):
-    """Two epochs: what a method changes between them takes part. A step waits for nothing, or it is refused."""
+def test_every_method_learns_the_same_bits(method, way, tmp_path, cache, request):
+    """In two epochs, so that what a method changes between them takes part; and none waits for the device."""
+    tapes = request.getfixturevalue("taped") if way == "tape" else None
+    accelerator = {} if way == "tape" else {"accelerator": "gpu"}
     config = smaller(configure([f"method={method}"]), 1, tmp_path, cache)
     train = config.train.model_copy(update={"epochs": 2})
 
@@ -82,7 +88,8 @@ def test_every_method_learns_the_same_bits(method, tmp_path, cache, taped):
         with ExitStack() as held:
             prepare(run, held, wait=True)
             while jobs := run.jobs:
-                wishing = [replace(job, train=job.train.model_copy(update={"graph": wish})) for job in jobs]
+                here = {"graph": wish} | accelerator
+                wishing = [replace(job, train=job.train.model_copy(update=here)) for job in jobs]
                 run.stages.take(jobs, [fit(job) for job in wishing])
                 left += [state_of(job.stage.module) for job in jobs]
                 run.jobs = run.stages.ask()
@@ -90,4 +97,4 @@ def test_every_method_learns_the_same_bits(method, tmp_path, cache, taped):
 
     for ours, theirs in zip(states(True, "with"), states(False, "without"), strict=True):
         assert bits(ours) == bits(theirs)
-    assert taped
+    assert tapes != []

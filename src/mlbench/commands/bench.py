@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mlbench.bench.chain import chain
 from mlbench.bench.contrastive import contrastive
 from mlbench.bench.encoders import encoders
 from mlbench.bench.enhancement import enhancement
+from mlbench.bench.graph import graph
 from mlbench.bench.intervals import intervals
 from mlbench.bench.load import load
 from mlbench.bench.many import many
@@ -38,6 +41,7 @@ SUITES: dict[str, Suite] = {
         contrastive,
         multimodal,
         encoders,
+        graph,
         metrics,
         intervals,
         load,
@@ -65,7 +69,8 @@ def run(arguments: list[str]) -> None:
     name = given.pop("suite", "all")
     if name != "all" and name not in SUITES:
         raise UserError(f"suite={name}: choose {', '.join(SUITES)} or all{did_you_mean(name, SUITES)}")
-    chosen = list(SUITES.values()) if name == "all" else [SUITES[name]]
+    here = [suite for suite in SUITES.values() if suite is not graph or torch.cuda.is_available()]
+    chosen = here if name == "all" else [SUITES[name]]
     known = {key: option for suite in chosen for key, option in inspect.signature(suite).parameters.items()}
     check_keys(given, ["suite", "page", "paths.outputs", *known])
     settings = {key: typed(key, value, known[key].default) for key, value in given.items()}

@@ -18,6 +18,7 @@ from mlbench.engine.generators import generators
 from mlbench.engine.native import Native
 from mlbench.engine.stack import Stack, plain
 from mlbench.layers import draws_of
+from mlbench.methods.base import hooks_of
 
 REHEARSED = 3  # steps, so that what a step remembers takes part in the next
 SHAPES = 4  # of batches that get a graph: the first ones; steps on all others are computed without
@@ -68,7 +69,8 @@ class Graphs:
 
     def begin_epoch(self) -> None:
         """Lets go of the graphs if a hook changed what they do not read again, such as a number."""
-        if self.facts != (facts := self._facts()):
+        hooked = any("begin_epoch" in hooks_of(module) for module in modules_of(self.replicas))
+        if hooked and self.facts != (facts := self._facts()):
             self.graphs, self.facts = {}, facts
 
     def _facts(self) -> list[dict[str, Any]]:

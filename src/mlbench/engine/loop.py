@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
@@ -205,11 +206,14 @@ class Loop:
             fetched = self.fabric.strategy.all_reduce(fetched, reduce_op="mean")
         first = self.batch - len(self.losses) + 1
         self.losses = []
-        for batch, values in enumerate(fetched.view(len(fetched), -1).tolist(), start=first):
-            for number, value in enumerate(values):
-                if not math.isfinite(value) and not self.broken[number]:
-                    self._break(number, value, batch)
-                self.sums[number] += value
+        losses = fetched.view(len(fetched), -1).double().cpu().numpy()
+        for at, number in np.argwhere(~np.isfinite(losses)).tolist():
+            if not self.broken[number]:
+                self._break(number, float(losses[at, number]), first + at)
+        sums = np.array(self.sums)
+        for values in losses:
+            sums += values
+        self.sums = sums.tolist()
 
     def _break(self, number: int, value: float, batch: int) -> None:
         """A single job ends here; in a stack the others go on, and `fit` trains this one again, alone."""

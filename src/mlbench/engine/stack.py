@@ -63,7 +63,7 @@ class Stacked:
 
     def rows(self, orders: Sequence[Tensor], count: int) -> Tensor:
         """Row numbers (R, ...) in the rows of all replicas: each has `count` rows, in an order of its own."""
-        return torch.stack([order + number * count for number, order in enumerate(orders)])
+        return torch.stack([*orders]) + (torch.arange(len(orders)) * count).unsqueeze(1)
 
     def rates(self, optimizer: torch.optim.Optimizer) -> list[float]:
         sizes = [stop - start for start, stop in itertools.pairwise(self.starts)]
