@@ -46,7 +46,9 @@ def config_dir() -> Path:
 
 def groups() -> list[str]:
     """GROUPS, and the groups within them."""
-    folders = [folder for group in GROUPS for folder in sorted((config_dir() / group).glob("**/"))]
+    folders = [
+        folder for group in (*GROUPS, "launch") for folder in sorted((config_dir() / group).glob("**/"))
+    ]
     return [*(folder.relative_to(config_dir()).as_posix() for folder in folders), *ENCODERS]
 
 

@@ -121,6 +121,7 @@ class Config(Strict):
     train: Train
     selection: Selection
     logger: Node
+    launch: Node
     seed: int = Field(ge=0, lt=2**32)
     engine: Literal["auto", "single"]
     force: bool
@@ -220,6 +221,7 @@ def taken(content: Node) -> Node:
         content = {name: value for name, value in content.items() if name != "calibration"}
         idle.append("calibration")
     choices = {name: choice for name, choice in choices.items() if name not in idle}
+    content = {name: value for name, value in content.items() if name != "launch"}  # where, not what
     defined = {group: defining(content[group]) for group in ("method", "split")}
     unused = {name: UNUSED[name] for name in unlooked(content, method)}
     changed = {"train": settled(train, one_stage(method)), "selection": content["selection"] | unused}

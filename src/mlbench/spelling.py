@@ -33,6 +33,8 @@ KEYS = _by_synonym(
         "split.fold": "fold",
         "dataset.labels": "labels label",
         "dataset.path": "path file",
+        "launch.minutes": "launch.time time_limit walltime",
+        "launch.processes": "processes jobs n_jobs workers num_workers",
         "--help": "help help_all list",
         "-m": "sweep",
     }
@@ -104,7 +106,7 @@ def check_overrides(overrides: list[str], names: Callable[[], list[str]], sweepi
             raise UserError(f"{word}: a key is missing before the sign; write key=value")
         if sign and not value.strip():
             raise UserError(f"{word}: a value is missing; write {key}=..., or leave the word out")
-        if key.startswith(("hydra/launcher", "hydra.launcher")) and not sweeping:
+        if re.match(r"(hydra[./])?launch(er)?([.]|$)", key) and not sweeping:
             raise UserError(f"{word}: a launcher is for the runs of a sweep; add -m")
         if first_words.setdefault(key, word) != word:
             raise UserError(f"{first_words[key]} and {word}: {key} is given twice; leave one out")

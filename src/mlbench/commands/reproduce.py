@@ -23,7 +23,8 @@ USAGE = f"""{spelled("reproduce")} table=PAPER/NUMBER   runs what the table lack
   render=true            renders what is there; runs nothing
   only='dataset=scene,emotions method=ant'   runs a part; the table shows all that is there
   seeds=10               this many seeds instead of the paper's number
-  processes=2            so many at work side by side, largest data first
+  processes=2            so many at work side by side, largest data first; launch.per_gpu=3: so many to a GPU
+  launch=slurm launch.partition=main launch.minutes=60   each group of runs a task of a SLURM array
   table=ant/2,ant/3      several, one after the other; table=mine.yaml one of your own
   hydra/launcher=joblib hydra.launcher.n_jobs=2   through a launcher of Hydra's
   paths.outputs, paths.cache, logger, engine, train.accelerator, ...: as in {spelled("run")}
@@ -35,7 +36,14 @@ Tables: """
 SWITCHES = ("dry_run", "render")
 NUMBERS = ("seeds", "processes")
 KEYS = ("table", *SWITCHES, "only", *NUMBERS)
-PASSED = ("paths.outputs", "paths.cache", "logger", "engine", *(f"train.{name}" for name in sorted(MACHINE)))
+PASSED = (
+    "paths.outputs",
+    "paths.cache",
+    "logger",
+    "launch",
+    "engine",
+    *(f"train.{name}" for name in sorted(MACHINE)),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,7 +69,7 @@ def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
     for key, value in pairs(arguments, "table", (*KEYS, *PASSED)).items():
         if key.startswith(("hydra.", "hydra/")):
             launcher.append(f"{key}={value}")
-        elif key in PASSED or key.startswith("logger."):
+        elif key in PASSED or key.startswith(("logger.", "launch.")):
             settings.append(f"{key}={value}")
         else:
             given[key] = value
@@ -76,6 +84,8 @@ def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
             raise UserError(f"{key}={given[key]}: a whole number, 1 or more")
     if launcher and "processes" in given:
         raise UserError(f"processes={given['processes']} and a launcher of Hydra's exclude each other")
+    if "processes" in given:
+        settings.append(f"launch.processes={given['processes']}")
     return given, [*quoted(settings), "train.progress=false"], launcher  # one bar for all
 
 
@@ -127,13 +137,18 @@ def table(
     chosen = plan.part(given.get("only", ""), spec)
     if given["dry_run"] == "true":
         print("\n".join(progress.described([case for case in cases if chosen(case)])))
-        return 0
     runs = [run for run in plan.runs_of([c for c in cases if chosen(c)]) if not run.imported]
     missing = [run for run in runs if run.state != "finished"]
+    if given["dry_run"] == "true":
+        if missing and not launcher:
+            from mlbench.runs.execute import foretold  # imports Lightning
+
+            print(foretold(missing, asked=True), end="")
+        return 0
     if missing and given["render"] == "false":
         from mlbench.runs.execute import run_missing  # imports Lightning
 
-        run_missing(missing, launcher, int(given.get("processes", 1)))
+        run_missing(missing, launcher)
     print(write(fill(short(name), spec, cases), folder, outputs))
     failed = [run for run in plan.runs_of(cases) if run.state == "failed"]
     for run in failed:

@@ -148,10 +148,15 @@ class Sweep(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         sweeps.append(Path(config.hydra.sweep.dir))
         here = config.hydra.launcher._target_.endswith("BasicLauncher")
-        if here and config.get("engine") == "auto":
-            from mlbench.runs import sweep  # imports torch
+        if not here or (config.get("engine") != "auto" and config.launch.get("processes") == 1):
+            return
+        from mlbench.runs import sweep  # imports torch
 
+        try:
             sweep.foresee(list(config.hydra.overrides.task), asked(sys.argv[1:]))
+        except (UserError, OSError) as error:  # Hydra would print it and go on
+            complain(sentence(error))
+            sys.exit(2)
 
 
 def asked(arguments: list[str]) -> list[str]:

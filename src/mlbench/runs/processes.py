@@ -8,24 +8,31 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+
+from mlbench.config import Train
 from mlbench.engine import threads
 from mlbench.errors import UserError, hear_sigterm
+from mlbench.runs.placing import THREADS, placed, visible_gpus
 from mlbench.runs.run import Run
 
 Work = Callable[[list[Run], int], None]  # does the runs, as the worker of that number
 
 
-def side_by_side(work: Work, runs: Sequence[Run], processes: int) -> None:
+def side_by_side(work: Work, runs: Sequence[Run], processes: int, per_gpu: int = 1) -> None:
     """Begins with the largest data set, since all wait for the run that is begun last.
 
     If this process is interrupted, or ends in any other way, the workers save what they have and stop.
     """
     todo = sorted(runs, key=lambda run: -size(run.config.dataset))
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads.ALL // processes)))
+    places = placed(processes, threads.ALL, *gpus_for(runs[0].config.train, per_gpu))
+    os.environ.update({name: places[0][name] for name in THREADS})  # torch reads them when it is imported
     context = multiprocessing.get_context("forkserver")  # torch and Lightning are imported once for all
     context.set_forkserver_preload([work.__module__])
-    arguments = work, todo, dict(os.environ)
-    workers = [context.Process(target=_worker, args=(*arguments, number)) for number in range(processes)]
+    workers = [
+        context.Process(target=_worker, args=(work, todo, os.environ | place, number))
+        for number, place in enumerate(places)
+    ]
     for worker in workers:
         worker.start()
     try:
@@ -43,6 +50,13 @@ def side_by_side(work: Work, runs: Sequence[Run], processes: int) -> None:
         )
 
 
+def gpus_for(train: Train, per_gpu: int) -> tuple[list[str] | None, int, int]:
+    """What `placed` is told of GPUs: those that this process sees, if the runs train on such."""
+    wanted = train.accelerator == "gpu" or (train.accelerator == "auto" and torch.cuda.device_count())
+    gpus = visible_gpus(os.environ, torch.cuda.device_count()) if wanted else None
+    return gpus, per_gpu, train.devices
+
+
 def size(dataset: dict[str, Any]) -> int:
     """How many numbers the features of a data set are, as far as its YAML says."""
     statistics = dataset.get("statistics") or {}
@@ -51,6 +65,7 @@ def size(dataset: dict[str, Any]) -> int:
 
 def _worker(work: Work, runs: list[Run], environment: dict[str, str], number: int) -> None:
     os.environ.update(environment)  # the fork server may be older than what was set since
+    threads.ALL = int(environment[THREADS[0]])
     os.setsid()  # Ctrl-C reaches the parent alone, which passes it on: a second one would stop without saving
     hear_sigterm()
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,6 +1,7 @@
 """One of many runs: one seed of an experiment, one fold if there are folds, and the run's state on disk."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -71,9 +72,15 @@ def with_seeds(
         if imported:
             folders = [theirs.folder(changed, dataset, identity, cut) for cut in (True, False)]
             folder = next(filter(store.whole, folders), folders[0])
-            key = folder.name
         else:
-            key = fingerprint(science(changed, identity))
-            folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
-        runs.append(Run(seed, changed, tuple(words), key, folder, fold, imported))
+            runs.append(one(changed, words, dataset, identity))
+            continue
+        runs.append(Run(seed, changed, tuple(words), folder.name, folder, fold, imported=True))
     return tuple(runs)
+
+
+def one(config: Config, overrides: Sequence[str], dataset: str, identity: dict[str, Any]) -> Run:
+    """The run of a configuration, on the data set of that name and identity."""
+    key = fingerprint(science(config, identity))
+    folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
+    return Run(config.seed, config, tuple(overrides), key, folder, config.split.get("fold"))

@@ -1,20 +1,22 @@
-"""The jobs of a sweep in this process, those that may be trained as one as a stack.
+"""The jobs of a sweep: in this process, those that may be trained as one as a stack; or by another launch.
 
 Hydra hands over one job at a time. All jobs of the sweep are composed when it starts, so that the first job
-of a group runs the whole group; the others then find their outcomes.
+of a group runs the whole group, or a launch has run all; the others then find their outcomes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlbench import experiment
-from mlbench.compose import configure
 from mlbench.config import Config
 from mlbench.errors import UserError
+from mlbench.results import store
 from mlbench.results.record import Record
-from mlbench.results.store import Busy
+from mlbench.runs.composed import composed, located
+from mlbench.runs.execute import launch_of, run_missing
 from mlbench.runs.groups import grouped
 
 ahead: dict[str, list[Config]] = {}  # the group of each run that has not begun
@@ -22,28 +24,41 @@ ended: dict[str, tuple[Record, Path] | Exception] = {}  # outcomes of runs that 
 
 
 def foresee(overrides: list[str], words: list[str]) -> None:
-    """Composes every job of the sweep; jobs that differ in seed only are composed once."""
+    """Composes every job of the sweep, and has them run if they go to other processes."""
     ahead.clear()
     ended.clear()
     parsed = OverridesParser.create().parse_overrides(overrides)
     search_path = [word for word in words if word.startswith("hydra.searchpath=")]
-    composed: dict[tuple[str, ...], Config | None] = {}
-    configs: dict[str, Config] = {}
-    for job in BasicSweeper.split_arguments(parsed, None)[0]:
-        rest = tuple(word for word in job if not word.startswith("seed="))
-        seeds = [word.removeprefix("seed=") for word in job if word.startswith("seed=")]
-        try:
-            if rest not in composed:
-                composed[rest] = configure([*rest, *search_path])
-            config = composed[rest]
-            if config and seeds:
-                config = config.model_copy(update={"seed": int(seeds[-1])})
-        except (UserError, ValueError):  # the job itself says what is wrong
-            composed[rest] = config = None
-        if config:
-            configs[config.model_dump_json()] = config
-    for group in grouped(configs.values()):
+    jobs = BasicSweeper.split_arguments(parsed, None)[0]
+    made = {
+        config.model_dump_json(): (config, [*job, *search_path])
+        for job, config in zip(jobs, composed(jobs, search_path))
+        if isinstance(config, Config)  # else the job itself says what is wrong
+    }
+    configs = [config for config, _ in made.values()]
+    if configs and not launch_of(configs[0]).in_this_process:
+        elsewhere(configs, [job for _, job in made.values()])
+    for group in grouped(configs):
         ahead.update({config.model_dump_json(): group for config in group})
+
+
+def elsewhere(configs: Sequence[Config], jobs: Sequence[Sequence[str]]) -> None:
+    """Has the runs made that have no record, or are asked for again, and keeps their outcomes for their jobs."""
+    plain = [config.model_copy(update={"force": False}) for config in configs]
+    words = [[word for word in job if not word.startswith("force=")] for job in jobs]
+    todo = {
+        config.model_dump_json(): run
+        for config, run in zip(configs, located(plain, words))
+        if config.force or run.state != "finished"
+    }
+    for config in configs:
+        if config.force and (run := todo.get(config.model_dump_json())):
+            with store.claim(run.folder, wait=False):
+                store.clear(run.folder)
+    run_missing([*todo.values()])
+    for name, run in todo.items():
+        record = store.finished(run.folder) if run.state == "finished" else None
+        ended[name] = (record, run.folder / "record.json") if record else UserError(run.reason)
 
 
 def run(config: Config) -> tuple[Record, Path]:
@@ -58,7 +73,7 @@ def run(config: Config) -> tuple[Record, Path]:
             return experiment.run(config)
         ended.update(zip(names, experiment.run_all(group)))
     result = ended.pop(name)
-    if isinstance(result, Busy):
+    if isinstance(result, store.Busy):
         return experiment.run(config)
     if isinstance(result, Exception):
         raise result

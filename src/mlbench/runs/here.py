@@ -1,0 +1,29 @@
+"""launch=here: the runs in this process, or in several of this machine."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from mlbench.runs.run import Run
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Here:
+    def __init__(self, processes: Count = 1, per_gpu: Count = 1):
+        self.processes, self.per_gpu = processes, per_gpu
+
+    @property
+    def in_this_process(self) -> bool:
+        return self.processes == 1
+
+    def run(self, runs: "Sequence[Run]") -> None:
+        from mlbench.runs.processes import side_by_side  # imports torch
+        from mlbench.runs.turns import in_turn
+
+        if self.in_this_process:
+            in_turn(list(runs))
+        else:
+            side_by_side(in_turn, runs, self.processes, self.per_gpu)
