@@ -84,6 +84,8 @@ def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
             raise UserError(f"{key}={given[key]}: a whole number, 1 or more")
     if launcher and "processes" in given:
         raise UserError(f"processes={given['processes']} and a launcher of Hydra's exclude each other")
+    if launcher and any(word.startswith("launch") for word in settings):
+        raise UserError("launch=... and a launcher of Hydra's both say where the runs go; leave one out")
     if "processes" in given:
         settings.append(f"launch.processes={given['processes']}")
     return given, [*quoted(settings), "train.progress=false"], launcher  # one bar for all

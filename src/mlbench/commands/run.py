@@ -147,8 +147,14 @@ class Sweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         sweeps.append(Path(config.hydra.sweep.dir))
-        here = config.hydra.launcher._target_.endswith("BasicLauncher")
-        if not here or (config.get("engine") != "auto" and config.launch.get("processes") == 1):
+        here, alone = (
+            config.hydra.launcher._target_.endswith("BasicLauncher"),
+            config.launch.get("processes") == 1,
+        )
+        if not here and not alone:
+            complain("launch=... and a launcher of Hydra's both say where the runs go; leave one out")
+            sys.exit(2)
+        if not here or (alone and config.get("engine") != "auto"):
             return
         from mlbench.runs import sweep  # imports torch
 

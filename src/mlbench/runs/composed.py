@@ -11,7 +11,7 @@ from mlbench.runs.run import Run, one
 
 
 def composed(jobs: Sequence[Sequence[str]], more: Sequence[str] = ()) -> Iterator[Config | Exception]:
-    """The configuration of each job, or why there is none; jobs that differ in seed only are composed once."""
+    """Each job's configuration, or why there is none; jobs that differ in seed only are composed once."""
     known: dict[tuple[str, ...], Config | Exception] = {}
     for job in jobs:
         rest = tuple(word for word in job if not word.startswith("seed="))

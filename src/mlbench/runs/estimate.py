@@ -1,9 +1,10 @@
 """How long a group of runs will take and how much memory: by records of the same kind, else by operations.
 
-Operations are multiply-adds of the layers between features and labels, forward and twice as many backward, of all
-instances in all epochs. What a method does beside that (a graph, several stages, a solver) is not counted.
+Operations are multiply-adds of the layers between features and labels, forward and twice as many backward,
+of all instances in all epochs. What a method does beside that (several stages, a solver) is not counted.
 """
 
+import itertools
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,14 +54,14 @@ def estimated(run: Run, outputs: Path) -> Estimate:
 
 
 def by_records(records: list[Record]) -> Estimate:
-    """The longest of them. Seconds of a record are its share of its stack's, so that few runs take longer each."""
+    """As long as the longest of them. A record's seconds are its share of its stack's."""
     each = max(sum(record.seconds.values()) for record in records)
     memory = statistics.fmean(record.peak_memory_bytes for record in records)
     return Estimate(OPENED, each, memory, 0.0, "records")
 
 
 def alike(run: Run, outputs: Path) -> Iterator[Record]:
-    """Finished runs on the same data, by the same method, backbone and device, of as many epochs and batches."""
+    """Finished runs of the same data, method, backbone and device, of as many epochs and batches."""
     kind = kind_of(taken(run.config.model_dump(mode="json")))
     paths = sorted(run.folder.parent.glob("*/record.json"))
     found = 0
@@ -87,14 +88,11 @@ def by_operations(config: Config) -> Estimate:
     instances, features, labels = (known.get(name) for name in ("instances", "features", "labels"))
     if not (instances and features and labels):
         return Estimate(None, 0.0, 0.0, 0.0, "nothing")
-    widths = [features, *layers(config), labels]
-    weights = sum(before * after for before, after in zip(widths, widths[1:]))
+    content = taken(config.model_dump())
+    widths = [features, *layers(content["backbone"] or {}), labels]
+    weights = sum(before * after for before, after in itertools.pairwise(widths))
     train = config.train
-    trained = (
-        taken(config.model_dump())["train"].keys() > {"epochs"}
-        and "epochs" in taken(config.model_dump())["train"]
-    )
-    epochs = train.epochs if trained else 1
+    epochs = train.epochs if "epochs" in content["train"] else 1
     steps = epochs * -(-instances // train.batch_size)
     each = 3 * weights * instances * epochs / RATE
     data = instances * features * 4.0
@@ -107,7 +105,6 @@ def by_operations(config: Config) -> Estimate:
     )
 
 
-def layers(config: Config) -> list[int]:
+def layers(backbone: dict[str, Any]) -> list[int]:
     """The widths that the backbone is told."""
-    told = config.backbone.get("widths") or []
-    return [width for width in told if isinstance(width, int)]
+    return [width for width in backbone.get("widths") or [] if isinstance(width, int)]

@@ -1,4 +1,4 @@
-"""Runs what is missing, by the launch of its configuration or through a launcher of Hydra's, under one bar."""
+"""Runs what is missing, by the launch that is configured or a launcher of Hydra's, under one bar."""
 
 import sys
 from collections.abc import Sequence

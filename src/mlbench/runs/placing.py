@@ -14,19 +14,18 @@ def placed(
 ) -> list[dict[str, str]]:
     """The variables of each worker's environment: its share of the cores, and `each` GPUs of its own.
 
-    `gpus` are the names of those that this process sees, None where nobody asked for one. Up to `per_gpu` workers share a
-    GPU; all have one before any is shared.
+    `gpus` are the names of those that this process sees, None where nobody asked for one. Up to `per_gpu`
+    workers share a GPU; no GPU is shared before all are taken.
     """
-    threads = dict.fromkeys(THREADS, str(max(1, cores // workers)))
+    threads: dict[str, str] = dict.fromkeys(THREADS, str(max(1, cores // workers)))
     if gpus is None:
         return [dict(threads) for _ in range(workers)]
     if len(gpus) // each * per_gpu < workers:
         needed = -(-workers // max(1, len(gpus) // each))
         remedy = f"launch.per_gpu={needed} lets them share" if len(gpus) >= each else "ask for fewer"
         of = f" of {each} GPUs each" if each > 1 else ""
-        raise UserError(
-            f"processes={workers}{of}: {len(gpus)} GPUs are visible, for launch.per_gpu={per_gpu}; {remedy}"
-        )
+        seen = "1 GPU is" if len(gpus) == 1 else f"{len(gpus)} GPUs are"
+        raise UserError(f"processes={workers}{of}: {seen} visible, with launch.per_gpu={per_gpu}; {remedy}")
     sets = [gpus[start : start + each] for start in range(0, len(gpus) - each + 1, each)]
     return [threads | {VISIBLE: ",".join(sets[worker % len(sets)])} for worker in range(workers)]
 

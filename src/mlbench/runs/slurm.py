@@ -41,7 +41,7 @@ class Slurm:
         at_once: Count | None = None,
         requeues: Annotated[int, Field(ge=0)] = 100,
         setup: list[str] = [],  # noqa: B006, read only
-        more: dict[str, Any] = {},  # noqa: B006
+        more: dict[str, Any] | None = None,
         dry_run: bool = False,
     ):
         self.minutes, self.partition, self.constraint, self.gpus = minutes, partition, constraint, gpus
@@ -99,7 +99,7 @@ class Slurm:
             "signal_delay_s": min(NOTICE, self.minutes * 15),
             # A batch script that a signal ends takes its task with it before the task has saved.
             "setup": ["trap : TERM USR1 USR2", f"export OMP_NUM_THREADS={self.cpus}", *self.setup],
-            "additional_parameters": {"requeue": True} | self.more,
+            "additional_parameters": {"requeue": True} | (self.more or {}),
         }
 
     def script(self, groups: "list[Group]", folder: Path) -> str:

@@ -43,7 +43,7 @@ def foresee(overrides: list[str], words: list[str]) -> None:
 
 
 def elsewhere(configs: Sequence[Config], jobs: Sequence[Sequence[str]]) -> None:
-    """Has the runs made that have no record, or are asked for again, and keeps their outcomes for their jobs."""
+    """Has the runs made that have no record, or are asked for again, and keeps their outcomes."""
     plain = [config.model_copy(update={"force": False}) for config in configs]
     words = [[word for word in job if not word.startswith("force=")] for job in jobs]
     todo = {

@@ -1,9 +1,10 @@
-"""What a task of a SLURM array does: the runs of one group. If it is stopped, it saves and goes back into the queue."""
+"""What a task of a SLURM array does: the runs of one group. When it is stopped, it saves and queues again."""
 
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from types import FrameType
 
 STOPS = (signal.SIGUSR1, signal.SIGUSR2)  # of a time limit or a preemption, beside SIGTERM
@@ -37,17 +38,25 @@ def as_sigterm(*_: int | FrameType | None) -> None:
 
 def requeue(most: int) -> int:
     """Puts this task back into the queue, unless somebody cancelled it; the exit status."""
-    job, times = os.environ["SLURM_JOB_ID"], int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is saved, and SLURM sends one when it requeues
+    job, times = name(os.environ), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     asked = ["squeue", "--noheader", "--jobs", job, "--format", "%T"]
-    state = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+    state = subprocess.run(asked, capture_output=True, text=True).stdout.strip() or "nothing"
     if state not in ("RUNNING", "PREEMPTED"):
-        print(
-            f"mlbench: stopped while SLURM says {state or 'nothing'}: not put back into the queue",
-            file=sys.stderr,
-        )
+        say(f"SLURM says {state} of {job}, which is not put back into the queue")
     elif times >= most:
-        print(f"mlbench: stopped after {times} times in the queue: launch.requeues={most}", file=sys.stderr)
+        say(f"{job} is not put back into the queue: it was {times} times, launch.requeues={most}")
     else:
-        print("mlbench: stopped and saved; back into the queue", file=sys.stderr, flush=True)
+        say(f"back into the queue as {job}")
         return subprocess.run(["scontrol", "requeue", job]).returncode
     return 130
+
+
+def name(around: Mapping[str, str]) -> str:
+    """The task's name in SLURM: the number alone may stand for a whole array."""
+    array, task = around.get("SLURM_ARRAY_JOB_ID"), around.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array else around["SLURM_JOB_ID"]
+
+
+def say(what: str) -> None:
+    print(f"mlbench: stopped and saved; {what}", file=sys.stderr, flush=True)

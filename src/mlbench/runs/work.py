@@ -1,4 +1,4 @@
-"""The unit of work of every launch: a group of runs that train as one, with what it will take, and its name."""
+"""The unit of work of a launch: a group of runs that train as one, what it will take, and its name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
