@@ -279,7 +279,7 @@ def test_what_is_not_taken_is_no_choice():
     assert content["backbone"] is content["loss"] is None and content["train"].keys() == MACHINE
     assert content["train"]["threads"] == 3 and content["choices"]["method"] == "br"
     whole = configure([]).model_dump()
-    unchosen = {group: whole.pop(group) for group in ("encoder", "calibration")}
+    unchosen = {group: whole.pop(group) for group in ("encoder", "calibration", "launch")}
     assert taken(whole | unchosen) == taken(whole)
     without = (*ENCODERS, "calibration")
     choices = {name: choice for name, choice in whole["choices"].items() if name not in without}

@@ -84,7 +84,9 @@ MAY_KNOW = {
     "submissions": {
         *("compose", "config", "data", "errors", "evaluation", "files", "premises", "results", "words"),
     },
-    "runs": {"assemble", "compose", "config", "engine", "errors", "experiment", "premises", "results"},
+    "runs": {
+        *("assemble", "compose", "config", "engine", "errors", "experiment", "files", "premises", "results"),
+    },
     "tables": {
         *("assemble", "compose", "config", "data", "errors", "evaluation", "files", "results", "runs"),
         *("spelling", "words"),

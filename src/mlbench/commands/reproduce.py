@@ -143,7 +143,7 @@ def table(
     missing = [run for run in runs if run.state != "finished"]
     if given["dry_run"] == "true":
         if missing and not launcher:
-            from mlbench.runs.execute import foretold  # imports Lightning
+            from mlbench.runs.launched import foretold  # imports Lightning
 
             print(foretold(missing, asked=True), end="")
         return 0

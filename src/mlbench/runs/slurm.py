@@ -133,7 +133,7 @@ class Queue:
         self.jobs: set[str] = set()
         self.runs: set[Path] = set()
         self.held: set[str] = set()
-        there = queued()
+        there = queued(at_first=True)
         for note in folder.glob("*/*.json"):
             if (job := note.stem) in {name.partition("_")[0] for name in there}:
                 self.jobs.add(job)
@@ -163,14 +163,17 @@ class Queue:
         return {name: at for name, at in queued().items() if name.partition("_")[0] in self.jobs}
 
 
-def queued() -> dict[str, tuple[str, str]]:
-    """State and reason of each task of this person's that SLURM has: waiting, at work, or about to end."""
+def queued(at_first: bool = False) -> dict[str, tuple[str, str]]:
+    """State and reason of each task of this person's that SLURM has: waiting, at work, or about to end.
+
+    A controller that does not answer is waited for, but not `at_first`.
+    """
     command = ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--format", "%i|%T|%r"]
-    while True:
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode == 0:
-            break
-        complain(f"squeue: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no answer'}")
+    while (done := subprocess.run(command, capture_output=True, text=True)).returncode:
+        reason = f"squeue: {(done.stderr.strip() or 'no answer').splitlines()[-1]}"
+        if at_first:
+            raise UserError(f"launch=slurm: {reason}")
+        complain(reason)
         time.sleep(LOOK * 5)
     rows = [line.split("|") for line in done.stdout.splitlines() if line.count("|") == 2]
     return {name: (state, reason) for name, state, reason in rows}

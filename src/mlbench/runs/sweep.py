@@ -16,8 +16,8 @@ from mlbench.errors import UserError
 from mlbench.results import store
 from mlbench.results.record import Record
 from mlbench.runs.composed import composed, located
-from mlbench.runs.execute import launch_of, run_missing
 from mlbench.runs.groups import grouped
+from mlbench.runs.launched import launch_of, launched
 
 ahead: dict[str, list[Config]] = {}  # the group of each run that has not begun
 ended: dict[str, tuple[Record, Path] | Exception] = {}  # outcomes of runs that ended with their group
@@ -55,7 +55,8 @@ def elsewhere(configs: Sequence[Config], jobs: Sequence[Sequence[str]]) -> None:
         if config.force and (run := todo.get(config.model_dump_json())):
             with store.claim(run.folder, wait=False):
                 store.clear(run.folder)
-    run_missing([*todo.values()])
+    if todo:
+        launched([*todo.values()])
     for name, run in todo.items():
         record = store.finished(run.folder) if run.state == "finished" else None
         ended[name] = (record, run.folder / "record.json") if record else UserError(run.reason)
