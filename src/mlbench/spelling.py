@@ -33,7 +33,6 @@ KEYS = _by_synonym(
         "split.fold": "fold",
         "dataset.labels": "labels label",
         "dataset.path": "path file",
-        "launch.minutes": "launch.time time_limit walltime",
         "launch.processes": "processes jobs n_jobs workers num_workers",
         "--help": "help help_all list",
         "-m": "sweep",

@@ -111,7 +111,6 @@ def test_the_script_says_what_was_asked_for(command, folder):
         (["launch=slurm"], "launch=slurm: a launcher is for the runs of a sweep; add -m"),
         (["-m", "launch=slurm", "launch.minutes=0"], "launch.minutes=0: "),
         (["-m", "launch=slurm", "launch.partitoin=x"], "did you mean partition?"),
-        (["-m", "launch=slurm", "launch.time=30"], "launch.minutes?"),
         (["-m", "launch=slurn"], "did you mean slurm?"),
         (["-m", "launch.processes=2", "hydra/launcher=joblib"], "leave one out"),
     ],
