@@ -221,16 +221,15 @@ def taken(content: Node) -> Node:
         content = {name: value for name, value in content.items() if name != "calibration"}
         idle.append("calibration")
     choices = {name: choice for name, choice in choices.items() if name not in idle}
-    content = {name: value for name, value in content.items() if name != "launch"}  # where, not what
     defined = {group: defining(content[group]) for group in ("method", "split")}
     unused = {name: UNUSED[name] for name in unlooked(content, method)}
     changed = {"train": settled(train, one_stage(method)), "selection": content["selection"] | unused}
     unused = {name: UNUSED[name] for name in undoubted(content["threshold"])}
     changed["threshold"] = content["threshold"] | unused
-    if chosen := encoders(content):
-        changed["encoder"] = chosen
-    else:
-        content = {name: value for name, value in content.items() if name != "encoder"}
+    chosen = encoders(content)
+    changed |= {"encoder": chosen} if chosen else {}
+    unsaid = {"launch"} | (set() if chosen else {"encoder"})  # where a run goes is no part of what it is
+    content = {name: value for name, value in content.items() if name not in unsaid}
     return content | defined | dict.fromkeys(without) | changed | {"choices": choices}
 
 
