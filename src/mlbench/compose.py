@@ -13,8 +13,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mlbench.config import Config, Paths, Selection, Train, check, unknown_key
-from mlbench.errors import UserError, did_you_mean
+from mlbench.config import Config, Paths, Selection, Train, check
+from mlbench.errors import UserError, did_you_mean, unknown_key
 from mlbench.loading import tree_of
 from mlbench.spelling import meaning, unreadable
 

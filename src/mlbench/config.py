@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from mlbench.errors import UserError, did_you_mean
+from mlbench.errors import UserError, did_you_mean, unknown_key
 from mlbench.idle import NEUTRAL, UNUSED, one_stage, settled, undoubted, unlooked
 from mlbench.signatures import light, parameters
 from mlbench.spelling import VALUES
@@ -384,14 +384,6 @@ def _shown_key(key: str, model: type[BaseModel]) -> str:
 
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def unknown_key(key: str, valid: list[str], near: str = "") -> str:
-    """The sentence for a key that does not exist: the keys that do, and `near` or the nearest of them."""
-    parent, _, name = key.rpartition(".")
-    known = ", ".join(sorted(valid)) or "none"
-    near = near or did_you_mean(name, valid)
-    return f"{key}: no such key; {parent or 'the top level'} has: {known}{near}"
 
 
 def _missing(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -107,3 +107,11 @@ def hear_sigterm() -> None:
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def unknown_key(key: str, valid: list[str], near: str = "") -> str:
+    """The sentence for a key that does not exist: the keys that do, and `near` or the nearest of them."""
+    parent, _, name = key.rpartition(".")
+    known = ", ".join(sorted(valid)) or "none"
+    near = near or did_you_mean(name, valid)
+    return f"{key}: no such key; {parent or 'the top level'} has: {known}{near}"
