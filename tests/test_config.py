@@ -40,6 +40,7 @@ IDENTITY = re.compile(
 )
 OTHERS = {  # where not any other value will do
     "method._target_": "outside.Needs",  # which is asked what it takes
+    "backbone._target_": "mlbench.backbones.linear.Linear",  # which is asked for its weights
     "calibration._target_": "mlbench.evaluation.calibration.Isotonic",
     "split._target_": "mlbench.data.splits.KFold",
     "dataset.scaling": "zscore",
@@ -134,7 +135,8 @@ def test_a_key_changes_with_what_is_measured_and_with_nothing_else(overrides):
     assert {path.partition(".")[0] for path in keys.values()} == SCIENTIFIC | {"dataset"}
     assert len(keys) > 25  # each with a key of its own
     assert {f"train.{name}" for name in MACHINE} | {"force", "paths.cache", "dataset.citation"} <= same
-    assert {"accelerator", "devices", "strategy", "threads", "checkpoint_seconds", "progress"} == MACHINE
+    named = {"accelerator", "devices", "strategy", "threads", "graph", "checkpoint_seconds", "progress"}
+    assert named == MACHINE
 
 
 def test_what_the_next_torch_may_add_to_its_optimisers_is_no_part_of_the_key():
