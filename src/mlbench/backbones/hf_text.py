@@ -31,7 +31,8 @@ class HFText(OfTexts):
         rate: Rate,
     ):
         super().__init__(rate)
-        self.network, self.pooling = network_in(text_folder(path, revision), dtype=torch.float32), pooling
+        self.network = network_in(text_folder(path, revision), dtype=torch.float32)
+        self.pooling: Pooling = pooling
         config = self.network.config
         most = getattr(config, "max_position_embeddings", None) or task.features
         if task.features > most:

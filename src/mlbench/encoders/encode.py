@@ -15,7 +15,7 @@ from filelock import FileLock
 from scipy import sparse
 
 from mlbench.data.instances import Features, Instances
-from mlbench.data.raw import Images, Raw
+from mlbench.data.raw import Images, Raw, Texts
 from mlbench.data.tokens import Tokens
 from mlbench.encoders import kept, pixels, tokens
 from mlbench.encoders.base import Encoder
@@ -61,11 +61,10 @@ def encoded(
         fit: Callable[[Raw], None] = encoder.fit
         if getattr(encoder, "supervised", False):
             training = path.with_name(f"{path.stem}-training")
-            fit = functools.partial(
-                encoder.fit,
-                targets=instances.targets[labelled],
-                train=functools.partial(train, path=training),
-            )
+            assert train is not None, "an encoder that learns from labels is trained by somebody"
+            train_here = functools.partial(train, path=training)
+            supervised: Callable[..., None] = encoder.fit
+            fit = functools.partial(supervised, targets=instances.targets[labelled], train=train_here)
         rows = instances.raw[field]
         features, columns, encoders[field] = once(path, encoder, rows, labelled, device, fit)
         if isinstance(features, Tokens):
@@ -126,6 +125,7 @@ def once(
             print(f"mlbench: {len(rows):,} rows go through {type(encoder).__name__}, once", file=sys.stderr)
             features, names = by_blocks(path, encoder, rows, device)
         if isinstance(features, Tokens):
+            assert isinstance(rows, Texts) and isinstance(encoder, tokens.Tokens)
             tokens.tell(rows, features, encoder)
         else:
             assert features.shape == (len(rows), len(names)) and features.dtype == np.float32

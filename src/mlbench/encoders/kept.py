@@ -27,9 +27,10 @@ def save(path: Path, features: Features, names: list[str], state: Plain) -> None
     about = {"names": names, "state": rest, "shape": features.shape}
     parts: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)} | learned
     if isinstance(features, Tokens):
-        parts["lengths"] = features.lengths.numpy()
+        texts: Any = features
+        parts["lengths"] = texts.lengths.numpy()
         with whole(path.with_suffix(".npy")) as file:
-            np.save(file, features.flat().numpy())
+            np.save(file, texts.flat().numpy())
     elif isinstance(features, sparse.csr_matrix):
         parts |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
     else:
