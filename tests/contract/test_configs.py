@@ -5,13 +5,15 @@ import inspect
 import pytest
 from omegaconf import OmegaConf
 
-from mlbench.compose import GROUPS, config_dir, configure
+from mlbench.compose import GROUPS as OF_A_RUN
+from mlbench.compose import config_dir, configure
 from mlbench.config import Config, Outputs, Paths, Selection, Train, target
 from mlbench.data.datasets import reader_named
 from mlbench.search import spec as searches
 from mlbench.signatures import supplied_to
 from mlbench.tables import spec
 
+GROUPS = (*OF_A_RUN, "launch")  # the last says where runs go
 NESTED = ("train/optimizer", "train/scheduler")
 ENCODERS = {
     "encoder/text": "dataset=tmdb10k",
@@ -24,7 +26,17 @@ LISTS = ("table/", "sweep/")
 BESIDE = {
     "aaai2024": "mulsupcon_ld"
 }  # a paper that no method chooses by itself: the one whose methods it is for
-OWN_GROUPS = ("method", "backbone", "loss", "split", "calibration", "threshold", "logger", *ENCODERS)
+OWN_GROUPS = (
+    "method",
+    "backbone",
+    "loss",
+    "split",
+    "calibration",
+    "threshold",
+    "logger",
+    "launch",
+    *ENCODERS,
+)
 
 
 def shipped_files() -> list[str]:

@@ -10,7 +10,7 @@ from mlbench.errors import UserError
 from mlbench.results.record import Record, write_json
 from mlbench.runs.composed import runs_of
 from mlbench.runs.estimate import by_records
-from mlbench.runs.slurm import Slurm
+from mlbench.runs.launched import launch_of
 from mlbench.runs.work import divided
 
 WORDS = [["backbone=linear", f"seed={seed}"] for seed in range(5)] + [["seed=0"], ["method=prior", "seed=0"]]
@@ -123,4 +123,4 @@ def test_what_is_wrong_is_said_in_a_line(words, said, at_once):
 def test_where_there_is_no_slurm_the_command_says_so(runs, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "sbatch" else f"/bin/{name}")
     with pytest.raises(UserError, match="there is no sbatch on this machine"):
-        Slurm().run(runs)
+        launch_of(configure(["launch=slurm"])).run(runs)

@@ -12,7 +12,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Here:
-    def __init__(self, processes: Count = 1, per_gpu: Count = 1):
+    def __init__(self, processes: Count, per_gpu: Count):
         self.processes, self.per_gpu = processes, per_gpu
 
     @property

@@ -32,17 +32,17 @@ class Slurm:
 
     def __init__(
         self,
-        minutes: Count = 60,
-        partition: str | None = None,
-        constraint: str | None = None,
-        gpus: Annotated[int, Field(ge=0)] | None = None,
-        cpus: Count = 1,
-        memory: Annotated[float, Field(gt=0)] | None = None,
-        at_once: Count | None = None,
-        requeues: Annotated[int, Field(ge=0)] = 100,
-        setup: list[str] = [],  # noqa: B006, read only
-        more: dict[str, Any] | None = None,
-        dry_run: bool = False,
+        minutes: Count,
+        partition: str | None,
+        constraint: str | None,
+        gpus: Annotated[int, Field(ge=0)] | None,
+        cpus: Count,
+        memory: Annotated[float, Field(gt=0)] | None,
+        at_once: Count | None,
+        requeues: Annotated[int, Field(ge=0)],
+        setup: list[str],
+        more: dict[str, Any] | None,
+        dry_run: bool,
     ):
         self.minutes, self.partition, self.constraint, self.gpus = minutes, partition, constraint, gpus
         self.cpus, self.memory, self.at_once, self.requeues = cpus, memory, at_once, requeues
