@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from commands import records
+from mlbench.compose import configure
 from mlbench.errors import UserError
 from mlbench.results.record import Record, write_json
 from mlbench.runs.composed import runs_of
