@@ -68,8 +68,10 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
 
 def called(record: Record) -> str:
     """The data set's own name; of a file that was given none, the file's."""
-    path = record.config.get("dataset", {}).get("path")
-    return record.data.get("name") or (stem(Path(path)) if path else record.choices["dataset"])
+    dataset = record.config.get("dataset")
+    path = dataset.get("path") if isinstance(dataset, dict) else None
+    of_file = stem(Path(path)) if path and isinstance(path, str) else record.choices["dataset"]
+    return record.data.get("name") or of_file
 
 
 def _grids(
