@@ -20,7 +20,7 @@ from mlbench.tables.spec import Axis, Results
 from mlbench.tables.table import Table, View, Where
 
 POINTS = 60  # of a learning curve
-HOW = ("paths.", "train.progress")  # overrides that say where and how, not what
+HOW = ("paths.", "train.progress", "launch=", "launch.")  # overrides that say where and how, not what
 NOT_SHOWN = (
     "seed",
     "force",
