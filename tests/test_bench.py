@@ -92,7 +92,7 @@ def test_the_first_step_is_the_last(command, folder):
     [
         (
             ["suite=stp"],
-            "suite=stp: choose step, chain, many, enhancement, contrastive, multimodal, encoders, metrics",
+            "suite=stp: choose step, chain, many, enhancement, contrastive, multimodal, encoders, graph, metrics",
         ),
         (
             ["suite=step", "epoch=3"],
@@ -125,7 +125,9 @@ def test_the_page_shows_what_was_measured(tmp_path, capsys, monkeypatch):
     (row,) = json.loads((tmp_path / "bench" / "load.json").read_text())["rows"]
     text = shown.read_text()
     assert row["name"] in text and f"| {row['ratio']['median']:.2f} |" in text
-    others = "step, chain, many, enhancement, contrastive, multimodal, encoders, metrics, intervals, start"
+    others = (
+        "step, chain, many, enhancement, contrastive, multimodal, encoders, graph, metrics, intervals, start"
+    )
     assert f"Not run: {others}." in text
     first = shown.read_bytes()
     assert bench.main([f"page={shown}", f"paths.outputs={tmp_path}"]) == 0

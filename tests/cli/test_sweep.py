@@ -85,11 +85,11 @@ def test_it_ends_with_the_mean_of_every_result(at_once, folder):
 
 
 def test_values_of_a_wrong_type_fail_alone(at_once, folder):
-    done = at_once("-m", "train.epochs=1,ten", "method=prior")
+    done = at_once("-m", "train.epochs=1,ten", "backbone=linear")
     assert done.status == 2 and len(records(folder / "outputs")) == 1
     assert done.out.splitlines()[-1] == "1 of 2 runs finished"
     (line,) = done.err.splitlines()
-    assert "train.epochs=ten method=prior" in line and "integer" in line
+    assert "train.epochs=ten backbone=linear" in line and "integer" in line
 
 
 def test_a_key_that_the_default_choice_lacks(at_once, folder):

@@ -35,7 +35,7 @@ Fit = Callable[[int], None]  # trains for so many epochs
 
 
 def graph(
-    repeats: int = 3, epochs: int = 50, replicas: tuple[str, ...] = ("1", "32", "512")
+    repeats: int = 5, epochs: int = 50, replicas: tuple[str, ...] = ("1", "32", "512")
 ) -> Iterator[Row]:
     """10,000 steps on a GPU: what five times the epochs take longer, so that what comes before the first step
     and after the last one counts in neither. One replica beside a loop by hand that is captured, many beside
