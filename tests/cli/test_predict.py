@@ -42,7 +42,8 @@ def trained(command, folder, weather):
     """trained("threshold=cardinality") is the folder of a run."""
 
     def train(*words):
-        epochs = [] if "method=br" in words else ["train.epochs=3"]  # which br does not take
+        without = {"method=br", "method=mlknn", "method=prior"} & {*words}  # they take no epochs
+        epochs = [] if without else ["train.epochs=3"]
         done = command(*TRAIN, *epochs, *words)
         assert (done.status, done.err) == (0, ""), done
         return (folder / done.out.split()[-1]).parent
