@@ -92,7 +92,7 @@ def test_the_first_step_is_the_last(command, folder):
     [
         (
             ["suite=stp"],
-            "suite=stp: choose step, chain, many, enhancement, contrastive, multimodal, encoders, graph, metrics",
+            "suite=stp: choose step, chain, many, enhancement, contrastive, multimodal, encoders, graph,",
         ),
         (
             ["suite=step", "epoch=3"],
