@@ -9,7 +9,6 @@ from torch import nn
 from mlbench.data.task import Kind, Task
 
 Rate = Annotated[float, Field(gt=0)]
-Train = Literal["all", "none"] | Annotated[int, Field(ge=1)]  # what is trained on: of the last blocks so many
 
 
 class Network(nn.Module):

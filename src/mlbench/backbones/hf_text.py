@@ -1,12 +1,13 @@
 """A text network of Hugging Face's, whose weights are trained on: all, those of the last blocks, or none."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from mlbench.backbones.base import Rate, Train
+from mlbench.backbones.base import Rate
 from mlbench.backbones.texts import OfTexts
 from mlbench.data.task import Task
 from mlbench.data.tokens import PADDING
@@ -14,18 +15,18 @@ from mlbench.encoders.hf_text import Pooling, pooled
 from mlbench.encoders.networks import hashed, network_in, text_folder
 from mlbench.errors import DoesNotFit, UserError
 
+Blocks = Annotated[int, Field(ge=1)]
+
 
 class HFText(OfTexts):
     """`train`: all, none, or how many of its last blocks; what is not trained stays in evaluation mode."""
-
-    at_first: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
         task: Task,
         path: str,
         revision: str | None,
-        train: Train,
+        train: Literal["all", "none"] | Blocks,
         pooling: Pooling,
         checkpointing: bool,
         rate: Rate,

@@ -4,16 +4,15 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor
 
 from mlbench.backbones.base import Rate
-from mlbench.backbones.texts import OfTexts
+from mlbench.backbones.texts import OfWords
 from mlbench.data.task import Task
 from mlbench.encoders.cnn import XMLCNN as Network
 from mlbench.encoders.cnn import Count, Maps, Share
 
 
-class XMLCNN(OfTexts):
+class XMLCNN(OfWords):
     def __init__(
         self,
         task: Task,
@@ -30,6 +29,3 @@ class XMLCNN(OfTexts):
         super().__init__(rate)
         seen = Maps(task.vocabulary, embedding, vectors, vectors_fixed, windows, maps)
         self.network, self.width = Network(seen, len(windows) * maps, pools, width, dropout), width
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network(x)

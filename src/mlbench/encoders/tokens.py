@@ -16,7 +16,7 @@ from mlbench.data.instances import Features
 from mlbench.data.raw import Raw, Texts
 from mlbench.data.task import Kind
 from mlbench.encoders.base import Plain, check_needs, options
-from mlbench.encoders.networks import TOKENIZER, digest, text_folder, tokenizer_in
+from mlbench.encoders.networks import CHARACTERS, TOKENIZER, digest, text_folder, tokenizer_in
 from mlbench.encoders.word_vectors import WORD
 from mlbench.errors import UserError
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mlbench.data import tokens
 
 NONE, UNKNOWN = "", "?"  # no word of a text is either: they have the numbers 0 and 1
-# A text is cut to this many characters a token before a tokenizer sees it; tokens are shorter on average.
-CHARACTERS = 12
 
 
 @dataclass(kw_only=True)

@@ -12,7 +12,7 @@ from mlbench.data.instances import Features
 from mlbench.data.raw import Raw, Texts
 from mlbench.data.task import Kind
 from mlbench.encoders.base import Plain, options
-from mlbench.encoders.networks import batches, features_of
+from mlbench.encoders.networks import features_by_length
 from mlbench.encoders.tokens import Tokens
 from mlbench.errors import UserError
 
@@ -89,20 +89,17 @@ class XMLCNN:
         return Network(maps, len(self.windows) * self.maps, self.pools, self.width, self.dropout)
 
     def encode(self, rows: Raw, device: str) -> Features:
-        """Texts go by length, so that a batch has little padding."""
         import torch
 
         assert isinstance(rows, Texts)
         tokens: Any = self.cut.encode(rows, "cpu")
-        order = torch.argsort(tokens.lengths, descending=True, stable=True)
         network = self.network.to(device).eval()
-        features = np.empty((len(rows), self.width), np.float32)
-        if len(rows):
-            parts = (torch.tensor(part) for part in batches(order.tolist()))
-            features[order.numpy()] = features_of(
-                (tokens.index_select(0, part) for part in parts), lambda x: network(x.to(device))
-            )
-        return features
+        if not len(rows):
+            return np.empty((0, self.width), np.float32)
+        return features_by_length(
+            tokens.lengths.tolist(),
+            lambda part: network(tokens.index_select(0, torch.tensor(part)).to(device)),
+        )
 
     def feature_names(self) -> list[str]:
         return [f"xmlcnn{number}" for number in range(1, self.width + 1)]
