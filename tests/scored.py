@@ -15,3 +15,9 @@ def scored_parts(draw):
     scores = (numbers[:size] % levels / 100).reshape(rows, columns)
     targets = (numbers[size : 2 * size] & 1).reshape(rows, columns)
     return scores, targets, (numbers[2 * size :] % levels / 100).reshape(others, columns)
+
+
+def random_part(rows, columns, seed=0):
+    draws = torch.Generator().manual_seed(seed)
+    scores = torch.rand(rows, columns, generator=draws)
+    return scores, (torch.rand(rows, columns, generator=draws) < scores).float()
