@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from mlbench.data.rows import Rows
-from mlbench.engine import ranks, threads
+from mlbench.engine import products, ranks, threads
 from mlbench.engine.alone import Alone
 from mlbench.engine.graph import stream_of
 from mlbench.engine.job import Job, Outcome
@@ -86,6 +86,7 @@ def train_here(job: Job, stop: Stop) -> Outcome:
     """Trains the stage in this process, which is one of train.devices."""
     fabric = ranks.fabric_of(job.train)
     threads.use(job.train, job.stage.module, job.plan.batch_size)
+    products.use(job.train)
     seed_everything(job.seed)
     if fabric.world_size > 1:  # processes share the memory of the tensors that were sent to them
         for tensor in itertools.chain(job.stage.module.parameters(), job.stage.module.buffers()):

@@ -20,7 +20,7 @@ from filelock import Timeout
 from torch import Tensor, nn
 
 from mlbench.config import MACHINE, options
-from mlbench.engine import ranks, threads
+from mlbench.engine import products, ranks, threads
 from mlbench.engine.flat import ELEMENTWISE
 from mlbench.engine.graph import stream_of
 from mlbench.engine.job import Job, Outcome
@@ -169,6 +169,7 @@ def _train(jobs: list[Job]) -> dict[Path, Outcome]:
         groups.setdefault(_optimizer(job), []).append(job)
     first, stop, fabric = jobs[0], Stop(), ranks.fabric_of(jobs[0].train)
     threads.use(first.train, first.stage.module, first.plan.batch_size, len(jobs))
+    products.use(first.train)
     ordered = [job for group in groups.values() for job in group]
     modules = [[job.stage.module for job in group] for group in groups.values()]
     with stream_of(fabric.device):

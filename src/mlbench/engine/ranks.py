@@ -33,10 +33,8 @@ START = "spawn"  # a process that has used a GPU cannot be forked
 
 def fabric_of(train: Train) -> Fabric:
     """A Fabric with the devices, the precision and, for several devices, the strategy of conf/train."""
-    short = train.precision == "tf32"  # products of a GPU with 10 bits behind the comma: only if asked for
-    torch.set_float32_matmul_precision("high" if short else "highest")
-    torch.backends.cudnn.allow_tf32 = short
-    precision = "32-true" if short else train.precision
+    # To Fabric tf32 is full precision; `products.use` makes the products short.
+    precision = "32-true" if train.precision == "tf32" else train.precision
     if train.devices == 1 and precision == "32-true":
         return plain(train.accelerator)
     unused = train.strategy.endswith("unused_parameters_true")

@@ -11,6 +11,7 @@ from mlbench.config import Train
 from mlbench.data.pixels import Pixels
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.tokens import Tokens
+from mlbench.engine import products
 from mlbench.errors import UserError
 from mlbench.methods.base import Learner, Method
 
@@ -58,6 +59,7 @@ def facts_of_rows(method: Method, data: Rows, device: torch.device) -> dict[str,
 @torch.no_grad()
 def embedded(method: Method, parts: Sequence[Rows], train: Train) -> list[Tensor]:
     """What the method's backbone gives of each part, (N, width), on the CPU, by one device as in `score`."""
+    products.use(train)
     device = device_of(train)
     method.to(device)
     with evaluating(method):
@@ -125,6 +127,7 @@ def score(method: Learner, parts: Sequence[Rows], train: Train) -> list[Tensor]:
     To score a part once takes less time than to start processes for it. So the scores do not depend on the
     number of devices either.
     """
+    products.use(train)
     device = device_of(train)
     method.to(device)
     return [score_part(method, data.to(device)).cpu() for data in parts]
