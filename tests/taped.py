@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from mlbench.engine.graph import NotCapturable
 
-WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero", "_to_copy_host")
+WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero")
 
 
 def written_by(function, arguments, options):

@@ -39,6 +39,14 @@ def did_you_mean(given: str, valid: Iterable[str]) -> str:
     return f"; did you mean {names[near[0]]}?" if near else ""
 
 
+def unknown_key(key: str, valid: list[str], near: str = "") -> str:
+    """The sentence for a key that does not exist: the keys that do, and `near` or the nearest of them."""
+    parent, _, name = key.rpartition(".")
+    known = ", ".join(sorted(valid)) or "none"
+    near = near or did_you_mean(name, valid)
+    return f"{key}: no such key; {parent or 'the top level'} has: {known}{near}"
+
+
 def one_line(text: str) -> str:
     """`text` without line ends and control characters, and shortened: files and libraries say anything."""
     text = shortened(" ".join(text.splitlines()))
@@ -107,11 +115,3 @@ def hear_sigterm() -> None:
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def unknown_key(key: str, valid: list[str], near: str = "") -> str:
-    """The sentence for a key that does not exist: the keys that do, and `near` or the nearest of them."""
-    parent, _, name = key.rpartition(".")
-    known = ", ".join(sorted(valid)) or "none"
-    near = near or did_you_mean(name, valid)
-    return f"{key}: no such key; {parent or 'the top level'} has: {known}{near}"

@@ -54,7 +54,8 @@ def graph(
             stages = [next(iter(method.stages({"train": rows}))) for method, rows in several[:number]]
             ours = each_step(partial(train, stages, config), steps, epochs, repeats)
             if number == 1:
-                yield Row(f"{name}, 1 replica", "by hand, captured", ours, by_graph)
+                yield Row(f"{name}, alone", "by hand, captured", ours, by_graph)
+                continue
             one_by_one = [number * seconds for seconds in eager]
             whole = timed(partial(train, stages, config, epochs))
             notes = {"times_faster": sum(one_by_one) / sum(ours), f"seconds_of_{epochs}_epochs": whole}

@@ -147,14 +147,12 @@ class Sweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         sweeps.append(Path(config.hydra.sweep.dir))
-        here, alone = (
-            config.hydra.launcher._target_.endswith("BasicLauncher"),
-            config.launch.get("processes") == 1,
-        )
-        if not here and not alone:
+        by_hydra = not config.hydra.launcher._target_.endswith("BasicLauncher")
+        in_this_process = config.launch.get("processes") == 1
+        if by_hydra and not in_this_process:
             complain("launch=... and a launcher of Hydra's both say where the runs go; leave one out")
             sys.exit(2)
-        if not here or (alone and config.get("engine") != "auto"):
+        if by_hydra or (in_this_process and config.get("engine") != "auto"):
             return
         from mlbench.runs import sweep  # imports torch
 

@@ -25,7 +25,6 @@ SHAPES = 4  # of batches that get a graph: the first ones; steps on all others a
 
 Step = Callable[[Sequence[Tensor]], list[Tensor]]  # takes the row numbers of a step's batches, gives losses
 Replay = Callable[[], None]  # does again what a function did on the device
-Recorder = Callable[[Callable[[], None], Sequence[torch.Generator]], Replay]
 Replicas = Alone | Native | Stack
 
 
@@ -43,13 +42,12 @@ class Graphs:
         optimizer: torch.optim.Optimizer,
         average: Sequence[Tensor] = (),
         begun: bool = False,
-        recorder: Recorder | None = None,
     ):
         """`act` computes a step without a graph. `begun`: whether the optimiser has its state, and all else
         is there that a first step makes.
         """
         self.act, self.replicas, self.optimizer, self.average = act, replicas, optimizer, average
-        self.begun, self.recorder = begun, recorder or captured
+        self.begun = begun
         self.device: torch.device = optimizer.param_groups[0]["params"][0].device
         self.graphs: dict[tuple, tuple[Replay, list[Tensor], list[Tensor]]] = {}
         self.facts = self._facts()
@@ -85,7 +83,7 @@ class Graphs:
             raise NotCapturable("a number, a list or a tensor of its module is another after each step")
         if self.device.type == "cuda" and before != host_generators():
             raise NotCapturable("it draws random numbers on the host")
-        replay = self.recorder(lambda: losses.extend(self.act(given)), self._generators())
+        replay = captured(lambda: losses.extend(self.act(given)), self._generators())
 
         def step() -> list[Tensor]:
             replay()

@@ -16,6 +16,9 @@ from mlbench.results.repeats import Repeat
 State = Literal["finished", "failed", "missing"]
 
 
+HOW = ("paths.", "train.progress", "launch=", "launch.", "hydra.")
+
+
 @dataclass(frozen=True)
 class Run:
     """`overrides` are the words with which run.py makes the same run; what is `imported` nobody makes."""
@@ -31,6 +34,11 @@ class Run:
     @property
     def repeat(self) -> Repeat:
         return self.seed, self.fold
+
+    @property
+    def words(self) -> list[str]:
+        """The overrides that say what is run, without those that say where and how."""
+        return [word for word in self.overrides if not word.startswith(HOW)]
 
     @property
     def state(self) -> State:

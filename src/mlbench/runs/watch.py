@@ -10,7 +10,6 @@ from mlbench.engine import progress
 from mlbench.runs.run import Run
 
 SECONDS_BETWEEN_LOOKS = 0.5
-UNSHOWN = ("paths.", "train.pro", "launch=", "launch.", "hydra.")  # words that say nothing of what is run
 
 
 @contextlib.contextmanager
@@ -41,7 +40,7 @@ def _watch(runs: Sequence[Run], over: threading.Event) -> None:
             for run in [run for run in unfinished if run.state == "finished"]:
                 unfinished.remove(run)
                 done += 1
-                name = " ".join(word for word in run.overrides if not word.startswith(UNSHOWN))
+                name = " ".join(run.words)
                 bar.update(task, completed=done, description=name[:60])
                 if bar.disable:
                     print(f"{done}/{len(runs)}  {name}", file=sys.stderr, flush=True)

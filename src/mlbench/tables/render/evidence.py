@@ -20,7 +20,6 @@ from mlbench.tables.spec import Axis, Results
 from mlbench.tables.table import Table, View, Where
 
 POINTS = 60  # of a learning curve
-HOW = ("paths.", "train.progress", "launch=", "launch.")  # overrides that say where and how, not what
 NOT_SHOWN = (
     "seed",
     "force",
@@ -141,7 +140,6 @@ def _run(run: Run, record: Record | None, outputs: Path, pool: Pool) -> dict[str
     if "fold" in (config.get("split") or {}):  # one configuration for all folds
         split = {name: value for name, value in config["split"].items() if name != "fold"}
         config = config | {"split": split}
-    overrides = [override for override in run.overrides if not override.startswith(HOW)]
     state = run.state
     return {
         "seed": run.seed,
@@ -150,7 +148,7 @@ def _run(run: Run, record: Record | None, outputs: Path, pool: Pool) -> dict[str
         "state": state,
         "reason": run.reason if state == "failed" else None,
         "folder": relative(run.folder, outputs),
-        "command": "imported" if run.imported else shlex.join(["python", "run.py", *overrides]),
+        "command": "imported" if run.imported else shlex.join(["python", "run.py", *run.words]),
         "config": {name: pool.index(value) for name, value in config.items() if name not in NOT_SHOWN},
         "seconds": round(sum(record.seconds.values()), 3) if record and not run.imported else None,
         "memory": record.peak_memory_bytes if record and not run.imported else None,
