@@ -91,6 +91,21 @@ MAY_KNOW = {
         *("assemble", "compose", "config", "data", "errors", "evaluation", "files", "results", "runs"),
         *("spelling", "words"),
     },
+    "board": {
+        *(
+            "compose",
+            "config",
+            "data",
+            "errors",
+            "evaluation",
+            "files",
+            "results",
+            "runs",
+            "spelling",
+            "tables",
+        ),
+        "words",
+    },
     "serve": {"data", "encoders", "errors", "export", "predict", "results", "tables"},
     "search": {"assemble", "compose", "config", "errors", "evaluation", "names", "results", "runs", "words"},
     "bench": {
@@ -98,7 +113,19 @@ MAY_KNOW = {
         *("experiment", "methods", "results", "seeding", "spelling"),
     },
     "commands": {
-        *("", "bench", "compose", "config", "data", "engine", "errors", "evaluation", "export", "files"),
+        *(
+            "",
+            "bench",
+            "board",
+            "compose",
+            "config",
+            "data",
+            "engine",
+            "errors",
+            "evaluation",
+            "export",
+            "files",
+        ),
         *(
             "loading",
             "names",

@@ -8,7 +8,10 @@ from typing import NoReturn
 from mlbench.errors import INTERRUPTED, complain, did_you_mean, hear_sigterm
 
 # Each a module in here.
-COMMANDS = ("run", "reproduce", "report", "search", "fetch", "bench", "predict", "score", "export", "serve")
+COMMANDS = (
+    *("run", "reproduce", "report", "search", "fetch", "bench", "predict", "score", "export", "serve"),
+    "board",
+)
 ROLES = ("dataset", "method", "backbone", "loss", "split", "threshold", "seed")
 
 
