@@ -20,6 +20,7 @@ MODULES = {
 MAY_KNOW = {
     "": {"estimator"},  # the version, and what a program imports, late
     "errors": set(),
+    "interrupt": set(),
     "files": set(),
     "seeding": set(),
     "signatures": set(),
@@ -75,7 +76,7 @@ MAY_KNOW = {
         *("assemble", "config", "data", "embeddings", "encoders", "engine", "errors", "evaluation", "files"),
         *("methods", "results", "seeding"),
     },
-    "predict": {"data", "encoders", "engine", "errors", "evaluation", "methods", "trust"},
+    "predict": {"data", "encoders", "engine", "errors", "evaluation", "methods", "results", "trust"},
     "estimator": {
         *("assemble", "compose", "config", "data", "engine", "errors", "evaluation", "experiment", "methods"),
         "seeding",
@@ -86,6 +87,7 @@ MAY_KNOW = {
     },
     "runs": {
         *("assemble", "compose", "config", "engine", "errors", "experiment", "files", "premises", "results"),
+        "interrupt",
     },
     "tables": {
         *("assemble", "compose", "config", "data", "errors", "evaluation", "files", "results", "runs"),
@@ -127,6 +129,7 @@ MAY_KNOW = {
             "files",
         ),
         *(
+            "interrupt",
             "loading",
             "names",
             "predict",

@@ -1,14 +1,15 @@
 """A config-driven experiment runner for multi-label learning."""
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # so that a command's first moment need not wait for typing
 if TYPE_CHECKING:
+    from typing import Any
+
     from mlbench.estimator import Classifier as Classifier
 
 __version__ = "0.2.0"
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """What takes long to import is imported when it is asked for."""
     if name == "Classifier":
         from mlbench.estimator import Classifier

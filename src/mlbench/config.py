@@ -23,7 +23,7 @@ from mlbench.errors import UserError, did_you_mean, unknown_key
 from mlbench.idle import NEUTRAL, UNUSED, one_stage, settled, undoubted, unlooked
 from mlbench.signatures import light, parameters
 from mlbench.spelling import VALUES
-from mlbench.trust import located, trust, unimportable
+from mlbench.trust import located, of_python, trust, unimportable
 
 Node = dict[str, Any]  # a `_target_` and its options
 Model = TypeVar("Model", bound=BaseModel)
@@ -289,6 +289,8 @@ def checked(value: Any, path: str = "", importing: bool = True) -> Any:
     stated, inner = options(value), "." in path
     if path.endswith(("optimizer", "scheduler")):
         validated(Rates, stated, path)
+    if not inner and of_python(value["_target_"]):
+        raise UserError(f"{path}._target_={value['_target_']}: that is Python's own, and no {path}")
     if not importing and not light(value["_target_"]):
         return value
     try:

@@ -1,12 +1,10 @@
-"""Errors that a person can mend, said in one sentence with the nearest valid name; traces; SIGTERM."""
+"""Errors that a person can mend, said in one sentence with the nearest valid name; traces."""
 
 import difflib
 import os
 import re
-import signal
 import sys
 import sysconfig
-import threading
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -105,13 +103,3 @@ def tell(error: Exception) -> None:
     if not expected(error):
         print(trace(error), end="", file=sys.stderr)
     complain(sentence(error))
-
-
-INTERRUPTED = "mlbench: interrupted; the same command goes on from the last checkpoint"
-
-
-def hear_sigterm() -> None:
-    """Makes SIGTERM raise KeyboardInterrupt, as Ctrl-C does, unless another handler is set already."""
-    in_main = threading.current_thread() is threading.main_thread()
-    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -26,6 +26,7 @@ from mlbench.evaluation.suite import METRICS, evaluate
 from mlbench.evaluation.thresholds import strictly_above
 from mlbench.methods.base import Method
 from mlbench.methods.build import not_of_a_run, opened, unpacked
+from mlbench.results import store
 from mlbench.trust import foreign
 
 
@@ -61,6 +62,7 @@ class Trained:
         """From a run's folder or its model.pt, which anybody may have made."""
         path = path.expanduser()
         path = path / "model.pt" if path.is_dir() else path
+        refuse_imported(path)
         content = opened(path)
         method, task = unpacked(path, content)
         rows = content.get("rows")
@@ -91,6 +93,17 @@ class Trained:
     def has_cuts(self) -> bool:
         """Not where each instance, or each metric, has a cut of its own."""
         return isinstance(self.cuts, float | list) and self.cuts != []
+
+
+def refuse_imported(path: Path) -> None:
+    """The folder of another program's predictions looks like a run's, and has no model."""
+    record = None if path.exists() else store.finished(path.parent)
+    if record and record.imported:
+        file = record.source.get("file", "a file")
+        raise UserError(
+            f"{path.parent}: its predictions were imported from {file}, and no model with them: the program "
+            "that made them takes new rows; mlbench score measures what it says of them"
+        )
 
 
 class Predicted(NamedTuple):

@@ -5,12 +5,12 @@ import dataclasses
 import itertools
 from typing import Any
 
-from mlbench.config import Config, Node, options, target
+from mlbench.config import Config, Node, checked, options, target
 from mlbench.data.contracts import Dataset, Split
 from mlbench.errors import DoesNotFit, UserError, did_you_mean
 from mlbench.evaluation.groups import grouped
 from mlbench.protocols import check_offers
-from mlbench.signatures import source_of
+from mlbench.signatures import light, source_of
 
 ML_KNN = "mlbench.methods.classical.mlknn.MLkNN"
 
@@ -19,9 +19,14 @@ def build(node: Node, **supplied: Any) -> Any:
     return target(node)(**supplied, **options(node))
 
 
+def built(node: Node, role: str) -> Any:
+    """A data set or a split; the options of one from another module than ours are checked now."""
+    return build(node if light(node["_target_"]) else checked(node, role))
+
+
 def check_premises(config: Config) -> tuple[Dataset, Split]:
     """The data set and the split, once they are known to fit together."""
-    dataset, split = build(config.dataset), build(config.split)
+    dataset, split = built(config.dataset, "dataset"), built(config.split, "split")
     check_offers(dataset, Dataset, f"dataset._target_={config.dataset['_target_']}")
     check_offers(split, Split, f"split._target_={config.split['_target_']}")
     if config.choices["split"] == "official" and not dataset.official:

@@ -6,11 +6,15 @@ module that the configuration of this very command names.
 """
 
 import importlib
+import importlib.util
 import inspect
+import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from mlbench.errors import UserError, did_you_mean
@@ -25,6 +29,8 @@ OPEN = (
     "sklearn",
     "torch.optim",
 )
+
+STDLIB, PYTHON = sys.stdlib_module_names, sysconfig.get_path("stdlib")
 
 named: set[str] = set()  # the names in this command's configurations, and the modules of these names
 _foreign = ContextVar("_foreign", default=False)
@@ -68,6 +74,13 @@ def is_named(value: Any) -> bool:
     return defined and within(value.__module__ or "", tuple(named))
 
 
+def of_python(path: str) -> bool:
+    """Whether a dotted name lies in Python itself, which has no piece of an experiment."""
+    first = path.partition(".")[0]
+    origin = (spec := importlib.util.find_spec(first)) and spec.origin if first in STDLIB else None
+    return origin in ("built-in", "frozen") or bool(origin and Path(origin).is_relative_to(PYTHON))
+
+
 def within(path: str, packages: tuple[str, ...]) -> bool:
     """Whether a dotted name is one of these packages or lies in one."""
     return path in packages or path.startswith(tuple(f"{package}." for package in packages))
@@ -77,6 +90,8 @@ def within(path: str, packages: tuple[str, ...]) -> bool:
 def imported(path: str) -> Any:
     """The object that a dotted name names, whoever wrote the name."""
     path, _, name = path.rpartition(".")
+    if not path:
+        raise ImportError(f"it names no module; write my_module.{name}")
     module = importlib.import_module(path)
     if not hasattr(module, name):
         raise ImportError(f"{path} has no {name}{did_you_mean(name, vars(module))}")

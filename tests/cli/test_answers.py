@@ -37,6 +37,10 @@ ANSWERS = {
     "backbone.hidden=32": "backbone=chain has it",
     "logger.project=mine": "logger=trackio and logger=wandb have it",
     "selection=best": "selection=best: it has keys of its own; write one of selection.rule, selection.metric",
+    "dataset._target_=os.system": "dataset._target_=os.system: that is Python's own, and no dataset",
+    "split._target_=os.getcwd": "split._target_=os.getcwd: that is Python's own",
+    "dataset._target_=print": "dataset._target_=print: cannot be imported: it names no module",
+    "loss._target_=os.getcwd": "loss._target_=os.getcwd: that is Python's own",
     "dataset=my.arff": "a file of your own is dataset=mulan dataset.path=my.arff",
     "threshold=0.3": "one cut for all is threshold.value=0.3",
     # options of other programs

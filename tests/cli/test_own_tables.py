@@ -1,5 +1,6 @@
 """A person's own table, named and described on the command line as a shell passes it."""
 
+import html
 import json
 import shutil
 
@@ -81,6 +82,9 @@ def test_teachers_and_the_commands_beside_run_take_such_paths(own, at_once, fold
     assert len(records(folder / "o, [it's]")) == 1
     header = (folder / "o, [it's]" / "tables" / "my [table]" / "table.md").read_text()
     assert "| data | own " in header  # by the name on its axis, where the run gives it none
+    for name in ("table.md", "table.tex", "table.html"):
+        text = html.unescape((folder / "o, [it's]" / "tables" / "my [table]" / name).read_text())
+        assert "python scripts/reproduce.py 'table=my [table].yaml'" in text  # as a shell takes it
 
 
 SIMPLE = "day,humidity,rain,storm,tags\n" + "".join(

@@ -4,11 +4,14 @@ import functools
 import json
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from commands import (
+    ROOT,
     Command,
     gated_at_step,
     limit_files,
@@ -184,6 +187,16 @@ def test_imports_are_interrupted_too(which, monkeypatch, capsys):
     assert (left.value.code, capsys.readouterr().err) == (130, INTERRUPTED)
 
 
+def test_signals_are_heard_before_anything_is_imported_that_takes_long(environment):
+    program = (
+        "import sys\nsys.path.append(sys.argv[1])\nimport mlbench.commands\n"
+        "print({'re', 'typing', 'pathlib', 'traceback', 'hydra', 'torch'} & {*sys.modules})"
+    )
+    words = [sys.executable, "-S", "-c", program, str(ROOT / "src")]  # -S: without what site itself imports
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
 def test_ctrl_c_in_the_last_chunk_of_a_stage_is_heard(references, environment, command, folder):
     """The stage ends, the run does not go on to the next."""
     first = functools.partial(signalled_at_step, 3 * 48, signal.SIGINT)
@@ -237,6 +250,22 @@ def test_a_damaged_checkpoint_costs_its_stage_and_no_more(kept, references, envi
     assert len(lines) == 2
     for line, name in zip(lines, ("0-teacher.pt", "1-student.ckpt")):
         assert line.startswith("mlbench: ") and f"{name} is damaged" in line and "starts again" in line
+    (record,) = records(folder / "outputs")
+    assert result(record) == references(TWO_STAGES, environment)
+
+
+def test_files_of_stages_under_each_others_names_start_again(references, environment, command, folder):
+    command(*TWO_STAGES, first=functools.partial(signalled_at_rename, 2, "1-student.ckpt", "after"))
+    stages = next(folder.glob("outputs/multidigits/twostages/*/stages"))
+    (stages / "0-teacher.pt").rename(stages / "0-teacher.ckpt")
+    (stages / "1-student.ckpt").rename(stages / "1-student.pt")
+    done = command(*TWO_STAGES)
+    assert done.status == 0
+    lines = done.err.splitlines()
+    assert [line.rpartition("/")[2] for line in lines] == [
+        f"{name} is not what its name says; its stage starts again"
+        for name in ("0-teacher.ckpt", "1-student.pt")
+    ]
     (record,) = records(folder / "outputs")
     assert result(record) == references(TWO_STAGES, environment)
 

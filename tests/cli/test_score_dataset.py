@@ -9,7 +9,7 @@ import torch
 from scipy.special import expit
 
 from mlbench import experiment
-from mlbench.commands import report, reproduce, score
+from mlbench.commands import export, predict, report, reproduce, score, serve
 from mlbench.compose import configure
 from mlbench.evaluation.f1_cuts import F1PerLabel
 from mlbench.evaluation.frequency import Frequencies
@@ -203,6 +203,38 @@ def test_imported_predictions_are_a_record_that_is_no_run(shore, capsys):
     assert "holds other predictions" in scored(capsys, "sets.npy", *DATA, "as=theirs", status=2)
     cut = scored(capsys, "b.npz", *DATA, "as=theirs", "threshold=0.3")[2]
     assert cut != [path] and Path(path).is_file()
+
+
+def test_what_is_imported_has_no_model_to_go_on_with(shore, capsys):
+    saved("a.npz", shore)
+    (path,) = scored(capsys, "a.npz", *DATA, "as=theirs")[2]
+    for program, more in (
+        (predict, ["path=shore.csv"]),
+        (export, ["out=model.onnx"]),
+        (serve, ["port=0"]),
+        (predict, ["path=shore.csv"]),
+    ):
+        assert program.main([f"run={Path(path).parent}", *more]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "its predictions were imported from a.npz, and no model with them" in line
+
+
+def test_folds_of_one_seed_are_one_result(shore, capsys):
+    values = []
+    for fold in range(3):
+        words = ["split=kfold", "split.folds=3", f"split.fold={fold}"]
+        saved("a.npz", known([*DATA, *words]), seed=fold)
+        values.append(scored(capsys, "a.npz", *DATA, *words, "as=theirs")[1]["f1_macro"])
+    frame = records(Path("outputs"))
+    assert len(frame) == 3 and frame["result"].nunique() == 1
+    (group,) = content(report.records_in(Path("outputs")))["groups"]
+    assert group["count"] == "3 folds"
+
+    table(1, "folds: 3", "overrides: [split=kfold]")
+    assert reproduce.main(["table=mine.yaml"]) == 0
+    text = Path("outputs/tables/mine/table.md").read_text()
+    (row,) = (line for line in text.splitlines() if line.startswith("| **theirs"))
+    assert f"| {np.mean(values):.4f} |" in row
 
 
 def test_names_that_could_be_mistaken_are_refused(shore, capsys):

@@ -26,6 +26,15 @@ def test_generators_go_on_from_a_file_where_they_stood(tmp_path):
     assert drawn() == following
 
 
+def test_a_file_under_another_name_is_none(tmp_path, capsys):
+    """A finished stage that a person called a checkpoint, a tensor, an older program's."""
+    for content in ({"last": {}, "history": []}, torch.ones(2), [1]):
+        write(tmp_path / "train.ckpt", content)
+        assert read(tmp_path / "train.ckpt", ("epoch", "batch")) is None
+        assert "train.ckpt is not what its name says; its stage starts again" in capsys.readouterr().err
+        assert not (tmp_path / "train.ckpt").exists()
+
+
 class Calls:
     """Pickled, it makes a folder when it is read."""
 

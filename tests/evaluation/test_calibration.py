@@ -45,7 +45,8 @@ def test_temperature_and_bias_have_the_least_cross_entropy(shared, bias):
     expected = torch.special.expit(found.slope * torch.special.logit(scores.double()) + found.shift)
     torch.testing.assert_close(found(scores), expected.float(), rtol=0, atol=1e-7)
     assert shared or found.slope[4] == SLOPES[0]  # turned round it would be below 0
-    assert found.said()["temperature"] == (1 / found.slope).tolist() and ("bias" in found.said()) == bias
+    summary = found.summary()
+    assert summary["temperature"] == (1 / found.slope).tolist() and ("bias" in summary) == bias
 
 
 def test_labels_are_fitted_in_blocks_as_they_are_at_once(monkeypatch):

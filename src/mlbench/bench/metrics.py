@@ -19,7 +19,9 @@ Values = dict[str, Any]  # by name; numbers, or tensors of one
 
 
 def metrics(repeats: int = 5, instances: int = 100_000, labels: int = 100) -> Iterator[Row]:
-    """Family by family the same metrics on both sides, then all of ours beside all that each library has."""
+    """Family by family the same metrics on both sides, then all that we had at that commit beside all that
+    each library has.
+    """
     generator = torch.Generator().manual_seed(0)
     targets = torch.rand(instances, labels, generator=generator) < min(3 / labels, 0.5)
     scores = (torch.randn(instances, labels, generator=generator) + 2 * targets.float() - 2).sigmoid()
@@ -41,7 +43,8 @@ def metrics(repeats: int = 5, instances: int = 100_000, labels: int = 100) -> It
             seconds[library] = [so_far + more for so_far, more in zip(seconds[library], row.other)]
     everything = [timed(lambda: evaluate(*ours)) for _ in range(repeats)]
     for library in sides:
-        yield Row(f"all {len(METRICS)}, {size}", f"{had[library]} of {library}", everything, seconds[library])
+        count, beside_whom = {"metrics": len(METRICS)}, f"{had[library]} of {library}"
+        yield Row(f"all of ours, {size}", beside_whom, everything, seconds[library], count)
 
 
 def beside(

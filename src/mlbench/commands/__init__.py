@@ -1,11 +1,14 @@
 """The command `mlbench`: a word for each thing it does, and without a word what run.py does."""
 
 import importlib
-import re
 import sys
-from typing import NoReturn
 
-from mlbench.errors import INTERRUPTED, complain, did_you_mean, hear_sigterm
+from mlbench.interrupt import INTERRUPTED, hear_sigterm
+
+# Nothing else is imported up here: until the signals are heard, one ends the command without a word.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 # Each a module in here.
 COMMANDS = (
@@ -16,30 +19,37 @@ ROLES = ("dataset", "method", "backbone", "loss", "split", "threshold", "seed")
 
 
 def main() -> None:
+    hear_sigterm()
     first = sys.argv[1] if len(sys.argv) > 1 else ""
-    if not re.fullmatch(r"\w+", first):  # no word of its own, but an override or an option of `run`
+    if not is_word(first):  # no word of its own, but an override or an option of `run`
         first = "run"
     elif first in COMMANDS:
         del sys.argv[1]
     else:
-        complain(f"{first}: no such command; {advice(first, sys.argv[2:])}")
+        print(f"mlbench: {first}: no such command; {advice(first, sys.argv[2:])}", file=sys.stderr)
         sys.exit(2)
     begin(first)
 
 
+def is_word(text: str) -> bool:
+    """Letters, digits and underscores alone."""
+    return text.replace("_", "a").isalnum()
+
+
 def advice(word: str, following: list[str]) -> str:
     """What was most likely meant: `method erm` is method=erm."""
-    if word in ROLES and following and re.fullmatch(r"\w+", following[0]):
+    from mlbench.errors import did_you_mean
+
+    if word in ROLES and following and is_word(following[0]):
         return f"write {word}={following[0]}"
     return f"there are {', '.join(COMMANDS)}{did_you_mean(word, COMMANDS)}"
 
 
-def begin(command: str) -> NoReturn:
+def begin(command: str) -> "NoReturn":
     """What takes seconds to import may be interrupted, too."""
     hear_sigterm()
     try:
-        program = importlib.import_module(f"mlbench.commands.{command}")
+        sys.exit(importlib.import_module(f"mlbench.commands.{command}").main())
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
         sys.exit(130)
-    sys.exit(program.main())

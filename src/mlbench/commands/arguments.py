@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mlbench import __version__
-from mlbench.errors import UserError, complain, debugging, did_you_mean, hear_sigterm, sentence
+from mlbench.errors import UserError, complain, debugging, did_you_mean, sentence
+from mlbench.interrupt import hear_sigterm
 from mlbench.spelling import foreign
 
 

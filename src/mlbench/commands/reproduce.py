@@ -125,12 +125,12 @@ def table(
 ) -> int:
     """One table; the exit status."""
     outputs, cache = folders(settings)
-    folder = outputs / "tables" / one_name("table", short(name).replace("/", "-"))
+    folder = outputs / "tables" / one_name("table", specs.stem(name))
     if isinstance(spec, specs.Statistics):
         from mlbench.tables.render.write import write_counted
 
         if given["dry_run"] == "false":
-            print(write_counted(short(name), spec, folder, cache))
+            print(write_counted(name, spec, folder, cache))
         return 0
     from mlbench.tables import plan, progress  # imports torch
     from mlbench.tables.render.write import write
@@ -151,14 +151,9 @@ def table(
         from mlbench.runs.execute import run_missing  # imports Lightning
 
         run_missing(missing, launcher)
-    print(write(fill(short(name), spec, cases), folder, outputs))
+    print(write(fill(name, spec, cases), folder, outputs))
     failed = [run for run in plan.runs_of(cases) if run.state == "failed"]
     for run in failed:
         shown = " ".join(word for word in run.overrides if word.partition("=")[0] not in PASSED)
         complain(f"{shown}  failed: {run.reason}")
     return 2 if failed and given["render"] == "false" else 0
-
-
-def short(name: str) -> str:
-    """A table in a file of one's own is called after it."""
-    return Path(name).stem if name.endswith(".yaml") else name

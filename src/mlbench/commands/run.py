@@ -20,16 +20,15 @@ from mlbench.commands.arguments import show_help
 from mlbench.commands.lines import close_sweep, finished, show, summary
 from mlbench.compose import config_dir, explain, names
 from mlbench.errors import (
-    INTERRUPTED,
     UserError,
     complain,
     debugging,
     expected,
-    hear_sigterm,
     sentence,
     trace,
 )
 from mlbench.files import write
+from mlbench.interrupt import INTERRUPTED, hear_sigterm
 from mlbench.loading import start
 from mlbench.runs.job import execute
 from mlbench.spelling import arranged

@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 
 import torch
 
@@ -22,6 +22,7 @@ from mlbench.errors import UserError
 from mlbench.seeding import derive, seed_everything
 from mlbench.team import team
 
+OUTCOME = [field.name for field in fields(Outcome) if field.default is MISSING]  # older files have no others
 SHOWN: dict[str, bool] = {}  # what rehearsals have shown in this process, by the kind of the stage
 
 
@@ -47,7 +48,7 @@ def fit(job: Job, outcome: Outcome | None = None) -> Outcome:
 
 def finished(job: Job) -> Outcome | None:
     """The outcome that an earlier process left, whose state the module takes."""
-    content = read(job.done)
+    content = read(job.done, OUTCOME)
     if content is None:
         return None
     outcome = Outcome(**content)

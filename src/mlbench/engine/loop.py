@@ -34,6 +34,7 @@ from mlbench.evaluation.suite import find
 
 STEPS = 50  # enough of them to make the fetch cheap, few enough to stop or save within seconds
 PROGRESS = ("epoch", "batch", "sums", "history", "broken")  # attributes that a checkpoint keeps
+KEPT = (*PROGRESS, "replicas", "optimizer", "schedule", "average", "precision", "kept", "generators")
 
 
 class Loop:
@@ -296,7 +297,7 @@ class Loop:
 
     def _restore(self) -> list[dict[str, Any]]:
         """Takes up the checkpoint, if there is one; returns the generators of its ranks."""
-        state = read(self.checkpoint)
+        state = read(self.checkpoint, KEPT)
         if len(set(of_all(state is None, self.world))) > 1:
             raise UserError(f"{self.checkpoint} is not seen by all processes: they need one paths.outputs")
         if state is None:

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,23 @@ def write(path: Path, content: Any) -> None:
             )
 
 
-def read(path: Path) -> dict[str, Any] | None:
+def read(path: Path, names: Collection[str] = ()) -> dict[str, Any] | None:
     """The content that `write` wrote; None if there is no file, or a damaged one, which is removed.
 
+    So is one that lacks these `names`: it is some other file of a training, renamed by hand.
     A file may come from anybody: only tensors and plain types are read, and nothing in it is called.
     """
     if not path.exists():
         return None
     with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
         try:
-            return torch.load(file, map_location="cpu", weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
         except Exception:  # a damaged file fails in as many ways as it has bytes, in words for programmers
             what = f"{path} is damaged, or holds more than tensors and plain types"
+        else:
+            if isinstance(content, dict) and {*names} <= {*content}:
+                return content
+            what = f"{path} is not what its name says"
     print(f"mlbench: {what}; its stage starts again", file=sys.stderr)
     path.unlink()
     return None

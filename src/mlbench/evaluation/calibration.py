@@ -39,7 +39,7 @@ class Calibration(nn.Module):
     def mapped(self, scores: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def said(self) -> dict[str, list[float]]:
+    def summary(self) -> dict[str, list[float]]:
         """Numbers for the record, one a label."""
         raise NotImplementedError
 
@@ -59,7 +59,7 @@ class Logits(Calibration):
     def mapped(self, scores: Tensor) -> Tensor:
         return (self.slope * logits(scores) + self.shift).sigmoid()
 
-    def said(self) -> dict[str, list[float]]:
+    def summary(self) -> dict[str, list[float]]:
         numbers = {"temperature": (1 / self.slope).tolist()}
         return numbers | ({"bias": self.shift.tolist()} if self.shift.any() else {})
 
@@ -90,7 +90,7 @@ class Steps(Calibration):
         share = torch.where(width > 0, (scores - x[left]) / width.where(width > 0, 1.0), 1.0).clamp(0, 1)
         return y[left] + share * (y[left + 1] - y[left])
 
-    def said(self) -> dict[str, list[float]]:
+    def summary(self) -> dict[str, list[float]]:
         return {"knots": [float(len(row.unique())) for row in self.x]}
 
 
@@ -149,9 +149,9 @@ class Isotonic:
         fitted = both(true)
         knots = [(torch.tensor([0.0, 1.0]).double(),) * 2] * len(fitted)
         for label in fitted.nonzero().flatten().tolist():
-            found = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-            found.fit(scores[:, label].numpy(), true[:, label].double().numpy())
-            knots[label] = torch.from_numpy(found.X_thresholds_), torch.from_numpy(found.y_thresholds_)
+            isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+            isotonic.fit(scores[:, label].numpy(), true[:, label].double().numpy())
+            knots[label] = torch.from_numpy(isotonic.X_thresholds_), torch.from_numpy(isotonic.y_thresholds_)
         most = max(2, *(len(x) for x, _ in knots))
         filled = [[torch.cat([row, row[-1:].expand(most - len(row))]) for row in pair] for pair in knots]
         x, y = (torch.stack(rows) for rows in zip(*filled))
@@ -160,11 +160,11 @@ class Isotonic:
 
 def told(fitted: Mapping[str, Calibration | None], labels: Sequence[str]) -> dict[str, Any]:
     """For the record, by selection rule: what was fitted, and the labels whose scores stay as they are."""
-    return {
-        rule: each.said() | {"left": [label for label, has in zip(labels, each.fitted.tolist()) if not has]}
-        for rule, each in fitted.items()
-        if each is not None
-    }
+
+    def left(calibration: Calibration) -> list[str]:
+        return [label for label, has in zip(labels, calibration.fitted.tolist()) if not has]
+
+    return {rule: each.summary() | {"left": left(each)} for rule, each in fitted.items() if each is not None}
 
 
 def of_plain(plain: dict[str, Any] | None, labels: int) -> Calibration | None:
@@ -172,11 +172,12 @@ def of_plain(plain: dict[str, Any] | None, labels: int) -> Calibration | None:
     if plain is None:
         return None
     kinds = {kind.kind: kind for kind in (Logits, Steps)}
-    found = kinds[plain["kind"]](**{name: value for name, value in plain.items() if name != "kind"})
+    calibration = kinds[plain["kind"]](**{name: value for name, value in plain.items() if name != "kind"})
     scores = torch.rand(2, labels)
-    if found(scores).shape != scores.shape or not all(each.isfinite().all() for each in found.buffers()):
+    finite = all(each.isfinite().all() for each in calibration.buffers())
+    if not finite or calibration(scores).shape != scores.shape:
         raise ValueError(f"its calibration is none of {labels} labels")
-    return found
+    return calibration
 
 
 def logits(scores: Tensor) -> Tensor:

@@ -43,27 +43,27 @@ def told(path: Path) -> Told:
 
 
 def summary(record: Record) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for rule, metrics in record.metrics.items():
-        said |= {f"test/{rule}/{name}": value for name, value in metrics.items()}
+        values |= {f"test/{rule}/{name}": value for name, value in metrics.items()}
     for rule, chosen in record.selected.items():
-        said |= {f"selected/{rule}/{name}": value for name, value in chosen.items()}
+        values |= {f"selected/{rule}/{name}": value for name, value in chosen.items()}
     for rule, cut in record.thresholds.items():
         if isinstance(cut, float | int):
-            said[f"cut/{rule}"] = cut
+            values[f"cut/{rule}"] = cut
     files = record.data.get("files", {"sha256": record.data.get("sha256")})
     if isinstance(files, dict):
-        said |= {f"data/{name}": checksum for name, checksum in files.items() if checksum}
-    said |= {f"seconds/{stage}": seconds for stage, seconds in record.seconds.items()}
-    return said | {"peak_memory_bytes": record.peak_memory_bytes}
+        values |= {f"data/{name}": checksum for name, checksum in files.items() if checksum}
+    values |= {f"seconds/{stage}": seconds for stage, seconds in record.seconds.items()}
+    return values | {"peak_memory_bytes": record.peak_memory_bytes}
 
 
 def labels(record: Record) -> Sheet:
     """A row a label under the rule that the run shows, with its cut where labels have cuts."""
-    found, cuts = record.per_label, record.thresholds.get(record.rule)
-    count = len(found["label"])
+    per_label, cuts = record.per_label, record.thresholds.get(record.rule)
+    count = len(per_label["label"])
     cut = cuts if isinstance(cuts, list) and len(cuts) == count else [cuts] * count
-    columns = {head: found[name] for name, head in HEADS.items() if name in found}
+    columns = {head: per_label[name] for name, head in HEADS.items() if name in per_label}
     if all(isinstance(each, float | int) for each in cut):
         columns["cut"] = cut
     return Sheet([*columns], [list(row) for row in zip(*columns.values())])

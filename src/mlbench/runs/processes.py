@@ -12,7 +12,8 @@ import torch
 
 from mlbench.config import Train
 from mlbench.engine import threads
-from mlbench.errors import UserError, hear_sigterm
+from mlbench.errors import UserError
+from mlbench.interrupt import hear_sigterm
 from mlbench.runs.placing import THREADS, placed, visible_gpus
 from mlbench.runs.run import Run
 

@@ -66,10 +66,10 @@ def metrics(ensemble: Ensemble) -> dict[str, Any]:
     cuts, at_cut = ensemble.cuts, run.at_cut
     sets = None if cuts is None else lambda scores: above(scores, cuts, at_cut)
     try:
-        found = measured(record, sets, run.path.parent / "scores.npz")
+        metrics = measured(record, sets, run.path.parent / "scores.npz")
     except UserError:  # its scores are no longer there
         return {"draws": 0, "metrics": side_by_side(records)}
-    return {"draws": DRAWS, "metrics": [row_of(*measure) for measure in found]}
+    return {"draws": DRAWS, "metrics": [row_of(*measure) for measure in metrics]}
 
 
 def row_of(

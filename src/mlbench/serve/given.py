@@ -29,16 +29,16 @@ Lines = tuple[list[str], list[list[Any]]]  # header, cells
 def parsed(body: bytes) -> dict[str, Any]:
     """The JSON object of a request's body."""
     try:
-        found = json.loads(body.decode(), parse_constant=no_number)
+        request = json.loads(body.decode(), parse_constant=no_number)
     except UnicodeDecodeError as error:
         raise UserError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     except RecursionError:
         raise UserError("the body is nested more deeply than any request is") from None
     except ValueError as error:
         raise UserError(f"the body is no JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise UserError(f'the body is {shown(found)}, and should be an object such as {{"rows": [...]}}')
-    return found
+    if not isinstance(request, dict):
+        raise UserError(f'the body is {shown(request)}, and should be an object such as {{"rows": [...]}}')
+    return request
 
 
 def no_number(word: str) -> float:

@@ -175,8 +175,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def give_metrics(self) -> None:
         with ONE_AT_A_TIME:
-            found = self.server.metrics
-        self.give(200, found)
+            metrics = self.server.metrics
+        self.give(200, metrics)
 
     def give(self, status: int, content: Any, more: Mapping[str, str] = {}) -> None:
         body = json.dumps(content, allow_nan=False).encode()

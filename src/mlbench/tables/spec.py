@@ -7,6 +7,7 @@ what differs from that table.
 
 import itertools
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from mlbench.compose import choices, config_dir, content
 from mlbench.config import Strict
 from mlbench.errors import UserError, did_you_mean
+from mlbench.spelling import spelled
 from mlbench.tables.published import statistics
 
 Axis = Literal["dataset", "setting", "method", "metric"]
@@ -229,6 +231,16 @@ def names() -> list[str]:
     """ant/2, ...: paper by paper, in the order of their numbers."""
     paths = [path.relative_to(folder()).with_suffix("").as_posix() for path in folder().glob("*/*.yaml")]
     return sorted(paths, key=lambda name: (name.partition("/")[0], len(name), name))
+
+
+def command(name: str) -> str:
+    """What a person types for the table of that name or in that file."""
+    return f"{spelled('reproduce')} {shlex.quote(f'table={name}')}"
+
+
+def stem(name: str) -> str:
+    """What the names of its files begin with: ant-2; a table in a file of one's own is called after it."""
+    return Path(name).stem if name.endswith(".yaml") else name.replace("/", "-")
 
 
 def read(name: str) -> Spec:

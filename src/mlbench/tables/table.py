@@ -15,7 +15,6 @@ from mlbench.results import store
 from mlbench.results.record import Record
 from mlbench.results.repeats import Repeat
 from mlbench.runs.run import Run
-from mlbench.spelling import spelled
 from mlbench.tables.cells import Cell, cell
 from mlbench.tables.choice import Choice, choices, counted, why_none
 from mlbench.tables.comparison import Comparison, compare, order_agreement
@@ -23,7 +22,7 @@ from mlbench.tables.measured import better, values
 from mlbench.tables.plan import Case, runs_of
 from mlbench.tables.published import Published, published
 from mlbench.tables.ranks import Name, half_up, mean_ranks, ranks
-from mlbench.tables.spec import GRID, Axis, Results, Rule, Variant
+from mlbench.tables.spec import GRID, Axis, Results, Rule, Variant, command
 
 Where = tuple[str, str, str]  # data set, setting, method
 
@@ -70,7 +69,7 @@ class View:
 
 @dataclass(frozen=True)
 class Table:
-    name: str
+    name: str  # as it was asked for: ant/2, mine.yaml
     spec: Results
     header: dict[str, str]
     views: list[View]
@@ -87,9 +86,7 @@ def fill(name: str, spec: Results, cases: list[Case]) -> Table:
     """The table as far as there are records; UserError where there is none, though there could be."""
     records = _records(cases)
     if not records and any(case.runs for case in cases):
-        raise UserError(
-            f"table={name}: none of its runs is here; {spelled('reproduce')} table={name} runs them"
-        )
+        raise UserError(f"table={name}: none of its runs is here; {command(name)} runs them")
     if records:
         _check_metrics(name, spec, records)
     by_where = {case.where: case for case in cases}

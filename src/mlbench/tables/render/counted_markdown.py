@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from mlbench.tables.counted import Counted
 from mlbench.tables.formats import comma_separated, markdown_table
 from mlbench.tables.render import text
-from mlbench.tables.spec import Statistics
+from mlbench.tables.spec import Statistics, command
 
 LEGEND = (
     "`593`: counted and printed alike, to the printed digits, halves rounded up; `12920 (12886)`: counted, "
@@ -20,7 +20,7 @@ def markdown(name: str, spec: Statistics, counted: Sequence[Counted]) -> str:
 
 
 def _lines(name: str, spec: Statistics, counted: Sequence[Counted]) -> Iterator[str]:
-    yield from [f"# {spec.title}", "", f"`python scripts/reproduce.py table={name}`", ""]
+    yield from [f"# {spec.title}", "", f"`{command(name)}`", ""]
     yield from [_summary(counted), "", LEGEND, ""]
     datasets = list(dict.fromkeys((cell.dataset, cell.source) for cell in counted))
     columns = list(dict.fromkeys(cell.statistic for cell in counted))

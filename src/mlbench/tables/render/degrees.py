@@ -12,6 +12,7 @@ from scipy import stats
 from mlbench.tables.degrees import EQUAL, Degree
 from mlbench.tables.formats import comma_separated, markdown_table
 from mlbench.tables.render.diagram import letters
+from mlbench.tables.spec import stem
 
 WIDTH, HEIGHT = 440, 300
 LEFT, RIGHT, BOTTOM = 46, 432, 258
@@ -43,7 +44,7 @@ def by_problem(degrees: Sequence[Degree]) -> Iterator[tuple[str, list[Degree]]]:
 
 
 def file_name(name: str, problem: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", "-".join([name.replace("/", "-"), "degrees", problem])) + ".svg"
+    return re.sub(r"[^\w.-]+", "_", "-".join([stem(name), "degrees", problem])) + ".svg"
 
 
 def csv(degrees: Iterable[Degree]) -> str:

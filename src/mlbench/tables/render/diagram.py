@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from html import escape
 
 from mlbench.tables.comparison import LEVEL, Comparison
+from mlbench.tables.spec import stem
 from mlbench.tables.table import Table, View
 
 WIDTH = 440  # user units, more where names are long; at 320 pixels the text is then 9 of them high
@@ -33,7 +34,7 @@ def files(table: Table) -> dict[str, str]:
 
 
 def file_name(table: Table, view: View, comparison: Comparison) -> str:
-    parts = (table.name.replace("/", "-"), comparison.metric + view.ending, comparison.setting)
+    parts = (stem(table.name), comparison.metric + view.ending, comparison.setting)
     return re.sub(r"[^\w.-]+", "_", "-".join(filter(None, parts))) + ".svg"
 
 

@@ -17,7 +17,7 @@ from mlbench.tables.render.diagram import critical_difference
 from mlbench.tables.render.evidence import evidence, printed, shown
 from mlbench.tables.render.page import page
 from mlbench.tables.render.text import ARROWS, MARKS, metrics, rank
-from mlbench.tables.spec import Axis, Results
+from mlbench.tables.spec import Axis, Results, command
 from mlbench.tables.table import Block, Table, View, best
 
 MINUS = "\N{MINUS SIGN}"
@@ -53,7 +53,7 @@ def _head(table: Table) -> str:
     )
     notes = "".join(f"<li>{escape(note)}</li>" for note in spec.notes)
     return f"""<header>
-<p class="kicker"><code>python scripts/reproduce.py table={escape(table.name)}</code></p>
+<p class="kicker"><code>{escape(command(table.name))}</code></p>
 <h1>{escape(spec.title)}</h1>
 <dl class="facts">{facts}</dl>
 {f'<ul class="notes">{notes}</ul>' if notes else ""}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mlbench.tables.cells import Cell
 from mlbench.tables.render import text
-from mlbench.tables.spec import Results
+from mlbench.tables.spec import Results, command
 from mlbench.tables.table import Block, Table, View, best
 
 MARKS = {
@@ -43,7 +43,7 @@ def _lines(view: View, table: Table) -> Iterator[str]:
     if "metric" not in spec.layout.placed:
         caption += f": {text.words(spec.names('metric')[0])}"
     yield "% \\usepackage{booktabs,amssymb}"
-    yield f"% python scripts/reproduce.py table={table.name}"
+    yield f"% {command(table.name)}"
     for cell in view.cells():
         if not cell.ours:
             where = ", ".join(filter(None, (cell.dataset, cell.setting, cell.method, cell.metric)))

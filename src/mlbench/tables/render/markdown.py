@@ -8,6 +8,7 @@ from mlbench.tables.comparison import Comparison
 from mlbench.tables.degrees import Degree
 from mlbench.tables.formats import markdown_table
 from mlbench.tables.render import degrees, diagram, text
+from mlbench.tables.spec import command
 from mlbench.tables.table import Block, Table, View, best
 
 
@@ -17,7 +18,7 @@ def markdown(table: Table, recovered: Sequence[Degree] = ()) -> str:
 
 
 def _lines(table: Table, recovered: Sequence[Degree]) -> Iterator[str]:
-    yield from [f"# {table.spec.title}", "", f"`python scripts/reproduce.py table={table.name}`", ""]
+    yield from [f"# {table.spec.title}", "", f"`{command(table.name)}`", ""]
     yield from markdown_table(["", ""], [*table.header.items(), ("metrics", text.metrics(table.spec))])
     yield ""
     legend = f"{text.LEGEND}. " if table.spec.published else ""
