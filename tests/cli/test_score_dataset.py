@@ -228,7 +228,7 @@ def test_folds_of_one_seed_are_one_result(shore, capsys):
     frame = records(Path("outputs"))
     assert len(frame) == 3 and frame["result"].nunique() == 1
     (group,) = content(report.records_in(Path("outputs")))["groups"]
-    assert group["count"] == "3 folds"
+    assert group["count"] == "1 seed × 3 folds"
 
     table(1, "folds: 3", "overrides: [split=kfold]")
     assert reproduce.main(["table=mine.yaml"]) == 0
