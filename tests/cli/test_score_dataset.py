@@ -234,7 +234,7 @@ def test_folds_of_one_seed_are_one_result(shore, capsys):
     assert reproduce.main(["table=mine.yaml"]) == 0
     text = Path("outputs/tables/mine/table.md").read_text()
     (row,) = (line for line in text.splitlines() if line.startswith("| **theirs"))
-    assert f"| {np.mean(values):.4f} |" in row
+    assert f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}" in row
 
 
 def test_names_that_could_be_mistaken_are_refused(shore, capsys):
