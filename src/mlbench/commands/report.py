@@ -6,7 +6,7 @@ from mlbench.commands.arguments import answered, check_keys, pairs
 from mlbench.errors import UserError, complain, did_you_mean
 from mlbench.files import write
 from mlbench.results import store
-from mlbench.results.record import Record
+from mlbench.results.record import Brief
 from mlbench.spelling import spelled
 from mlbench.tables.heat import comma
 from mlbench.tables.maps import NAMES, label_matrices, maps
@@ -51,12 +51,12 @@ def run(arguments: list[str]) -> None:
         (outputs / HEAT).unlink(missing_ok=True)  # of runs that are no longer there
 
 
-def records_in(outputs: Path) -> dict[str, Record]:
+def records_in(outputs: Path) -> dict[str, Brief]:
     """The records by their paths as seen from `outputs`. One that cannot be read is named and left out."""
     records = {}
-    for path in sorted(outputs.glob("*/*/*/record.json")):
+    for path in store.paths(outputs):
         try:
-            record = store.finished(path.parent)
+            record = store.brief(path.parent)
         except UserError as error:
             complain(error)
             continue

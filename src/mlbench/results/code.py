@@ -7,9 +7,10 @@ do not count, nor do the engine, the command line and libraries, whose versions 
 import ast
 import importlib.util
 import io
+import json
 import tokenize
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
@@ -23,7 +24,13 @@ ROOMS = tuple(f"mlbench.{room}" for room in ("methods", "losses", "backbones", "
 
 def code_of(config: Config) -> str:
     """A hash of the code of the pieces, and of every other module of a person's that is configured."""
-    content = taken(config.model_dump())
+    return _code_of(config.model_dump_json(exclude={"seed"}))
+
+
+@lru_cache(4096)
+def _code_of(text: str) -> str:
+    """Of a configuration but for its seed, which many runs share."""
+    content = taken(json.loads(text))
     named = {name.rpartition(".")[0] for piece in PIECES for name in targets(content.get(piece))}
     named |= {name.rpartition(".")[0] for name in targets(content) if not within(name, ("mlbench",))}
     return hashed(frozenset(named))

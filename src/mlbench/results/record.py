@@ -7,7 +7,7 @@ import platform
 import re
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,19 @@ from mlbench.results.shape import check
 LIBRARIES = ("torch", "lightning", "hydra-core", "torchmetrics", "numpy", "scipy", "scikit-learn")
 
 
-@dataclass(frozen=True)
-class Record:
-    """`metrics` maps a selection rule to its metrics on the test part; tables show those of `rule`."""
+@dataclass(frozen=True, kw_only=True)
+class Brief:
+    """What of a record is asked of many runs at once: by plans, reports and data frames.
+
+    `metrics` maps a selection rule to its metrics on the test part; tables show those of `rule`.
+    """
 
     key: str
     choices: dict[str, str]
     seed: int
     rule: str
     metrics: dict[str, dict[str, float]]
-    per_label: dict[str, list]  # label names, and support, F1, AP, AUC under `rule`
-    thresholds: dict[str, Any]  # rule -> the cut, one a label, or one a metric
     selected: dict[str, dict[str, float]]  # rule -> the epoch, and the value that selected the epoch
-    facts: dict[str, float]  # numbers that the method reports of its training
-    parts: dict[str, int]  # instances in each part of the split
     data: dict[str, Any]  # name, checksum, statistics
     config: dict[str, Any]
     seconds: dict[str, float]  # of each stage, and of scoring
@@ -39,13 +38,25 @@ class Record:
     started: str
     finished: str
     versions: dict[str, str] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
     revision: str | None = None
     code: str | None = None  # see mlbench.results.code; older records have none
+    imported: bool = False  # whether the predictions are another program's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Brief):
+    per_label: dict[str, list]  # label names, and support, F1, AP, AUC under `rule`
+    thresholds: dict[str, Any]  # rule -> the cut, one a label, or one a metric
+    facts: dict[str, float]  # numbers that the method reports of its training
+    parts: dict[str, int]  # instances in each part of the split
+    machine: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)  # rule -> what was fitted, and to which labels
     trained: str = ""  # "alone" or "stacked" where the other would have left other last digits
-    imported: bool = False  # whether the predictions are another program's
-    source: dict[str, str] = field(default_factory=dict)  # of these: file, SHA-256, what it was taken for
+    source: dict[str, str] = field(default_factory=dict)  # of imported: file, SHA-256, what it was taken for
+
+    @property
+    def brief(self) -> Brief:
+        return Brief(**{each.name: getattr(self, each.name) for each in fields(Brief)})
 
     def write(self, path: Path) -> None:
         """Writes the record by rename, after all other files of the run: a record that exists is whole."""

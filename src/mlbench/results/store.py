@@ -1,7 +1,6 @@
 """Runs on disk: a folder each, which a process claims while it works; finished once the record is there."""
 
 import contextlib
-import functools
 import itertools
 import json
 import shutil
@@ -18,13 +17,15 @@ from mlbench.errors import UserError, complain
 from mlbench.files import write
 from mlbench.names import one_name
 from mlbench.results import repeats
-from mlbench.results.record import Record, write_json
+from mlbench.results.index import index_of
+from mlbench.results.record import Brief, Record, write_json
 
 if TYPE_CHECKING:
     import pandas
 
 
 EMBEDDINGS = "embeddings.npz"  # in the folder of a run that was asked for them
+NO_RECORD = "{} is not a record ({}); running it again sets it aside"
 
 
 class Busy(Exception):
@@ -72,24 +73,21 @@ def finished(run: Path) -> Record | None:
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:  # a foreign file, or half of a record
-        raise UserError(f"{path} is not a record ({error}); running it again sets it aside") from error
+        raise UserError(NO_RECORD.format(path, error)) from error
+
+
+def brief(run: Path) -> Brief | None:
+    """What the run's record says in brief, if there is a whole one: by the index, where that knows the record."""
+    try:
+        return index_of(run).brief(run)
+    except (ValueError, RecursionError) as error:
+        raise UserError(NO_RECORD.format(run / "record.json", error)) from error
 
 
 def whole(run: Path) -> bool:
     """Whether the run has a record that can be read."""
-    path = run / "record.json"
     try:
-        status = path.stat()
-    except OSError:
-        return False
-    return _readable(path, status.st_mtime_ns, status.st_size)
-
-
-@functools.cache
-def _readable(path: Path, *_: int) -> bool:
-    """Whether a file of that time and size is a record; kept, since whoever waits for runs asks often."""
-    try:
-        return finished(path.parent) is not None
+        return brief(run) is not None
     except UserError:
         return False
 
@@ -113,7 +111,7 @@ def taken_up(run: Path, code: str | None = None) -> Record | None:
         return None
 
 
-def outdated(record: Record, code: str | None) -> bool:
+def outdated(record: Brief, code: str | None) -> bool:
     """Whether a record is known to be of other code."""
     return None not in (record.code, code) and record.code != code
 
@@ -127,6 +125,7 @@ def finish(run: Path, record: Record, history: dict[str, list[dict[str, float]]]
     rows = [json.dumps({"stage": stage} | row) for stage, epochs in history.items() for row in epochs]
     write(run / "history.jsonl", "".join(f"{row}\n" for row in rows))
     record.write(run / "record.json")
+    index_of(run).note(run, record)
     (run / "failed.json").unlink(missing_ok=True)
     for leftover in run.glob("stages/*.ckpt"):  # of a stack that this run was once to be trained in
         leftover.unlink(missing_ok=True)
@@ -179,11 +178,16 @@ def records(outputs: Path) -> "pandas.DataFrame":
     import pandas
 
     rows = []
-    for path in sorted(outputs.glob("*/*/*/record.json")):
-        if (record := finished(path.parent)) is None:  # it has gone meanwhile
+    for path in paths(outputs):
+        if (record := brief(path.parent)) is None:  # it has gone meanwhile
             continue
         record = repeats.current(record)
         about = {"rule": record.rule, "result": repeats.result(record), "seed": record.seed}
         about |= {"fold": repeats.fold(record), "key": record.key, "path": path, "imported": record.imported}
         rows.append(record.choices | about | record.metrics[record.rule])
     return pandas.DataFrame(rows)
+
+
+def paths(outputs: Path) -> list[Path]:
+    """Of all records below the outputs."""
+    return sorted(outputs.glob("*/*/*/record.json"))

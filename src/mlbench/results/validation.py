@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from mlbench.results.record import Record
+from mlbench.results.record import Brief
 
 
-def on_validation(record: Record) -> float | None:
+def on_validation(record: Brief) -> float | None:
     """A run's selection.metric on its validation part in its best epoch; None where no epoch has a value."""
     return record.selected.get("best", {}).get(record.config["selection"]["metric"])
 

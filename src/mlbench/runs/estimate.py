@@ -14,7 +14,7 @@ from typing import Any
 from mlbench.config import Config, taken
 from mlbench.errors import UserError
 from mlbench.results import store
-from mlbench.results.record import Record
+from mlbench.results.record import Brief
 from mlbench.runs.run import Run
 
 READ = 30  # records of a kind, at most
@@ -53,21 +53,21 @@ def estimated(run: Run, outputs: Path) -> Estimate:
     return by_records(known) if known else by_operations(run.config)
 
 
-def by_records(records: list[Record]) -> Estimate:
+def by_records(records: list[Brief]) -> Estimate:
     """As long as the longest of them. A record's seconds are its share of its stack's."""
     each = max(sum(record.seconds.values()) for record in records)
     memory = statistics.fmean(record.peak_memory_bytes for record in records)
     return Estimate(OPENED, each, memory, 0.0, "records")
 
 
-def alike(run: Run, outputs: Path) -> Iterator[Record]:
+def alike(run: Run, outputs: Path) -> Iterator[Brief]:
     """Finished runs of the same data, method, backbone and device, of as many epochs and batches."""
     kind = kind_of(taken(run.config.model_dump(mode="json")))
     paths = sorted(run.folder.parent.glob("*/record.json"))
     found = 0
     for path in paths:
         try:
-            record = store.finished(path.parent)
+            record = store.brief(path.parent)
         except UserError:
             continue
         if record and not record.imported and kind_of(record.config) == kind:

@@ -10,7 +10,7 @@ from mlbench.config import Config, fingerprint, science
 from mlbench.results import imported as theirs
 from mlbench.results import store
 from mlbench.results.code import code_of
-from mlbench.results.record import Record
+from mlbench.results.record import Brief
 from mlbench.results.repeats import Repeat
 
 State = Literal["finished", "failed", "missing"]
@@ -47,7 +47,7 @@ class Run:
             return "finished"
         return "failed" if (self.folder / "failed.json").is_file() else "missing"
 
-    def outdated(self, record: Record) -> bool:
+    def outdated(self, record: Brief) -> bool:
         """Whether the run's record is of other code than the present one."""
         return not self.imported and store.outdated(record, code_of(self.config))
 
@@ -72,16 +72,17 @@ def with_seeds(
     What is imported under the name of `config`'s method may have been scores that were cut, or label sets.
     """
     runs = []
-    for seed, fold in itertools.product(range(seeds), range(folds) if folds else [None]):
-        changed, words = config.model_copy(update={"seed": seed}), [*overrides, f"seed={seed}"]
+    of_folds = {fold: _of_fold(config, fold) for fold in (range(folds) if folds else [None])}
+    sciences = {} if imported else {fold: science(each, identity) for fold, each in of_folds.items()}
+    for seed, fold in itertools.product(range(seeds), of_folds):
+        changed, words = of_folds[fold].model_copy(update={"seed": seed}), [*overrides, f"seed={seed}"]
         if fold is not None:
-            changed = changed.model_copy(update={"split": config.split | {"fold": fold}})
             words.append(f"split.fold={fold}")
         if imported:
             folders = [theirs.folder(changed, dataset, identity, cut) for cut in (True, False)]
             folder = next(filter(store.whole, folders), folders[0])
         else:
-            runs.append(one(changed, words, dataset, identity))
+            runs.append(_run(changed, words, dataset, sciences[fold] | {"seed": seed}))
             continue
         runs.append(Run(seed, changed, tuple(words), folder.name, folder, fold, imported=True))
     return tuple(runs)
@@ -89,6 +90,15 @@ def with_seeds(
 
 def one(config: Config, overrides: Sequence[str], dataset: str, identity: dict[str, Any]) -> Run:
     """The run of a configuration, on the data set of that name and identity."""
-    key = fingerprint(science(config, identity))
+    return _run(config, overrides, dataset, science(config, identity))
+
+
+def _of_fold(config: Config, fold: int | None) -> Config:
+    return config if fold is None else config.model_copy(update={"split": config.split | {"fold": fold}})
+
+
+def _run(config: Config, overrides: Sequence[str], dataset: str, content: dict[str, Any]) -> Run:
+    """`content` is the run's science, which differs in nothing but the seed between many runs."""
+    key = fingerprint(content)
     folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
     return Run(config.seed, config, tuple(overrides), key, folder, config.split.get("fold"))

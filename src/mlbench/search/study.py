@@ -129,7 +129,7 @@ class Study:
 
     def value(self, run: Run) -> float:
         """The metric of a run's best epoch on the validation part."""
-        record = store.finished(run.folder)
+        record = store.brief(run.folder)
         if record is None:
             raise UserError(run.reason)
         value = on_validation(record)

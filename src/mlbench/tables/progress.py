@@ -33,7 +33,7 @@ def described(cases: list[Case]) -> Iterator[str]:
 def state(run: Run) -> str:
     """The run's state on disk, as SIGNS names it."""
     if run.state == "finished":
-        record = store.finished(run.folder)
+        record = store.brief(run.folder)
         return "finished (other code)" if record and run.outdated(record) else "finished"
     return "running" if store.claimed(run.folder) else run.state
 
@@ -42,7 +42,7 @@ def unreadable(case: Case) -> Iterator[str]:
     """The error of each record of the case's runs that cannot be read."""
     for run in case.runs:
         try:
-            store.finished(run.folder)
+            store.brief(run.folder)
         except UserError as error:
             yield str(error)
 
@@ -74,7 +74,7 @@ def remaining(cases: list[Case]) -> str:
 def seconds(run: Run) -> float | None:
     """How long a finished run took, from its beginning to its end."""
     try:
-        record = store.finished(run.folder)
+        record = store.brief(run.folder)
     except UserError:
         return None
     if record is None or record.imported:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from mlbench.config import NOT_TAKEN
 from mlbench.data.own import stem
 from mlbench.results import repeats
-from mlbench.results.record import Record
+from mlbench.results.record import Brief
 from mlbench.tables.heat import grids
 from mlbench.tables.render.page import asset, page
 
@@ -20,7 +20,7 @@ def report(content: dict[str, Any]) -> str:
     return page("All runs", asset("report.html"), content, "report.js")
 
 
-def content(records: dict[str, Record]) -> dict[str, Any]:
+def content(records: dict[str, Brief]) -> dict[str, Any]:
     """What the page draws. A group is the runs of one result, which differ in seed and fold alone.
 
     `records` are keyed by their paths as seen from the page.
@@ -66,7 +66,7 @@ def content(records: dict[str, Record]) -> dict[str, Any]:
     }
 
 
-def called(record: Record) -> str:
+def called(record: Brief) -> str:
     """The data set's own name; of a file that was given none, the file's."""
     dataset = record.config.get("dataset")
     path = dataset.get("path") if isinstance(dataset, dict) else None
@@ -86,7 +86,7 @@ def _grids(
     return [grid.drawn(more) for grid, more in zip(all_grids, told_apart([groups[p] for p in first], rest))]
 
 
-def summary(records: list[Record], metrics: list[str]) -> dict[str, Any]:
+def summary(records: list[Brief], metrics: list[str]) -> dict[str, Any]:
     """A result: the number of its runs, the mean time of a run, each metric's mean and deviation.
 
     Of two records of the same seed and fold, such as one made again under a newer key, the last counts.
@@ -104,7 +104,7 @@ def summary(records: list[Record], metrics: list[str]) -> dict[str, Any]:
     }
 
 
-def _result(runs: Mapping[repeats.Repeat, Record], metric: str) -> dict[str, Any] | None:
+def _result(runs: Mapping[repeats.Repeat, Brief], metric: str) -> dict[str, Any] | None:
     """`over` says what the deviation is over; `runs` are those in which the metric is defined."""
     average = repeats.average({at: run.metrics.get(run.rule, {}).get(metric) for at, run in runs.items()})
     if average is None:
@@ -114,7 +114,7 @@ def _result(runs: Mapping[repeats.Repeat, Record], metric: str) -> dict[str, Any
     return {"mean": _significant(average.mean, 12), "std": _significant(average.std)} | about
 
 
-def _run(path: str, record: Record, group: int, metrics: dict[str, str]) -> dict[str, Any]:
+def _run(path: str, record: Brief, group: int, metrics: dict[str, str]) -> dict[str, Any]:
     values = record.metrics.get(record.rule, {})
     return {
         "group": group,
@@ -128,7 +128,7 @@ def _run(path: str, record: Record, group: int, metrics: dict[str, str]) -> dict
     }
 
 
-def _seconds(record: Record) -> float:
+def _seconds(record: Brief) -> float:
     return sum(record.seconds.values())
 
 
@@ -177,7 +177,7 @@ def flat(config: Any, path: str = "") -> dict[str, str]:
     }
 
 
-def facts(records: Iterable[Record]) -> dict[str, str]:
+def facts(records: Iterable[Brief]) -> dict[str, str]:
     records = list(records)
     days = sorted(record.finished[:10] for record in records)
     versions = sorted({f"mlbench {record.versions.get('mlbench', 'unknown')}" for record in records})
