@@ -15,7 +15,6 @@ from mlbench.compose import configure
 from mlbench.config import fingerprint, options, science, taken, target
 from mlbench.errors import UserError, did_you_mean
 from mlbench.evaluation.suite import ALL
-from mlbench.files import write
 from mlbench.results import store
 from mlbench.results.code import code_of
 from mlbench.results.record import Record, machine, versions
@@ -35,9 +34,7 @@ COMMANDS = {
 }
 
 
-def records(
-    repeats: int = 3, runs: int = 10_000, commands: tuple[str, ...] = (*COMMANDS,)
-) -> Iterator[Row]:
+def records(repeats: int = 3, runs: int = 10_000, commands: tuple[str, ...] = (*COMMANDS,)) -> Iterator[Row]:
     """Made-up records of erm on multidigits: the plan of their table, the report; whole processes."""
     for command in commands:
         if command not in COMMANDS:
@@ -86,7 +83,7 @@ def make(folder: Path, runs: int) -> int:
         "seeds": seeds,
         "layout": {"rows": "method", "columns": "metric"},
     }
-    write(folder / "table.yaml", json.dumps(table))  # which is YAML, too
+    (folder / "table.yaml").write_text(json.dumps(table))  # which is YAML, too
     about = {"versions": versions(), "machine": machine()}
     for words in settings:
         config = configure([*words, f"paths.outputs={folder}/outputs"])
@@ -97,7 +94,8 @@ def make(folder: Path, runs: int) -> int:
             key = fingerprint(science(config, identity))
             made = record(key, taken(config.model_dump(mode="json")), identity, code, about)
             place = store.folder(config.paths.outputs, dataset.name, "erm", key)
-            write(place / "record.json", json.dumps(asdict(made), indent=1))
+            place.mkdir(parents=True)
+            (place / "record.json").write_text(json.dumps(asdict(made), indent=1))
     return len(settings) * seeds
 
 

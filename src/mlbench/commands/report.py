@@ -54,12 +54,12 @@ def run(arguments: list[str]) -> None:
 def records_in(outputs: Path) -> dict[str, Brief]:
     """The records by their paths as seen from `outputs`. One that cannot be read is named and left out."""
     records = {}
-    for path in store.paths(outputs):
+    for run in store.folders(outputs):
         try:
-            record = store.brief(path.parent)
+            record = store.brief(run)
         except UserError as error:
             complain(error)
             continue
-        if record is not None:  # it may have gone meanwhile
-            records[path.relative_to(outputs).as_posix()] = record
+        if record is not None:
+            records[(run / "record.json").relative_to(outputs).as_posix()] = record
     return records

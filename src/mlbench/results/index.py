@@ -1,9 +1,9 @@
 """records.index below the outputs: what each record says in brief, so that the record need not be opened.
 
-A line a record, appended when the run has finished, or by the first reader who meets the record without one. A
-line is believed as long as the record's file is the one that it was made of: of the same size, times and inode.
-Whatever is wrong with the index (half a line of a killed process, an edit by hand) costs time alone: a record
-without a line to believe is opened.
+A line a record, appended when the run has finished, or by the first reader who meets the record without one.
+A line is believed as long as the record's file is the one that it was made of: of the same size, times and
+inode. Whatever is wrong with the index (half a line of a killed process, an edit by hand) costs time alone: a
+record without a line to believe is opened.
 
 A line holds, with tabs between: FORMAT, a checksum of the rest, the record's path as JSON, what its file was,
 what this run alone says, and what it shares with many others, which is parsed once.
@@ -96,7 +96,7 @@ class Index:
         return brief
 
     def refresh(self) -> None:
-        """Reads what has been appended since the last look, without a last line that is still being written."""
+        """Reads what has been appended since the last look, but no line that is still being written."""
         with contextlib.suppress(OSError), self.path.open("rb") as file:
             status = os.fstat(file.fileno())
             if status.st_ino != self.inode or status.st_size < self.end:
@@ -138,7 +138,11 @@ class Index:
         """Writes the index anew if most lines count no more, or without those whose record is gone."""
         self.refresh()
         if everything or self.read_lines > 2 * len(self.lines) + SPARE:
-            kept = {name: line for name, line in self.lines.items() if (self.outputs / name / "record.json").exists()}
+            kept = {
+                name: line
+                for name, line in self.lines.items()
+                if (self.outputs / name / "record.json").exists()
+            }
             with contextlib.suppress(OSError), whole(self.path, durable=False) as file:
                 file.writelines(bytes_of(name, line) + b"\n" for name, line in kept.items())
 

@@ -40,6 +40,8 @@ class Average:
     @cached_property
     def by_seed(self) -> dict[int, float]:
         """The mean over the folds of each seed."""
+        if all(fold is None for _, fold in self.values):
+            return {seed: value for (seed, _), value in self.values.items()}
         values: dict[int, list[float]] = {}
         for (seed, _), value in self.values.items():
             values.setdefault(seed, []).append(value)
@@ -148,9 +150,7 @@ def current(record: AnyBrief) -> AnyBrief:
     if known is None:
         return record
     config, without = known
-    return replace(
-        record, config=config | seed, choices=record.choices | dict.fromkeys(without, NOT_TAKEN)
-    )
+    return replace(record, config=config | seed, choices=record.choices | dict.fromkeys(without, NOT_TAKEN))
 
 
 @functools.lru_cache(4096)

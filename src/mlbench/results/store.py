@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import os
 import shutil
 import traceback
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def finished(run: Path) -> Record | None:
 
 
 def brief(run: Path) -> Brief | None:
-    """What the run's record says in brief, if there is a whole one: by the index, where that knows the record."""
+    """What the run's record says in brief, if there is a whole one; the index may know without opening it."""
     try:
         return index_of(run).brief(run)
     except (ValueError, RecursionError) as error:
@@ -178,16 +179,27 @@ def records(outputs: Path) -> "pandas.DataFrame":
     import pandas
 
     rows = []
-    for path in paths(outputs):
-        if (record := brief(path.parent)) is None:  # it has gone meanwhile
+    for run in folders(outputs):
+        if (record := brief(run)) is None:
             continue
         record = repeats.current(record)
         about = {"rule": record.rule, "result": repeats.result(record), "seed": record.seed}
-        about |= {"fold": repeats.fold(record), "key": record.key, "path": path, "imported": record.imported}
+        about |= {
+            "fold": repeats.fold(record),
+            "key": record.key,
+            "path": run / "record.json",
+            "imported": record.imported,
+        }
         rows.append(record.choices | about | record.metrics[record.rule])
     return pandas.DataFrame(rows)
 
 
-def paths(outputs: Path) -> list[Path]:
-    """Of all records below the outputs."""
-    return sorted(outputs.glob("*/*/*/record.json"))
+def folders(outputs: Path) -> list[Path]:
+    """The folders that lie where runs lie, whatever is in them."""
+    return sorted(path for data in _within(outputs) for method in _within(data) for path in _within(method))
+
+
+def _within(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return [folder / entry.name for entry in entries if entry.is_dir()]
+    return []

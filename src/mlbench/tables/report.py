@@ -93,6 +93,7 @@ def summary(records: list[Brief], metrics: list[str]) -> dict[str, Any]:
     """
     runs = {repeats.repeat(record): record for record in sorted(records, key=lambda each: each.finished)}
     seeds, folds = repeats.grid(runs, repeats.folds(records[0]))
+    measured = {at: run.metrics.get(run.rule, {}) for at, run in runs.items()}
     return {
         "count": repeats.counted(runs, folds),
         "seeds": seeds,
@@ -100,13 +101,13 @@ def summary(records: list[Brief], metrics: list[str]) -> dict[str, Any]:
         "runs": len(runs),
         "planned": seeds * (folds or 1),
         "seconds": None if records[0].imported else _significant(fmean(map(_seconds, runs.values()))),
-        "results": [_result(runs, name) for name in metrics],
+        "results": [_result(measured, name) for name in metrics],
     }
 
 
-def _result(runs: Mapping[repeats.Repeat, Brief], metric: str) -> dict[str, Any] | None:
+def _result(measured: Mapping[repeats.Repeat, dict[str, float]], metric: str) -> dict[str, Any] | None:
     """`over` says what the deviation is over; `runs` are those in which the metric is defined."""
-    average = repeats.average({at: run.metrics.get(run.rule, {}).get(metric) for at, run in runs.items()})
+    average = repeats.average({at: values.get(metric) for at, values in measured.items()})
     if average is None:
         return None
     about = {"over": average.over, "runs": len(average.values)}
