@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import platform
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,9 +47,14 @@ def write(path: Path, text: str, durable: bool = False) -> Path:
 
 def _clear(path: Path) -> None:
     for leftover in path.parent.glob(f"{glob.escape(path.name)}.{glob.escape(HERE)}-*.tmp"):
-        process = leftover.name.split("-")[-2]
-        if process.isdecimal() and not _alive(int(process)):
+        if abandoned(leftover):
             leftover.unlink(missing_ok=True)
+
+
+def abandoned(path: Path) -> bool:
+    """Whether a file has the temporary name of a process of this machine that is no more."""
+    name = re.search(rf"\.{re.escape(HERE)}-(\d+)-[0-9a-f]+\.tmp$", path.name)
+    return name is not None and not _alive(int(name[1]))
 
 
 def _alive(process: int) -> bool:

@@ -1,5 +1,6 @@
 """A stage of one run with all it takes to train it, and the outcome."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from mlbench.config import Selection, Train
 from mlbench.engine.plan import Plan
 from mlbench.engine.watch import Watch
 from mlbench.errors import UserError
+from mlbench.files import write
 from mlbench.methods.base import Stage
 
 
@@ -51,13 +53,17 @@ class Job:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path.with_suffix(".lock"))
 
+    def note(self, epoch: int, epochs: int) -> None:
+        """Leaves how far the stage is, for a person who asks; a training goes on by its checkpoint alone."""
+        write(self.path.with_suffix(".progress"), json.dumps({"epoch": epoch, "epochs": epochs}))
+
     def clear(self) -> None:
         """Removes half-written files of killed processes. The caller holds the lock."""
         self._remove("{}.*.tmp", "{}-together-*.tmp")
 
     def forget_checkpoints(self) -> None:
         """Removes the checkpoint of the finished job, and those of stacks it was to be trained in."""
-        self._remove("{}.ckpt", "{}-together-*.ckpt")
+        self._remove("{}.ckpt", "{}-together-*.ckpt", "{}.progress")
 
     def _remove(self, *names: str) -> None:
         for name in names:

@@ -290,6 +290,8 @@ class Loop:
                 "seconds": time.monotonic() - self.started,
             }
             write(self.checkpoint, state | {name: getattr(self, name) for name in PROGRESS})
+            for job in self.jobs:
+                job.note(self.epoch, self.plan.epochs)
             if self.world == 1:  # a tracker stays in its process
                 for job, history in zip(self.jobs, self.history):
                     job.report(history)

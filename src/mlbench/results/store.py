@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import platform
 import shutil
 import traceback
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 EMBEDDINGS = "embeddings.npz"  # in the folder of a run that was asked for them
+CLAIM = "claim.json"  # there as long as a process holds the run
 NO_RECORD = "{} is not a record ({}); running it again sets it aside"
 
 
@@ -61,9 +63,23 @@ def claim(run: Path, wait: bool = True) -> Iterator[None]:
     try:
         for leftover in (*run.glob("*.tmp"), *run.glob("stages/*.tmp")):  # by a process that was killed
             leftover.unlink(missing_ok=True)
+        sign(run)
         yield
     finally:
+        (run / CLAIM).unlink(missing_ok=True)
         lock.release()
+
+
+def sign(run: Path) -> None:
+    """Notes in a run that this process holds who that is, for a person who asks; the lock alone counts."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    with contextlib.suppress(OSError):
+        write(run / CLAIM, json.dumps({"host": platform.node(), "process": os.getpid(), "since": now}))
+
+
+def holder(run: Path) -> dict[str, Any]:
+    """What the process noted that holds the run, or died while it did; empty without a note."""
+    return _noted(run / CLAIM)
 
 
 def finished(run: Path) -> Record | None:
@@ -128,8 +144,13 @@ def finish(run: Path, record: Record, history: dict[str, list[dict[str, float]]]
     record.write(run / "record.json")
     index_of(run).note(run, record)
     (run / "failed.json").unlink(missing_ok=True)
-    for leftover in run.glob("stages/*.ckpt"):  # of a stack that this run was once to be trained in
+    for leftover in passing(run):  # of a stack that this run was once to be trained in
         leftover.unlink(missing_ok=True)
+
+
+def passing(run: Path) -> list[Path]:
+    """What a run leaves that no finished run needs."""
+    return [*run.glob("stages/*.ckpt"), *run.glob("stages/*.progress")]
 
 
 def clear(run: Path) -> None:
@@ -153,11 +174,25 @@ def fail(run: Path, error: BaseException) -> None:
 
 def failure(run: Path) -> dict[str, str]:
     """What `fail` noted; empty if the run has not failed."""
+    return {name: str(words) for name, words in _noted(run / "failed.json").items()}
+
+
+def _noted(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads((run / "failed.json").read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
         return {}
-    return {name: str(words) for name, words in content.items()} if isinstance(content, dict) else {}
+    return content if isinstance(content, dict) else {}
+
+
+def progress(run: Path) -> tuple[str, int, int] | None:
+    """The stage that the run was last seen at, its finished epochs, and of how many."""
+    notes = sorted((run / "stages").glob("*.progress"))
+    for path in reversed(notes):
+        match _noted(path):
+            case {"epoch": int(epoch), "epochs": int(epochs)}:
+                return path.stem, epoch, epochs
+    return None
 
 
 def claimed(run: Path) -> bool:
@@ -167,8 +202,10 @@ def claimed(run: Path) -> bool:
     try:
         with FileLock(run / ".lock", timeout=0):
             return False
-    except (Timeout, OSError):
+    except Timeout:
         return True
+    except OSError:  # a folder that only others may write to
+        return bool(holder(run))
 
 
 def records(outputs: Path) -> "pandas.DataFrame":

@@ -1,0 +1,47 @@
+"""The command line that tells what runs, how far it is, and what failed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlbench.commands.arguments import answered, check_keys, pairs
+from mlbench.errors import UserError
+from mlbench.runs.seen import STATES, seen, tasks
+from mlbench.spelling import spelled
+
+USAGE = f"""{spelled("status")} [paths.outputs=outputs] [all=true]
+  counts the runs below a folder; lists those that run (where, since when, at which epoch by the last checkpoint),
+  that stopped before their end, that failed and why, and the tasks of launches that have runs left
+
+At most {{most}} of a kind are listed; all=true lists all. The command of a run that stopped or failed goes on with it."""
+MOST = 20
+KEYS = ("paths.outputs", "all")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return answered(run, arguments, USAGE.format(most=MOST))
+
+
+def run(arguments: list[str]) -> None:
+    given = pairs(arguments, KEYS[0], KEYS)
+    check_keys(given, KEYS)
+    if given.get("all", "false") not in ("true", "false"):
+        raise UserError(f"all={given['all']}: choose true or false")
+    outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
+    if not outputs.is_dir():
+        raise UserError(f"paths.outputs={outputs}: there is no such folder")
+    found = [*seen(outputs)]
+    counts = {state: sum(each.state == state for each in found) for state in STATES}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    print(f"{outputs}: {len(found)} runs" + (f": {told}" if told else ""))
+    waiting = [*tasks(outputs)]
+    kinds = {state: [each.line() for each in found if each.state == state] for state in STATES[:-1]}
+    for kind, lines in (kinds | {"tasks of launches": [task.line() for task in waiting]}).items():
+        listed(kind, lines, None if given.get("all") == "true" else MOST)
+
+
+def listed(kind: str, lines: Sequence[str], most: int | None) -> None:
+    if lines:
+        print(f"\n{kind}")
+        print("\n".join(f"  {line}" for line in lines[:most]))
+    if most and len(lines) > most:
+        print(f"  and {len(lines) - most} more; all=true lists them")
