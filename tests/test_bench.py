@@ -28,7 +28,7 @@ TINY = {
     "intervals": ["repeats=1", "instances=30", "labels=3", "draws=20", "looped=2"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
     "start": ["repeats=1", "commands=import,help"],
-    "records": ["repeats=1", "runs=20", "commands=report"],
+    "records": ["repeats=1", "runs=20", "commands=status"],
 }
 ROWS = {
     "step": 4,

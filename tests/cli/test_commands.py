@@ -53,7 +53,7 @@ def test_a_word_that_is_no_command_is_answered_with_the_nearest(capsys):
         2,
         "",
         "mlbench: reprodcue: no such command; there are run, reproduce, report, search, fetch, bench, "
-        "predict, score, export, serve, board; "
+        "predict, score, export, serve, board, status, gc; "
         "did you mean reproduce?\n",
     )
 

@@ -69,7 +69,7 @@ def said(program, outputs, capsys, *words):
 
 def test_tells_every_state_and_why(tmp_path, capsys, claimed):
     finished(tmp_path, "1a")
-    running, killed, stopped, failed, broken = (begun(tmp_path, f"2{letter}") for letter in "abcde")
+    running, killed, _, failed, broken = (begun(tmp_path, f"2{letter}") for letter in "abcde")
     (running / "stages" / "0-train.progress").write_text('{"epoch": 12, "epochs": 40}')
     at_work = claimed(running)
     dead = claimed(killed)

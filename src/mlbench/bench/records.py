@@ -30,12 +30,13 @@ print("\\n" + json.dumps({{"status": status, "bytes": peak_memory()}}))
 """
 COMMANDS = {
     "plan": ("reproduce", "table={}/table.yaml", "dry_run=true"),
+    "status": ("status",),
     "report": ("report",),
 }
 
 
 def records(repeats: int = 3, runs: int = 10_000, commands: tuple[str, ...] = (*COMMANDS,)) -> Iterator[Row]:
-    """Made-up records of erm on multidigits: the plan of their table, the report; whole processes."""
+    """Made-up records of erm on multidigits: their table's plan, status, report; whole processes."""
     for command in commands:
         if command not in COMMANDS:
             near = did_you_mean(command, COMMANDS)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # Each a module in here.
 COMMANDS = (
     *("run", "reproduce", "report", "search", "fetch", "bench", "predict", "score", "export", "serve"),
-    "board",
+    *("board", "status", "gc"),
 )
 ROLES = ("dataset", "method", "backbone", "loss", "split", "threshold", "seed")
 

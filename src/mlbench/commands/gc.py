@@ -9,9 +9,9 @@ from mlbench.spelling import spelled
 
 USAGE = f"""{spelled("gc")} [paths.outputs=outputs] [remove=true]
   lists what nothing needs, and with remove=true removes it: half-written files of processes that are gone,
-  checkpoints of finished runs, shared stages of data sets without runs, logs of launches whose runs have finished
+  checkpoints of finished runs, shared stages of data sets without runs, logs of launches whose runs are over
 
-Nothing is touched that a run needs which is at work, stopped or failed. Records stay, and what finished runs left."""
+What a run needs that is at work, stopped or failed stays, and so does what finished runs left."""
 KEYS = ("paths.outputs", "remove")
 
 

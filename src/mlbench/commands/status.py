@@ -9,10 +9,11 @@ from mlbench.runs.seen import STATES, seen, tasks
 from mlbench.spelling import spelled
 
 USAGE = f"""{spelled("status")} [paths.outputs=outputs] [all=true]
-  counts the runs below a folder; lists those that run (where, since when, at which epoch by the last checkpoint),
-  that stopped before their end, that failed and why, and the tasks of launches that have runs left
+  counts the runs below a folder; lists those that run (where, since when, at which epoch by the last
+  checkpoint), that stopped before their end, that failed and why, and the tasks of launches with runs left
 
-At most {{most}} of a kind are listed; all=true lists all. The command of a run that stopped or failed goes on with it."""
+At most {{most}} of a kind are listed; all=true lists all. The same command again goes on with what stopped or
+failed."""
 MOST = 20
 KEYS = ("paths.outputs", "all")
 

@@ -75,7 +75,7 @@ def temporary(outputs: Path) -> Iterator[Unneeded]:
 
 
 def of_shared(folder: Path, states: list[str]) -> Iterator[Unneeded]:
-    """Of stages that runs of a data set share: all if it has no runs, checkpoints if all have finished."""
+    """Shared stages of a data set: all if it has no runs, what is no outcome if all have finished."""
     if states and {*states} != {"finished"}:
         return
     for path in sorted(folder.iterdir()):
@@ -87,7 +87,7 @@ def of_shared(folder: Path, states: list[str]) -> Iterator[Unneeded]:
 
 
 def launches(outputs: Path) -> Iterator[Unneeded]:
-    """Logs and tasks of launches whose runs all have a record, or are gone, and of which nothing is queued."""
+    """Logs of launches whose runs all have a record, or are gone, and of which nothing is queued."""
     left: dict[Path, bool] = {}
     notes = [*notes_of(outputs)]
     queue = (queued() or {}) if notes else {}
