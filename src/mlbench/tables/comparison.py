@@ -34,9 +34,16 @@ class Comparison:
 
 
 def compare(
-    metric: str, better: Better, values: Mapping[str, Mapping[str, float]], setting: str = ""
+    metric: str,
+    better: Better,
+    values: Mapping[str, Mapping[str, float]],
+    setting: str = "",
+    of_pairs: bool = True,
 ) -> Comparison | None:
-    """`values`: data set → method → mean. None for fewer than 2 data sets or 3 methods: too little."""
+    """`values`: data set → method → mean. None for fewer than 2 data sets or 3 methods: too little.
+
+    The tests of all pairs take seconds for dozens of methods; without `of_pairs` they are left out.
+    """
     from scipy import stats
 
     methods = list(next(iter(values.values()), {}))
@@ -52,7 +59,7 @@ def compare(
     # Nemenyi: the critical range is the Studentised range over √2, of infinitely many degrees of freedom.
     error = math.sqrt(len(methods) * (len(methods) + 1) / (6 * len(values)))
     spread = stats.studentized_range(len(methods), math.inf)
-    pairs = list(itertools.combinations(methods, 2))
+    pairs = list(itertools.combinations(methods, 2)) if of_pairs else []
     nemenyi = {(a, b): float(spread.sf(abs(means[a] - means[b]) / error * math.sqrt(2))) for a, b in pairs}
     return Comparison(
         metric=metric,

@@ -1,0 +1,77 @@
+"""What many data sets say of a row together: wins, gaps to the best, a normalised score, time, ranks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mlbench.board.grid import PRIOR, Grid, Row, block, mean
+from mlbench.tables.comparison import Comparison, compare
+from mlbench.tables.ranks import RESOLUTION
+
+
+def win_rates(duels: np.ndarray) -> np.ndarray:
+    """(R, R): on which share of the data sets that both have the row is better than the column; ties count ½."""
+    return mean(duels, 0)
+
+
+def improvability(grid: Grid) -> np.ndarray:
+    """(D, R): by how many per cent the best row's error is below this row's; 0 for the best."""
+    errors = grid.errors()
+    best = _least(errors)
+    gap = np.divide(errors - best, errors, out=np.zeros_like(errors), where=errors > RESOLUTION)
+    return np.where(np.isnan(errors), np.nan, 100 * gap)
+
+
+def normalised(grid: Grid) -> np.ndarray:
+    """(D, R): 1 for the best row of a data set, 0 for the prior and whatever is below it.
+
+    NaN where the data set has no prior. Where nothing beats the prior, the prior is best: what is equal to it
+    has 1.
+    """
+    errors = grid.errors()
+    if Row(PRIOR) not in grid.rows:
+        return np.full_like(errors, np.nan)
+    floor = errors[:, [grid.rows.index(Row(PRIOR))]]
+    best = _least(errors)
+    span = floor - best
+    won = np.divide(
+        floor - errors, span, out=(errors - best < RESOLUTION).astype(float), where=span > RESOLUTION
+    )
+    return np.where(np.isnan(errors) | np.isnan(floor), np.nan, np.clip(won, 0, 1))
+
+
+def _least(errors: np.ndarray) -> np.ndarray:
+    """(D, 1); NaN where nothing is known."""
+    known = np.where(np.isnan(errors), np.inf, errors).min(1, keepdims=True, initial=np.inf)
+    return np.where(np.isinf(known), np.nan, known)
+
+
+def geometric(seconds: np.ndarray) -> np.ndarray:
+    """(R,): the geometric mean over data sets, (D, R), of what is known."""
+    positive = np.where(seconds > 0, seconds, np.nan)
+    return np.exp(mean(np.log(positive), 0))
+
+
+def front(cost: Sequence[float], score: Sequence[float]) -> list[int]:
+    """Which of the points nothing beats: nothing costs at most as much and scores at least as high, and is not
+    the same in both. By rising cost."""
+    known = [at for at in range(len(cost)) if not (np.isnan(cost[at]) or np.isnan(score[at]))]
+    best, found, last = -np.inf, [], None
+    for at in sorted(known, key=lambda at: (cost[at], -score[at])):
+        point = (cost[at], score[at])
+        if score[at] > best or point == last:
+            found.append(at)
+            best, last = score[at], point
+    return found
+
+
+def whole(grid: Grid) -> Grid:
+    """The data sets and the rows that tests over data sets can take: there is no gap."""
+    datasets, rows = block(~np.isnan(grid.means()))
+    return grid.of(datasets, rows)
+
+
+def ranked(grid: Grid, names: Sequence[str]) -> Comparison | None:
+    """Mean ranks, Friedman's test and Nemenyi's critical difference of a grid without gaps; `names` are the rows'."""
+    values = {dataset: dict(zip(names, map(float, row))) for dataset, row in zip(grid.datasets, grid.means())}
+    return compare(grid.metric, grid.better, values, of_pairs=False)

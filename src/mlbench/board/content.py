@@ -1,0 +1,69 @@
+"""The board as its files have it: records, labels, pairs, and what is said of data sets and methods."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlbench.board import columns
+from mlbench.errors import UserError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class Board:
+    records: "DataFrame"
+    labels: "DataFrame"
+    pairs: "DataFrame"
+    datasets: dict[str, dict[str, Any]]
+    methods: dict[str, dict[str, Any]]
+
+    def title(self, method: str) -> str:
+        return str(self.methods.get(method, {}).get("title") or method)
+
+
+def read(folder: Path) -> Board:
+    """UserError names the file that is not there or is not a board's."""
+    return Board(
+        records=_frame(folder / columns.RECORDS_FILE, columns.RECORDS),
+        labels=_frame(folder / columns.LABELS_FILE, columns.LABELS),
+        pairs=_frame(folder / columns.PAIRS_FILE, columns.PAIRS),
+        datasets=_json(folder / columns.DATASETS_FILE),
+        methods=_json(folder / columns.METHODS_FILE),
+    )
+
+
+def _frame(path: Path, names: tuple[str, ...]) -> "DataFrame":
+    import pandas
+
+    _there(path)
+    try:
+        frame = pandas.read_parquet(path)
+    except ImportError:
+        raise UserError(
+            f"{path}: reading it needs pyarrow; pip install 'multilabel-bench[parquet]'"
+        ) from None
+    except (ValueError, OSError) as error:  # pyarrow's own errors are of these kinds
+        raise UserError(f"{path}: no Parquet file that can be read: {error}") from None
+    missing = [name for name in names if name not in frame]
+    if missing:
+        raise UserError(f"{path}: the columns {', '.join(missing)} are missing; harvest the board again")
+    return frame[list(names)]
+
+
+def _json(path: Path) -> dict[str, dict[str, Any]]:
+    _there(path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+        raise UserError(f"{path}: should map each name to what is said of it")
+    return found
+
+
+def _there(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: not there; the board's records are harvested first")

@@ -1,0 +1,137 @@
+"""The numbers of one metric as a grid of data sets, splits and rows; failures have the score of the prior.
+
+A row of the board is a method in a variant: as its paper sets it, or tuned.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mlbench.board.columns import HALF, VARIANTS
+from mlbench.evaluation.metric import Better
+from mlbench.tables.ranks import RESOLUTION
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PRIOR = "prior"  # the method that scores each label by its share in training: the floor
+FAILED = ("failed", "timeout", "memory")
+
+
+class Row(NamedTuple):
+    method: str
+    variant: str = VARIANTS[0]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`values` are NaN where nothing was run, and `imputed` says where they are the prior's."""
+
+    metric: str
+    better: Better
+    datasets: list[str]
+    rows: list[Row]
+    values: np.ndarray  # (D, S, R)
+    imputed: np.ndarray  # (D, S, R)
+
+    def means(self) -> np.ndarray:
+        """Over the splits that there are: (D, R)."""
+        return mean(self.values, 1)
+
+    def errors(self) -> np.ndarray:
+        """What a perfect method has 0 of: (D, R)."""
+        return self.means() if self.better == "low" else 1 - self.means()
+
+    def splits(self) -> np.ndarray:
+        """How many there are: (D, R)."""
+        return (~np.isnan(self.values)).sum(1)
+
+    def of(self, datasets: Iterable[int], rows: Sequence[int]) -> "Grid":
+        """The same with these data sets and rows alone."""
+        chosen = list(datasets)
+        return replace(
+            self,
+            datasets=[self.datasets[number] for number in chosen],
+            rows=[self.rows[number] for number in rows],
+            values=self.values[chosen][:, :, list(rows)],
+            imputed=self.imputed[chosen][:, :, list(rows)],
+        )
+
+    def variant(self, variant: str) -> "Grid":
+        rows = [number for number, row in enumerate(self.rows) if row.variant == variant]
+        return self.of(range(len(self.datasets)), rows)
+
+
+def grid(records: "DataFrame", metric: str) -> Grid:
+    """Seeds of a split are averaged. A failure without a prior on the same split remains unknown."""
+    frame = records[["dataset", "method", "variant", "split", "state"]].copy()
+    value = records[metric].astype(float)
+    frame["value"] = value.where(frame["state"] == "finished")
+    frame["imputed"] = frame["state"].isin(FAILED)
+    floor = frame[(frame["method"] == PRIOR) & (frame["variant"] == VARIANTS[0])]
+    floors = floor.groupby(["dataset", "split"])["value"].mean()
+    asked = frame.loc[frame["imputed"], ["dataset", "split"]]
+    frame.loc[frame["imputed"], "value"] = [floors.get((each[0], each[1]), np.nan) for each in asked.values]
+    datasets, splits = sorted(frame["dataset"].unique()), sorted(frame["split"].unique())
+    rows = sorted({Row(*each) for each in frame[["method", "variant"]].itertuples(index=False)})
+    values = np.full((len(datasets), len(splits), len(rows)), np.nan)
+    imputed = np.zeros(values.shape, bool)
+    for name, cell in frame.groupby(["dataset", "split", "method", "variant"]):
+        dataset, split, method, variant = name  # type: ignore[misc]
+        place = datasets.index(dataset), splits.index(split), rows.index(Row(method, variant))
+        values[place] = cell["value"].mean()
+        imputed[place] = cell["imputed"].any() and not np.isnan(values[place])
+    return Grid(metric, better(metric), datasets, rows, values, imputed)
+
+
+def better(metric: str) -> Better:
+    from mlbench.evaluation.suite import find  # imports torch
+
+    return "low" if metric == "brier" else find(metric.removesuffix(HALF)).better
+
+
+def duels(grid: Grid) -> np.ndarray:
+    """1 where the row is better than the column, 0 where it is worse, ½ where they are equal: (D, R, R).
+
+    Two rows are compared by their means over the splits that both have; NaN where there is none.
+    """
+    sign = -1 if grid.better == "low" else 1
+    apart = mean(sign * (grid.values[:, :, :, None] - grid.values[:, :, None, :]), 1)
+    won = np.where(np.abs(apart) < RESOLUTION, 0.5, (apart > 0).astype(float))
+    won[np.isnan(apart)] = np.nan
+    own = np.arange(len(grid.rows))
+    won[:, own, own] = np.nan
+    return won
+
+
+def block(known: np.ndarray) -> tuple[list[int], list[int]]:
+    """Data sets and rows without a gap between them, which tests over data sets need.
+
+    As long as a cell is missing, the data set or the row with the largest share of missing cells goes; of
+    equal ones a row before a data set, and the last of them.
+    """
+    datasets, rows = list(range(known.shape[0])), list(range(known.shape[1]))
+    while datasets and rows:
+        missing = ~known[np.ix_(datasets, rows)]
+        if not missing.any():
+            break
+        of_rows, of_datasets = missing.mean(0), missing.mean(1)
+        if of_rows.max() >= of_datasets.max():
+            del rows[_last(of_rows)]
+        else:
+            del datasets[_last(of_datasets)]
+    return datasets, rows
+
+
+def _last(shares: np.ndarray) -> int:
+    return int(np.flatnonzero(shares == shares.max())[-1])
+
+
+def mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Over what is known; NaN, without a warning, where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis)
+    total = np.where(known, values, 0).sum(axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
