@@ -10,7 +10,7 @@ from mlbench.tables.ranks import RESOLUTION
 
 
 def win_rates(duels: np.ndarray) -> np.ndarray:
-    """(R, R): on which share of the data sets that both have the row is better than the column; ties count ½."""
+    """(R, R): the share of the data sets of both on which the row is better than the column; ties count ½."""
     return mean(duels, 0)
 
 
@@ -53,8 +53,10 @@ def geometric(seconds: np.ndarray) -> np.ndarray:
 
 
 def front(cost: Sequence[float], score: Sequence[float]) -> list[int]:
-    """Which of the points nothing beats: nothing costs at most as much and scores at least as high, and is not
-    the same in both. By rising cost."""
+    """The points that nothing beats, by rising cost.
+
+    A point beats another if it costs at most as much, scores at least as high, and is not the same in both.
+    """
     known = [at for at in range(len(cost)) if not (np.isnan(cost[at]) or np.isnan(score[at]))]
     best, found, last = -np.inf, [], None
     for at in sorted(known, key=lambda at: (cost[at], -score[at])):
@@ -72,6 +74,6 @@ def whole(grid: Grid) -> Grid:
 
 
 def ranked(grid: Grid, names: Sequence[str]) -> Comparison | None:
-    """Mean ranks, Friedman's test and Nemenyi's critical difference of a grid without gaps; `names` are the rows'."""
+    """Mean ranks, Friedman's test, Nemenyi's critical difference; `names` are those of the rows."""
     values = {dataset: dict(zip(names, map(float, row))) for dataset, row in zip(grid.datasets, grid.means())}
     return compare(grid.metric, grid.better, values, of_pairs=False)

@@ -13,8 +13,8 @@ EDGES = (0, 10, 30, 100, 300, 1000)  # training rows that carry the label; the l
 def bins(labels: "DataFrame") -> "DataFrame":
     """A line a method, variant and bin: `labels` in it, the means of `f1` and `ap`, and `data sets`.
 
-    A data set counts once in a bin, by the mean over its labels there: else one with thousands of labels would
-    speak for all.
+    A data set counts once in a bin, by the mean over its labels there: else one with thousands of labels
+    would speak for all.
     """
     frame = labels.assign(bin=[bin_of(support) for support in labels["support"]])
     keys = ["method", "variant", "bin"]

@@ -1,9 +1,9 @@
 """Ratings by who beats whom: Bradley and Terry's model by maximum likelihood, on the scale of Elo.
 
-Each data set is one game of every two rows that have run on it. A difference of 400 points stands for odds of
-10 to 1. Half a win is added to either side of every two rows that have met, so that one which never lost has a
-finite rating (Haldane's and Anscombe's correction). Intervals are of the bootstrap over data sets: what is
-asked is how the ratings would come out on other data sets like these.
+Each data set is one game of every two rows that have run on it. A difference of 400 points stands for odds
+of 10 to 1. Half a win is added to either side of every two rows that have met, so that one which never lost
+has a finite rating (Haldane's and Anscombe's correction). Intervals are of the bootstrap over data sets: what
+is asked is how the ratings would come out on other data sets like these.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Ratings:
 
 
 def ratings(duels: np.ndarray, anchor: int | None, seed: int = 0) -> Ratings:
-    """`duels` is (D, R, R), as grid.duels gives it; `anchor` is the row whose rating is 1000, or else the mean."""
+    """`duels` is (D, R, R), as grid.duels gives it; `anchor` is the row at 1000, without one the mean is."""
     count = len(duels)
     rated = (~np.isnan(duels)).any(2).sum(0) >= LEAST
     if not count:
@@ -40,7 +40,7 @@ def ratings(duels: np.ndarray, anchor: int | None, seed: int = 0) -> Ratings:
 
 
 def rating(duels: np.ndarray, weights: np.ndarray, anchor: int | None) -> np.ndarray:
-    """(W, R): for each of W weightings of the data sets, (W, D), its ratings. NaN where a row has met nobody."""
+    """(W, R): ratings for each of W weightings of the data sets, (W, D); NaN where a row has met nobody."""
     met = ~np.isnan(duels)
     flat = (len(duels), -1)
     size = duels.shape[1]
