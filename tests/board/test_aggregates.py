@@ -55,7 +55,7 @@ def test_a_grid_is_the_means_of_the_records_and_failures_have_the_score_of_the_p
         assert made.values[d, split, r] == pytest.approx(value, nan_ok=True)
         assert made.imputed[d, split, r] == (imputed and dataset != "scene")
     assert made.imputed.sum() == 1
-    assert math.isnan(made.means()[made.datasets.index("birds"), made.rows.index(Row("flem"))])
+    assert math.isnan(made.means[made.datasets.index("birds"), made.rows.index(Row("flem"))])
 
 
 def test_seeds_of_a_split_are_averaged():
@@ -198,13 +198,13 @@ def test_a_block_has_no_gap_and_loses_no_more_than_it_must():
     assert block(there) == ([0, 1, 2, 3, 4], [0, 1, 2, 3])
     assert block(np.zeros((2, 2), bool)) == ([0, 1], [])
     made = made_up_grid(missing=0.5)
-    assert not np.isnan(aggregates.whole(made).means()).any()
+    assert not np.isnan(aggregates.whole(made).means).any()
 
 
 def test_mean_ranks_are_those_of_a_complete_grid():
     made = made_up_grid(missing=0, levels=1000)
     compared = aggregates.ranked(made, [row.method for row in made.rows])
-    expected = (-made.means()).argsort(1).argsort(1).mean(0) + 1
+    expected = (-made.means).argsort(1).argsort(1).mean(0) + 1
     assert [*compared.mean_ranks.values()] == pytest.approx(expected)
     assert 0 <= compared.p <= 1 and compared.critical_difference > 0 and not compared.nemenyi
 

@@ -16,7 +16,7 @@ def win_rates(duels: np.ndarray) -> np.ndarray:
 
 def improvability(grid: Grid) -> np.ndarray:
     """(D, R): by how many per cent the best row's error is below this row's; 0 for the best."""
-    errors = grid.errors()
+    errors = grid.errors
     best = _least(errors)
     gap = np.divide(errors - best, errors, out=np.zeros_like(errors), where=errors > RESOLUTION)
     return np.where(np.isnan(errors), np.nan, 100 * gap)
@@ -28,7 +28,7 @@ def normalised(grid: Grid) -> np.ndarray:
     NaN where the data set has no prior. Where nothing beats the prior, the prior is best: what is equal to it
     has 1.
     """
-    errors = grid.errors()
+    errors = grid.errors
     if Row(PRIOR) not in grid.rows:
         return np.full_like(errors, np.nan)
     floor = errors[:, [grid.rows.index(Row(PRIOR))]]
@@ -69,11 +69,11 @@ def front(cost: Sequence[float], score: Sequence[float]) -> list[int]:
 
 def whole(grid: Grid) -> Grid:
     """The data sets and the rows that tests over data sets can take: there is no gap."""
-    datasets, rows = block(~np.isnan(grid.means()))
+    datasets, rows = block(~np.isnan(grid.means))
     return grid.of(datasets, rows)
 
 
 def ranked(grid: Grid, names: Sequence[str]) -> Comparison | None:
     """Mean ranks, Friedman's test, Nemenyi's critical difference; `names` are those of the rows."""
-    values = {dataset: dict(zip(names, map(float, row))) for dataset, row in zip(grid.datasets, grid.means())}
+    values = {dataset: dict(zip(names, map(float, row))) for dataset, row in zip(grid.datasets, grid.means)}
     return compare(grid.metric, grid.better, values, of_pairs=False)

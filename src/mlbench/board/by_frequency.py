@@ -1,8 +1,10 @@
 """How well labels are learned by how often they occur in training."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mlbench.board.columns import VARIANTS
+import numpy as np
+
+from mlbench.board.grid import Row
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -16,7 +18,7 @@ def bins(labels: "DataFrame") -> "DataFrame":
     A data set counts once in a bin, by the mean over its labels there: else one with thousands of labels
     would speak for all.
     """
-    frame = labels.assign(bin=[bin_of(support) for support in labels["support"]])
+    frame = labels.assign(bin=bin_of(labels["support"]))
     keys = ["method", "variant", "bin"]
     inside = frame.groupby([*keys, "dataset"])[["f1", "ap"]].mean()
     inside["labels"] = frame.groupby([*keys, "dataset"]).size()
@@ -27,9 +29,9 @@ def bins(labels: "DataFrame") -> "DataFrame":
     return found.reset_index()
 
 
-def bin_of(support: float) -> int:
-    """The number of the bin."""
-    return sum(support >= edge for edge in EDGES) - 1
+def bin_of(support: Any) -> Any:
+    """The number of the bin, of a number or of many."""
+    return np.searchsorted(EDGES, support, side="right") - 1
 
 
 def name_of(number: int) -> str:
@@ -39,6 +41,16 @@ def name_of(number: int) -> str:
     return f"{EDGES[number]}–{EDGES[number + 1] - 1}"
 
 
-def paired(found: "DataFrame", method: str, variant: str = VARIANTS[0]) -> "DataFrame":
-    """The lines of one row, by bin."""
-    return found[(found["method"] == method) & (found["variant"] == variant)].sort_values("bin")
+def shared(labels: "DataFrame", row: Row, other: Row) -> "DataFrame":
+    """The lines of both rows for the labels that both have."""
+    import pandas
+
+    where = ["dataset", "label"]
+    both = [
+        labels[(labels["method"] == each.method) & (labels["variant"] == each.variant)]
+        for each in (row, other)
+    ]
+    if row == other:
+        return both[0]
+    kept = both[0][where].merge(both[1][where], on=where)
+    return pandas.concat([each.merge(kept, on=where) for each in both])

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlbench.board.grid import mean
+
 POINTS = 400 / np.log(10)  # of a unit of log odds
 ANCHOR_AT = 1000.0
 DRAWS = 400
@@ -48,10 +50,7 @@ def rating(duels: np.ndarray, weights: np.ndarray, anchor: int | None) -> np.nda
     games = (weights @ met.astype(float).reshape(flat)).reshape(-1, size, size)
     strengths = fitted(won + ADDED * (games > 0))
     strengths[~(games > 0).any(2)] = np.nan
-    if anchor is None:
-        origin = np.nanmean(strengths, axis=1, keepdims=True) if size else 0
-    else:
-        origin = strengths[:, [anchor]]
+    origin = mean(strengths, 1)[:, None] if anchor is None else strengths[:, [anchor]]
     return ANCHOR_AT + POINTS * (strengths - origin)
 
 

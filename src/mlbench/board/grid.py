@@ -5,6 +5,7 @@ A row of the board is a method in a variant: as its paper sets it, or tuned.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -36,14 +37,17 @@ class Grid:
     values: np.ndarray  # (D, S, R)
     imputed: np.ndarray  # (D, S, R)
 
+    @cached_property
     def means(self) -> np.ndarray:
         """Over the splits that there are: (D, R)."""
         return mean(self.values, 1)
 
+    @cached_property
     def errors(self) -> np.ndarray:
         """What a perfect method has 0 of: (D, R)."""
-        return self.means() if self.better == "low" else 1 - self.means()
+        return self.means if self.better == "low" else 1 - self.means
 
+    @cached_property
     def splits(self) -> np.ndarray:
         """How many there are: (D, R)."""
         return (~np.isnan(self.values)).sum(1)
@@ -76,20 +80,39 @@ def grid(records: "DataFrame", metric: str) -> Grid:
     frame.loc[frame["imputed"], "value"] = [floors.get((each[0], each[1]), np.nan) for each in asked.values]
     datasets, splits = sorted(frame["dataset"].unique()), sorted(frame["split"].unique())
     rows = sorted({Row(*each) for each in frame[["method", "variant"]].itertuples(index=False)})
+    cells = frame.groupby(["dataset", "split", "method", "variant"]).agg({"value": "mean", "imputed": "any"})
+    places = _places(cells.index.to_frame(index=False), datasets, splits, rows)
     values = np.full((len(datasets), len(splits), len(rows)), np.nan)
+    values[places] = cells["value"]
     imputed = np.zeros(values.shape, bool)
-    for name, cell in frame.groupby(["dataset", "split", "method", "variant"]):
-        dataset, split, method, variant = name  # type: ignore[misc]
-        place = datasets.index(dataset), splits.index(split), rows.index(Row(method, variant))
-        values[place] = cell["value"].mean()
-        imputed[place] = cell["imputed"].any() and not np.isnan(values[place])
+    imputed[places] = cells["imputed"] & cells["value"].notna()
     return Grid(metric, better(metric), datasets, rows, values, imputed)
+
+
+def _places(cells: "DataFrame", datasets: list[str], splits: list[int], rows: list[Row]) -> tuple:
+    at_row = {row: number for number, row in enumerate(rows)}
+    return (
+        [datasets.index(name) for name in cells["dataset"]],
+        [splits.index(number) for number in cells["split"]],
+        [at_row[Row(*each)] for each in cells[["method", "variant"]].itertuples(index=False)],
+    )
+
+
+def costs(records: "DataFrame", column: str, of: Grid) -> np.ndarray:
+    """The means of a column over the finished runs of each cell of a grid: (D, R)."""
+    done = records[records["state"] == "finished"]
+    cells = done.groupby(["dataset", "method", "variant"])[column].mean()
+    found = np.full((len(of.datasets), len(of.rows)), np.nan)
+    rows = {row: number for number, row in enumerate(of.rows)}
+    for (dataset, method, variant), value in cells.items():  # type: ignore[misc]
+        found[of.datasets.index(dataset), rows[Row(method, variant)]] = value
+    return found
 
 
 def better(metric: str) -> Better:
     from mlbench.evaluation.suite import find  # imports torch
 
-    return "low" if metric == "brier" else find(metric.removesuffix(HALF)).better
+    return find(metric.removesuffix(HALF)).better
 
 
 def duels(grid: Grid) -> np.ndarray:

@@ -57,7 +57,7 @@ class Tuned:
 
 def tuning(grid: Grid) -> list[Tuned]:
     """By falling gain. Only methods that have both rows on a data set."""
-    errors, found = grid.errors(), []
+    errors, found = grid.errors, []
     won = duels(grid)
     for row in grid.rows:
         if row.variant != VARIANTS[1] or Row(row.method) not in grid.rows:

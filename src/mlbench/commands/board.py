@@ -45,4 +45,7 @@ def harvest(out: Path, outputs: Path) -> None:
 
 
 def render(out: Path) -> None:
-    raise UserError("board render: not there yet")
+    from mlbench.board.pages import site  # imports pandas
+
+    pages = site.render(out)
+    print(f"{len(pages)} pages; the first is {out / 'index.html'}")

@@ -14,6 +14,7 @@ from mlbench.tables.table import Table, View
 
 WIDTH = 440  # user units, more where names are long; at 320 pixels the text is then 9 of them high
 AXIS = 180  # at least
+RANK = 14  # of the axis, for each method of many
 LETTER = 7.8  # in the widest of the usual typefaces
 LONGEST = 17  # letters of a name; more are cut
 EDGE = 8
@@ -44,7 +45,7 @@ def critical_difference(comparison: Comparison) -> str:
     joined = groups([rank for _, rank in ordered], comparison.critical_difference)
     half = math.ceil(len(ordered) / 2)
     left, right = (_margin(name for name, _ in names) for names in (ordered[:half], ordered[half:]))
-    width = max(WIDTH, left + AXIS + right)
+    width = max(WIDTH, left + max(AXIS, RANK * (len(ordered) - 1)) + right)
     unit = (width - left - right) / (len(ordered) - 1)  # of a rank
     bars = [(ordered[first][1], ordered[last][1]) for first, last in joined]
     levels = _levels(bars, apart=12 / unit)

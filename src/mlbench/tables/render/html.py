@@ -15,7 +15,7 @@ from mlbench.tables.ranks import half_up
 from mlbench.tables.render import text
 from mlbench.tables.render.diagram import critical_difference
 from mlbench.tables.render.evidence import evidence, printed, shown
-from mlbench.tables.render.page import page
+from mlbench.tables.render.page import page, sortable
 from mlbench.tables.render.text import ARROWS, MARKS, metrics, rank
 from mlbench.tables.spec import Axis, Results, command
 from mlbench.tables.table import Block, Table, View, best
@@ -176,8 +176,8 @@ def _block(name: str, block: Block, view: View, table: Table, numbers: Iterator[
         rows.append(f'<tr data-place="{place}">{_head_of(layout.rows, row, spec)}{cells}{ranks}</tr>')
     columns = "".join(_column(column, block, spec) for column in block.columns)
     if ranked:
-        columns += _sortable("mean rank", "ascending")
-    corner = _sortable(escape(layout.rows), "place")
+        columns += sortable("mean rank", "ascending")
+    corner = sortable(escape(layout.rows), "place")
     heading = ", ".join(
         f'<span title="{escape(_about(axis, value, spec))}">{_arrowed(axis, value, spec)}</span>'
         if axis == "metric"
@@ -203,15 +203,7 @@ def _column(name: str, block: Block, spec: Results) -> str:
     directions = {better(spec.metrics[block.cells[row, name].metric].ours) for row in block.rows}
     axis = spec.layout.columns
     first = "descending" if directions == {"high"} else "ascending"
-    return _sortable(_arrowed(axis, name, spec), first, _about(axis, name, spec))
-
-
-def _sortable(inside: str, first: str, title: str = "") -> str:
-    about = f' title="{escape(title)}"' if title else ""
-    return (
-        f'<th scope="col" aria-sort="none" data-first="{first}"{about}>'
-        f'<button type="button">{inside}</button></th>'
-    )
+    return sortable(_arrowed(axis, name, spec), first, _about(axis, name, spec))
 
 
 def _head_of(axis: Axis, name: str, spec: Results) -> str:

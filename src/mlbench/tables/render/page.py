@@ -33,3 +33,12 @@ def embedded(data: Any) -> str:
     """JSON in which nothing can end the element that it stands in."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
+
+
+def sortable(inside: str, first: str, title: str = "") -> str:
+    """The head of a column that sorts: `first` is ascending, descending, or place, the order of old."""
+    about = f' title="{escape(title)}"' if title else ""
+    return (
+        f'<th scope="col" aria-sort="none" data-first="{first}"{about}>'
+        f'<button type="button">{inside}</button></th>'
+    )
