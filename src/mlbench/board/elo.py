@@ -18,6 +18,7 @@ DRAWS = 400
 LEAST = 3  # data sets; with fewer a row is not rated
 ADDED = 0.5
 PRECISION = 1e-7  # of a strength: a step of Newton's that short is the last
+RIDGE = 1e-5  # of a step, where rows have not met: less would let rounding move them for ever
 
 
 @dataclass(frozen=True)
@@ -59,21 +60,27 @@ def fitted(won: np.ndarray) -> np.ndarray:
 
     Newton's method on a concave function; a step is at most 2 long, which keeps it from leaping over the top.
     """
-    games = won + won.swapaxes(1, 2)
-    size = won.shape[1]
     strengths = np.zeros(won.shape[:2])
-    fixed = np.full((size, size), 1 / max(size, 1)) + 1e-9 * np.eye(size)  # what games leave open
+    left = np.arange(len(won))  # weightings that still move
     for _ in range(200):
-        likely = 1 / (1 + np.exp(strengths[:, None, :] - strengths[:, :, None]))
-        slope = (won - games * likely).sum(2)
-        curve = games * likely * (1 - likely)
-        bend = np.eye(size) * curve.sum(2)[:, :, None] - curve + fixed
-        step = np.linalg.solve(bend, slope[:, :, None])[:, :, 0]
+        step = _step(won[left], strengths[left])
         longest = np.abs(step).max(1, keepdims=True, initial=0)
-        strengths += step * np.minimum(1, 2 / np.maximum(longest, 1e-300))
-        if longest.max(initial=0) < PRECISION:
+        strengths[left] += step * np.minimum(1, 2 / np.maximum(longest, 1e-300))
+        left = left[longest[:, 0] >= PRECISION]
+        if not len(left):
             break
     return strengths
+
+
+def _step(won: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    size = won.shape[1]
+    games = won + won.swapaxes(1, 2)
+    likely = 1 / (1 + np.exp(strengths[:, None, :] - strengths[:, :, None]))
+    slope = (won - games * likely).sum(2)
+    curve = games * likely * (1 - likely)
+    fixed = np.full((size, size), 1 / max(size, 1)) + RIDGE * np.eye(size)  # what games leave open
+    bend = np.eye(size) * curve.sum(2)[:, :, None] - curve + fixed
+    return np.linalg.solve(bend, slope[:, :, None])[:, :, 0]
 
 
 def _percentiles(drawn: np.ndarray, rated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
