@@ -20,6 +20,20 @@ setTimeout(() => parent.postMessage({ name: "NAME", width: innerWidth, complaint
   ...findings }, "*"), 50);
 </script>"""
 
+# Every text that can be seen: its colour and the first background below it.
+COLOURS = """(() => {
+  const found = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const of = walk.currentNode.parentElement;
+    if (!walk.currentNode.textContent.trim() || !of.checkVisibility({ visibilityProperty: true })) continue;
+    let below = of;
+    while (getComputedStyle(below).backgroundColor === "rgba(0, 0, 0, 0)") below = below.parentElement;
+    const opaque = getComputedStyle(below).backgroundColor;
+    found.push([getComputedStyle(of).color, opaque, walk.currentNode.textContent.slice(0, 20)]);
+  }
+  return found;
+})()"""
+
 LOOK_AT_TABLE = """<script>
 function look() {
   const table = find(".grid"), button = find("thead th:nth-child(2) button", table), orders = [names(table)];

@@ -65,6 +65,13 @@ def test_every_link_leads_to_a_page_or_a_place_on_it(rendered):
             assert not place or f'id="{place}"' in pages[page], (name, link)
 
 
+def test_tables_are_there_without_a_script(rendered):
+    text = rendered[1]["metric-f1_macro.html"].decode()
+    for name in ("ratings", "cells"):
+        table = re.search(rf'<table class="[^"]*" id="{name}-table">.*?</table>', text)[0]
+        assert table.count("<tr data-place") == len(made_up_board.METHODS) + 2
+
+
 def test_addresses_part_names_and_stay_in_the_folder():
     names = ["a b", "a_b", "a~20b", "../a", "A", "ä", "x" * 200, "x" * 199 + "y", HOSTILE]
     found = [markup.address("method", name) for name in names]

@@ -8,6 +8,7 @@ import pytest
 
 from browser import CHROMIUM, Browser
 from contrast import contrast
+from looks import COLOURS
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the page in")
 
@@ -16,19 +17,6 @@ HOSTILE = "</script><img src=x onerror=window.hacked=1>"
 ROW = {"wet": 1.5, "cold": -3, "wind": "calm", "side": "lee"}
 SHOWN = """[...document.querySelectorAll("#scores tbody tr")].map((row) => [...row.cells].map((cell) =>
   cell.querySelector("[role=img]")?.getAttribute("aria-label") ?? cell.textContent))"""
-# Every text that can be seen: its colour and the first background below it.
-COLOURS = """(() => {
-  const found = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const of = walk.currentNode.parentElement;
-    if (!walk.currentNode.textContent.trim() || !of.checkVisibility({ visibilityProperty: true })) continue;
-    let below = of;
-    while (getComputedStyle(below).backgroundColor === "rgba(0, 0, 0, 0)") below = below.parentElement;
-    const opaque = getComputedStyle(below).backgroundColor;
-    found.push([getComputedStyle(of).color, opaque, walk.currentNode.textContent.slice(0, 20)]);
-  }
-  return found;
-})()"""
 
 
 @pytest.fixture(scope="module")
