@@ -1,18 +1,16 @@
 """How well labels are learned by how often they occur in training."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mlbench.board.content import Frame
 from mlbench.board.grid import Row
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 EDGES = (0, 10, 30, 100, 300, 1000)  # training rows that carry the label; the last bin is open
 
 
-def bins(labels: "DataFrame") -> "DataFrame":
+def bins(labels: Frame) -> Frame:
     """A line a method, variant and bin: `labels` in it, the means of `f1` and `ap`, and `data sets`.
 
     A data set counts once in a bin, by the mean over its labels there: else one with thousands of labels
@@ -41,7 +39,7 @@ def name_of(number: int) -> str:
     return f"{EDGES[number]}–{EDGES[number + 1] - 1}"
 
 
-def shared(labels: "DataFrame", row: Row, other: Row) -> "DataFrame":
+def shared(labels: Frame, row: Row, other: Row) -> Frame:
     """The lines of both rows for the labels that both have."""
     import pandas
 

@@ -3,20 +3,19 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlbench.board import columns
 from mlbench.errors import UserError
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
+Frame = Any  # a DataFrame: what pandas says of its types refuses most of what works
 
 
 @dataclass(frozen=True)
 class Board:
-    records: "DataFrame"
-    labels: "DataFrame"
-    pairs: "DataFrame"
+    records: Frame
+    labels: Frame
+    pairs: Frame
     datasets: dict[str, dict[str, Any]]
     methods: dict[str, dict[str, Any]]
 
@@ -35,7 +34,7 @@ def read(folder: Path) -> Board:
     )
 
 
-def _frame(path: Path, names: tuple[str, ...]) -> "DataFrame":
+def _frame(path: Path, names: tuple[str, ...]) -> Frame:
     import pandas
 
     _there(path)

@@ -6,16 +6,14 @@ A row of the board is a method in a variant: as its paper sets it, or tuned.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mlbench.board.columns import HALF, VARIANTS
+from mlbench.board.content import Frame
 from mlbench.evaluation.metric import Better
 from mlbench.tables.ranks import RESOLUTION
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 PRIOR = "prior"  # the method that scores each label by its share in training: the floor
 FAILED = ("failed", "timeout", "memory")
@@ -68,7 +66,7 @@ class Grid:
         return self.of(range(len(self.datasets)), rows)
 
 
-def grid(records: "DataFrame", metric: str) -> Grid:
+def grid(records: Frame, metric: str) -> Grid:
     """Seeds of a split are averaged. A failure without a prior on the same split remains unknown."""
     frame = records[["dataset", "method", "variant", "split", "state"]].copy()
     value = records[metric].astype(float)
@@ -89,7 +87,7 @@ def grid(records: "DataFrame", metric: str) -> Grid:
     return Grid(metric, better(metric), datasets, rows, values, imputed)
 
 
-def _places(cells: "DataFrame", datasets: list[str], splits: list[int], rows: list[Row]) -> tuple:
+def _places(cells: Frame, datasets: list[str], splits: list[int], rows: list[Row]) -> tuple:
     at_row = {row: number for number, row in enumerate(rows)}
     return (
         [datasets.index(name) for name in cells["dataset"]],
@@ -98,13 +96,13 @@ def _places(cells: "DataFrame", datasets: list[str], splits: list[int], rows: li
     )
 
 
-def costs(records: "DataFrame", column: str, of: Grid) -> np.ndarray:
+def costs(records: Frame, column: str, of: Grid) -> np.ndarray:
     """The means of a column over the finished runs of each cell of a grid: (D, R)."""
     done = records[records["state"] == "finished"]
     cells = done.groupby(["dataset", "method", "variant"])[column].mean()
     found = np.full((len(of.datasets), len(of.rows)), np.nan)
     rows = {row: number for number, row in enumerate(of.rows)}
-    for (dataset, method, variant), value in cells.items():  # type: ignore[misc]
+    for (dataset, method, variant), value in cells.items():
         found[of.datasets.index(dataset), rows[Row(method, variant)]] = value
     return found
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -90,4 +91,5 @@ def _signed_ranks(apart: np.ndarray) -> float:
     apart = np.where(np.abs(apart) < RESOLUTION, 0.0, apart)
     if len(apart) < LEAST:
         return float("nan")
-    return float(stats.wilcoxon(apart).pvalue) if apart.any() else 1.0
+    tested: Any = stats.wilcoxon(apart) if apart.any() else None
+    return 1.0 if tested is None else float(tested.pvalue)

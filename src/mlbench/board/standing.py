@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlbench.board import aggregates, sensitivity
 from mlbench.board.columns import VARIANTS
+from mlbench.board.content import Frame
 from mlbench.board.elo import Ratings, ratings
 from mlbench.board.grid import Grid, Row, costs, duels, grid, mean
 from mlbench.tables.comparison import Comparison
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 REFERENCE = Row("br")  # binary relevance with logistic regression has a rating of 1000
 
@@ -82,7 +79,7 @@ class Standing:
         return rows, seconds, scores, len(datasets)
 
 
-def standing(records: "DataFrame", metric: str) -> Standing:
+def standing(records: Frame, metric: str) -> Standing:
     made = grid(records, metric)
     won = duels(made)
     anchor = made.rows.index(REFERENCE) if REFERENCE in made.rows else None

@@ -190,7 +190,7 @@ def _cells(site: Site, each: Standing) -> str:
     for at in each.order:
         cells = [th(site.linked(made.rows[at]), "row")]
         for d, name in enumerate(made.datasets):
-            _, reason = site.cells.get((name, *made.rows[at]), ({}, ""))
+            _, reason = site.cells.get((name, made.rows[at].method, made.rows[at].variant), ({}, ""))
             if np.isnan(means[d, at]):
                 title = f' title="{escape(reason)}"' if reason else ""
                 cells.append(cell("·", more=title))
