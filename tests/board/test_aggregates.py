@@ -8,7 +8,7 @@ import pandas
 import pytest
 
 import made_up_board
-from mlbench.board import aggregates, by_frequency, elo, sensitivity
+from mlbench.board import aggregates, by_frequency, elo, sensitivity, standing
 from mlbench.board.grid import Grid, Row, block, duels, grid
 
 NAN = math.nan
@@ -137,6 +137,18 @@ def test_a_row_is_rated_with_three_data_sets_and_an_interval_narrows_with_more()
     assert mean.elo.mean() == pytest.approx(1000)
     nothing = elo.ratings(np.full((0, 3, 3), NAN), None)
     assert np.isnan(nothing.elo).all()
+
+
+def test_data_sets_on_which_nothing_was_run_do_not_widen_the_intervals():
+    frame = made_up_board.records(splits=1, tuned=())
+    planned = frame.assign(dataset="planned", state="not_run", f1_macro=NAN)
+    one, other = (standing.standing(each, "f1_macro") for each in (frame, pandas.concat([frame, planned])))
+    for name in ("elo", "low", "high"):
+        assert getattr(other.ratings, name) == pytest.approx(getattr(one.ratings, name), nan_ok=True)
+    assert other.best_place == pytest.approx(one.best_place, nan_ok=True)
+    names = {row: row.method for row in other.grid.rows}
+    (first, part), (second, _) = (each.compared("default", names) for each in (other, one))
+    assert first == second and "planned" not in part.datasets
 
 
 def test_who_always_wins_has_a_finite_rating():

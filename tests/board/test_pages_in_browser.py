@@ -116,9 +116,10 @@ def test_the_theme_is_the_systems_until_it_is_chosen_and_then_remembered(opened)
     other.does("localStorage.removeItem('theme')")
 
 
-@pytest.mark.parametrize(("number", "name"), [(0, "ranks-default"), (1, "time")])
+@pytest.mark.parametrize(("number", "name"), [(0, "ratings"), (1, "ranks-default"), (2, "time")])
 def test_a_plot_is_saved_with_its_colours_and_a_size_of_its_own(number, name, opened):
     page = opened("metric-f1_macro", dark=True)
+    page.does("document.querySelector('details').open = true")
     page.does(
         f"""(() => {{ URL.createObjectURL = (blob) => {{ window.kept = blob; return "#"; }};
           HTMLAnchorElement.prototype.click = function () {{ window.called = this.download; }};

@@ -96,7 +96,7 @@ def test_pages_of_what_is_gone_are_removed(tmp_path):
     assert not any(path.exists() for path in strange) and (folder / "notes.html").exists()
 
 
-@pytest.mark.parametrize("empty", ["all failed", "one data set", "no extras", "only tuned"])
+@pytest.mark.parametrize("empty", ["all failed", "one data set", "no extras", "only tuned", "mostly planned"])
 def test_a_board_that_has_just_begun_is_rendered(empty, tmp_path):
     frame = made_up_board.records(
         datasets=["scene"] if empty == "one data set" else ["birds", "scene"], splits=1
@@ -109,8 +109,19 @@ def test_a_board_that_has_just_begun_is_rendered(empty, tmp_path):
         said = {"datasets": {}, "methods": {}}
     if empty == "only tuned":
         frame = frame[frame["variant"] == "tuned"]
+    if empty == "mostly planned":
+        lost = (frame["dataset"] == "birds") | (frame["variant"] == "tuned")
+        frame.loc[lost, ["state", "reason", *METRICS]] = [
+            "not_run",
+            "not run yet",
+            *len(METRICS) * [float("nan")],
+        ]
     folder = made_up_board.write(tmp_path, frame, **said)
     site.render(folder)
+    if empty == "mostly planned":
+        assert "Nothing has been run" in (folder / "dataset-birds.html").read_text()
+        assert "1 of 2 so far" in (folder / "index.html").read_text()
+        assert "tuned</span></th>" not in (folder / "metric-f1_macro.html").read_text()
     assert "scene" in (folder / "index.html").read_text()
 
 

@@ -83,8 +83,9 @@ def standing(records: Frame, metric: str) -> Standing:
     made = grid(records, metric)
     won = duels(made)
     anchor = made.rows.index(REFERENCE) if REFERENCE in made.rows else None
-    rated = ratings(won, anchor)
-    best, worst = sensitivity.left_out(won, anchor)
+    played = won[~np.isnan(won).all((1, 2))]  # a data set on which nothing was run is none to draw
+    rated = ratings(played, anchor)
+    best, worst = sensitivity.left_out(played, anchor)
     return Standing(
         grid=made,
         won=won,

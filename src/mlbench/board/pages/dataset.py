@@ -73,6 +73,8 @@ def _leaders(site: Site, dataset: str) -> str:
         seconds = first.train[first.grid.datasets.index(dataset), first.grid.rows.index(row)]
         cells.append(cell(markup.duration(seconds), seconds))
         rows.append((f'data-variant="{row.variant}"', "".join(cells)))
+    if not rows:
+        return "<p>Nothing has been run on it yet.</p>"
     tuned = any(row.variant == "tuned" for row in site.names)
     return markup.search("leaders-table", "method", tuned) + table(
         heads, rows, "grid heated", name="leaders-table"

@@ -118,6 +118,37 @@ def _score_axis(y: Callable[[float], float]) -> list[str]:
     return [*parts, f'<g transform="translate(14 {middle:.0f}) rotate(-90)">{turned}</g>']
 
 
+def intervals(
+    names: Sequence[str], values: Sequence[float], low: Sequence[float], high: Sequence[float], title: str
+) -> str:
+    """A line a name, from the first on: its value and its interval, on one axis."""
+    left, row = 12 + LETTER * max(map(len, names)), 18
+    base = 8 + row * len(names)
+    step = _step(max(high) - min(low))
+    first, last = step * math.floor(min(low) / step), step * math.ceil(max(high) / step)
+
+    def x(value: float) -> float:
+        return left + (WIDTH - left - 24) * (value - first) / max(last - first, 1)
+
+    parts = []
+    for tick in range(int(first), int(last) + 1, step):
+        parts.append(f'<path d="M{x(tick):.1f} 4V{base}" stroke="var(--line)"/>')
+        parts.append(letters(x(tick), base + 16, "middle", f"{tick:,}"))
+    for at, name in enumerate(names):
+        y = 8 + row * (at + 0.5)
+        parts.append(letters(left - 8, y + 4, "end", escape(name)))
+        parts.append(
+            f'<path d="M{x(low[at]):.1f} {y}H{x(high[at]):.1f}" stroke="{QUIET}" stroke-width="1.6"/>'
+        )
+        parts.append(f'<circle cx="{x(values[at]):.1f}" cy="{y}" r="3.6" fill="{ACCENT}" stroke="none"/>')
+    return drawing(WIDTH, base + 24, title, parts)
+
+
+def _step(span: float) -> int:
+    """Between two ticks, so that there are ten at most."""
+    return next(step for step in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10**9) if span / step <= 10)
+
+
 def lines(places: Sequence[str], series: dict[str, Sequence[float | None]], title: str, axis: str) -> str:
     """Values from 0 to 1 at named places; a series has a colour and a dash of its own."""
     width = WIDTH - LEFT - RIGHT

@@ -50,17 +50,22 @@ def _facts(site: Site) -> str:
     states = site.board.records["state"].value_counts().to_dict()
     failed = sum(states.get(state, 0) for state in FAILED)
     revisions = sorted({str(each)[:12] for each in site.board.records["revision"] if each})
+    run = set(site.board.records.loc[site.board.records["state"] != "not_run", "dataset"])
     boards = sorted({str(each) for each in site.board.records["board"]})
     return markup.facts(
         {
             "protocol": f"board {escape(', '.join(boards))}",
             "methods": str(len(site.methods)),
-            "data sets": str(len(site.datasets)),
+            "data sets": _of(len(run), len(site.datasets)),
             "runs": f"{states.get('finished', 0):,} finished, {failed:,} failed, "
             f"{states.get('not_run', 0):,} not run",
             "code": escape(_few(revisions)),
         }
     )
+
+
+def _of(some: int, every: int) -> str:
+    return str(every) if some == every else f"{some} of {every} so far"
 
 
 def _few(revisions: list[str]) -> str:

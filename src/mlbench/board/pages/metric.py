@@ -28,7 +28,7 @@ def page(site: Site, metric: str) -> str:
     lower = "higher" if each.grid.better == "high" else "lower"
     body = [
         markup.head(_others(site, metric), title, f"{escape(definition(metric))} The {lower} the better."),
-        section("Ratings", _ratings(site, metric), RATINGS, "ratings"),
+        section("Ratings", _ratings(site, metric) + _drawn(site, each), RATINGS, "ratings"),
         section("Do the methods differ?", _tests(site, each), TESTS, "tests"),
         section("Quality and time", _time(site, each), TIME, "time"),
         section("Every data set", _cells(site, each), CELLS, "cells"),
@@ -112,6 +112,20 @@ def _ratings(site: Site, metric: str) -> str:
         rows.append((f'data-variant="{row.variant}"', "".join(cells)))
     tuned = any(row.variant == VARIANTS[1] for row in each.grid.rows)
     return markup.search("ratings-table", "method", tuned) + table(heads, rows, "grid", name="ratings-table")
+
+
+def _drawn(site: Site, each: Standing) -> str:
+    """The ratings as a figure, for a paper; folded away, for the table has them."""
+    rated = [at for at in each.order if not np.isnan(each.ratings.elo[at])]
+    if len(rated) < 2:
+        return ""
+    arrays = ([float(array[at]) for at in rated] for array in vars(each.ratings).values())
+    metric = each.grid.metric
+    title = f"Ratings by {spoken(metric)}"
+    names = [site.names[each.grid.rows[at]] for at in rated]
+    said = "Ratings with the 95 % interval of the bootstrap over data sets; BR is 1000."
+    drawing = markup.figure(f"{metric}-ratings", said, figures.intervals(names, *arrays, title))
+    return f"<details><summary>The ratings as a figure</summary>{drawing}</details>"
 
 
 def _rating(each: Standing, at: int) -> str:

@@ -1,10 +1,11 @@
 """The pages of a board, a pure function of its files: rendered twice, they are the same bytes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from mlbench import files
 from mlbench.board import columns
-from mlbench.board.content import Board, read
+from mlbench.board.content import Board, Frame, read
 from mlbench.board.grid import Row
 from mlbench.board.pages import compare, dataset, index, method, metric, runs
 from mlbench.board.pages.about import Site
@@ -39,7 +40,16 @@ def drawn(board: Board) -> dict[str, str]:
     }
 
 
+def begun(records: Frame) -> Frame:
+    """Without tuned rows of which no run was begun: they are planned, and say nothing yet."""
+    run = records.loc[records["state"] != "not_run", ["method", "variant"]]
+    known = set(run.itertuples(index=False, name=None))
+    rows = zip(records["method"], records["variant"])
+    return records[[row in known or row[1] == columns.VARIANTS[0] for row in rows]]
+
+
 def about(board: Board) -> Site:
+    board = replace(board, records=begun(board.records))
     measured = [name for name in columns.METRICS if board.records[name].notna().any()]
     metrics = measured or columns.METRICS  # when nothing has finished yet
     standings = {name: standing(board.records, name) for name in metrics}
