@@ -119,12 +119,12 @@ def _drawn(site: Site, each: Standing) -> str:
     rated = [at for at in each.order if not np.isnan(each.ratings.elo[at])]
     if len(rated) < 2:
         return ""
-    arrays = ([float(array[at]) for at in rated] for array in vars(each.ratings).values())
+    elo, low, high = ([float(array[at]) for at in rated] for array in vars(each.ratings).values())
     metric = each.grid.metric
     title = f"Ratings by {spoken(metric)}"
     names = [site.names[each.grid.rows[at]] for at in rated]
     said = "Ratings with the 95 % interval of the bootstrap over data sets; BR is 1000."
-    drawing = markup.figure(f"{metric}-ratings", said, figures.intervals(names, *arrays, title))
+    drawing = markup.figure(f"{metric}-ratings", said, figures.intervals(names, elo, low, high, title))
     return f"<details><summary>The ratings as a figure</summary>{drawing}</details>"
 
 
