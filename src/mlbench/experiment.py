@@ -2,10 +2,11 @@
 
 import contextlib
 import functools
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 from mlbench import embeddings
 from mlbench.assemble import Pieces, assemble, check_embedding, check_loss, tell_looked_at, tell_untaken
 from mlbench.config import Config, Node, encoding, fingerprint, science, taken
-from mlbench.data import missing
+from mlbench.data import gaps, missing
 from mlbench.data.contracts import Scaler
 from mlbench.data.instances import Instances, statistics
 from mlbench.data.rows import Rows
@@ -95,6 +96,7 @@ class Experiment:
     task: Task = field(init=False)
     scaler: Scaler = field(init=False)
     schema: Schema = field(init=False)
+    fills: gaps.Fills = field(default_factory=dict)  # what goes into cells without a value, by column
     example: list[float | str] | None = None  # a row of a file: means and most frequent words of the training
     parts: dict[str, Rows] = field(default_factory=dict)
     labelled: Rows | None = None  # the rows whose labels training may use, if the threshold is fitted on them
@@ -187,10 +189,13 @@ def load(run: Experiment, identity: Node) -> None:
         train = functools.partial(train_apart, like=config.train)
         cache = config.paths.cache
         vectors = encoded(vectors, labelled, pieces.encoders, identity, cache, str(device), train)
+    if getattr(pieces.dataset, "options", {}).get("missing") == "mean":
+        run.fills = gaps.learned(vectors, labelled)
+        vectors = gaps.filled(vectors, run.fills)
     vectors = missing.simulated(with_features(vectors, pieces.dataset), pieces.dataset, config.seed)
     run.scaler = missing.fitted_on_present(pieces.dataset.scaling, vectors, labelled)
     instances = missing.scaled(vectors, run.scaler)
-    run.schema = Schema.of(vectors)
+    run.schema = replace(Schema.of(vectors), fills=run.fills)
     if not pieces.encoders and vectors.kind == "vector":
         run.example = run.schema.typical(means(vectors.features, labelled))
     run.data = identity | {"statistics": statistics(vectors)}
@@ -319,7 +324,8 @@ def way_of_rows(run: Experiment, scored: dict[str, Scored]) -> dict[str, Any]:
         "at_cut": rule.at_cut,
         "cut_on": getattr(rule, "fit_on", rule.part) if rule.fitted else "",
         "citation": getattr(dataset, "citation", None),
-        "decimal": getattr(dataset, "options", {}).get("decimal", "."),
+        "licence": getattr(dataset, "licence", None),
+        "options": json.loads(json.dumps(getattr(dataset, "options", {}), default=str)),
         "example": run.example,
     }
 

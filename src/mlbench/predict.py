@@ -1,7 +1,7 @@
 """Trained runs at work: rows of new files to scores and label sets."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +45,8 @@ class Trained:
     encoders: Mapping[str, Encoder]  # of texts and images; empty where the columns are features
     fields: Mapping[str, Sequence[str]]  # text, image → where they are in a file
     citation: str = ""  # of the data
-    decimal: str = "."  # what stands before a fraction in the tables that it learned from
+    licence: str = ""  # of the data; "" where none is stated
+    options: Mapping[str, Any] = field(default_factory=dict)  # with which its files were read
     example: Sequence[float | str] | None = None  # a row: means and most frequent words of the training
     calibrated: calibration.Calibration | None = None
 
@@ -82,7 +83,9 @@ class Trained:
             citation = str(rows["citation"] or "")
             calibrated = calibration.of_plain(rows.get("calibration"), len(schema.labels))
             way = schema, made, cuts, at_cut, cut_on, encoders, rows["fields"], citation
-            more = {"example": rows.get("example"), "decimal": rows.get("decimal", ".")}
+            options = dict(rows.get("options", {"decimal": rows.get("decimal", ".")}))
+            more = {"example": rows.get("example"), "options": options}
+            more["licence"] = str(rows.get("licence") or "")
             return cls(path, task.name, method, *way, calibrated=calibrated, **more)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
@@ -182,7 +185,9 @@ def predictions(
         for piece in raw_pieces(path, runs[0].fields, images, id):
             yield ensemble.of_raw(piece)
     else:
-        for piece in pieces(path, ensemble.schema, id, separator, decimal or runs[0].decimal):
+        given = {"separator": separator, "decimal": decimal}
+        options = {**runs[0].options, **{name: value for name, value in given.items() if value is not None}}
+        for piece in pieces(path, ensemble.schema, id, options):
             yield ensemble.of_columns(piece)
 
 

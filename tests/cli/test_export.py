@@ -21,6 +21,7 @@ def weather(folder):
     table["side"] = rng.choice(["lee", "luv"], 40)
     table["rain"] = (table.wet > 0).astype(int)
     table["snow"] = ((table.cold > 0) & (table.wind != "calm")).astype(int)
+    table.loc[[3, 7], "wet"], table.loc[[4, 7], "wind"] = np.nan, None
     table.to_csv(folder / "weather.csv", index=False)
     return table
 
@@ -31,7 +32,7 @@ def trained(command, folder, weather):
 
     def train(*words):
         data = ["dataset=csv", "dataset.path=weather.csv", "dataset.labels=[rain,snow]", "train.epochs=3"]
-        done = command(*data, *words)
+        done = command(*data, "dataset.missing=mean", *words)
         assert (done.status, done.err) == (0, ""), done
         return (folder / done.out.split()[-1]).parent
 
@@ -57,6 +58,7 @@ def test_from_a_table_to_a_run_to_onnxruntime(trained, export, start, weather, f
     assert words == {"wind": ["breeze", "calm", "storm"], "side": ["lee", "luv"]}
     assert json.loads(said["cuts"]) != [0.5, 0.5] and said["cut"] == "score > cut"
     x = weather[COLUMNS].replace({name: {w: n for n, w in enumerate(words[name])} for name in words})
+    assert x.isna().sum().sum() == 4  # which the graph fills
     scores, labels = session.run(["scores", "labels"], {"x": x.to_numpy(np.float32)})
 
     assert (

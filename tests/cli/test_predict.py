@@ -225,6 +225,45 @@ def test_rows_that_do_not_fit(change, sentence, trained, predict, weather, folde
     assert not (folder / "p.csv").exists()
 
 
+def test_what_was_said_of_the_trainings_file_holds_for_new_ones(predict, command, weather, folder):
+    """Gaps get what training rows have, `drop` and `id` are not said again, lists of labels are measured."""
+    lists = weather.apply(lambda row: "|".join(name for name in ("rain", "snow") if row[name]), axis=1)
+    stations = [f"s{row}" for row in range(ROWS)]
+    table = weather.drop(columns=["rain", "snow"]).assign(station=stations, tags=lists)
+    table["note"] = "of no use " + table.station
+    table.loc[[1, 4, 32, 33], "wet"] = np.nan
+    table.loc[[2, 31, 33], "wind"] = None
+    table[:30].to_csv(folder / "train.csv", index=False, sep=";")
+    table[30:].to_csv(folder / "test.csv", index=False, sep=";")
+    said = ["label_list=tags", "names=[rain,snow]", "separator=;", "id=station", "missing=mean"]
+    said += ["drop=[note]", "licence=CC-BY-4.0", "path=train.csv", "test=test.csv"]
+    done = command("dataset=csv", "split=official", "train.epochs=3", *(f"dataset.{word}" for word in said))
+    assert (done.status, done.err) == (0, ""), done
+    run = (folder / done.out.split()[-1]).parent
+    assert torch.load(run / "model.pt", weights_only=True)["rows"]["licence"] == "CC-BY-4.0"
+
+    done = predict(f"run={run}", "path=test.csv", "out=p.csv")
+    assert (done.status, done.err) == (0, ""), done
+    found = pd.read_csv(folder / "p.csv")
+    assert found.id.tolist() == [f"s{row}" for row in range(30, ROWS)]
+    np.testing.assert_allclose(found[["rain", "snow"]], scores_of(run), atol=1e-6)
+    recorded = json.loads((run / "record.json").read_text())["metrics"]["last"]
+    assert f"subset_accuracy={recorded['subset_accuracy']:.4f}" in done.out
+
+    new = table[30:34].drop(columns=["station", "note", "tags"])
+    mean, word = table[:30].wet.mean(), table[:30].wind.mode()[0]
+    new.fillna({"wet": mean, "wind": word}).to_csv(folder / "whole.csv", index=False, sep=";")
+    lines = [",".join("?" if pd.isna(cell) else str(cell) for cell in row) for row in new.to_numpy()]
+    kinds = ["wet numeric", "cold numeric", "wind {breeze,calm,storm}", "side {lee,luv}"]
+    arff = ["@relation r", *(f"@attribute {kind}" for kind in kinds), "@data", *lines]
+    (folder / "new.arff").write_text("\n".join(arff))
+    for name in ("whole.csv", "new.arff"):
+        other = table_of(predict(f"run={run}", f"path={name}").out)
+        np.testing.assert_allclose(other[["rain", "snow"]], found[["rain", "snow"]][:4], atol=1e-6)
+    said = predict(f"run={run}", "path=whole.csv", "id=station")
+    assert said.status == 2 and "has no column 'station', which id names" in said.err
+
+
 def test_what_is_asked_for_wrongly(trained, predict, folder):
     run = trained("threshold=top_k", "threshold.k=1")
     sets = predict(f"run={run}", "path=test.csv", "give=sets")

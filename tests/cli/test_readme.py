@@ -168,6 +168,22 @@ def test_pieces_of_ones_own_run_from_outside_the_repository(command, folder):
     assert "smooth" in printed[0] and "4 of 4 runs finished" in printed[1] and "weather/smooth" in printed[2]
 
 
+def test_ones_own_data_in_five_minutes(command, folder):
+    """From the table to predictions; the lines that follow have tests of their own."""
+    write_files(folder)
+    (chain,) = re.findall(
+        r"^```\n(.*?)^```", section("Your own data in five minutes"), re.MULTILINE | re.DOTALL
+    )
+    train, predict, *_ = [shlex.split(line)[1:] for line in chain.splitlines()]
+    run = (folder / run_shown(command, folder, {}, train).split()[-1]).parent
+    (folder / "tomorrow.csv").write_text("wind,humidity,pressure\n6,.9,1003\n1,.4,1020\n")
+    stem = str(run.parent.relative_to(folder))
+    words = [f"run={run}" if word.startswith(f"run={stem}/") else word for word in predict[1:]]
+    done = command(*words, program="mlbench.commands.predict")
+    assert (done.status, done.err, done.out) == (0, "", "predictions.csv\n")
+    assert (folder / "predictions.csv").read_text().startswith("id,rain,storm\n0,")
+
+
 def test_two_teachers_a_training_file_and_a_test_file(command, folder):
     """Each teacher has seen rows of its own, and one of them one label only."""
     header, *rows = dict(shown_files())["weather/weather.csv"].splitlines()
@@ -223,7 +239,8 @@ def test_the_table_of_questions_lists_every_choice(group, key):
 
 def test_the_table_of_formats_lists_every_format():
     own = {name for name, entry in fetch.described() if entry.is_format}
-    assert own == set(re.findall(r"^\| `(\w+)` \|", section("Your own data"), re.MULTILINE))
+    table = (ROOT / "docs" / "own_data.md").read_text()
+    assert own == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 
 
 def test_every_script_option_and_path_exists():

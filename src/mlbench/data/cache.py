@@ -13,7 +13,7 @@ from mlbench.data.instances import Instances
 from mlbench.data.raw import raw_from
 from mlbench.files import whole
 
-FORMAT = "mlbench instances 2"  # raise the number when readers change what they return
+FORMAT = "mlbench instances 3"  # raise the number when readers change what they return
 
 
 def cached(path: Path, build: Callable[[], Instances]) -> Instances:
@@ -54,6 +54,7 @@ def load(path: Path) -> Instances | None:
             words={name: tuple(words) for name, words in about.get("words", {}).items()},
             values={name: tuple(values) for name, values in about["values"].items()},
             present=parts.get("present"),
+            gaps={name: parts[f"gaps {number}"] for number, name in enumerate(about["gaps"])},
         )
     except Exception:  # a damaged archive fails in as many ways as there are bytes; all of them mean: build
         return None
@@ -73,6 +74,7 @@ def save(path: Path, instances: Instances) -> None:
         "raw": {name: each.plain for name, each in instances.raw.items()},
         "words": instances.words,
         "values": instances.values,
+        "gaps": [*instances.gaps],
     }
     parts = {
         "about": np.frombuffer(json.dumps(about, default=int).encode(), dtype=np.uint8),
@@ -84,5 +86,6 @@ def save(path: Path, instances: Instances) -> None:
         parts |= {"data": features.data, "indices": features.indices, "indptr": features.indptr}
     if instances.present is not None:
         parts["present"] = instances.present
+    parts |= {f"gaps {number}": rows for number, rows in enumerate(instances.gaps.values())}
     with whole(path) as file:
         np.savez(file, **parts)

@@ -27,6 +27,7 @@ TRUTHS = {
 # A column with fewer declared values is a category, even if each of a few rows has another value.
 ROW_ID_VALUES = 50
 MISSING = ("refuse", "mean")
+LATER = "later"  # not for a person to choose
 Columns = np.ndarray | sparse.csc_matrix
 Kind = Literal["number", "nominal", "text"]
 
@@ -77,7 +78,7 @@ def instances(
     table: ParsedTable, labels: Sequence[int], missing: str = "refuse", drop: Sequence[str | int] = ()
 ) -> Instances:
     """`labels` are columns of the table; all other columns are features, except dropped ones and row ids."""
-    if missing not in MISSING:
+    if missing not in (*MISSING, LATER):
         raise UserError(f"missing={missing} is none of {', '.join(MISSING)}{did_you_mean(missing, MISSING)}")
     table_cells = table.cells if isinstance(table.cells, np.ndarray) else sparse.csc_matrix(table.cells)
     left_out = dropped(table.path, [attribute.name for attribute in table.attributes], drop)
@@ -91,10 +92,11 @@ def instances(
         row = np.flatnonzero(np.isnan(cells_of(cells, holes[0])))[0]
         raise UserError(
             f"{table.path}, {table.line(int(row))}: attribute {attributes[holes[0]].name!r} has no value; "
-            f"dataset.missing=mean puts in its mean, or its most frequent value"
+            f"dataset.missing=mean puts in the mean, or the most frequent value, of training rows"
         )
+    gaps = {attributes[column].name: np.flatnonzero(np.isnan(cells_of(cells, column))) for column in holes}
     for column in holes:
-        fill(table.path, cells, column, attributes[column])
+        fill(table.path, cells, column, attributes[column], missing)
     refuse_many_columns(table.path, cells, attributes)
     blocks, names = [], []
     for block, block_names in encoded(cells, attributes):
@@ -107,6 +109,7 @@ def instances(
         feature_names=tuple(names),
         attributes=len(declared),
         values={each.name: each.values for each in attributes if is_of_words(each)},
+        gaps=gaps,
     )
 
 
@@ -169,10 +172,12 @@ def columns_with_holes(cells: Columns) -> np.ndarray:
     return np.unique(np.searchsorted(cells.indptr, entries, side="right") - 1)
 
 
-def fill(path: Path, cells: Columns, column: int, attribute: Attribute) -> None:
-    """Puts the mean of a column of numbers, or the most frequent value, into its missing cells, in place."""
+def fill(path: Path, cells: Columns, column: int, attribute: Attribute, missing: str) -> None:
+    """Puts the mean of a column of numbers, or the most frequent value, into its missing cells, in place;
+    where it is for later to say what belongs there, a 0 or the first value.
+    """
     known = cells_of(cells, column)
-    known = known[~np.isnan(known)]
+    known = np.zeros(1) if missing == LATER else known[~np.isnan(known)]
     if not len(known):
         raise UserError(
             f"{path}: attribute {attribute.name!r} has no value in any row: leave it out with "

@@ -133,6 +133,7 @@ class Files:
         folder: str | None = None,
         where: str | None = None,
         citation: str | None = None,
+        licence: str | None = None,
         notes: str | None = None,
         **options: Any,
     ):
@@ -161,7 +162,7 @@ class Files:
         self.groups = (group,) if isinstance(group, str) else tuple(group)
         self.statistics = statistics or {}
         self.folder, self.where = one_name("dataset.folder", folder or name), where
-        self.citation, self.notes = citation, notes
+        self.citation, self.licence, self.notes = citation, licence, notes
 
     @property
     def modality_names(self) -> tuple[str, ...]:
@@ -186,6 +187,7 @@ class Files:
             "options": self.options,
             "modalities": {name: list(columns) for name, columns in self.modalities.items()},
             "scaling": self.scaling,
+            **({"gaps": "as in training rows"} if self.options.get("missing") == "mean" else {}),
         } | blocks.identity(self.use, self.missing_modalities)
 
     def checksums(self, cache: Path | None = None) -> dict[str, str]:

@@ -32,7 +32,8 @@ class Instances:
     column of words may have, by the column's name; each is a feature column, of two only the second.
     `present` says which modalities an instance has (1) and which it lacks (0), in the order of `modalities`;
     None: each has all. None lacks all. `known` says of which labels it is known whether an instance carries
-    them (1), and of which it is not (0), where `targets` is 0; None: of all.
+    them (1), and of which it is not (0), where `targets` is 0; None: of all. `gaps` has, by column of the
+    file, the rows where the file has no value, and the features one that was put in (mlbench.data.gaps).
     """
 
     features: Features  # (N, d), or (N, C, H, W)
@@ -47,6 +48,7 @@ class Instances:
     present: np.ndarray | None = None  # (N, m) uint8
     known: np.ndarray | None = None  # (N, L) uint8
     vocabulary: tuple[str, ...] = ()
+    gaps: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
         shape = len(self), len(self.feature_names)
@@ -115,7 +117,19 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         values=first.values,
         present=stacked([part.present for part in parts], [(len(p), len(p.modalities)) for p in parts]),
         known=stacked([part.known for part in parts], [(len(p), len(p.labels)) for p in parts]),
+        gaps=gaps_of(parts),
     )
+
+
+def gaps_of(parts: Sequence[Instances]) -> dict[str, np.ndarray]:
+    """The gaps of several files, whose rows are counted on."""
+    firsts = np.cumsum([0, *map(len, parts)])
+    names = dict.fromkeys(name for part in parts for name in part.gaps)
+    none = np.empty(0, np.int64)
+    return {
+        name: np.concatenate([part.gaps.get(name, none) + first for part, first in zip(parts, firsts)])
+        for name in names
+    }
 
 
 def stacked(masks: Sequence[np.ndarray | None], shapes: Sequence[tuple[int, int]]) -> np.ndarray | None:

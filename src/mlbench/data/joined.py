@@ -160,7 +160,11 @@ def in_order(part: Instances, path: Path, targets: Instances, where: Path) -> In
     if np.array_equal(rows, np.arange(len(part))):
         return part
     features: Any = part.features
-    return replace(part, features=features[rows], targets=part.targets[rows], words={"id": wanted})
+    place = np.full(len(part), -1)
+    place[rows] = np.arange(len(rows))
+    gaps = {name: np.sort(place[there][place[there] >= 0]) for name, there in part.gaps.items()}
+    words = {"id": wanted}
+    return replace(part, features=features[rows], targets=part.targets[rows], words=words, gaps=gaps)
 
 
 def refuse_ids(path: Path, ids: Sequence[str]) -> None:
@@ -178,11 +182,12 @@ def refuse_ids(path: Path, ids: Sequence[str]) -> None:
 
 def beside(parts: Mapping[str, Instances], targets: Instances) -> Instances:
     """The columns of all modalities, each named after its modality; sparse if one of them is."""
-    names, modalities, values = [], {}, {}
+    names, modalities, values, gaps = [], {}, {}, {}
     for modality, part in parts.items():
         modalities[modality] = (len(names), len(names) + len(part.feature_names))
         names += [f"{modality} {name}" for name in part.feature_names]
         values |= {f"{modality} {name}": words for name, words in part.values.items()}
+        gaps |= {f"{modality} {name}": rows for name, rows in part.gaps.items()}
     blocks: list[Any] = [part.features for part in parts.values()]
     features: Features = (
         sparse.csr_matrix(sparse.hstack(blocks), dtype=np.float32)
@@ -201,4 +206,5 @@ def beside(parts: Mapping[str, Instances], targets: Instances) -> Instances:
         attributes=sum(declared),
         words={"id": targets.words["id"]} if "id" in targets.words else {},
         values=values,
+        gaps=gaps,
     )

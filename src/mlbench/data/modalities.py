@@ -84,6 +84,8 @@ def kept(dataset: str, instances: Instances, use: Sequence[str]) -> Instances:
                 "keep a modality that they have"
             )
     feature_names = tuple(instances.feature_names[column] for column in columns.tolist())
+    values = of_columns(instances.values, feature_names)
+    there = {*feature_names, *values}
     return replace(
         instances,
         features=features[:, columns],
@@ -91,7 +93,8 @@ def kept(dataset: str, instances: Instances, use: Sequence[str]) -> Instances:
         modalities=ranges_of({name: instances.modalities[name] for name in names}),
         attributes=None,
         present=present,
-        values=of_columns(instances.values, feature_names),
+        values=values,
+        gaps={name: rows for name, rows in instances.gaps.items() if name in there},
     )
 
 

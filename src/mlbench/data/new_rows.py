@@ -5,19 +5,22 @@ import gzip
 import itertools
 import lzma
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from mlbench.data.columns import LATER
 from mlbench.data.formats import arff, libsvm, npz
 from mlbench.data.formats.cells import MISSING_WORDS
-from mlbench.data.formats.delimited import shown_separator
+from mlbench.data.formats.delimited import TAB, shown_separator
+from mlbench.data.formats.label_lists import label_list, mark_of
+from mlbench.data.gaps import filled
 from mlbench.data.instances import Features, Instances
 from mlbench.data.schema import Schema, targets_in
-from mlbench.errors import UserError
+from mlbench.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas
@@ -32,20 +35,18 @@ class Piece(NamedTuple):
     targets: np.ndarray | None  # (n, L) where the file has them
 
 
-def pieces(
-    path: str, schema: Schema, id: str | None = None, separator: str | None = None, decimal: str = "."
-) -> Iterator[Piece]:
+def pieces(path: str, schema: Schema, id: str | None, options: Mapping[str, Any]) -> Iterator[Piece]:
     """All rows of a file; `-` is the standard input, a table with commas. Columns that the method does not
-    know are left out, with one message.
+    know are left out, with one message. `options` are those with which the training's file was read.
     """
     suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() not in PACKED]
     suffix = suffixes[-1] if suffixes else ""
     if path != "-" and not Path(path).expanduser().is_file():
         raise UserError(f"path={path}: no such file")
     if path == "-" or suffix in (".csv", ".tsv", ".txt"):
-        return of_table(path, schema, id, separator, decimal)
+        return of_table(path, schema, id, options)
     if suffix == ".parquet":
-        return of_parquet(path, schema, id)
+        return of_parquet(path, schema, id, options)
     readers: dict[str, Callable[[Path, Schema], Instances]] = {
         ".npz": read_npz,
         ".arff": read_arff,
@@ -57,26 +58,27 @@ def pieces(
         raise UserError(
             f"path={path}: rows are read from {known}, or `-` for a table from the standard input"
         )
-    return of_instances(path, readers[suffix](Path(path).expanduser(), schema), schema)
+    read = filled(readers[suffix](Path(path).expanduser(), schema), schema.fills)
+    return of_instances(path, read, schema, options)
 
 
-def of_table(
-    path: str, schema: Schema, id: str | None, separator: str | None, decimal: str
-) -> Iterator[Piece]:
+def of_table(path: str, schema: Schema, id: str | None, options: Mapping[str, Any]) -> Iterator[Piece]:
     import pandas as pd
 
     where = "standard input" if path == "-" else path
+    decimal, separator = options.get("decimal", "."), options.get("separator")
     if separator is None:
         usual = ";" if decimal == "," else ","
         separator = usual if path == "-" else separator_of(Path(path).expanduser())
     if separator == decimal:
         raise UserError(f"{where}: separator={separator} stands between columns and within numbers")
     missing = [form for word in MISSING_WORDS for form in {word, word.upper(), word.title(), "NaN"}]
-    words: Any = dict.fromkeys((*schema.values, *([id] if id else [])), str)
+    as_words = (*schema.values, *(name for name in (id, *names_in(options, ("id", "label_list"))) if name))
+    words: Any = dict.fromkeys(as_words, str)
     try:
         frames = pd.read_csv(
             sys.stdin.buffer if path == "-" else Path(path).expanduser(),
-            sep=separator,
+            sep="\t" if separator in TAB else separator,
             decimal=decimal,
             chunksize=max(CELLS // max(len(schema.columns), 1), 1),
             na_values=missing,
@@ -86,9 +88,16 @@ def of_table(
             skipinitialspace=True,
             low_memory=False,
         )
-        yield from of_frames(frames, where, schema, id)
+        yield from of_frames(frames, where, schema, id, options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, EOFError) as error:
         raise UserError(f"{where} is no table of text with a header line: {error}") from error
+
+
+def names_in(options: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    """The columns that options name; numbers count those of the training's file, and say nothing here."""
+    given = [options.get(key) for key in keys]
+    listed = [name for each in given for name in (each if isinstance(each, list) else [each])]
+    return [name for name in listed if isinstance(name, str)]
 
 
 def separator_of(path: Path) -> str:
@@ -97,7 +106,7 @@ def separator_of(path: Path) -> str:
         return shown_separator(path, "".join(itertools.islice(file, 3)))
 
 
-def of_parquet(path: str, schema: Schema, id: str | None) -> Iterator[Piece]:
+def of_parquet(path: str, schema: Schema, id: str | None, options: Mapping[str, Any]) -> Iterator[Piece]:
     try:
         import pyarrow.parquet as parquet
     except ImportError:
@@ -110,13 +119,17 @@ def of_parquet(path: str, schema: Schema, id: str | None) -> Iterator[Piece]:
         raise UserError(f"{path} is no whole Parquet file: {error}") from error
     rows = max(CELLS // max(len(schema.columns), 1), 1)
     frames = (batch.to_pandas() for batch in file.iter_batches(batch_size=rows))
-    yield from of_frames(frames, path, schema, id)
+    yield from of_frames(frames, path, schema, id, options)
 
 
 def of_frames(
-    frames: "Iterator[pandas.DataFrame]", where: str, schema: Schema, id: str | None
+    frames: "Iterator[pandas.DataFrame]",
+    where: str,
+    schema: Schema,
+    id: str | None,
+    options: Mapping[str, Any],
 ) -> Iterator[Piece]:
-    first = 0
+    first, listed = 0, None
     for frame in frames:
         if not first:
             header = [str(name) for name in frame.columns]
@@ -124,12 +137,38 @@ def of_frames(
             refuse_twins(where, header, schema.columns)
             if id is not None and id not in header:
                 raise UserError(f"{where} has no column {id!r}, which id names")
-            tell_unknown(where, header, {*schema.columns, *schema.labels, *([id] if id else [])})
+            there = [name for name in names_in(options, ("id",)) if name in header]
+            id = id or next(iter(there), None)
+            listed = next((name for name in names_in(options, ("label_list",)) if name in header), None)
+            known = {*schema.columns, *schema.labels, *names_in(options, ("id", "drop", "label_list"))}
+            tell_unknown(where, header, {*known, *([id] if id else [])})
         numbers = np.arange(first, first + len(frame))
         ids = numbers if id is None else frame[id].astype(str).to_numpy(dtype=object)
-        targets = targets_in(frame, schema.labels, where, first)
+        if listed is None:
+            targets = targets_in(frame, schema.labels, where, first)
+        else:
+            targets = targets_of_lists(frame[listed], schema.labels, where, first, options)
         yield Piece(ids, schema.features_in(frame, where, first), targets)
         first += len(frame)
+
+
+def targets_of_lists(
+    cells: "pandas.Series", labels: Sequence[str], where: str, first: int, options: Mapping[str, Any]
+) -> np.ndarray:
+    """(n, L) of a column that lists each row's labels, as that of the training's file does."""
+    texts = [str(text).strip() for text in cells.fillna("")]
+    place = {name: column for column, name in enumerate(labels)}
+    mark = mark_of(where, texts, options.get("label_separator"))
+    targets = np.zeros((len(texts), len(labels)), np.uint8)
+    for row, text in enumerate(texts):
+        for label in label_list(f"{where}, row {first + row} (from 0)", text, mark):
+            if label not in place:
+                known = f"it knows {', '.join(labels[:10])}{did_you_mean(label, labels)}"
+                raise UserError(
+                    f"{where}, row {first + row} (from 0): label {label!r}, which training never saw; {known}"
+                )
+            targets[row, place[label]] = 1
+    return targets
 
 
 def refuse_twins(where: str, header: Sequence[str], wanted: Sequence[str]) -> None:
@@ -145,7 +184,9 @@ def tell_unknown(where: str, header: Sequence[str], known: set[str]) -> None:
         print(f"mlbench: {where}: {columns} that the method does not know left out: {shown}", file=sys.stderr)
 
 
-def of_instances(path: str, instances: Instances, schema: Schema) -> Iterator[Piece]:
+def of_instances(
+    path: str, instances: Instances, schema: Schema, options: Mapping[str, Any]
+) -> Iterator[Piece]:
     """One piece, whose columns are put in the order of training by their names."""
     names, wanted = instances.feature_names, schema.features
     features: Any = instances.features
@@ -156,7 +197,7 @@ def of_instances(path: str, instances: Instances, schema: Schema) -> Iterator[Pi
                 f"{path}: {len(missing)} of the {len(wanted)} features of the training are not there, "
                 f"such as {missing[0]!r}"
             )
-        tell_unknown(path, names, set(wanted))
+        tell_unknown(path, names, {*wanted, *names_in(options, ("drop", "id"))})
         features = features[:, [column_of[name] for name in wanted]]
     targets = None
     if {*schema.labels} <= {*instances.labels}:
@@ -186,6 +227,7 @@ def read_arff(path: Path, schema: Schema) -> Instances:
         lambda header: [
             column for column, each in enumerate(header.attributes) if each.name in schema.labels
         ],
+        LATER if schema.fills else "refuse",
     )
 
 

@@ -1,7 +1,7 @@
 """The columns that a method was trained on, found by name in whatever files a person brings later."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Schema:
     """`features` are the names of feature columns in the order of training. `values` are those of a column of
-    words, by its name: each is a feature column `name=value`, of two values only the second.
+    words, by its name: each is a feature column `name=value`, of two values only the second. `fills` has, by
+    column, what goes into a cell without a value; without `fills` such a cell is refused.
     """
 
     features: tuple[str, ...]
     labels: tuple[str, ...]
     values: Mapping[str, tuple[str, ...]]
+    fills: Mapping[str, float | str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, instances: Instances) -> Self:
@@ -31,7 +33,7 @@ class Schema:
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> Self:
         values = {name: tuple(words) for name, words in plain["values"].items()}
-        return cls(tuple(plain["features"]), tuple(plain["labels"]), values)
+        return cls(tuple(plain["features"]), tuple(plain["labels"]), values, dict(plain.get("fills", {})))
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -39,30 +41,42 @@ class Schema:
             "features": [*self.features],
             "labels": [*self.labels],
             "values": dict(asdict(self)["values"]),
+            "fills": {**self.fills},
         }
 
     @property
     def columns(self) -> list[str]:
         """What a table's header is to name, in the order of training."""
-        of_words = {feature: name for name in self.values for feature in self._features_of(name)}
+        of_words = {feature: name for name in self.values for feature in self.features_of(name)}
         return list(dict.fromkeys(of_words.get(feature, feature) for feature in self.features))
 
-    def _features_of(self, name: str) -> list[str]:
+    def features_of(self, name: str) -> list[str]:
+        """The features of a column of a file."""
+        if name not in self.values:
+            return [name]
         shown = self.values[name][1:] if len(self.values[name]) == 2 else self.values[name]
         return [f"{name}={value}" for value in shown]
 
     def typical(self, means: np.ndarray) -> list[float | str]:
         """A row of a file out of the features' means: of a column of words the most frequent one."""
         of_feature = dict(zip(self.features, means.tolist()))
-        row: list[float | str] = []
-        for name in self.columns:
-            shares = (
-                [of_feature[feature] for feature in self._features_of(name)] if name in self.values else []
-            )
-            if len(self.values.get(name, ())) == 2:
-                shares = [1 - shares[0], *shares]
-            row.append(self.values[name][int(np.argmax(shares))] if shares else of_feature[name])
-        return row
+        return [
+            self.value(name, np.array([of_feature[feature] for feature in self.features_of(name)]))
+            for name in self.columns
+        ]
+
+    def value(self, column: str, means: np.ndarray) -> float | str:
+        """What a column of a file typically has, out of the means of its features."""
+        if column not in self.values:
+            return float(means[0])
+        shares = [1 - means[0], means[0]] if len(self.values[column]) == 2 else means
+        return self.values[column][int(np.argmax(shares))]
+
+    def block(self, column: str, value: float | str) -> dict[str, float]:
+        """The features of a cell that holds this number or word."""
+        if column not in self.values:
+            return {column: float(value)}
+        return {name: float(name == f"{column}={value}") for name in self.features_of(column)}
 
     def check(self, where: str, header: Sequence[str]) -> None:
         """Refuses a header without one of the columns."""
@@ -86,10 +100,11 @@ class Schema:
     def _read(
         self, frame: "pandas.DataFrame", column: str, where: str, first: int
     ) -> Iterator[tuple[str, np.ndarray]]:
-        cells = frame[column]
+        cells, fill = frame[column], self.fills.get(column)
         if column not in self.values:
-            yield column, numbers(cells, where, first)
+            yield column, numbers(cells, where, first, None if fill is None else float(fill))
             return
+        cells = cells if fill is None else cells.fillna(fill)
         words, known = cells.astype("string").str.strip(), self.values[column]
         strange = np.flatnonzero(~words.isin([*known]).to_numpy(dtype=bool, na_value=False))
         if len(strange):
@@ -98,17 +113,19 @@ class Schema:
                 f"{where}, row {row} (from 0): column {column!r} is {word!s}, which training never saw; it "
                 f"knows {', '.join(known[:10])}{did_you_mean(str(word), known)}"
             )
-        for feature in self._features_of(column):
+        for feature in self.features_of(column):
             yield feature, (words == feature.removeprefix(f"{column}=")).to_numpy(dtype=np.float32)
 
 
-def numbers(cells: Any, where: str, first: int) -> np.ndarray:
-    """A column of finite numbers; words for 0 and 1 count as these."""
+def numbers(cells: Any, where: str, first: int, fill: float | None = None) -> np.ndarray:
+    """A column of finite numbers; words for 0 and 1 count as these. `fill` goes where there is none."""
     if cells.dtype.kind in "biuf":
         values = cells.to_numpy(np.float64)
     else:
         words = cells.astype("string")
         values = np.array([number(word) for word in words.fillna("")], np.float64)
+    if fill is not None:
+        values = np.where(cells.isna().to_numpy(dtype=bool), fill, values)
     wrong = np.flatnonzero(~np.isfinite(values) | (np.abs(values) > np.finfo(np.float32).max))
     if len(wrong):
         shown = str(cells.iloc[wrong[0]]).strip()[:40] or "empty"

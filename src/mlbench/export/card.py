@@ -29,6 +29,7 @@ def card(run: Trained, record: Record, graph: Graph, scores_file: Path) -> str:
         "labels": f"{len(run.schema.labels):,}",
         "labels an instance": f"{statistics['cardinality']:.2f}" if "cardinality" in statistics else "",
         "citation": run.citation,
+        "licence": run.licence or "none stated",
     }
     named = ("method", "backbone", "loss", "split", "calibration", "threshold")
     protocol = {name: choices.get(name, "") for name in named}

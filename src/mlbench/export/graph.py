@@ -23,6 +23,7 @@ class Graph(nn.Module):
         if not run.schema.features:
             raise UserError("its network takes images or texts as they are, and a graph takes columns")
         self.columns = Words(run.schema) if run.schema.values and not run.encoders else nn.Identity()
+        self.gaps = Gaps(run.schema) if run.schema.fills else nn.Identity()
         self.scaler = scaler(run)
         self.scores = Scores(run.method.as_graph(), len(run.schema.labels))
         self.calibrated = calibrated(run)
@@ -33,8 +34,25 @@ class Graph(nn.Module):
         return ["scores"] if self.sets is None else ["scores", "labels"]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        scores = self.calibrated(self.scores(self.scaler(self.columns(x))))
+        scores = self.calibrated(self.scores(self.scaler(self.columns(self.gaps(x)))))
         return (scores,) if self.sets is None else (scores, self.sets(scores))
+
+
+class Gaps(nn.Module):
+    """Columns of a file, NaN where it has no value → with what training rows have there."""
+
+    fills: Tensor
+
+    def __init__(self, schema: Schema):
+        super().__init__()
+        fills = [
+            schema.values[name].index(str(value)) if name in schema.values else value
+            for name, value in ((name, schema.fills[name]) for name in schema.columns)
+        ]
+        self.register_buffer("fills", torch.tensor(fills, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x.isnan(), self.fills, x)
 
 
 class Words(nn.Module):

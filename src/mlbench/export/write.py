@@ -198,6 +198,8 @@ def described(run: Trained, record: Record, graph: Graph) -> dict[str, str]:
         said["cuts_fitted_on"] = run.cut_on
     if run.citation:
         said["citation"] = run.citation
+    if run.licence:
+        said["licence"] = run.licence
     return said
 
 

@@ -44,7 +44,7 @@ def about(ensemble: Ensemble) -> dict[str, Any]:
 
 
 def of_run(run: Trained) -> dict[str, Any]:
-    told: dict[str, Any] = {"dataset": run.dataset, "citation": run.citation}
+    told: dict[str, Any] = {"dataset": run.dataset, "citation": run.citation, "licence": run.licence}
     if (record := record_of(run)) is None:
         return told | {"method": type(run.method).__name__}
     return (

@@ -16,7 +16,7 @@ const facts = [
   ["data", of("dataset")], ["method", of("method")], ["backbone", of("backbone")], ["loss", of("loss")],
   ["labels", data.labels.length.toLocaleString("en")], ["instances", parts.join("; ")], ["split", of("split")],
   ["threshold", of("threshold")], ["cuts on", different(data.cut_on).join(", ")], ["epoch", of("selection")],
-  ["seed", of("seed")], ["trained", of("finished").slice(0, 10)], ["run", of("key")], ["cite", of("citation")],
+  ["seed", of("seed")], ["trained", of("finished").slice(0, 10)], ["run", of("key")], ["cite", of("citation")], ["licence", of("licence")],
 ].filter(([, words]) => words);
 $("title").textContent = document.title;
 if (data.runs.length > 1) facts.unshift(["mean of", `${data.runs.length} runs`]);

@@ -15,16 +15,22 @@ RARE = "leave out the labels of few rows, or separate them as dataset.label_sepa
 def label_lists(
     path: Path, texts: Sequence[str], lines: Sequence[int], separator: str | None
 ) -> list[list[str]]:
-    bare = [text.strip() for text in texts if not text.strip().startswith("[")]
-    if separator is None:
-        marks = [mark for mark in ";|," if any(mark in text for text in bare)]
-        if len(marks) > 1:
-            raise UserError(
-                f"{path}: its label lists hold {' and '.join(marks)}: say with dataset.label_separator which "
-                f"of them stands between labels"
-            )
-        separator = marks[0] if marks else ";"
+    separator = mark_of(str(path), texts, separator)
     return [label_list(f"{path}, line {line}", text.strip(), separator) for text, line in zip(texts, lines)]
+
+
+def mark_of(where: str, texts: Sequence[str], separator: str | None) -> str:
+    """What stands between labels: what was said, else what the lists show."""
+    if separator is not None:
+        return separator
+    bare = [text.strip() for text in texts if not text.strip().startswith("[")]
+    marks = [mark for mark in ";|," if any(mark in text for text in bare)]
+    if len(marks) > 1:
+        raise UserError(
+            f"{where}: its label lists hold {' and '.join(marks)}: say with dataset.label_separator which "
+            f"of them stands between labels"
+        )
+    return marks[0] if marks else ";"
 
 
 def label_list(line_named: str, text: str, separator: str) -> list[str]:

@@ -1,0 +1,77 @@
+"""Cells that a file leaves empty, under `dataset.missing=mean`: training rows say what goes into them.
+
+A reader fills them from its whole file, so that features are numbers at once, and says where they are
+(`Instances.gaps`). Once the split is known, training rows alone decide; rows that come later get the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from mlbench.data.instances import Instances
+from mlbench.data.schema import Schema
+from mlbench.errors import UserError
+
+Fills = dict[str, float | str]  # column of a file → number or word
+
+
+def learned(instances: Instances, rows: np.ndarray) -> Fills:
+    """For every column its mean over the given rows that have a value, or their most frequent word. Where a
+    reader put a 0 or a 1 into gaps, as it does for a nominal attribute, it is the one that more rows have.
+    """
+    schema, features = Schema.of(instances), instances.features[rows]
+    place = {name: number for number, name in enumerate(instances.feature_names)}
+    whole = np.asarray(features.mean(axis=0, dtype=np.float64)).reshape(-1)
+    fills: Fills = {}
+    for column in schema.columns:
+        places = [place[name] for name in schema.features_of(column)]
+        gaps = instances.gaps.get(column)
+        means = whole[places]
+        if gaps is not None:
+            known = features[~np.isin(rows, gaps)]
+            if not known.shape[0]:
+                raise UserError(
+                    f"column {column!r} has no value in any training row: leave it out with "
+                    f"dataset.drop=[{column!r}]"
+                )
+            means = np.asarray(known[:, places].mean(axis=0, dtype=np.float64)).reshape(-1)
+        value = schema.value(column, means)
+        if gaps is not None and not isinstance(value, str) and binary(instances.features[:, places]):
+            value = float(value > 0.5)
+        fills[column] = value
+    return fills
+
+
+def binary(columns: Any) -> bool:
+    values = columns.data if sparse.issparse(columns) else columns
+    return bool(np.isin(values, (0, 1)).all())
+
+
+def filled(instances: Instances, fills: Mapping[str, float | str]) -> Instances:
+    """The instances with these values in their gaps; sparse features stay sparse."""
+    if not instances.gaps:
+        return instances
+    schema = Schema.of(instances)
+    place = {name: number for number, name in enumerate(instances.feature_names)}
+    rows, columns, values = [], [], []
+    for column, gaps in instances.gaps.items():
+        for name, value in schema.block(column, fills[column]).items():
+            rows.append(gaps)
+            columns.append(np.full(len(gaps), place[name]))
+            values.append(np.full(len(gaps), value, np.float32))
+    where = np.concatenate(rows), np.concatenate(columns)
+    features: Any = instances.features.copy()
+    if isinstance(features, np.ndarray):
+        features[where] = np.concatenate(values)
+    else:
+        before = np.asarray(features[where]).reshape(-1)
+        features = features - sparse.csr_matrix((before, where), features.shape)  # an exact 0
+        features = sparse.csr_matrix(
+            features + sparse.csr_matrix((np.concatenate(values), where), features.shape)
+        )
+        features.eliminate_zeros()
+        features.sort_indices()
+    return replace(instances, features=features)
