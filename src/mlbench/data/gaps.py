@@ -22,7 +22,8 @@ def learned(instances: Instances, rows: np.ndarray) -> Fills:
     """For every column its mean over the given rows that have a value, or their most frequent word. Where a
     reader put a 0 or a 1 into gaps, as it does for a nominal attribute, it is the one that more rows have.
     """
-    schema, features = Schema.of(instances), instances.features[rows]
+    schema = Schema.of(instances)
+    features: Any = instances.features[rows]
     place = {name: number for number, name in enumerate(instances.feature_names)}
     whole = np.asarray(features.mean(axis=0, dtype=np.float64)).reshape(-1)
     fills: Fills = {}
@@ -31,7 +32,7 @@ def learned(instances: Instances, rows: np.ndarray) -> Fills:
         gaps = instances.gaps.get(column)
         means = whole[places]
         if gaps is not None:
-            known = features[~np.isin(rows, gaps)]
+            known: Any = features[~np.isin(rows, gaps)]
             if not known.shape[0]:
                 raise UserError(
                     f"column {column!r} has no value in any training row: leave it out with "

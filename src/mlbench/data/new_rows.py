@@ -153,7 +153,7 @@ def of_frames(
 
 
 def targets_of_lists(
-    cells: "pandas.Series", labels: Sequence[str], where: str, first: int, options: Mapping[str, Any]
+    cells: Any, labels: Sequence[str], where: str, first: int, options: Mapping[str, Any]
 ) -> np.ndarray:
     """(n, L) of a column that lists each row's labels, as that of the training's file does."""
     texts = [str(text).strip() for text in cells.fillna("")]
