@@ -14,7 +14,7 @@ USAGE = f"""{spelled("export")} run=outputs/scene/erm/0123456789abcdef out=model
   trust     modules of your own that the run's files may name, [my.module]
 
 The graph takes `x`, float32 (rows, columns), the columns of a file as they stand: a column of words holds the
-word's number, NaN is a cell without a value where dataset.missing=mean was chosen, and scaling is done inside.
+word's number, NaN is a cell without a value where dataset.missing=mean was chosen, scaling is done inside.
 It gives `scores` (rows, labels) and, where the run has fixed cuts, `labels`, zeros and ones. Names of columns
 and labels, cuts, citation and licence are in the file's metadata. No file is written unless onnxruntime finds
 PyTorch's scores in it, to 1e-5."""

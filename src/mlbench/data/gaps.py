@@ -23,27 +23,32 @@ def learned(instances: Instances, rows: np.ndarray) -> Fills:
     reader put a 0 or a 1 into gaps, as it does for a nominal attribute, it is the one that more rows have.
     """
     schema = Schema.of(instances)
-    features: Any = instances.features[rows]
+    features: Any = instances.features
+    features = features.tocsc() if sparse.issparse(features) else features  # columns are taken from it
     place = {name: number for number, name in enumerate(instances.feature_names)}
-    whole = np.asarray(features.mean(axis=0, dtype=np.float64)).reshape(-1)
+    whole = means_of(instances.features[rows])
     fills: Fills = {}
     for column in schema.columns:
         places = [place[name] for name in schema.features_of(column)]
         gaps = instances.gaps.get(column)
         means = whole[places]
         if gaps is not None:
-            known: Any = features[~np.isin(rows, gaps)]
-            if not known.shape[0]:
+            known = np.setdiff1d(rows, gaps)
+            if not len(known):
                 raise UserError(
                     f"column {column!r} has no value in any training row: leave it out with "
                     f"dataset.drop=[{column!r}]"
                 )
-            means = np.asarray(known[:, places].mean(axis=0, dtype=np.float64)).reshape(-1)
+            means = means_of(features[:, places][known])
         value = schema.value(column, means)
-        if gaps is not None and not isinstance(value, str) and binary(instances.features[:, places]):
+        if gaps is not None and not isinstance(value, str) and binary(features[:, places]):
             value = float(value > 0.5)
         fills[column] = value
     return fills
+
+
+def means_of(features: Any) -> np.ndarray:
+    return np.asarray(features.mean(axis=0, dtype=np.float64)).reshape(-1)
 
 
 def binary(columns: Any) -> bool:
