@@ -81,6 +81,21 @@ function look() {
 }
 </script>"""
 
+LOOK_AT_MANY = """<script>
+function look() {
+  const box = find(".block .scroll"), widest = [];
+  for (const name of all(".grid tbody th:first-child", box)) {
+    const range = document.createRange(), text = name.firstChild.firstChild ?? name.firstChild;
+    for (const word of name.textContent.matchAll(/[^ ]+/g)) {
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (range.getClientRects().length > 1) widest.push(word[0]);
+    }
+  }
+  return { fits: [fits()], scrolls: box.scrollWidth > box.clientWidth, broken: widest };
+}
+</script>"""
+
 LOOK_AT_REPORT = """<script>
 function look() {
   const runs = () => find("#runs table"), said = { fits: [fits()], rows: [names(runs()).length] };

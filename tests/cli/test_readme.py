@@ -171,10 +171,8 @@ def test_pieces_of_ones_own_run_from_outside_the_repository(command, folder):
 def test_ones_own_data_in_five_minutes(command, folder):
     """From the table to predictions; the lines that follow have tests of their own."""
     write_files(folder)
-    (chain,) = re.findall(
-        r"^```\n(.*?)^```", section("Your own data in five minutes"), re.MULTILINE | re.DOTALL
-    )
-    train, predict, *_ = [shlex.split(line)[1:] for line in chain.splitlines()]
+    found = re.search(r"^```\n(mlbench.*?)^```", section("Your own data in five minutes"), re.M | re.S)
+    train, predict, *_ = [shlex.split(line)[1:] for line in found[1].splitlines()]
     run = (folder / run_shown(command, folder, {}, train).split()[-1]).parent
     (folder / "tomorrow.csv").write_text("wind,humidity,pressure\n6,.9,1003\n1,.4,1020\n")
     stem = str(run.parent.relative_to(folder))

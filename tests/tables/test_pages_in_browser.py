@@ -20,6 +20,7 @@ from looks import (
     LISTEN,
     LOOK_AT_FOLDS,
     LOOK_AT_HEAT,
+    LOOK_AT_MANY,
     LOOK_AT_MAP,
     LOOK_AT_MATRIX,
     LOOK_AT_REPORT,
@@ -27,7 +28,7 @@ from looks import (
     LOOK_AT_TIES,
     REPORT_BACK,
 )
-from made_up import finish, made_up_cases, made_up_folds, made_up_record, made_up_spec
+from made_up import finish, made_up_cases, made_up_folds, made_up_record, made_up_spec, made_up_table
 from mlbench.commands.report import records_in
 from mlbench.tables.measured import definition
 from mlbench.tables.render.html import html
@@ -128,6 +129,17 @@ def made_up_matrices():
     return drawn
 
 
+def made_up_metrics(outputs):
+    """A table of ten metrics, of which one row is not run, and a method of a long name."""
+    methods = {"bl": [], "a rather long name of a method": [], "theirs (imported)": {"not_run": "method"}}
+    names = ["f1_macro", "f1_micro", "hamming_loss", "subset_accuracy", "ranking_loss", "ap_macro"]
+    names += ["auc_macro", "brier", "one_error", "coverage"]
+    metrics = {name: {"ours": "f1_macro"} for name in names}
+    axes = {"dataset": ["emotions", "scene"], "method": methods}
+    spec = made_up_spec(axes=axes, metrics=metrics, variants=[], published=None)
+    return html(made_up_table(outputs, spec), outputs)
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Findings by page and width, all from one browser."""
@@ -135,6 +147,7 @@ def pages(tmp_path_factory):
     spec, cases = made_up_outputs(folder / "outputs")
     written = {
         "table": (html(fill("made-up", spec, cases), folder / "outputs"), LOOK_AT_TABLE),
+        "many": (made_up_metrics(folder / "many"), LOOK_AT_MANY),
         "report": (report(content(records_in(folder / "outputs"))), LOOK_AT_REPORT),
         "heat": (report(content(made_up_sweep())), LOOK_AT_HEAT),
         "folds": (report(content(made_up_folds())), LOOK_AT_FOLDS),
@@ -180,6 +193,11 @@ def test_no_page_scrolls_sideways(pages):
     assert all(all(each["fits"]) for each in pages.values())
     assert pages["table", 390]["scrolls"], "a wide table scrolls in its own box"
     assert not pages["table", 1280]["scrolls"]
+
+
+def test_ten_metrics_fit_and_no_word_of_a_name_is_broken(pages):
+    assert not pages["many", 1280]["scrolls"] and pages["many", 390]["scrolls"]
+    assert pages["many", 1280]["broken"] == pages["many", 390]["broken"] == []
 
 
 def test_a_column_sorts_both_ways_and_the_corner_undoes_it(table_page):
