@@ -326,6 +326,8 @@ class OwnFiles(Files):
         modalities: dict[str, list[int]] | None = None,
         use: list[str] | None = None,
         missing_modalities: Share | None = None,
+        citation: str | None = None,
+        licence: str | None = None,
         **options: Any,
     ):
         if path is None:
@@ -354,6 +356,8 @@ class OwnFiles(Files):
             use=use,
             missing_modalities=missing_modalities,
             scaling=scaling,
+            citation=citation,
+            licence=licence,
             **options,
         )
 
