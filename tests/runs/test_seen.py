@@ -12,6 +12,9 @@ import pytest
 from commands import PATIENCE
 from made_up import made_up_record
 from mlbench.commands import gc, status
+from mlbench.compose import configure
+from mlbench.engine.job import Job
+from mlbench.experiment import run_all
 from mlbench.results import store
 from mlbench.results.index import NAME
 
@@ -204,3 +207,19 @@ def test_a_claim_is_noted_while_it_lasts(tmp_path):
     with store.claim(run):
         assert store.holder(run)["process"] == os.getpid() and store.claimed(run)
     assert store.holder(run) == {} and not store.claimed(run)
+
+
+def test_a_training_leaves_how_far_it_is_until_it_ends(tmp_path, monkeypatch):
+    """Each run of a stack in its own folder, though they have one checkpoint."""
+    noted, note = [], Job.note
+
+    def noting(job, *far):
+        note(job, *far)
+        noted.append((job.path.parents[1], store.progress(job.path.parents[1])[1:]))
+
+    monkeypatch.setattr(Job, "note", noting)
+    words = [f"paths.outputs={tmp_path}", f"paths.cache={tmp_path}", "backbone=linear", "train.epochs=2"]
+    ended = run_all([configure([*words, "train.checkpoint_seconds=0", f"seed={seed}"]) for seed in (0, 1)])
+    folders = {path.parent for _, path in ended}
+    assert {far for folder, far in noted if folder in folders} >= {(0, 2), (1, 2), (2, 2)}
+    assert len(folders) == 2 and not any(map(store.progress, folders)) and not any(map(store.holder, folders))

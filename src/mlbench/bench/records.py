@@ -26,7 +26,8 @@ CODE = """import json, sys, time
 from mlbench.commands import {command}
 from mlbench.results.record import peak_memory
 status = {command}.main(sys.argv[1:])
-print("\\n" + json.dumps({{"status": status, "bytes": peak_memory()}}))
+left = {{"status": status, "bytes": peak_memory(), "processor": time.process_time()}}
+print("\\n" + json.dumps(left))
 """
 COMMANDS = {
     "plan": ("reproduce", "table={}/table.yaml", "dry_run=true"),
@@ -46,20 +47,24 @@ def records(repeats: int = 3, runs: int = 10_000, commands: tuple[str, ...] = (*
         for command in commands:
             once = functools.partial(measured, command, Path(folder))
             once()  # composes what a plan keeps, and makes the index
-            known, anew, peaks = [], [], []
+            known, anew, peaks, busy = [], [], [], []
             for _ in range(repeats):
-                seconds, peak = once()
+                seconds, left = once()
                 known.append(seconds)
-                peaks.append(peak)
+                peaks.append(left["bytes"])
+                busy.append(left["processor"])
                 for index in Path(folder).glob("outputs/records.*"):
                     index.unlink()
                 anew.append(once()[0])
-            notes = {"peak_megabytes": statistics.median(peaks) / 1e6}
+            notes = {
+                "peak_megabytes": statistics.median(peaks) / 1e6,
+                "processor_seconds": statistics.median(busy),
+            }
             yield Row(f"{command}, {made:,} records", "no index yet", known, anew, notes)
 
 
-def measured(command: str, folder: Path) -> tuple[float, int]:
-    """Seconds of a process, and the most memory that it had, in bytes."""
+def measured(command: str, folder: Path) -> tuple[float, dict]:
+    """Seconds of a process, and what it says of itself: bytes of memory at most, seconds of the processor."""
     name, *words = COMMANDS[command]
     words = [word.format(folder) for word in words]
     began = perf_counter()
@@ -67,7 +72,7 @@ def measured(command: str, folder: Path) -> tuple[float, int]:
     seconds, left = perf_counter() - began, json.loads(said.splitlines()[-1])
     if left["status"]:
         raise RuntimeError(f"{name} {' '.join(words)} ended with status {left['status']}")
-    return seconds, left["bytes"]
+    return seconds, left
 
 
 def make(folder: Path, runs: int) -> int:

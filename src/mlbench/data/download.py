@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from filelock import FileLock
 
 from mlbench.data.files import COMPRESSIONS, unpacked
 from mlbench.errors import UserError
+from mlbench.locks import lock
 
 Progress = Callable[[int, int | None], None]  # bytes so far, and bytes in all if the server tells
 
@@ -73,7 +73,7 @@ def download(
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
         # A second run waits here for the first, then uses the file of the first.
-        with FileLock(to.with_name(f"{to.name}.lock")), requests.Session() as session:
+        with lock(to.with_name(f"{to.name}.lock")), requests.Session() as session:
             for suffix in SUFFIXES:
                 existing = to.with_name(to.name + suffix)
                 if existing.exists() and _state(existing, sha256, bytes_) == "right":

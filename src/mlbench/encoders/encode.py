@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from scipy import sparse
 
 from mlbench.data.instances import Features, Instances
@@ -19,6 +18,7 @@ from mlbench.data.raw import Images, Raw, Texts
 from mlbench.data.tokens import Tokens
 from mlbench.encoders import kept, pixels, tokens
 from mlbench.encoders.base import Encoder
+from mlbench.locks import lock
 
 BLOCK = 1000  # rows: a minute or so of a network on one core
 FORMAT = 1  # raise the number when an encoder gives other features for the same options
@@ -114,7 +114,7 @@ def once(
         if (saved := kept.load(path, type(encoder))) is None:
             with suppress(OSError):  # a cache that cannot be written to is none
                 path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(FileLock(path.with_suffix(".lock")))
+                stack.enter_context(lock(path.with_suffix(".lock")))
             saved = kept.load(path, type(encoder))
         if saved is not None:
             return saved

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from filelock import FileLock
 
 from mlbench.data.instances import Features
 from mlbench.data.pixels import mapped
@@ -17,6 +16,7 @@ from mlbench.encoders.base import Frozen
 from mlbench.encoders.pictures import pictures
 from mlbench.errors import UserError
 from mlbench.files import whole
+from mlbench.locks import lock
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,7 +63,7 @@ def once(path: Path, encoder: Pixels, rows: Images) -> np.ndarray:
     if (found := opened(path)) is not None:
         return found
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with lock(path.with_suffix(".lock")):
         if (found := opened(path)) is None:
             print(f"mlbench: {len(rows):,} images are decoded, once", file=sys.stderr)
             keep(path, (len(rows), 3, encoder.size, encoder.size), blocks(encoder, rows))

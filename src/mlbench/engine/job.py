@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import BaseFileLock
 from torch import Tensor, nn
 
 from mlbench.config import Selection, Train
@@ -14,6 +14,7 @@ from mlbench.engine.plan import Plan
 from mlbench.engine.watch import Watch
 from mlbench.errors import UserError
 from mlbench.files import write
+from mlbench.locks import lock
 from mlbench.methods.base import Stage
 
 
@@ -48,10 +49,10 @@ class Job:
         return self.path.with_suffix(".pt")
 
     @property
-    def lock(self) -> FileLock:
+    def lock(self) -> BaseFileLock:
         """Held while the stage is trained, since another process may want a shared stage, too."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.path.with_suffix(".lock"))
+        return lock(self.path.with_suffix(".lock"))
 
     def note(self, epoch: int, epochs: int) -> None:
         """Leaves how far the stage is, for a person who asks; a training goes on by its checkpoint alone."""

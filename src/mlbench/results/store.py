@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from omegaconf import OmegaConf
 
 from mlbench.errors import UserError, complain
 from mlbench.files import write
+from mlbench.locks import lock, locked
 from mlbench.names import one_name
 from mlbench.results import repeats
 from mlbench.results.index import index_of
@@ -48,14 +49,14 @@ def claim(run: Path, wait: bool = True) -> Iterator[None]:
     """
     try:
         run.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(run / ".lock")
+        held = lock(run / ".lock")
         try:
-            lock.acquire(timeout=0)
+            held.acquire(timeout=0)
         except Timeout:
             if not wait:
                 raise Busy(f"another process works on {run}") from None
             complain(f"waiting for another process that works on {run}")
-            lock.acquire()
+            held.acquire()
     except OSError as error:
         raise UserError(
             f"cannot write to {run} ({error.strerror}); choose another folder with paths.outputs=..."
@@ -67,7 +68,7 @@ def claim(run: Path, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         (run / CLAIM).unlink(missing_ok=True)
-        lock.release()
+        held.release()
 
 
 def sign(run: Path) -> None:
@@ -197,13 +198,8 @@ def progress(run: Path) -> tuple[str, int, int] | None:
 
 def claimed(run: Path) -> bool:
     """Whether another process works on the run at this moment."""
-    if not (run / ".lock").exists():
-        return False
     try:
-        with FileLock(run / ".lock", timeout=0):
-            return False
-    except Timeout:
-        return True
+        return locked(run / ".lock")
     except OSError:  # a folder that only others may write to
         return bool(holder(run))
 

@@ -53,7 +53,7 @@ def state_of(run: Path) -> State | None:
     """None for a folder that is no run's."""
     if store.whole(run):
         return "finished"
-    if not any((run / name).exists() for name in (*TRACES, ".lock", "record.json")):
+    if not any((run / name).exists() for name in (*TRACES, ".lock", ".lock.lease", "record.json")):
         return None
     if store.claimed(run):
         return "running"

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from mlbench.errors import UserError
 from mlbench.files import abandoned
+from mlbench.locks import lock
 from mlbench.results import store
 from mlbench.results.index import index_of
 from mlbench.runs.seen import notes_of, queued, state_of
@@ -38,7 +39,7 @@ class Unneeded:
         with contextlib.ExitStack() as held:
             try:
                 if self.lock:
-                    held.enter_context(FileLock(self.lock, timeout=0))
+                    held.enter_context(lock(self.lock, timeout=0))
                 if self.run:
                     held.enter_context(store.claim(self.run, wait=False))
                     if not store.whole(self.run):
@@ -79,11 +80,11 @@ def of_shared(folder: Path, states: list[str]) -> Iterator[Unneeded]:
     if states and {*states} != {"finished"}:
         return
     for path in sorted(folder.iterdir()):
-        lock = path.with_suffix(".lock")
+        held = path.with_suffix(".lock")
         if path.suffix in (".ckpt", ".progress") and states:
-            yield Unneeded(path, "all runs of the data set have finished", lock)
+            yield Unneeded(path, "all runs of the data set have finished", held)
         elif path.suffix in (".pt", ".ckpt", ".progress") and not states:
-            yield Unneeded(path, "the data set has no runs any more", lock)
+            yield Unneeded(path, "the data set has no runs any more", held)
 
 
 def launches(outputs: Path) -> Iterator[Unneeded]:

@@ -9,7 +9,7 @@ import statistics
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -23,6 +23,7 @@ from mlbench.compose import configure
 from mlbench.config import Config, fingerprint, options, science, target
 from mlbench.errors import UserError
 from mlbench.evaluation.suite import find
+from mlbench.locks import lock
 from mlbench.names import one_name
 from mlbench.results import store
 from mlbench.results.validation import best_first, on_validation
@@ -55,7 +56,7 @@ class Study:
         """All trials of the search, with those that were finished before."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.folder / ".lock", timeout=0):
+            with lock(self.folder / ".lock", timeout=0):
                 return self._run()
         except Timeout:
             raise UserError(f"another process is at work on this search, in {self.folder}") from None
