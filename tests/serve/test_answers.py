@@ -1,6 +1,7 @@
 """What a served run answers: the scores of `mlbench predict`, or a sentence with status 422."""
 
 import base64
+import dataclasses
 import io
 import json
 import random
@@ -11,7 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from mlbench.data.schema import Schema
+from mlbench.errors import UserError
 from mlbench.predict import Trained, predictions
+from mlbench.serve.given import columns_in
 
 COLUMNS = ["wet", "cold", "wind", "side"]
 ROW = {"wet": 1.5, "cold": -3, "wind": "calm", "side": "lee"}
@@ -217,3 +221,16 @@ def test_texts_and_images_that_cannot_be_scored(serving, made):
         answered = serving((kind,)).post(body)
         assert answered.status == 422 and sentence in answered.json["error"], (answered.status, answered.json)
         assert str(made.folder) not in answered.json["error"]
+
+
+def test_requests_may_leave_out_what_training_fills():
+    schema = Schema(("wet", "side=luv"), ("rain",), {"side": ("lee", "luv")}, {"wet": 2.5, "side": "luv"})
+    for given in (
+        {"rows": [{"wet": None, "side": "lee"}, {"wet": 1, "side": None}]},
+        {"rows": [[None, "lee"], ["1", ""]]},
+        {"csv": "side,wet\nlee,\n?,1\n"},
+    ):
+        piece, _ = columns_in(given, schema)
+        np.testing.assert_array_equal(piece.features, [[2.5, 0], [1, 1]])
+    with pytest.raises(UserError, match="column 'wet' is null, neither"):
+        columns_in({"rows": [{"wet": None, "side": "lee"}]}, dataclasses.replace(schema, fills={}))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbench.data.formats.cells import MISSING_WORDS
 from mlbench.data.formats.delimited import shown_separator
 from mlbench.data.formats.jsonl import shown, text_of, whole
 from mlbench.data.new_raw import RawPiece
@@ -66,10 +67,17 @@ def columns_in(body: Mapping[str, Any], schema: Schema) -> tuple[Piece, list[str
     if not rows:
         raise UserError("there are no rows")
     place = {name: number for number, name in enumerate(header)}
-    table = pd.DataFrame({name: [row[place[name]] for row in rows] for name in schema.columns})
+    cells = {name: [row[place[name]] for row in rows] for name in schema.columns}
+    for name in schema.fills:  # the columns in which a cell may lack a value
+        cells[name] = [None if is_gap(cell) else cell for cell in cells[name]]
+    table = pd.DataFrame(cells)
     known = {*schema.columns, *schema.labels}
     left_out = [name for name in header if name not in known]
     return Piece(np.arange(len(rows)), schema.features_in(table, "the rows", 0), None), left_out
+
+
+def is_gap(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING_WORDS)
 
 
 def rows_of(given: Any, schema: Schema) -> Lines:
@@ -92,7 +100,7 @@ def rows_of(given: Any, schema: Schema) -> Lines:
             raise UserError(f"row {number} (from 0) is {shown(row)}, neither an object nor a list of cells")
         check_count(f"row {number} (from 0)", row, columns)
         for name, cell in zip(columns, row):
-            if not isinstance(cell, str | int | float):
+            if not isinstance(cell, str | int | float) and not (cell is None and name in schema.fills):
                 raise UserError(
                     f"row {number} (from 0): column {name!r} is {shown(cell)}, neither a number nor a word"
                 )
