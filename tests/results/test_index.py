@@ -69,6 +69,16 @@ def test_says_what_the_records_say_and_opens_none_twice(tmp_path, runs, monkeypa
     assert as_text[0] == as_text[1]
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.text(st.characters(codec=None)), st.floats()), st.text(st.characters(codec=None)))
+def test_numbers_and_names_come_back_as_they_were(tmp_path, values, name):
+    brief = made_up_record("ab", "scene", "ant", 0, metrics={"last": values}, data={"name": name}).brief
+    run = put(tmp_path, "ab")
+    known = Index(tmp_path)
+    known.append("scene/ant/ab", index.stamp_of((run / "record.json").stat()), brief)
+    assert repr(known.brief(run).metrics) == repr(brief.metrics) and known.brief(run).data == brief.data
+
+
 def test_who_finishes_a_run_appends_its_line(tmp_path, monkeypatch):
     run = store.folder(tmp_path, "scene", "ant", KEYS[0])
     run.mkdir(parents=True)

@@ -9,13 +9,20 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from made_up import made_up_record
 from mlbench.commands.report import main
 from mlbench.compose import configure
-from mlbench.tables.report import content, directions, report
+from mlbench.tables.report import _rounded, _significant, content, directions, report
 
 HOSTILE = '</script><img src=x onerror="alert(1)">'
+
+
+@given(st.lists(st.none() | st.floats()))
+def test_a_row_is_rounded_as_its_numbers_are(values):
+    assert _rounded(values) == [_significant(value) for value in values]
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from mlbench.files import whole
 from mlbench.results.record import Brief, Record
 
@@ -88,8 +90,8 @@ class Index:
         if line is None or line.stamp != stamp:
             return None
         if (shared := self.parts.get(line.shared)) is None:
-            shared = self.parts[line.shared] = json.loads(line.shared)
-        own = json.loads(line.own)
+            shared = self.parts[line.shared] = _parsed(line.shared)
+        own = _parsed(line.own)
         settings = shared["config"] | own.pop("config")
         brief = Brief(**shared | own | {"config": settings})
         self.briefs[name] = stamp, brief
@@ -163,6 +165,14 @@ def line_of(name: str, stamp: Stamp, brief: Brief) -> bytes:
 def bytes_of(name: str, line: Line) -> bytes:
     content = b"\t".join((_json(name), line.stamp, line.own, line.shared))
     return b"\t".join((FORMAT, checksum_of(content), content))
+
+
+def _parsed(text: bytes) -> Any:
+    """As json.loads, which takes twice as long."""
+    try:
+        return from_json(text)
+    except ValueError:  # half of a surrogate pair, as in the name of a file that is no text
+        return json.loads(text)
 
 
 def _json(content: Any) -> bytes:
