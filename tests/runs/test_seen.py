@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from filelock import FileLock
 
 from commands import PATIENCE
 from made_up import made_up_record
@@ -207,6 +208,33 @@ def test_a_claim_is_noted_while_it_lasts(tmp_path):
     with store.claim(run):
         assert store.holder(run)["process"] == os.getpid() and store.claimed(run)
     assert store.holder(run) == {} and not store.claimed(run)
+
+
+def test_a_run_of_an_older_version_is_seen_at_work_and_stopped(tmp_path, capsys):
+    run = begun(tmp_path, "2a")
+    with FileLock(run / ".lock"):
+        assert "2a  seed 3  no checkpoint yet, 40 epochs  by a process that left no note" in (
+            said(status, tmp_path, capsys)
+        )
+    assert "1 runs: 1 stopped" in said(status, tmp_path, capsys)
+
+
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+
+
+def test_outputs_that_cannot_be_written_are_told_of_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    outputs = tmp_path / "outputs"
+    finished(outputs, "1a"), begun(outputs, "2a"), store.fail(begun(outputs, "3a"), ValueError("why"))
+    (outputs / NAME).unlink()
+    (outputs / "scene" / "erm" / "2a" / ".lock").touch()
+    asked = [sys.executable, "-m", "mlbench", "status", f"paths.outputs={outputs}"]
+    command = ["unshare", "--mount", "sh", "-c", READ_ONLY, outputs]
+    if subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("this user may not mount a folder read-only")
+    done = subprocess.run([*command, *asked], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 runs: 1 stopped, 1 failed, 1 finished" in done.stdout and not (outputs / NAME).exists()
 
 
 def test_a_training_leaves_how_far_it_is_until_it_ends(tmp_path, monkeypatch):
