@@ -63,6 +63,49 @@ def test_images_are_named_and_not_opened(tmp_path):
     )
 
 
+TREE = [
+    {"id": "a", "title": "1", "labels": ["cell--growth--", "cell--death"]},
+    {"id": "b", "title": "2", "labels": ["Cell"]},
+    {"id": "c", "title": "3", "labels": []},
+    {"id": "d", "title": "4", "labels": ["gene -- growth"]},
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "ids", "labels", "targets"),
+    [
+        (
+            {"levels": "--"},
+            "abcd",
+            ["Cell", "cell", "death", "gene", "growth"],
+            ["01101", "10000", "00000", "00011"],
+        ),
+        ({"levels": "--", "min_positives": 2}, "abcd", ["growth"], ["1", "0", "0", "1"]),
+        # A row whose labels are all rare stays without one; a row to which the file gives none goes.
+        ({"levels": "--", "min_positives": 2, "labelled_only": True}, "abd", ["growth"], ["1", "0", "1"]),
+        (
+            {
+                "labelled_only": True,
+                "names": ["Cell", "gene -- growth"],
+                "ignore": ["cell--growth--", "cell--death"],
+            },
+            "bd",
+            ["Cell", "gene -- growth"],
+            ["10", "01"],
+        ),
+    ],
+)
+def test_levels_of_labels_rare_labels_and_rows_without(tmp_path, options, ids, labels, targets):
+    found = jsonl.read(file_of(tmp_path, TREE), text="title", id="id", **options)
+    assert found.raw["text"].ids == tuple(ids) and found.labels == tuple(labels)
+    assert ["".join(map(str, row)) for row in found.targets.tolist()] == targets
+
+
+def test_no_row_has_a_label_of_the_file(tmp_path):
+    with pytest.raises(UserError, match="has no rows"):
+        jsonl.read(file_of(tmp_path, TREE[2:3]), text="title", labelled_only=True)
+
+
 @pytest.mark.parametrize(
     ("content", "options", "words"),
     [

@@ -3,13 +3,14 @@
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlbench.data.files import content, reason
-from mlbench.data.formats.label_lists import label_sets
+from mlbench.data.formats.label_lists import frequent, label_sets, levels_of
 from mlbench.data.instances import Instances
 from mlbench.data.raw import Images, Raw, Texts
 from mlbench.errors import UserError, did_you_mean
@@ -32,11 +33,17 @@ def read(
     split: str | None = None,
     group: str | Sequence[str] | None = None,
     images: Path | None = None,
+    levels: str | None = None,
+    min_positives: int | None = None,
+    labelled_only: bool | None = None,
 ) -> Instances:
     """The options name fields of the objects. Texts of several fields are joined by line ends, the items of
     a list by blanks. `labels` holds a list, or lists in a list, of labels. Labels are those of `names`, by
     default all that occur, sorted, without those of `ignore`. `image` holds the name of a file in `images`, a
     folder, a tar or a zip, by default the folder of `path`.
+
+    `levels` separates the levels of a label, each of which is a label. `labelled_only` leaves out rows
+    without any label of the file, `min_positives` then labels that fewer rows have.
     """
     path = Path(path)
     if not (text or image):
@@ -44,6 +51,9 @@ def read(
             f"{path}: say which field holds what is to be learned from: dataset.text=... or image"
         )
     rows = [(row_id(where, row, id), row) for where, row in objects(path, id)]
+    lists = [[name for name in label_list(path, each, labels) if name not in ignore] for each in rows]
+    if labelled_only:
+        rows, lists = [[*kept] for kept in (compress(rows, lists), filter(None, lists))]
     if not rows:
         raise UserError(f"{path} has no rows: nothing to learn")
     ids = tuple(name for name, _ in rows)
@@ -54,7 +64,7 @@ def read(
         raw["image"] = Images(
             Path(images or path.parent), tuple(name_in(path, each, image) for each in rows), ids
         )
-    lists = [[name for name in label_list(path, each, labels) if name not in ignore] for each in rows]
+    lists = frequent([levels_of(names_of_row, levels) for names_of_row in lists], min_positives or 0)
     targets, label_names = label_sets(path, lists, names)
     words = {"id": ids} | {name: tuple(name_in(path, each, name) for each in rows) for name in several(group)}
     if split:

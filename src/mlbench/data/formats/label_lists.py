@@ -1,6 +1,7 @@
 """Parses a column that lists the labels of each row: `a;b`, `a|b`, `a,b` or `["a", "b"]`."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -45,6 +46,20 @@ def label_list(line_named: str, text: str, separator: str) -> list[str]:
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise UserError(f'{line_named}: {text[:40]!r} is no list of labels such as ["a", "b"]') from error
     return [str(label).strip() for label in labels]
+
+
+def levels_of(labels: Sequence[str], separator: str | None) -> list[str]:
+    """Each level of the labels once: of `cell--growth--` and `cell--death`, cell, growth and death."""
+    if not separator:
+        return [*labels]
+    levels = (level.strip() for label in labels for level in label.split(separator))
+    return [*dict.fromkeys(level for level in levels if level)]
+
+
+def frequent(lists: Sequence[Sequence[str]], least: int) -> list[list[str]]:
+    """The lists, without labels that fewer than `least` of them hold."""
+    rows = Counter(label for labels in lists for label in labels)
+    return [[label for label in labels if rows[label] >= least] for labels in lists]
 
 
 def label_sets(
