@@ -53,7 +53,7 @@ def read(
     rows = [(row_id(where, row, id), row) for where, row in objects(path, id)]
     lists = [[name for name in label_list(path, each, labels) if name not in ignore] for each in rows]
     if labelled_only:
-        rows, lists = [[*kept] for kept in (compress(rows, lists), filter(None, lists))]
+        rows, lists = [*compress(rows, lists)], [*filter(None, lists)]
     if not rows:
         raise UserError(f"{path} has no rows: nothing to learn")
     ids = tuple(name for name, _ in rows)
