@@ -196,6 +196,14 @@ def test_a_launch_with_a_run_that_is_not_over_keeps_its_logs(tmp_path, capsys):
     assert "nothing that nothing needs" in said(gc, tmp_path, capsys)
 
 
+@pytest.mark.parametrize(("queue", "kept"), [(None, True), ({}, False), ({"71_1": "PENDING ()"}, True)])
+def test_a_run_without_a_folder_may_be_queued(tmp_path, capsys, monkeypatch, queue, kept):
+    monkeypatch.setattr("mlbench.runs.unneeded.queued", lambda: queue)
+    folder = note_launch(tmp_path, [finished(tmp_path, "1a"), tmp_path / "scene" / "erm" / "2a"])
+    said(gc, tmp_path, capsys, "remove=true")
+    assert folder.exists() == kept
+
+
 @pytest.mark.parametrize("program", [gc, status])
 @pytest.mark.parametrize("words", [["paths.outputs=nowhere"], ["all=yes"], ["remove=all"], ["outputs"]])
 def test_a_mistake_is_one_line(program, words, capsys):

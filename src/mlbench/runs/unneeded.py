@@ -88,14 +88,17 @@ def of_shared(folder: Path, states: list[str]) -> Iterator[Unneeded]:
 
 
 def launches(outputs: Path) -> Iterator[Unneeded]:
-    """Logs of launches whose runs all have a record, or are gone, and of which nothing is queued."""
+    """Logs of launches whose runs all have a record, or are gone, and of which nothing is queued.
+
+    Where SLURM cannot be asked, a run without a folder may still be queued.
+    """
     left: dict[Path, bool] = {}
     notes = [*notes_of(outputs)]
-    queue = (queued() or {}) if notes else {}
+    queue = queued() if notes else {}
     for path, groups in notes:
         runs = [Path(run) for group in groups for run in group["runs"]]
-        open_still = any(run.exists() and not store.whole(run) for run in runs)
-        waiting = any(name.partition("_")[0] == path.stem for name in queue)
+        open_still = any((queue is None or run.exists()) and not store.whole(run) for run in runs)
+        waiting = any(name.partition("_")[0] == path.stem for name in queue or {})
         left[path.parent] = left.get(path.parent, False) or open_still or waiting
     for folder, needed in left.items():
         if not needed:
