@@ -67,6 +67,10 @@ def test_a_page_fits_any_window_and_can_be_read_in_light_and_dark(name, opened):
         assert len(colours) > 20
         for ink, ground, text in colours:
             assert contrast(ink, ground) >= 4.5, (text, ink, ground)
+    here = (
+        "[...document.querySelectorAll('.site [aria-current=page]')].map((each) => each.getAttribute('href'))"
+    )
+    assert page.does(here) == ([f"{name}.html"] if name in ("index", "compare", "runs") else [])
     levels = page.does("[...document.querySelectorAll('h1, h2, h3')].map((each) => Number(each.tagName[1]))")
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(later <= earlier + 1 for earlier, later in itertools.pairwise(levels))

@@ -18,6 +18,10 @@ from mlbench.commands import board
 from mlbench.errors import UserError
 
 
+def small():
+    return made_up_board.records(datasets=["scene"], splits=1, tuned=())
+
+
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     """A folder with a board, its pages, and what they were at first."""
@@ -88,12 +92,14 @@ def test_failures_and_what_was_not_run_are_said_with_their_reason(rendered):
 
 
 def test_pages_of_what_is_gone_are_removed(tmp_path):
-    folder = made_up_board.write(tmp_path)
-    strange = folder / "method-gone.html", folder / "dataset-gone.html"
-    for path in (*strange, folder / "notes.html"):
-        path.write_text("x")
+    folder = made_up_board.write(tmp_path, small())
     site.render(folder)
-    assert not any(path.exists() for path in strange) and (folder / "notes.html").exists()
+    page = (folder / "method-br.html").read_text()
+    gone, own = folder / "method-gone.html", folder / "method-notes.html"
+    gone.write_text(page)
+    own.write_text("mine")
+    site.render(folder)
+    assert not gone.exists() and own.read_text() == "mine" and (folder / "method-br.html").read_text() == page
 
 
 @pytest.mark.parametrize("empty", ["all failed", "one data set", "no extras", "only tuned", "mostly planned"])
@@ -127,7 +133,7 @@ def test_a_board_that_has_just_begun_is_rendered(empty, tmp_path):
 
 def test_a_kill_in_the_middle_leaves_whole_pages(tmp_path):
     """All pages of another board are there before; after the kill each is of the one or of the other."""
-    folder = made_up_board.write(tmp_path)
+    folder = made_up_board.write(tmp_path, small())
     wanted = site.drawn(read(folder))
     for name in wanted:
         (folder / name).write_text(f"old {name}")
@@ -178,7 +184,7 @@ def test_files_that_are_no_boards_are_answered_in_a_line(spoil, said, tmp_path):
 
 def test_the_command_renders_and_says_where(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["mlbench"])
-    folder = made_up_board.write(tmp_path, made_up_board.records(datasets=["scene"], splits=1))
+    folder = made_up_board.write(tmp_path, small())
     assert board.main(["render", f"out={folder}"]) == 0
     assert f"the first is {folder / 'index.html'}" in capsys.readouterr().out
     assert board.main(["render", f"out={folder / 'nowhere'}"]) == 2

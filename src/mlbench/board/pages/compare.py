@@ -39,7 +39,7 @@ def page(site: Site) -> str:
             "Data sets on which the first is better, and worse.",
         ),
     ]
-    return markup.page("Compare two on the board", "\n".join(body), data(site), "compare.js")
+    return markup.page("Compare two on the board", "\n".join(body), data(site), "compare.js", "compare.html")
 
 
 def data(site: Site) -> dict[str, Any]:

@@ -38,8 +38,9 @@ def page(site: Site, dataset: str) -> str:
 
 
 LEADERS = (
-    "Means over the splits; bold: the best. ≈ the 95 % interval of the paired bootstrap over test instances "
-    "does not tell the row from the best one (of rows as published). × counts with the prior’s score."
+    "Means over the splits, with their deviation behind each; bold: the best. ≈ the 95 % interval of the "
+    "paired bootstrap over test instances does not tell the row from the best one (of rows as published). "
+    "× counts with the prior’s score."
 )
 TOGETHER = "Of the rows with the label of the line, the share that has the label of the column, too."
 BY_LABEL = "F1 of the best row and of BR, means over the splits; training rows that carry the label."
@@ -119,7 +120,10 @@ def _cell(site: Site, metric: str, dataset: str, row: Row, places: np.ndarray, t
     said = f"<b>{markup.number(value)}</b>" if places[d, at] == 1 else markup.number(value)
     said += "<em>×</em>" if each.grid.imputed[d, :, at].any() else ""
     said += "<em>≈</em>" if row.variant == "default" and row.method in tied else ""
-    return cell(said, value, more=markup.share(each.scores[d, at]))
+    splits = each.grid.values[d, :, at]
+    known = splits[~np.isnan(splits)]
+    spread = f' title="± {np.std(known, ddof=1):.3f} over {len(known)} splits"' if len(known) > 1 else ""
+    return cell(said, value, more=markup.share(each.scores[d, at]) + spread)
 
 
 def _frequencies(dataset: str, said: dict[str, Any], frequencies: dict[str, int]) -> str:

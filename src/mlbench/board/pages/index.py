@@ -30,7 +30,7 @@ def page(site: Site) -> str:
         section("Data sets", _datasets(site), name="datasets"),
         section("Methods", _methods(site), name="methods"),
     ]
-    return markup.page(TITLE, "\n".join(body))
+    return markup.page(TITLE, "\n".join(body), here="index.html")
 
 
 PLACES = (

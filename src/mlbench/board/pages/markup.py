@@ -18,11 +18,16 @@ ARROW = {"high": "↑", "low": "↓"}
 BEST = {"high": "descending", "low": "ascending"}  # what the first click on a column shows
 
 
-def page(title: str, body: str, data: Any = None, script: str = "") -> str:
-    """A page of the site. `script` is a file beside this one, run after those that all pages have."""
+def page(title: str, body: str, data: Any = None, script: str = "", here: str = "") -> str:
+    """A page of the site. `script` is a file beside this one, run after those that all pages have; `here` is
+    the page's own address, where the navigation has it.
+    """
+    navigation = (
+        NAVIGATION.replace(f'href="{here}"', f'href="{here}" aria-current="page"') if here else NAVIGATION
+    )
     style = asset("page.css") + asset("board.css", HERE)
     scripts = asset("shared.js") + asset("board.js", HERE) + (asset(script, HERE) if script else "")
-    return framed(title, f"{NAVIGATION}\n<main>\n{body}\n</main>", data, style, scripts)
+    return framed(title, f"{navigation}\n<main>\n{body}\n</main>", data, style, scripts)
 
 
 NAVIGATION = """<nav class="site" aria-label="the board">

@@ -22,7 +22,7 @@ def page(site: Site) -> str:
         markup.head("<code>records.parquet</code>", "All runs of the board"),
         section("Runs", CHOICE, ABOUT),
     ]
-    return markup.page("All runs of the board", "\n".join(body), data(site), "runs.js")
+    return markup.page("All runs of the board", "\n".join(body), data(site), "runs.js", "runs.html")
 
 
 def data(site: Site) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from mlbench.board.content import Board, Frame, read
 from mlbench.board.grid import Row
 from mlbench.board.pages import compare, dataset, index, method, metric, runs
 from mlbench.board.pages.about import Site
-from mlbench.board.pages.markup import address
+from mlbench.board.pages.markup import NAVIGATION, address
 from mlbench.board.standing import standing
 
+OURS = NAVIGATION.partition("\n")[0]  # stands in every page of a board
 KINDS = ("metric", "method", "dataset")  # of which there are many pages
 
 
@@ -22,7 +23,7 @@ def render(folder: Path) -> list[Path]:
         files.write(folder / name, text)
     for kind in KINDS:
         for path in folder.glob(f"{kind}-*.html"):
-            if path.name not in pages:
+            if path.name not in pages and OURS in path.read_text(encoding="utf-8", errors="replace"):
                 path.unlink()
     return [folder / name for name in pages]
 
