@@ -93,7 +93,7 @@ MAY_KNOW = {
     },
     "tables": {
         *("assemble", "compose", "config", "data", "errors", "evaluation", "files", "results", "runs"),
-        *("spelling", "words"),
+        *("search", "spelling", "words"),
     },
     "board": {
         *(
@@ -113,7 +113,7 @@ MAY_KNOW = {
     "serve": {"data", "encoders", "errors", "export", "predict", "results", "tables"},
     "search": {
         *("assemble", "compose", "config", "errors", "evaluation", "locks", "names", "results", "runs"),
-        "words",
+        *("seeding", "words"),
     },
     "bench": {
         *("assemble", "backbones", "compose", "config", "data", "encoders", "engine", "errors", "evaluation"),

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -45,7 +46,7 @@ from mlbench.methods.base import Method
 from mlbench.methods.build import packed
 from mlbench.results import store
 from mlbench.results.code import code_of
-from mlbench.results.record import Record, machine, peak_memory, revision, versions
+from mlbench.results.record import Record, forget_peak_memory, machine, peak_memory, revision, versions
 from mlbench.results.repeats import science_of
 from mlbench.results.tracking import Begun
 from mlbench.seeding import derive, seed_everything
@@ -66,6 +67,7 @@ def run_all(configs: Sequence[Config], wait: bool = True) -> list[Ended]:
 
     A run whose folder another process holds ends as store.Busy; with `wait` the first run waits instead.
     """
+    forget_peak_memory()
     runs = [Experiment(config) for config in configs]
     with ExitStack() as claims:
         for run in runs:
@@ -264,6 +266,7 @@ def finish(run: Experiment) -> None:
         code=run.code,
         calibration=told({rule: each.calibration for rule, each in scored.items()}, task.labels),
         trained=run.stages.trained,
+        cost=cost(run, chosen, scored[config.selection.rule]),
     )
     store.finish(folder, record, run.stages.history)
     pieces.tracker.finish(folder / "record.json")
@@ -277,6 +280,17 @@ class Scored:
     scores: Tensor
     measures: Measures
     calibration: Calibration | None
+    rows_a_second: float  # of this process's processor time, while it scored
+
+
+def cost(run: Experiment, model: Method, scored: Scored) -> dict[str, float]:
+    """What the run took on one core of its machine, however busy that was."""
+    trained = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "train_seconds": run.stages.processor_seconds,
+        "seconds_per_1000_rows": 1000 / scored.rows_a_second,
+        "parameters": trained or math.nan,
+    }
 
 
 def measured_under(run: Experiment, models: dict[str, Method]) -> dict[str, Scored]:
@@ -289,7 +303,9 @@ def measured_under(run: Experiment, models: dict[str, Method]) -> dict[str, Scor
     frequencies = Frequencies.of(run.task.positives, run.task.instances)
     scored = {}
     for name, model in models.items():
+        clock = time.process_time()
         scores = dict(zip(parts, score(model, [*parts.values()], run.config.train)))
+        worked = max(time.process_time() - clock, 1e-9)
         if not ((scores["test"] >= 0) & (scores["test"] <= 1)).all():
             method = run.config.choices["method"]
             raise UserError(f"method={method} gave scores that are no probabilities (or NaN)")
@@ -300,7 +316,8 @@ def measured_under(run: Experiment, models: dict[str, Method]) -> dict[str, Scor
         fit_on = (scores[rule.part], parts[rule.part].targets) if rule.fitted else None
         orders, targets = model.column_orders(), parts["test"].targets
         measures = measure(run.pieces.threshold(), scores["test"], targets, fit_on, orders, frequencies)
-        scored[name] = Scored(scores["test"], measures, calibration)
+        rate = sum(map(len, parts.values())) / worked
+        scored[name] = Scored(scores["test"], measures, calibration, rate)
     return scored
 
 

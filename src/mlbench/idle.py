@@ -54,12 +54,14 @@ def one_stage(method: Any) -> bool:
 def unlooked(content: Node, method: Any) -> dict[str, str]:
     """The keys of `selection` that change nothing, since no epoch is looked at, each with the reason.
 
-    A split or a data set of a person's own may bring a validation part whatever the options say.
+    A split or a data set of a person's own may bring a validation part whatever the options say; a
+    published split does.
     """
     if not getattr(method, "train_options", True):
         return dict.fromkeys(("metric", "every"), "with a method in closed form")
     split, dataset = content["split"], content["dataset"]
-    ours = all(str(node["_target_"]).startswith("mlbench.") for node in (split, dataset))
+    rooms = {"mlbench.data.splits.": split, "mlbench.": dataset}
+    ours = all(str(node["_target_"]).startswith(room) for room, node in rooms.items())
     validation = split.get("validation") or "validation" in (dataset.get("files") or {})
     if not ours or validation or content["selection"]["rule"] != "last":
         return {}

@@ -140,7 +140,7 @@ def table(
     if given["dry_run"] == "true":
         print("\n".join(progress.described([case for case in cases if chosen(case)])))
     runs = [run for run in plan.runs_of([c for c in cases if chosen(c)]) if not run.imported]
-    missing = [run for run in runs if run.state != "finished"]
+    missing = [run for run in runs if not run.over]
     if given["dry_run"] == "true":
         if missing and not launcher:
             from mlbench.runs.launched import foretold  # imports Lightning

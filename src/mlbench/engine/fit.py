@@ -57,9 +57,10 @@ def finished(job: Job) -> Outcome | None:
 
 
 def solve(job: Job, solver: Callable[[Rows], None]) -> Outcome:
-    started = time.monotonic()
+    started, worked = time.monotonic(), time.process_time()
     solver(job.stage.data)
-    outcome = Outcome(state_of(job.stage.module), {}, [], time.monotonic() - started)
+    seconds, worked = time.monotonic() - started, time.process_time() - worked
+    outcome = Outcome(state_of(job.stage.module), {}, [], seconds, processor_seconds=worked)
     write(job.done, outcome.__dict__)
     return outcome
 

@@ -27,6 +27,7 @@ class Outcome:
     history: list[dict[str, float]]
     seconds: float
     trained: str = ""  # "alone" or "stacked" where the other would have left other last digits
+    processor_seconds: float = 0.0  # of this process, whatever else the machine was at
 
 
 @dataclass(frozen=True)

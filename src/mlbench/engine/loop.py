@@ -86,6 +86,7 @@ class Loop:
     def run(self) -> list[Outcome | None]:
         """Each job's outcome, None for one that broke; KeyboardInterrupt where somebody asked to stop."""
         self.started = self.saved = time.monotonic()
+        self.idle = time.process_time()  # the processor seconds that are not this loop's
         begin_drawing(self._restore(), self.rank, self.plan.seed)  # nothing may draw between here and a step
         self._capture()
         with caught(self.stop.hear if self.world == 1 else self.stop.ask):
@@ -288,6 +289,7 @@ class Loop:
                 "kept": [{watch.rule: watch.kept for watch in job.watches} for job in self.jobs],
                 "generators": drawing,
                 "seconds": time.monotonic() - self.started,
+                "processor_seconds": time.process_time() - self.idle,
             }
             write(self.checkpoint, state | {name: getattr(self, name) for name in PROGRESS})
             for job in self.jobs:
@@ -323,6 +325,7 @@ class Loop:
             for watch in job.watches:
                 watch.kept = kept[watch.rule]
         self.started -= state["seconds"]
+        self.idle -= state.get("processor_seconds", 0.0)  # older checkpoints have none
         return state["generators"]
 
     def _finish(self) -> list[Outcome | None]:
@@ -333,10 +336,11 @@ class Loop:
             leaf.detach().copy_(mean)
         self.replicas.hand_back()
         seconds = (time.monotonic() - self.started) / len(self.jobs)
+        worked = (time.process_time() - self.idle) / len(self.jobs)
         outcomes: list[Outcome | None] = []
         for job, module, history, broken in zip(self.jobs, self.replicas.modules, self.history, self.broken):
             kept = {watch.rule: watch.kept for watch in job.watches}
-            outcome = Outcome(state_of(module), kept, history, seconds, self.replicas.trained)
+            outcome = Outcome(state_of(module), kept, history, seconds, self.replicas.trained, worked)
             outcomes.append(None if broken else outcome)
             if self.rank == 0 and not broken and not job.done.exists():
                 write(job.done, outcomes[-1].__dict__)

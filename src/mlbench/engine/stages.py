@@ -43,6 +43,7 @@ class Stages:
         self.last: tuple[Job, Outcome] | None = None
         self.history: dict[str, list[dict[str, float]]] = {}  # stage -> a row an epoch
         self.seconds: dict[str, float] = {}  # stage -> training time
+        self.processor_seconds = 0.0  # of all stages together
         self.trained = ""
 
     def ask(self) -> list[Job]:
@@ -95,6 +96,7 @@ class Stages:
     def take(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         for job, outcome in zip(jobs, outcomes):
             self.history[job.stage.name], self.seconds[job.stage.name] = outcome.history, outcome.seconds
+            self.processor_seconds += outcome.processor_seconds
             if best := outcome.kept.get(self.config.selection.rule):
                 load(job.stage.module, best["state"], job.done)
             self.last = job, outcome

@@ -105,6 +105,24 @@ def differences(
     }
 
 
+def drawn(
+    parts: Sequence[Part], targets: Tensor, draws: int, seed: int = 0
+) -> dict[str, tuple[float, Tensor]]:
+    """By metric its value and its values in so many bootstrap resamples, the same for everybody who asks."""
+    functions = _functions(parts, targets)
+    observed = over(functions, [torch.ones(1, len(targets), dtype=torch.int64)])
+    values = over(functions, bootstrap(len(targets), draws, seed))
+    return {name: (float(observed[name]), values[name]) for name in observed}
+
+
+def paired(ours: tuple[float, Tensor], theirs: tuple[float, Tensor], level: float = 0.95) -> Difference:
+    """Of two that have been `drawn` of the same instances, without the swaps."""
+    between = ours[1] - theirs[1]
+    return Difference(
+        ours[0] - theirs[0], *_quantiles(between, level), bootstrap=_two_sided(between), permutation=torch.nan
+    )
+
+
 def bootstrap(instances: int, draws: int, seed: int) -> Iterator[Tensor]:
     """(B, N) in chunks: how often each instance is in a resample of as many, drawn with replacement."""
     generator = torch.Generator().manual_seed(seed)

@@ -69,6 +69,7 @@ class Shape(Strict):
     trained: Literal["", "alone", "stacked"] = ""
     imported: bool = False
     source: dict[str, str] = {}
+    cost: dict[str, Number] = {}
 
     @model_validator(mode="after")
     def _whole(self) -> "Shape":

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from mlbench.runs.run import Run
 
 Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)] | None
 
 
 class Here:
-    def __init__(self, processes: Count, per_gpu: Count):
-        self.processes, self.per_gpu = processes, per_gpu
+    def __init__(self, processes: Count, per_gpu: Count, seconds: Seconds):
+        self.processes, self.per_gpu, self.seconds = processes, per_gpu, seconds
 
     @property
     def in_this_process(self) -> bool:

@@ -12,6 +12,7 @@ from mlbench.results import store
 from mlbench.results.code import code_of
 from mlbench.results.record import Brief
 from mlbench.results.repeats import Repeat
+from mlbench.runs.limit import OutOfTime
 
 State = Literal["finished", "failed", "missing"]
 
@@ -46,6 +47,12 @@ class Run:
         if store.whole(self.folder) and (not asked or (self.folder / store.EMBEDDINGS).is_file()):
             return "finished"
         return "failed" if (self.folder / "failed.json").is_file() else "missing"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do: with launch.seconds, a run that took longer is not made again."""
+        failed = store.failure(self.folder) if self.config.launch.get("seconds") else {}
+        return self.state == "finished" or failed.get("type") == OutOfTime.__name__
 
     def outdated(self, record: Brief) -> bool:
         """Whether the run's record is of other code than the present one."""

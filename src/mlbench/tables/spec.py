@@ -9,6 +9,8 @@ import itertools
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import starmap
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +19,8 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from mlbench.compose import choices, config_dir, content
 from mlbench.config import Strict
 from mlbench.errors import UserError, did_you_mean
+from mlbench.search import spec as searches
+from mlbench.search.sample import sample
 from mlbench.spelling import spelled
 from mlbench.tables.published import statistics
 
@@ -29,6 +33,17 @@ Option = Annotated[str, Field(pattern=r"\.")]  # method.w_ld; a group is chosen 
 Scalar = bool | int | float | str | None
 
 
+class Draw(Strict):
+    """So many random points of the space of a sweep, whose overrides are the table's to say."""
+
+    sweep: str
+    count: int = Field(ge=1)
+
+    @cached_property
+    def points(self) -> list[dict[str, Scalar]]:
+        return [{**point} for point in sample(searches.read(self.sweep, {}).space, self.count)]
+
+
 class Value(Strict):
     """One value of an axis. `not_run` says why its cells cannot be run: `data`, `encoder`, `method`.
 
@@ -39,6 +54,7 @@ class Value(Strict):
     where: Mapping[str, tuple[str, ...]] = Field(default={})  # data set → overrides that replace `overrides`
     # Option → its values: a run each, of which the validation part chooses one for every seed.
     choose: Mapping[Option, Annotated[tuple[Scalar, ...], Field(min_length=1)]] = Field(default={})
+    draw: Draw | None = None  # of points instead of all of a grid
     not_run: str | None = None
     imported: str | None = None
     shown: str | None = None  # the name on pages, where the published name says too little
@@ -46,6 +62,7 @@ class Value(Strict):
     @model_validator(mode="after")
     def _says_little_of_what_is_imported(self) -> "Value":
         said = [*self.overrides, *itertools.chain(*self.where.values()), *self.choose]
+        said += self.draw.points[0] if self.draw else []
         if self.imported and (wrong := [word for word in said if not word.startswith(OF_SCORE)]):
             raise ValueError(f"imported predictions are not run: {wrong[0]} says nothing of them")
         return self
@@ -188,15 +205,28 @@ class Results(Strict):
 
     def choose(self, where: Sequence[str]) -> dict[str, tuple[Scalar, ...]]:
         """The options that the validation part chooses at this place of the grid, and their values."""
+        drawn = [point for draw in self.draws(where) for point in draw.points]
+        names = dict.fromkeys(option for point in drawn for option in point)
+        return self.grid(where) | {
+            name: tuple(point[name] for point in drawn if name in point) for name in names
+        }
+
+    def grid(self, where: Sequence[str]) -> dict[str, tuple[Scalar, ...]]:
+        """The options of which every combination is a point."""
         return {option: given for value in self.values(where) for option, given in value.choose.items()}
 
+    def draws(self, where: Sequence[str]) -> list[Draw]:
+        return [value.draw for value in self.values(where) if value.draw]
+
     def points(self, where: Sequence[str]) -> list[list[str]]:
-        """The overrides of each point of the grid of options to choose from; the last option varies first."""
-        grid = [
-            [f"{option}={'null' if value is None else value}" for value in given]
-            for option, given in self.choose(where).items()
-        ]
-        return [[*point] for point in itertools.product(*grid)]
+        """The overrides of each point of the grid of options to choose from; the last one varies first."""
+        grid = [[[word(option, value)] for value in given] for option, given in self.grid(where).items()]
+        grid += [[list(starmap(word, point.items())) for point in draw.points] for draw in self.draws(where)]
+        return [[*itertools.chain(*point)] for point in itertools.product(*grid)]
+
+
+def word(option: str, value: Scalar) -> str:
+    return f"{option}={'null' if value is None else value}"
 
 
 class Statistics(Strict):
