@@ -78,7 +78,11 @@ def planned_cases(name: str, outputs: Path) -> list[Case]:
     spec = specs.read(name)
     if not isinstance(spec, specs.Results) or spec.folds is None:
         raise UserError(f"table={name}: the board is made of runs over folds; this table has none")
-    return plan(spec, outputs, [f"paths.outputs={json.dumps(str(outputs), ensure_ascii=False)}"])
+    return plan(spec, outputs, settings_of(outputs))
+
+
+def settings_of(outputs: Path) -> list[str]:
+    return [f"paths.outputs={json.dumps(str(outputs), ensure_ascii=False)}"]
 
 
 def chosen_rows(case: Case, chosen: Iterable[Run], found: Mapping[str, Record]) -> Iterable[tuple[int, Row]]:

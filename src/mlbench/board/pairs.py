@@ -52,6 +52,9 @@ class Pooled:
     def parts(self) -> list[Part]:
         return [Part(self.sets, columns.CUT_METRICS), Part(self.scores, columns.SCORE_METRICS)]
 
+    def only(self, metric: str) -> list[Part]:
+        return [Part(self.sets if metric in columns.CUT_METRICS else self.scores, (metric,))]
+
 
 def read(run: Run) -> tuple[np.ndarray, Tensor, Tensor, Tensor]:
     """Row numbers, scores, label sets by the run's cut, and true labels of its test part."""

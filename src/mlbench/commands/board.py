@@ -1,5 +1,6 @@
 """The command line of the board: every method on every data set under one protocol."""
 
+import shlex
 from pathlib import Path
 
 from mlbench.commands.arguments import answered, check_keys, pairs
@@ -8,10 +9,15 @@ from mlbench.spelling import spelled
 
 USAGE = f"""{spelled("board")} harvest   writes the board's files from the records of its runs
 {spelled("board")} render    writes the board's pages from these files
+{spelled("board")} data=my.csv 'dataset.labels=[rain,storm]' seconds=600 metric=f1_macro
+                  the methods of the board on your data, the best first, and the command that trains it
+{spelled("board")} add=mine method=mlknn method.k=30 datasets=emotions,scene
+                  where a method of yours stands on the board; as=NAME: predictions that `score as=NAME` keeps
 {spelled("board")} splits dataset=scene out=scene.json   writes the folds of a data set, as published
 
   out              of harvest and render: the folder of both, docs/board; of splits: a file
   paths.outputs    where the runs are, outputs
+  methods          of data: so many alone, as methods=br,mlknn,forest
   table            other runs than those of board/main and board/tuned: a table with folds: 5
 
 The runs are those of {spelled("reproduce")} table=board/main. docs/board.md says by which protocol."""
@@ -19,8 +25,12 @@ KEYS = {
     "harvest": ("out", "paths.outputs", "table"),
     "render": ("out",),
     "splits": ("out",),  # and what chooses a data set
+    "data": ("data", "seconds", "metric", "methods", "paths.outputs"),  # and the options of the data set
+    "add": ("add", "datasets", "metric", "as", "out", "paths.outputs"),  # and what chooses the method
 }
 FOLDER = "docs/board"
+OPEN = ("splits", "data", "add")  # take words of `run`, too
+USUAL = {"seconds": "600", "metric": "f1_macro", "methods": "", "datasets": "emotions,birds,scene,yeast"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,17 +40,20 @@ def main(arguments: list[str] | None = None) -> int:
 def run(arguments: list[str]) -> None:
     action, given = read(arguments)
     out = Path(given.pop("out", "" if action == "splits" else FOLDER)).expanduser()
-    {"harvest": harvest, "render": render, "splits": splits}[action](out, given)
+    actions = {"harvest": harvest, "render": render, "splits": splits, "data": data, "add": add}
+    actions[action](out, given)
 
 
 def read(arguments: list[str]) -> tuple[str, dict[str, str]]:
     """What is to be done, and the words of the form key=value."""
     first, *rest = arguments or [""]
+    if (key := first.partition("=")[0]) in ("data", "add") and key != first:
+        return key, USUAL | pairs(arguments, key, KEYS[key])
     if first not in KEYS:
         said = f"{first}: no such word" if first else "a word is needed"
         raise UserError(f"board: {said}; there are {', '.join(KEYS)}{did_you_mean(first, KEYS)}")
     given = pairs(rest, KEYS[first][0], KEYS[first])
-    if first != "splits":
+    if first not in OPEN:
         check_keys(given, KEYS[first])
     return first, given
 
@@ -48,7 +61,7 @@ def read(arguments: list[str]) -> tuple[str, dict[str, str]]:
 def harvest(out: Path, given: dict[str, str]) -> None:
     from mlbench.board import harvest as harvests  # imports torch
 
-    outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
+    outputs = outputs_of(given)
     tables = {given["table"]: "default"} if "table" in given else None
     for path in harvests.harvest(outputs, out, tables):
         print(path)
@@ -71,3 +84,64 @@ def splits(out: Path, given: dict[str, str]) -> None:
     if not any(word.startswith("dataset") for word in given):
         raise UserError("board splits: dataset is needed and not given: dataset=scene")
     print(write_splits(quoted([f"{key}={value}" for key, value in given.items()]), out))
+
+
+def data(out: Path, given: dict[str, str]) -> None:
+    """Ends with what to use."""
+    from mlbench.board.own import on_data, training  # imports torch
+    from mlbench.compose import READERS
+    from mlbench.words import quoted
+
+    path, metric, outputs = Path(given["data"]), given["metric"], outputs_of(given)
+    if path.suffix not in READERS:
+        raise UserError(f"data={path}: should end in one of {', '.join(READERS)}")
+    if not path.is_file():
+        raise UserError(f"data={path}: there is no such file")
+    further = [f"{key}={value}" for key, value in given.items() if key.startswith("dataset.")]
+    own = [key for key in given if not key.startswith("dataset.") and key not in USUAL]
+    check_keys(own, [*KEYS["data"], "dataset.…"])
+    words = [f"dataset={READERS[path.suffix]}", f"dataset.path={path}", *further]
+    methods = [name for name in given["methods"].split(",") if name]
+    found, left = on_data(words, outputs, seconds_of(given), metric, methods)
+    print(f"{metric} on all rows, each tested once by five folds; in brackets 95 % of resamples of the rows;")
+    print("then the difference to the best, with its p")
+    for each in found:
+        print(
+            f"{each.method:20} {each.value:.4f} [{each.low:.4f}, {each.high:.4f}]  "
+            f"{each.to_best.value:+.4f}  p {each.to_best.bootstrap:.3f}"
+        )
+    if left:
+        print(f"not done within {given['seconds']} seconds, or cannot be: {', '.join(left)}")
+    equal = [each.method for each in found[1:] if each.to_best.bootstrap > 0.05]
+    print(f"use {found[0].method}" + (f"; {', '.join(equal)} may be as good" if equal else ""))
+    print(f"{spelled('run')} {shlex.join(quoted(training(found[0].case)))}")
+
+
+def add(out: Path, given: dict[str, str]) -> None:
+    from mlbench.board.own import added, check_metric, placed  # imports torch
+    from mlbench.words import quoted
+
+    metric, name = given["metric"], given["add"]
+    check_metric(metric)
+    own = [f"{key}={value}" for key, value in given.items() if key not in (*KEYS["add"], *USUAL)]
+    if not own and "as" not in given:
+        raise UserError("board add: what the method is is not given: method=..., or as=... of predictions")
+    asked = [each for each in given["datasets"].split(",") if each]
+    cases = added(name, quoted(own), asked, outputs_of(given), given.get("as", ""))
+    print(f"{metric}, mean over five folds; its place among the defaults of {out}; the best there; br")
+    for dataset, mine, place, of, best, reference in placed(out, cases, metric):
+        print(f"{dataset:20} {mine:.4f}  {place} of {of}  {best:.4f}  {reference:.4f}")
+
+
+def outputs_of(given: dict[str, str]) -> Path:
+    return Path(given.get("paths.outputs", "outputs")).expanduser()
+
+
+def seconds_of(given: dict[str, str]) -> float:
+    try:
+        seconds = float(given["seconds"])
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UserError(f"seconds={given['seconds']}: a number of seconds above 0")
+    return seconds

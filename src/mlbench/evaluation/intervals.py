@@ -68,7 +68,7 @@ def intervals(
     A resample that leaves a metric undefined does not count for it.
     """
     drawn = over(_functions(parts, targets), bootstrap(len(targets), draws, seed))
-    return {name: _quantiles(values, level) for name, values in drawn.items()}
+    return {name: quantiles(values, level) for name, values in drawn.items()}
 
 
 def differences(
@@ -97,7 +97,7 @@ def differences(
     return {
         name: Difference(
             float(value),
-            *_quantiles(drawn[name], level),
+            *quantiles(drawn[name], level),
             bootstrap=_two_sided(drawn[name]),
             permutation=_as_large(permuted[name], float(value), exact),
         )
@@ -119,7 +119,7 @@ def paired(ours: tuple[float, Tensor], theirs: tuple[float, Tensor], level: floa
     """Of two that have been `drawn` of the same instances, without the swaps."""
     between = ours[1] - theirs[1]
     return Difference(
-        ours[0] - theirs[0], *_quantiles(between, level), bootstrap=_two_sided(between), permutation=torch.nan
+        ours[0] - theirs[0], *quantiles(between, level), bootstrap=_two_sided(between), permutation=torch.nan
     )
 
 
@@ -167,7 +167,7 @@ def _minus(first: Values, second: Values) -> Values:
     return {name: first[name] - second[name] for name in first}
 
 
-def _quantiles(values: Tensor, level: float) -> tuple[float, float]:
+def quantiles(values: Tensor, level: float) -> tuple[float, float]:
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=values.dtype)
     low, high = values.nanquantile(ends).tolist()
     return low, high

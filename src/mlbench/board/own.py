@@ -1,0 +1,159 @@
+"""A data set or a method of one's own by the board's protocol: what to use, and where it stands."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlbench.board import columns
+from mlbench.board.harvest import settings_of
+from mlbench.board.pairs import DRAWS, Pooled
+from mlbench.board.splits import write_splits
+from mlbench.config import fingerprint
+from mlbench.errors import UserError, complain, did_you_mean
+from mlbench.evaluation.intervals import Difference, drawn, paired, quantiles
+from mlbench.evaluation.suite import find
+from mlbench.tables import spec as specs
+from mlbench.tables.plan import Case, plan
+from mlbench.words import quoted
+
+MAIN = "board/main"
+# Data set, mean over folds, place, of how many, the best mean there, that of binary relevance
+Place = tuple[str, float, int, int, float, float]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method on the test rows of all folds together, and its difference to the best one."""
+
+    method: str
+    case: Case
+    value: float
+    low: float
+    high: float
+    to_best: Difference
+
+
+def on_data(
+    words: Sequence[str], outputs: Path, seconds: float, metric: str, methods: Sequence[str] = ()
+) -> tuple[list[Standing], list[str]]:
+    """The board's methods on the data set that the words choose, the best first; which were not finished.
+
+    They run in the order of the table, the cheap ones first, until so many seconds have passed; a run may
+    take as many processor seconds at most. What has finished before is read.
+    """
+    check_metric(metric)
+    index = outputs / "board" / f"{fingerprint({'words': [*words]})}.json"  # of another file: another one
+    spec = own_table(words, index, methods)
+    write_splits(quoted(words), index)
+    cases = planned(spec, outputs, [f"launch.seconds={seconds:g}"])
+    run_within(cases, seconds)
+    done = [case for case in cases if case.runs and all(run.state == "finished" for run in case.runs)]
+    if not done:
+        raise UserError(f"no method was done on all folds within {seconds:g} seconds; give it more")
+    return standings(done, metric), [case.method for case in cases if case not in done]
+
+
+def own_table(words: Sequence[str], index: Path, methods: Sequence[str]) -> specs.Results:
+    stated = specs.stated_by(MAIN)
+    known = stated["axes"]["method"]
+    for name in methods:
+        if name not in known:
+            raise UserError(f"methods={name}: the board has no such method{did_you_mean(name, known)}")
+    axes = {"dataset": {"own": [*words]}, "method": {name: known[name] for name in methods or known}}
+    overrides = [*stated["overrides"], f"split.path={index}"]
+    return results(stated | {"axes": axes, "overrides": overrides, "variants": []})
+
+
+def results(stated: Mapping[str, Any]) -> specs.Results:
+    spec = specs.checked(stated, MAIN)
+    assert isinstance(spec, specs.Results), "the board counts nothing"
+    return spec
+
+
+def planned(spec: specs.Results, outputs: Path, settings: Sequence[str] = ()) -> list[Case]:
+    return plan(spec, outputs, [*settings_of(outputs), *settings, "train.progress=false"])
+
+
+def run_within(cases: Sequence[Case], seconds: float) -> None:
+    from mlbench.runs.execute import run_missing  # imports Lightning
+
+    end = time.monotonic() + seconds
+    for case in cases:
+        missing = [run for run in case.runs if not run.over]
+        if missing and time.monotonic() < end:
+            run_missing(missing)
+
+
+def standings(done: Sequence[Case], metric: str) -> list[Standing]:
+    """By the metric on all test rows together, with intervals of the bootstrap over rows."""
+    pooled = {case.method: Pooled.of(case.runs) for case in done}
+    values = {name: drawn(each.only(metric), each.targets, DRAWS)[metric] for name, each in pooled.items()}
+    low = find(metric).better == "low"
+    order = sorted(done, key=lambda case: values[case.method][0] * (1 if low else -1))
+    best = values[order[0].method]
+    return [
+        Standing(case.method, case, mine[0], *quantiles(mine[1], 0.95), paired(mine, best))
+        for case in order
+        for mine in [values[case.method]]
+    ]
+
+
+def check_metric(metric: str) -> None:
+    if metric not in columns.METRICS:
+        known = ", ".join(columns.METRICS)
+        raise UserError(f"metric={metric}: the board has {known}{did_you_mean(metric, columns.METRICS)}")
+
+
+def training(case: Case) -> list[str]:
+    """The words that train this method on all rows but those that place its cut."""
+    without = ("split", "seed", "train.progress", "threshold", "train.threads")
+    words = [word for word in case.runs[0].words if not word.startswith(without)]
+    return [*words, "split=holdout", "split.validation=0.2", "threshold=cardinality_beside"]
+
+
+def placed(folder: Path, cases: Sequence[Case], metric: str) -> list[Place]:
+    """By data set: the method's mean over folds, its place among so many, the best one's mean and BR's.
+
+    Beside the default rows of the board's records that have finished every fold.
+    """
+    from mlbench.board.content import read
+    from mlbench.results import store
+
+    records, low = read(folder).records, find(metric).better == "low"
+    records = records[(records["variant"] == "default") & (records["state"] == "finished")]
+    lines = []
+    for case in cases:
+        done = [record for run in case.runs if (record := store.finished(run.folder))]
+        if not done or len(done) < len(case.runs):
+            complain(f"{case.dataset}: {case.not_run or 'not finished'}")
+            continue
+        mine = sum(record.metrics[record.rule][metric] for record in done) / len(done)
+        beside = records[records["dataset"] == case.dataset].groupby("method")[metric].agg(["mean", "count"])
+        means = beside.loc[beside["count"] == len(case.runs), "mean"]
+        better = int(((means < mine) if low else (means > mine)).sum())
+        best = float(means.min() if low else means.max()) if len(means) else float("nan")
+        reference = float(means.get("br", float("nan")))
+        lines.append((case.dataset, mine, better + 1, len(means) + 1, best, reference))
+    return lines
+
+
+def added(
+    name: str, words: Sequence[str], datasets: Sequence[str], outputs: Path, imported: str = ""
+) -> list[Case]:
+    """The runs of a method of one's own on the board's data sets, made where they are missing."""
+    stated = specs.stated_by(MAIN)
+    known = stated["axes"]["dataset"]
+    for dataset in datasets:
+        if dataset not in known:
+            near = did_you_mean(dataset, known)
+            raise UserError(f"datasets={dataset}: the board has no such data set{near}")
+    value: dict[str, Any] = {"imported": imported} if imported else {"overrides": [*words]}
+    axes = {"dataset": {dataset: known[dataset] for dataset in datasets}, "method": {name: value}}
+    cases = planned(results(stated | {"axes": axes}), outputs)
+    from mlbench.runs.execute import run_missing  # imports Lightning
+
+    if missing := [run for case in cases for run in case.runs if not run.over and not run.imported]:
+        run_missing(missing)
+    return cases
