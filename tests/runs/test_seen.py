@@ -224,7 +224,7 @@ def test_a_run_of_an_older_version_is_seen_at_work_and_stopped(tmp_path, capsys)
         assert "2a  seed 3  no checkpoint yet, 40 epochs  by a process that left no note" in (
             said(status, tmp_path, capsys)
         )
-    assert "1 runs: 1 stopped" in said(status, tmp_path, capsys)
+    assert "1 run: 1 stopped" in said(status, tmp_path, capsys)
 
 
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'

@@ -33,7 +33,7 @@ def run(arguments: list[str]) -> None:
     found = [*seen(outputs)]
     counts = {state: sum(each.state == state for each in found) for state in STATES}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    print(f"{outputs}: {len(found)} runs" + (f": {told}" if told else ""))
+    print(f"{outputs}: {len(found)} run{'' if len(found) == 1 else 's'}" + (f": {told}" if told else ""))
     waiting = [*tasks(outputs)]
     kinds = {state: [each.line() for each in found if each.state == state] for state in STATES[:-1]}
     for kind, lines in (kinds | {"tasks of launches": [task.line() for task in waiting]}).items():
