@@ -46,7 +46,7 @@ def _line(dataset, method, family, variant, split, good, draws):
     for name in (*columns.METRICS, *columns.HALF_METRICS):
         value = np.clip(good + draws.normal(0, 0.03) - (0.05 if name.endswith("_half") else 0), 0.01, 0.99)
         known[name] = round(0.5 * (1 - value) if name in LOW else value, 6)
-    seconds = 10 ** (4 * good - 1 + draws.normal(0, 0.3))
+    seconds = 0.0 if method == "prior" else 10 ** (4 * good - 1 + draws.normal(0, 0.3))
     costs = (seconds, seconds / 50, 150 + 900 * good, float(int(1e6 * good)))
     return known | dict(zip(columns.COST, costs))
 

@@ -196,9 +196,9 @@ def test_numbers_are_said_for_people():
         *("0.123", "−0.500", "–", "–", "0.000"),
     ]
     assert [markup.signed(value, 1) for value in (1.25, -3, 0, 0.01)] == ["+1.2", "−3.0", "0.0", "0.0"]
-    seconds = (0.0042, 0.05, 0.1, 2.34, 99.6, 700, 36001, float("nan"))
+    seconds = (0, 0.0042, 0.05, 0.1, 2.34, 99.6, 700, 36001, float("nan"))
     assert [markup.duration(value) for value in seconds] == [
-        *("4.2 ms", "50 ms", "0.1 s", "2.3 s", "100 s", "12 min", "10 h", "–"),
+        *("≤ 1 ms", "4.2 ms", "50 ms", "0.1 s", "2.3 s", "100 s", "12 min", "10 h", "–"),
     ]
     assert [markup.spoken(name) for name in ("f1_macro", "auc_macro", "brier")] == [
         "F1 macro",

@@ -8,6 +8,8 @@ from mlbench.board.grid import PRIOR, Grid, Row, block, mean
 from mlbench.tables.comparison import Comparison, compare
 from mlbench.tables.ranks import RESOLUTION
 
+LEAST = 0.001  # seconds: clocks and axes know of no less, and the prior takes none
+
 
 def win_rates(duels: np.ndarray) -> np.ndarray:
     """(R, R): the share of the data sets of both on which the row is better than the column; ties count ½."""
@@ -47,9 +49,8 @@ def _least(errors: np.ndarray) -> np.ndarray:
 
 
 def geometric(seconds: np.ndarray) -> np.ndarray:
-    """(R,): the geometric mean over data sets, (D, R), of what is known."""
-    positive = np.where(seconds > 0, seconds, np.nan)
-    return np.exp(mean(np.log(positive), 0))
+    """(R,): the geometric mean over data sets, (D, R), of what is known; LEAST at least, each."""
+    return np.exp(mean(np.log(np.maximum(seconds, LEAST)), 0))
 
 
 def front(cost: Sequence[float], score: Sequence[float]) -> list[int]:

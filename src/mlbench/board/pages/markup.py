@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from mlbench.board.aggregates import LEAST
 from mlbench.tables.render.page import asset, framed, sortable
 
 HERE = Path(__file__).parent
@@ -89,6 +90,8 @@ def duration(seconds: float) -> str:
     """Two digits at least, in the unit that fits."""
     if math.isnan(seconds):
         return NONE
+    if seconds <= LEAST:
+        return "≤ 1 ms"
     for below, unit, size in ((0.0995, "ms", 0.001), (600, "s", 1.0), (36000, "min", 60.0)):
         if seconds < below:
             return f"{_short(seconds / size)} {unit}"
