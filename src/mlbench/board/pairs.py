@@ -44,9 +44,8 @@ class Pooled:
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> "Pooled":
-        parts = [read(run) for run in runs]
-        ids = np.concatenate([part[0] for part in parts])
-        return cls(ids, *(torch.cat([part[place] for part in parts]) for place in (1, 2, 3)))
+        ids, scores, sets, targets = zip(*map(read, runs))
+        return cls(np.concatenate(ids), torch.cat(scores), torch.cat(sets), torch.cat(targets))
 
     @property
     def parts(self) -> list[Part]:
