@@ -1,6 +1,6 @@
 """Splits that are published, row by row, so that everybody's numbers are of the same rows.
 
-conf/split/published/ has a file a data set: five folds, each the test part once, and of the other rows 20 %
+src/mlbench/data/published/ has a file a data set: five folds, each the test part once, and of the other rows 20 %
 for validation, both iteratively stratified. A byte a row says its part in each of the folds. The file names
 the label matrix that it was made for by its SHA-256; another one is refused.
 """
@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mlbench.compose import config_dir
 from mlbench.data.contracts import Parts
 from mlbench.data.splits import KFold, check_count, filled
 from mlbench.errors import UserError, did_you_mean
@@ -78,7 +77,7 @@ class Published:
 
 
 def folder() -> Path:
-    return config_dir() / "split" / "published"
+    return Path(__file__).parent / "published"
 
 
 def read(path: Path) -> dict[str, Any]:
