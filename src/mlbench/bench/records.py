@@ -36,7 +36,7 @@ COMMANDS = {
 }
 
 
-def records(repeats: int = 3, runs: int = 10_000, commands: tuple[str, ...] = (*COMMANDS,)) -> Iterator[Row]:
+def records(repeats: int = 5, runs: int = 10_000, commands: tuple[str, ...] = (*COMMANDS,)) -> Iterator[Row]:
     """Made-up records of erm on multidigits: their table's plan, status, report; whole processes."""
     for command in commands:
         if command not in COMMANDS:

@@ -1,8 +1,8 @@
 """Splits that are published, row by row, so that everybody's numbers are of the same rows.
 
-src/mlbench/data/published/ has a file a data set: five folds, each the test part once, and of the other rows 20 %
-for validation, both iteratively stratified. A byte a row says its part in each of the folds. The file names
-the label matrix that it was made for by its SHA-256; another one is refused.
+published/ beside this file has a file a data set: five folds, each the test part once, and of the other rows
+20 % for validation, both iteratively stratified. A byte a row says its part in each of the folds. The file
+names the label matrix that it was made for by its SHA-256; another one is refused.
 """
 
 import base64
