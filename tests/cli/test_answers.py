@@ -32,7 +32,7 @@ ANSWERS = {
     "model=erm": "did you mean method?",
     "Seed=3": "did you mean seed?",
     "batchsize=3": "did you mean train.batch_size?",
-    "split.folds=5": "split=kfold has it",
+    "split.folds=5": "split=kfold and split=published have it",
     "loss.gamma=3": "loss=cb_focal and loss=cb_ntr and loss=db have it",
     "backbone.hidden=32": "backbone=chain has it",
     "logger.project=mine": "logger=trackio and logger=wandb have it",

@@ -176,8 +176,9 @@ def test_a_table_is_read(path):
 @pytest.mark.parametrize("path", files_of("sweep"))
 def test_a_sweep_searches_keys_that_there_are(path):
     search = searches.read(path.removeprefix("sweep/").removesuffix(".yaml"), {})
-    for end in ("low", "high"):
-        words = [f"{key}={getattr(dimension, end)}" for key, dimension in search.space.items()]
+    for end in (0, -1):
+        ends = {key: (space.choices or (space.low, space.high))[end] for key, space in search.space.items()}
+        words = [f"{key}={value}" for key, value in ends.items()]
         assert configure([*search.overrides, *words]).choices["dataset"]
 
 
