@@ -71,6 +71,8 @@ class Record(Brief):
         check(content)
         for metrics in content["metrics"].values():  # JSON has no NaN
             metrics.update({name: math.nan for name, value in metrics.items() if value is None})
+        cost = content.get("cost", {})
+        cost.update({name: math.nan for name, value in cost.items() if value is None})
         for name, values in content["per_label"].items():
             content["per_label"][name] = [math.nan if value is None else value for value in values]
         return cls(**content)
