@@ -321,9 +321,9 @@ def measured_under(run: Experiment, models: dict[str, Method]) -> dict[str, Scor
     return scored
 
 
-def fields_of(dataset: Any, field: str) -> list[str]:
+def fields_of(run: Experiment, field: str) -> list[str]:
     """The fields of the data set's file in which its texts, or the names of its images, are."""
-    named = getattr(dataset, "options", {}).get(field, field)
+    named = run.schema.beside.get(field) or getattr(run.pieces.dataset, "options", {}).get(field, field)
     return [named] if isinstance(named, str) else [*named]
 
 
@@ -335,7 +335,7 @@ def way_of_rows(run: Experiment, scored: dict[str, Scored]) -> dict[str, Any]:
         "scaling": dataset.scaling,
         "scaler": run.scaler.state,
         "encoders": {field: described(encoder) for field, encoder in run.pieces.encoders.items()},
-        "fields": {field: fields_of(dataset, field) for field in run.pieces.encoders},
+        "fields": {field: fields_of(run, field) for field in run.pieces.encoders},
         "calibration": chosen.calibration and chosen.calibration.plain,
         "cuts": chosen.measures.cuts,
         "at_cut": rule.at_cut,

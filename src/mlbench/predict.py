@@ -1,7 +1,7 @@
 """Trained runs at work: rows of new files to scores and label sets."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from mlbench.data.contracts import Scaler
 from mlbench.data.instances import Features
 from mlbench.data.new_raw import RawPiece, raw_pieces
-from mlbench.data.new_rows import Piece, pieces, rows_of
+from mlbench.data.new_rows import Piece, named_by, pieces, rows_of
 from mlbench.data.rows import Rows
 from mlbench.data.scaling import of_state
 from mlbench.data.schema import Schema
@@ -76,14 +76,15 @@ class Trained:
             with foreign():
                 made = of_state(rows["scaling"], rows["scaler"])
                 encoders = {field: again(described) for field, described in rows["encoders"].items()}
+            options = dict(rows.get("options", {"decimal": rows.get("decimal", ".")}))
             schema = Schema.of_plain(rows["schema"])
+            schema = replace(schema, beside={**named_by(options), **schema.beside})
             cuts, at_cut, cut_on = rows["cuts"], bool(rows["at_cut"]), str(rows["cut_on"])
             if isinstance(cuts, list) and len(cuts) not in (0, len(task.labels)):
                 raise ValueError(f"it has {len(cuts)} cuts for {len(task.labels)} labels")
             citation = str(rows["citation"] or "")
             calibrated = calibration.of_plain(rows.get("calibration"), len(schema.labels))
             way = schema, made, cuts, at_cut, cut_on, encoders, rows["fields"], citation
-            options = dict(rows.get("options", {"decimal": rows.get("decimal", ".")}))
             more = {"example": rows.get("example"), "options": options}
             more["licence"] = str(rows.get("licence") or "")
             return cls(path, task.name, method, *way, calibrated=calibrated, **more)
@@ -182,7 +183,7 @@ def predictions(
             "several runs differ in whether a score at the cut is above it; give=scores goes"
         )
     if runs[0].encoders:
-        for piece in raw_pieces(path, runs[0].fields, images, id):
+        for piece in raw_pieces(path, runs[0].fields, images, id, runs[0].schema.beside.get("id", ())):
             yield ensemble.of_raw(piece)
     else:
         given = {"separator": separator, "decimal": decimal}

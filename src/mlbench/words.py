@@ -19,6 +19,7 @@ TEXTS = (
     *("dataset.separator", "dataset.label_separator", "dataset.decimal"),
     *("dataset.image", "dataset.id", "dataset.split"),
 )
+COLUMNS = ("dataset.id",)  # of TEXTS; may be the number of a column
 MAPS = ("dataset.files", "dataset.test")  # may be {name: path, ...}
 LISTS = (
     *("method.teachers.from", "dataset.labels", "dataset.label_list", "dataset.names", "dataset.drop"),
@@ -54,7 +55,8 @@ def _word(word: str, sweeps: bool) -> str:
     if name in LISTS:
         return f"{key}={_lists(value, sweeps)}"
     single = not sweeps or len(value) == 1 or (name in FILES and Path(value).expanduser().is_file())
-    return f"{key}={','.join(map(_text, [value] if single else _parts(value)))}"
+    each = _item if name in COLUMNS else _text
+    return f"{key}={','.join(map(each, [value] if single else _parts(value)))}"
 
 
 def _lists(value: str, sweeps: bool) -> str:

@@ -23,6 +23,7 @@ def some_instances(is_sparse=False, rows=40):
         feature_names=tuple(f"x{column}" for column in range(6)),
         modalities={"left": (0, 2), "right": (2, 6)},
         attributes=4,
+        beside={"id": ("name",), "drop": ("x", "")},
     )
 
 
@@ -33,7 +34,7 @@ def assert_same(one, other):
     ]
     np.testing.assert_array_equal(*features)
     np.testing.assert_array_equal(one.targets, other.targets)
-    for name in ("labels", "feature_names", "modalities", "attributes"):
+    for name in ("labels", "feature_names", "modalities", "attributes", "beside"):
         assert getattr(one, name) == getattr(other, name)
 
 

@@ -13,7 +13,7 @@ from mlbench.data.instances import Instances
 from mlbench.data.raw import raw_from
 from mlbench.files import whole
 
-FORMAT = "mlbench instances 3"  # raise the number when readers change what they return
+FORMAT = "mlbench instances 4"  # raise the number when readers change what they return
 
 
 def cached(path: Path, build: Callable[[], Instances]) -> Instances:
@@ -55,6 +55,7 @@ def load(path: Path) -> Instances | None:
             values={name: tuple(values) for name, values in about["values"].items()},
             present=parts.get("present"),
             gaps={name: parts[f"gaps {number}"] for number, name in enumerate(about["gaps"])},
+            beside={option: tuple(names) for option, names in about["beside"].items()},
         )
     except Exception:  # a damaged archive fails in as many ways as there are bytes; all of them mean: build
         return None
@@ -75,6 +76,7 @@ def save(path: Path, instances: Instances) -> None:
         "words": instances.words,
         "values": instances.values,
         "gaps": [*instances.gaps],
+        "beside": instances.beside,
     }
     parts = {
         "about": np.frombuffer(json.dumps(about, default=int).encode(), dtype=np.uint8),

@@ -34,6 +34,7 @@ class Instances:
     None: each has all. None lacks all. `known` says of which labels it is known whether an instance carries
     them (1), and of which it is not (0), where `targets` is 0; None: of all. `gaps` has, by column of the
     file, the rows where the file has no value, and the features one that was put in (mlbench.data.gaps).
+    `beside` has, by the option that says so, the names of the columns that are no features: id, drop, ...
     """
 
     features: Features  # (N, d), or (N, C, H, W)
@@ -49,6 +50,7 @@ class Instances:
     known: np.ndarray | None = None  # (N, L) uint8
     vocabulary: tuple[str, ...] = ()
     gaps: dict[str, np.ndarray] = field(default_factory=dict)
+    beside: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self):
         shape = len(self), len(self.feature_names)
@@ -118,7 +120,17 @@ def concatenate(parts: Sequence[Instances]) -> Instances:
         present=stacked([part.present for part in parts], [(len(p), len(p.modalities)) for p in parts]),
         known=stacked([part.known for part in parts], [(len(p), len(p.labels)) for p in parts]),
         gaps=gaps_of(parts),
+        beside=beside_of(parts),
     )
+
+
+def beside_of(parts: Sequence[Instances]) -> dict[str, tuple[str, ...]]:
+    """The columns beside the features of several files, which may call them otherwise."""
+    options = dict.fromkeys(option for part in parts for option in part.beside)
+    return {
+        option: tuple(dict.fromkeys(name for part in parts for name in part.beside.get(option, ())))
+        for option in options
+    }
 
 
 def gaps_of(parts: Sequence[Instances]) -> dict[str, np.ndarray]:

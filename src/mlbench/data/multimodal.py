@@ -35,7 +35,7 @@ class Multimodal(Files):
         labels_from: str | None = None,
         test: dict[str, str] | None = None,
         test_labels_from: str | None = None,
-        id: str | None = None,
+        id: str | int | None = None,
         labels: Sequence[str | int] | str | int | None = None,
         label_list: str | int | None = None,
         names: Sequence[str] | None = None,
@@ -69,7 +69,8 @@ class Multimodal(Files):
         refuse_twice([*self.paths.items()])
         several = [labels] if isinstance(labels, str | int) else labels
         chosen = {
-            **{"id": id, "labels": several and [*several], "label_list": label_list, "names": names},
+            **{"id": None if id is None else str(id), "labels": several and [*several]},
+            **{"label_list": label_list, "names": names},
             **{"separator": separator, "decimal": decimal, "label_separator": label_separator},
             **{"drop": [drop] if isinstance(drop, str | int) else [*drop], "missing": missing},
         }

@@ -21,9 +21,15 @@ class RawPiece(NamedTuple):
 
 
 def raw_pieces(
-    path: str, fields: Mapping[str, Sequence[str]], images: str | None, id: str | None
+    path: str,
+    fields: Mapping[str, Sequence[str]],
+    images: str | None,
+    id: str | None,
+    usual: Sequence[str] = (),
 ) -> Iterator[RawPiece]:
-    """`fields` says in which fields, or columns, the texts and the names of image files are."""
+    """`fields` says in which fields, or columns, the texts and the names of image files are. Without an `id`
+    the `usual` one, that of the training's file, names the rows if the file has it.
+    """
     file = Path(path).expanduser()
     if not file.is_file():
         raise UserError(f"path={path}: no such file")
@@ -34,6 +40,8 @@ def raw_pieces(
     source = Path(images).expanduser() if images else file.parent
     rows, first = readers[suffixes[-1]](file, id), 0
     while piece := [*islice(rows, ROWS)]:
+        if id is None and not first:
+            id = next((name for name in usual if name in piece[0][1]), None)
         named = [(jsonl.row_id(where, row, id), row) for where, row in piece]
         names = tuple(name for name, _ in named)
         raw: dict[str, Raw] = {}

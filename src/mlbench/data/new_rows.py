@@ -15,6 +15,7 @@ from scipy import sparse
 from mlbench.data.columns import LATER
 from mlbench.data.formats import arff, libsvm, npz
 from mlbench.data.formats.cells import MISSING_WORDS
+from mlbench.data.formats.csv import INDEX_NAMES
 from mlbench.data.formats.delimited import TAB, shown_separator
 from mlbench.data.formats.label_lists import label_list, mark_of
 from mlbench.data.gaps import filled
@@ -59,7 +60,7 @@ def pieces(path: str, schema: Schema, id: str | None, options: Mapping[str, Any]
             f"path={path}: rows are read from {known}, or `-` for a table from the standard input"
         )
     read = filled(readers[suffix](Path(path).expanduser(), schema), schema.fills)
-    return of_instances(path, read, schema, options)
+    return of_instances(path, read, schema)
 
 
 def of_table(path: str, schema: Schema, id: str | None, options: Mapping[str, Any]) -> Iterator[Piece]:
@@ -73,7 +74,8 @@ def of_table(path: str, schema: Schema, id: str | None, options: Mapping[str, An
     if separator == decimal:
         raise UserError(f"{where}: separator={separator} stands between columns and within numbers")
     missing = [form for word in MISSING_WORDS for form in {word, word.upper(), word.title(), "NaN"}]
-    as_words = (*schema.values, *(name for name in (id, *names_in(options, ("id", "label_list"))) if name))
+    named = [name for option in ("id", "label_list") for name in schema.beside.get(option, ())]
+    as_words = [*schema.values, *named, *(INDEX_NAMES if "" in named else ()), *([id] if id else ())]
     words: Any = dict.fromkeys(as_words, str)
     try:
         frames = pd.read_csv(
@@ -93,11 +95,25 @@ def of_table(path: str, schema: Schema, id: str | None, options: Mapping[str, An
         raise UserError(f"{where} is no table of text with a header line: {error}") from error
 
 
-def names_in(options: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
-    """The columns that options name; numbers count those of the training's file, and say nothing here."""
-    given = [options.get(key) for key in keys]
-    listed = [name for each in given for name in (each if isinstance(each, list) else [each])]
-    return [name for name in listed if isinstance(name, str)]
+def named_by(options: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The columns beside the features, of readers that do not say so: those that the options name."""
+    given = {option: options.get(option) for option in ("id", "drop", "label_list")}
+    listed = {option: each if isinstance(each, list) else [each] for option, each in given.items()}
+    return {option: tuple(name for name in each if isinstance(name, str)) for option, each in listed.items()}
+
+
+def beside(schema: Schema) -> list[str]:
+    """The columns of the training's file that are no features: none of them is strange in another file."""
+    return [*INDEX_NAMES, *(name for names in schema.beside.values() for name in names)]
+
+
+def beside_in(header: Sequence[str], schema: Schema, option: str) -> str | None:
+    """The column of this header that an option named in training; an index without a name has two names."""
+    for wanted in schema.beside.get(option, ()):
+        for name in INDEX_NAMES if wanted in INDEX_NAMES else (wanted,):
+            if name in header:
+                return name
+    return None
 
 
 def separator_of(path: Path) -> str:
@@ -137,11 +153,10 @@ def of_frames(
             refuse_twins(where, header, schema.columns)
             if id is not None and id not in header:
                 raise UserError(f"{where} has no column {id!r}, which id names")
-            there = [name for name in names_in(options, ("id",)) if name in header]
-            id = id or next(iter(there), None)
-            listed = next((name for name in names_in(options, ("label_list",)) if name in header), None)
-            known = {*schema.columns, *schema.labels, *names_in(options, ("id", "drop", "label_list"))}
-            tell_unknown(where, header, {*known, *([id] if id else [])})
+            id = id or beside_in(header, schema, "id")
+            listed = beside_in(header, schema, "label_list")
+            known = {*schema.columns, *schema.labels, *beside(schema), *([id] if id else [])}
+            tell_unknown(where, header, known)
         numbers = np.arange(first, first + len(frame))
         ids = numbers if id is None else frame[id].astype(str).to_numpy(dtype=object)
         if listed is None:
@@ -184,9 +199,7 @@ def tell_unknown(where: str, header: Sequence[str], known: set[str]) -> None:
         print(f"mlbench: {where}: {columns} that the method does not know left out: {shown}", file=sys.stderr)
 
 
-def of_instances(
-    path: str, instances: Instances, schema: Schema, options: Mapping[str, Any]
-) -> Iterator[Piece]:
+def of_instances(path: str, instances: Instances, schema: Schema) -> Iterator[Piece]:
     """One piece, whose columns are put in the order of training by their names."""
     names, wanted = instances.feature_names, schema.features
     features: Any = instances.features
@@ -197,7 +210,7 @@ def of_instances(
                 f"{path}: {len(missing)} of the {len(wanted)} features of the training are not there, "
                 f"such as {missing[0]!r}"
             )
-        tell_unknown(path, names, {*wanted, *names_in(options, ("drop", "id"))})
+        tell_unknown(path, names, {*wanted, *beside(schema)})
         features = features[:, [column_of[name] for name in wanted]]
     targets = None
     if {*schema.labels} <= {*instances.labels}:

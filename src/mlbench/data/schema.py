@@ -18,22 +18,26 @@ if TYPE_CHECKING:
 class Schema:
     """`features` are the names of feature columns in the order of training. `values` are those of a column of
     words, by its name: each is a feature column `name=value`, of two values only the second. `fills` has, by
-    column, what goes into a cell without a value; without `fills` such a cell is refused.
+    column, what goes into a cell without a value; without `fills` such a cell is refused. `beside` are the
+    columns of the training's file that are no features, by the option that said so: id, drop, label_list.
     """
 
     features: tuple[str, ...]
     labels: tuple[str, ...]
     values: Mapping[str, tuple[str, ...]]
     fills: Mapping[str, float | str] = field(default_factory=dict)
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, instances: Instances) -> Self:
-        return cls(instances.feature_names, instances.labels, instances.values)
+        return cls(instances.feature_names, instances.labels, instances.values, beside=instances.beside)
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, Any]) -> Self:
         values = {name: tuple(words) for name, words in plain["values"].items()}
-        return cls(tuple(plain["features"]), tuple(plain["labels"]), values, dict(plain.get("fills", {})))
+        beside = {option: tuple(names) for option, names in plain.get("beside", {}).items()}
+        fills = dict(plain.get("fills", {}))
+        return cls(tuple(plain["features"]), tuple(plain["labels"]), values, fills, beside)
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -42,6 +46,7 @@ class Schema:
             "labels": [*self.labels],
             "values": dict(asdict(self)["values"]),
             "fills": {**self.fills},
+            "beside": {option: [*names] for option, names in self.beside.items()},
         }
 
     @property

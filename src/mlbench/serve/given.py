@@ -16,7 +16,7 @@ from mlbench.data.formats.cells import MISSING_WORDS
 from mlbench.data.formats.delimited import shown_separator
 from mlbench.data.formats.jsonl import shown, text_of, whole
 from mlbench.data.new_raw import RawPiece
-from mlbench.data.new_rows import Piece
+from mlbench.data.new_rows import Piece, beside
 from mlbench.data.raw import Images, Raw, Texts
 from mlbench.data.schema import Schema
 from mlbench.encoders.pictures import PIXELS, size
@@ -71,7 +71,7 @@ def columns_in(body: Mapping[str, Any], schema: Schema) -> tuple[Piece, list[str
     for name in schema.fills:  # the columns in which a cell may lack a value
         cells[name] = [None if is_gap(cell) else cell for cell in cells[name]]
     table = pd.DataFrame(cells)
-    known = {*schema.columns, *schema.labels}
+    known = {*schema.columns, *schema.labels, *beside(schema)}
     left_out = [name for name in header if name not in known]
     return Piece(np.arange(len(rows)), schema.features_in(table, "the rows", 0), None), left_out
 

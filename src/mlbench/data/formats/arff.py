@@ -8,7 +8,7 @@ know all rules of the format and name the line that breaks a rule.
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,9 @@ def read(
     table = ParsedTable(
         path, head.attributes, cells, line=lambda row: f"line {line_of(data, head.start, row)}"
     )
-    return columns.instances(table, label_columns, missing, drop)
+    instances = columns.instances(table, label_columns, missing, drop)
+    named = tuple(head.attributes[column].name for column in sorted(left_out))
+    return replace(instances, beside={"drop": named})
 
 
 # The header

@@ -73,6 +73,7 @@ def of_rows(
     if both := {*ids}.intersection(chosen):
         raise UserError(f"{path}: {header[min(both)]!r} is a label, which cannot be the id")
     words = {"id": tuple(texts[ids[0]])} if ids else {}
+    beside = {"id": ids, "drop": sorted(columns.dropped(path, header, drop))}
     left_out |= {*ids}
     if lost := left_out.intersection(chosen):
         raise UserError(f"{path}: {header[min(lost)]!r} is a label, which cannot be dropped")
@@ -83,6 +84,7 @@ def of_rows(
         lists = label_lists(path, texts[listed], lines, label_separator)
         from_lists["targets"], from_lists["labels"] = label_sets(path, lists, names)
         left_out.add(listed)
+        beside["label_list"] = [listed]
     elif len(chosen) == 1:
         refuse_list(path, header[chosen[0]], texts[chosen[0]])
     kept = [column for column in range(len(header)) if column not in left_out]
@@ -90,7 +92,8 @@ def of_rows(
     table = table_of(path, [header[c] for c in kept], [texts[c] for c in kept], lines, decimal)
     instances = columns.instances(table, [kept.index(column) for column in chosen], missing)
     attributes = len(header) - len(wanted) - len(nameless.union(ids))
-    return replace(instances, attributes=attributes, words=words, **from_lists)
+    named = {option: tuple(header[column] for column in numbers) for option, numbers in beside.items()}
+    return replace(instances, attributes=attributes, words=words, beside=named, **from_lists)
 
 
 read.one_of = {

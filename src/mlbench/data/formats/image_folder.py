@@ -41,8 +41,11 @@ def read(
     rows, lines = rows_in(path, separator)
     header, lines = [name.strip() for name in rows[0]], lines[1:]
 
+    beside: dict[str, tuple[str, ...]] = {}
+
     def column(option: str, wanted: str | int) -> list[str]:
         (chosen,) = csv.label_columns(path, header, [wanted], option)
+        beside[option] = (*beside.get(option, ()), header[chosen])
         return [row[chosen].strip() for row in rows[1:]]
 
     ids = [f"line {line}" for line in lines]
@@ -69,7 +72,7 @@ def read(
     else:
         targets, label_names = zeros_and_ones(path, header, rows, lines, several(labels))
     features = np.zeros((len(ids), 0), np.float32)
-    return Instances(features, targets, label_names, feature_names=(), raw=raw, words=words)
+    return Instances(features, targets, label_names, feature_names=(), raw=raw, words=words, beside=beside)
 
 
 read.one_of = csv.read.one_of

@@ -29,7 +29,7 @@ def read(
     labels: str = "labels",
     names: Sequence[str] | None = None,
     ignore: Sequence[str] = (),
-    id: str | None = None,
+    id: str | int | None = None,
     split: str | None = None,
     group: str | Sequence[str] | None = None,
     images: Path | None = None,
@@ -50,6 +50,7 @@ def read(
         raise UserError(
             f"{path}: say which field holds what is to be learned from: dataset.text=... or image"
         )
+    id = None if id is None else str(id)
     rows = [(row_id(where, row, id), row) for where, row in objects(path, id)]
     lists = [[name for name in label_list(path, each, labels) if name not in ignore] for each in rows]
     if labelled_only:
