@@ -7,7 +7,7 @@ numbers of entries of ŷ ∧ y, of ŷ and of y: pooled (micro), per label (macro
 
 Unless a docstring says otherwise, 0/0 counts 0, as in scikit-learn with zero_division=0: a label with no
 true and no predicted positive counts 0, and so does an instance whose true and predicted sets are both empty.
-Mulan counts 0/0 as 1 in F1, precision and recall.
+Mulan counts 1 in F1, precision and recall where both sets are empty.
 """
 
 from collections.abc import Callable
