@@ -15,11 +15,13 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import scipy.io
 from scipy import sparse
 
 from mlbench.data import cache
-from mlbench.data.formats import csv, jsonl, libsvm, matlab, meka, mulan, npz
+from mlbench.data.formats import csv, hub, jsonl, libsvm, matlab, meka, mulan, npz
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError
 
@@ -192,6 +194,31 @@ def of_jsonl(path: Path) -> Instances:
     return jsonl.read(path, text="t", image="file", id="id", split="part", group=["part", "file"])
 
 
+def of_hub(path: Path) -> Instances:
+    found = hub.read(path, text="t", image="i", id="id", split="part")
+    for _ in found.raw["image"].contents():
+        pass
+    return found
+
+
+def table_of(kind: str) -> bytes:
+    image = [{"bytes": bytes(range(90)), "path": "a.png"}] * 4
+    columns = {
+        "t": ["one", "two", "three", ""],
+        "i": image,
+        "id": [*"abcd"],
+        "labels": [["x"], [], ["y", "x"], ["y"]],
+    }
+    made = pa.table(columns | {"part": ["train", "test", "dev", "train"]})
+    file = io.BytesIO()
+    if kind == "parquet":
+        parquet.write_table(made, file, row_group_size=2)
+        return file.getvalue()
+    with (pa.ipc.new_file if kind == "file" else pa.ipc.new_stream)(file, made.schema) as writer:
+        writer.write_table(made, max_chunksize=2)
+    return file.getvalue()
+
+
 def kept(is_sparse: bool) -> bytes:
     features = sparse.csr_matrix(FEATURES, dtype=np.float32) if is_sparse else FEATURES.astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
@@ -216,6 +243,9 @@ SAMPLES = {
     "libsvm packed": Sample("set.txt", LINES, libsvm.read, compressed),
     "jsonl": Sample("set.jsonl", OBJECTS, of_jsonl),
     "jsonl packed": Sample("set.jsonl.gz", OBJECTS, of_jsonl, compressed),
+    "parquet": Sample("set.parquet", table_of("parquet"), of_hub),
+    "arrow file": Sample("set.arrow", table_of("file"), of_hub),
+    "arrow stream": Sample("set.arrow", table_of("stream"), of_hub),
     "npz": Sample("set.npz", ARCHIVE, npz.read),
     "npz members": Sample("set.npz", listed(ARCHIVE), npz.read, members),
     "npz sparse": Sample("set.npz", listed(SPARSE_ARCHIVE), npz.read, members),

@@ -26,6 +26,7 @@ READERS = {
     ".npz": "npz",
     ".mat": "matlab",
     ".jsonl": "jsonl",
+    ".parquet": "hub",
     ".svm": "libsvm",
     ".libsvm": "libsvm",
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import pandas
 import pytest
 import scipy.io
 from omegaconf import OmegaConf
@@ -171,6 +172,13 @@ def write_jsonl(path: Path) -> Path:
     return path
 
 
+def write_parquet(path: Path) -> Path:
+    """The rows of `write_jsonl`, as a column of texts and one of lists of labels."""
+    rows = [json.loads(line) for line in write_jsonl(path.with_suffix(".jsonl")).read_text().splitlines()]
+    pandas.DataFrame(rows).to_parquet(path)
+    return path
+
+
 def write_images(path: Path) -> None:
     """An image of one colour for each row, of three kinds."""
     path.mkdir(parents=True)
@@ -220,6 +228,7 @@ ONE_FILE = {
     "npz": (write_npz, "my.npz", ["dataset.scaling=zscore"], 6),
     "npz, sparse": (write_sparse_npz, "thin.npz", ["split=kfold", "split.fold=2"], 6),
     "jsonl": (write_jsonl, "my.jsonl", ["dataset.text=said", "dataset.labels=colours"], 0),  # not encoded yet
+    "hub": (write_parquet, "my.parquet", ["dataset.text=said", "dataset.labels=colours"], 0),
     "matlab": (write_matlab, "my.mat", ["dataset.modalities={bbc:[0,1],reuters:[2,3],guardian:[4,5]}"], 6),
 }
 

@@ -21,7 +21,7 @@ USAGE = f"""{spelled("predict")} run=outputs/scene/erm/0123456789abcdef path=new
   run       a run's folder or its model.pt; [a,b,c] gives the mean of their scores, and of their cuts
   path      .csv, .tsv (also .gz, .bz2, .xz), .parquet, .npz, .arff, .svm, .libsvm; - is a table
             from the standard input;
-            with texts or names of images .jsonl, .csv, .tsv
+            with texts or names of images .jsonl, .csv, .tsv, .parquet, which may hold images, too
   out       .csv, .npz, .parquet; without it a table goes to the standard output
   give      scores (a column a label), sets (zeros and ones), labels (one column that lists them), all
   id        the column that names the rows; without it they are counted from 0

@@ -36,7 +36,7 @@ class Entry:
     @property
     def is_format(self) -> bool:
         """Whether the entry stands for a format in which people bring files of their own."""
-        return self.target.endswith((".OwnFiles", ".Multimodal"))
+        return self.target.endswith((".OwnFiles", ".Multimodal", ".Hub"))
 
 
 def described() -> Iterator[tuple[str, Entry]]:

@@ -340,7 +340,8 @@ class OwnFiles(Files):
         if test:
             self.paths["test"] = own_file(test, "test")
         options = {option: value for option, value in options.items() if value is not None}
-        if "images" in options or options.get("image"):
+        beside = "images" in inspect.signature(reader_named(reader)).parameters
+        if beside and ("images" in options or options.get("image")):
             self.paths["images"] = own_images(options.pop("images", None), location)
         xml = inspect.signature(reader_named(reader)).parameters.get("xml")
         if xml and "xml" in options:

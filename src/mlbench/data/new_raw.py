@@ -1,13 +1,14 @@
 """Texts and images of any file for a trained method, a piece at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlbench.data.formats import jsonl
+from mlbench.data.formats import hub, jsonl
 from mlbench.data.new_rows import PACKED
 from mlbench.data.raw import Images, Raw, Texts
 from mlbench.errors import UserError
@@ -35,8 +36,12 @@ def raw_pieces(
         raise UserError(f"path={path}: no such file")
     suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() not in PACKED]
     readers = {".jsonl": jsonl.objects, ".json": jsonl.objects, ".csv": table_rows, ".tsv": table_rows}
+    inside = suffixes[-1:] == [".parquet"]
+    if inside:
+        columns = [name for names in fields.values() for name in names]
+        readers[".parquet"] = partial(hub.objects, columns=columns)
     if not suffixes or suffixes[-1] not in readers:
-        raise UserError(f"path={path}: texts and images are read from {', '.join(readers)}")
+        raise UserError(f"path={path}: texts and images are read from {', '.join([*readers, '.parquet'])}")
     source = Path(images).expanduser() if images else file.parent
     rows, first = readers[suffixes[-1]](file, id), 0
     while piece := [*islice(rows, ROWS)]:
@@ -50,7 +55,8 @@ def raw_pieces(
                 raw[field] = Texts(tuple(jsonl.text_of(file, each, columns) for each in named), names)
             else:
                 members = tuple(jsonl.name_in(file, each, columns[0]) for each in named)
-                raw[field] = Images(source, members, names)
+                held = Images(source, members, names)
+                raw[field] = hub.embedded(file, held, columns[0]) if inside else held
         numbers = np.arange(first, first + len(piece))
         if id is not None:
             numbers = np.array([jsonl.name_in(file, each, id) for each in named], dtype=object)

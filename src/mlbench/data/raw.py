@@ -8,12 +8,13 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mlbench.data import arrow
 from mlbench.data.files import DAMAGE, reason
 from mlbench.data.task import FIELDS, Kind
 from mlbench.errors import UserError
@@ -56,11 +57,11 @@ class Images:
         return len(self.members)
 
     def __getitem__(self, index: np.ndarray) -> "Images":
-        return Images(self.source, picked(self.members, index), picked(self.ids, index))
+        return replace(self, members=picked(self.members, index), ids=picked(self.ids, index))
 
     def joined(self, other: "Images") -> "Images":
         assert self.source == other.source, "the images of one data set lie in one place"
-        return Images(self.source, (*self.members, *other.members), (*self.ids, *other.ids))
+        return replace(self, members=(*self.members, *other.members), ids=(*self.ids, *other.ids))
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -98,6 +99,29 @@ class Images:
             return data
 
         return bytes_at
+
+
+@dataclass(frozen=True)
+class Embedded(Images):
+    """Images that are cells of a column: `members` name a Parquet or Arrow file below `source`, and a row."""
+
+    column: str = ""
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        return {**super().plain, "column": self.column}
+
+    def _opened(self, stack: ExitStack) -> Read:
+        opened: dict[str, arrow.Cells] = {}
+
+        def bytes_of(row: int) -> bytes:
+            name, _, number = self.members[row].rpartition(arrow.ROW)
+            if name not in opened:
+                opened.clear()
+                opened[name] = arrow.Cells(self.source / name, self.column)
+            return arrow.image_bytes(opened[name].at(int(number)))
+
+        return bytes_of
 
 
 def picked(words: Sequence[str], index: np.ndarray) -> tuple[str, ...]:
@@ -180,7 +204,8 @@ def raw_from(field: str, plain: dict[str, Any]) -> Raw:
     """Texts or images of what `plain` gave."""
     if field == "text":
         return Texts(tuple(plain["rows"]), tuple(plain["ids"]))
-    return Images(Path(plain["source"]), tuple(plain["members"]), tuple(plain["ids"]))
+    images = Path(plain["source"]), tuple(plain["members"]), tuple(plain["ids"])
+    return Embedded(*images, column=plain["column"]) if "column" in plain else Images(*images)
 
 
 def raw_fields(options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,36 @@ def read(
     without any label of the file, `min_positives` then labels that fewer rows have.
     """
     path = Path(path)
+    id = None if id is None else str(id)
+    source = Path(images or path.parent)
+    chosen = {"names": names, "ignore": ignore, "id": id, "split": split, "group": group, "levels": levels}
+    least = {"min_positives": min_positives, "labelled_only": labelled_only}
+    return of_objects(path, objects(path, id), text, image, labels, source, **chosen, **least)
+
+
+def of_objects(
+    path: Path,
+    found: Iterable[tuple[str, dict[str, Any]]],
+    text: str | Sequence[str] | None,
+    image: str | None,
+    labels: str,
+    images: Path,
+    names: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    id: str | None = None,
+    split: str | None = None,
+    group: str | Sequence[str] | None = None,
+    levels: str | None = None,
+    min_positives: int | None = None,
+    labelled_only: bool | None = None,
+    size: int | None = None,
+) -> Instances:
+    """As `read`, of objects that were found in files of `size` bytes at `path`."""
     if not (text or image):
         raise UserError(
             f"{path}: say which field holds what is to be learned from: dataset.text=... or image"
         )
-    id = None if id is None else str(id)
-    rows = [(row_id(where, row, id), row) for where, row in objects(path, id)]
+    rows = [(row_id(where, row, id), row) for where, row in found]
     lists = [[name for name in label_list(path, each, labels) if name not in ignore] for each in rows]
     if labelled_only:
         rows, lists = [*compress(rows, lists)], [*filter(None, lists)]
@@ -62,11 +86,9 @@ def read(
     if text:
         raw["text"] = Texts(tuple(text_of(path, each, several(text)) for each in rows), ids)
     if image:
-        raw["image"] = Images(
-            Path(images or path.parent), tuple(name_in(path, each, image) for each in rows), ids
-        )
+        raw["image"] = Images(images, tuple(name_in(path, each, image) for each in rows), ids)
     lists = frequent([levels_of(names_of_row, levels) for names_of_row in lists], min_positives or 0)
-    targets, label_names = label_sets(path, lists, names)
+    targets, label_names = label_sets(path, lists, names, size)
     words = {"id": ids} | {name: tuple(name_in(path, each, name) for each in rows) for name in several(group)}
     if split:
         words["split"] = tuple(part_in(path, each, split) for each in rows)
@@ -179,4 +201,4 @@ def label_list(path: Path, each: tuple[str, dict[str, Any]], field: str) -> list
 
 
 def shown(value: Any) -> str:
-    return f"{json.dumps(value)[:40]}"
+    return f"{json.dumps(value, default=str)[:40]}"

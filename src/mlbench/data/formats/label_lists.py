@@ -63,8 +63,9 @@ def frequent(lists: Sequence[Sequence[str]], least: int) -> list[list[str]]:
 
 
 def label_sets(
-    path: Path, lists: Sequence[Sequence[str]], names: Iterable[str] | None
+    path: Path, lists: Sequence[Sequence[str]], names: Iterable[str] | None, size: int | None = None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N, L) and the labels of the lists, which were read from `size` bytes, by default those of `path`."""
     occurring = {label for row in lists for label in row}
     names = sorted(occurring) if names is None else [str(name) for name in names]
     if strange := sorted(occurring.difference(names)):
@@ -73,7 +74,8 @@ def label_sets(
         )
     columns = {name: column for column, name in enumerate(names)}
     announced_size = f"{len(lists):,} rows of {len(names):,} labels"
-    refuse_more_than_room(path, path.stat().st_size, len(lists) * len(names), announced_size, RARE)
+    size = path.stat().st_size if size is None else size
+    refuse_more_than_room(path, size, len(lists) * len(names), announced_size, RARE)
     targets = np.zeros((len(lists), len(names)), dtype=np.uint8)
     for row, row_labels in enumerate(lists):
         targets[row, [columns[label] for label in row_labels]] = 1
