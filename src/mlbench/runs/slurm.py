@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,7 +49,7 @@ class Slurm:
 
     def run(self, runs: "Sequence[Run]") -> None:
         """Submits what is in no task yet, and waits until all tasks have ended."""
-        from mlbench.runs.work import divided
+        from mlbench.runs.work import divided, folder_of
 
         outputs = runs[0].config.paths.outputs
         if missing := [name for name in ("sbatch", "srun", "squeue", "scontrol") if not shutil.which(name)]:
@@ -70,7 +69,7 @@ class Slurm:
 
     def foretold(self, runs: "Sequence[Run]") -> str:
         """The groups, and the script for sbatch."""
-        from mlbench.runs.work import divided
+        from mlbench.runs.work import described, divided, folder_of
 
         outputs = runs[0].config.paths.outputs
         groups = divided(runs, outputs, self.seconds)
@@ -143,9 +142,9 @@ class Queue:
 
     def add(self, job: str, groups: "list[Group]") -> None:
         from mlbench.files import write
+        from mlbench.runs.work import folder_of, notes
 
-        described = [group.noted() for group in groups]
-        write(folder_of(groups, self.folder.parent) / f"{job}.json", json.dumps(described, indent=1))
+        write(folder_of(groups, self.folder.parent) / f"{job}.json", notes(groups))
         self.jobs.add(job)
         count = len(groups)
         complain(f"job {job}: {count} {'task' if count == 1 else 'tasks'}; they go on without this command")
@@ -177,30 +176,6 @@ def queued(at_first: bool = False) -> dict[str, tuple[str, str]]:
         time.sleep(LOOK * 5)
     rows = [line.split("|") for line in done.stdout.splitlines() if line.count("|") == 2]
     return {name: (state, reason) for name, state, reason in rows}
-
-
-def folder_of(groups: "list[Group]", outputs: Path) -> Path:
-    from mlbench.config import fingerprint
-
-    return outputs / "launches" / fingerprint({"groups": [group.name for group in groups]})
-
-
-def described(groups: "list[Group]") -> list[str]:
-    """A line a group, for a person to read before they are launched."""
-    return [f"{number}  {group.line()}" for number, group in enumerate(groups)] + [total(groups)]
-
-
-def total(groups: "list[Group]") -> str:
-    from mlbench.runs.work import in_words
-
-    by = Counter(group.by for group in groups)
-    sources = ", ".join(f"{number} by {source}" for source, number in by.items())
-    runs = sum(len(group.runs) for group in groups)
-    seconds = [group.seconds for group in groups if group.seconds is not None]
-    after = (
-        f": about {in_words(sum(seconds))} in all, {in_words(max(seconds))} the longest" if seconds else ""
-    )
-    return f"{runs} runs in {len(groups)} groups, estimated {sources}{after}"
 
 
 def submitit() -> Any:

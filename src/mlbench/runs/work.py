@@ -1,5 +1,7 @@
 """The unit of work of a launch: a group of runs that train as one, what it will take, and its name."""
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -53,6 +55,31 @@ def divided(runs: Sequence[Run], outputs: Path, seconds: float) -> list[Group]:
 
 def _group(runs: list[Run], estimate: Estimate) -> Group:
     return Group(runs, estimate.seconds(len(runs)), estimate.memory(len(runs)), estimate.by)
+
+
+def notes(groups: list[Group]) -> str:
+    """What is kept of a launch: the groups by name, with the folders of their runs."""
+    return json.dumps([group.noted() for group in groups], indent=1)
+
+
+def folder_of(groups: list[Group], outputs: Path) -> Path:
+    return outputs / "launches" / fingerprint({"groups": [group.name for group in groups]})
+
+
+def described(groups: list[Group]) -> list[str]:
+    """A line a group, for a person to read before they are launched."""
+    return [f"{number}  {group.line()}" for number, group in enumerate(groups)] + [total(groups)]
+
+
+def total(groups: list[Group]) -> str:
+    by = Counter(group.by for group in groups)
+    sources = ", ".join(f"{number} by {source}" for source, number in by.items())
+    runs = sum(len(group.runs) for group in groups)
+    seconds = [group.seconds for group in groups if group.seconds is not None]
+    after = (
+        f": about {in_words(sum(seconds))} in all, {in_words(max(seconds))} the longest" if seconds else ""
+    )
+    return f"{runs} runs in {len(groups)} groups, estimated {sources}{after}"
 
 
 def in_words(seconds: float) -> str:
