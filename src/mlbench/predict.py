@@ -11,11 +11,12 @@ from torch import Tensor
 
 from mlbench.data.contracts import Scaler
 from mlbench.data.instances import Features
-from mlbench.data.new_raw import RawPiece, raw_pieces
-from mlbench.data.new_rows import Piece, named_by, pieces, rows_of
+from mlbench.data.new_raw import RawPiece
+from mlbench.data.new_rows import Asked, Piece, named_by, rows_of
 from mlbench.data.rows import Rows
 from mlbench.data.scaling import of_state
 from mlbench.data.schema import Schema
+from mlbench.data.together import Reading, together
 from mlbench.encoders.base import Encoder
 from mlbench.encoders.encode import beside
 from mlbench.encoders.kept import again
@@ -49,6 +50,16 @@ class Trained:
     options: Mapping[str, Any] = field(default_factory=dict)  # with which its files were read
     example: Sequence[float | str] | None = None  # a row: means and most frequent words of the training
     calibrated: calibration.Calibration | None = None
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(str(self.path), self.schema, self.options, self.fields)
+
+    def features(self, piece: Piece | RawPiece) -> Features:
+        """Of texts and images what the encoders make of them."""
+        if isinstance(piece, Piece):
+            return piece.features
+        return beside([encoder.encode(piece.raw[field], "cpu") for field, encoder in self.encoders.items()])
 
     def scores(self, features: Features) -> Tensor:
         """(n, L) of unscaled rows, as the run's scores.npz has them of its test part."""
@@ -129,14 +140,11 @@ class Ensemble:
     def of(cls, runs: Sequence[Trained]) -> "Ensemble":
         first = runs[0]
         for run in runs[1:]:
-            if {*run.schema.labels} != {*first.schema.labels}:
+            if other := sorted({*run.schema.labels} ^ {*first.schema.labels}):
                 raise UserError(
-                    f"{run.path} and {first.path} know different labels: only like runs are averaged"
+                    f"{run.path} and {first.path} know different labels, such as {other[0]!r}: only runs "
+                    "with the same labels are averaged"
                 )
-            if run.fields != first.fields or (
-                not run.encoders and run.schema.columns != first.schema.columns
-            ):
-                raise UserError(f"{run.path} and {first.path} were trained on different columns")
         orders = [[run.schema.labels.index(label) for label in first.schema.labels] for run in runs]
         return cls(runs, orders, mean_cuts(runs, orders))
 
@@ -144,26 +152,24 @@ class Ensemble:
     def schema(self) -> Schema:
         return self.runs[0].schema
 
-    def of_columns(self, piece: Piece) -> Predicted:
-        return self._scored(piece, [piece.features] * len(self.runs))
+    def refuse_other_columns(self) -> None:
+        """Refuses runs that cannot be asked with the same columns, texts or images."""
+        first = self.runs[0]
+        for run in self.runs[1:]:
+            if run.fields != first.fields or {*run.schema.columns} != {*first.schema.columns}:
+                raise UserError(f"{run.path} and {first.path} were trained on different columns")
 
-    def of_raw(self, piece: RawPiece) -> Predicted:
-        """Of texts and images, which each run's encoders make features of."""
-        features = [
-            beside([encoder.encode(piece.raw[field], "cpu") for field, encoder in run.encoders.items()])
-            for run in self.runs
-        ]
-        return self._scored(Piece(piece.ids, features[0], None), features)
-
-    def _scored(self, piece: Piece, features: Sequence[Features]) -> Predicted:
-        labels = len(self.schema.labels)
-        total = torch.zeros(len(piece.ids), labels)
-        for run, order, x in zip(self.runs, self.orders, features):
-            total += run.scores(x)[:, order]
+    def predicted(self, pieces: Sequence[Piece | RawPiece]) -> Predicted:
+        """Of the same rows as each run reads them."""
+        total = torch.zeros(len(pieces[0].ids), len(self.schema.labels))
+        targets = None
+        for run, order, piece in zip(self.runs, self.orders, pieces):
+            total += run.scores(run.features(piece))[:, order]
+            if targets is None and isinstance(piece, Piece) and piece.targets is not None:
+                targets = torch.from_numpy(piece.targets[:, order])
         scores = total / len(self.runs)
-        targets = None if piece.targets is None else torch.from_numpy(piece.targets)
         sets = None if self.cuts is None else above(scores, self.cuts, self.runs[0].at_cut)
-        return Predicted(piece.ids, scores, sets, targets)
+        return Predicted(pieces[0].ids, scores, sets, targets)
 
 
 def predictions(
@@ -182,14 +188,8 @@ def predictions(
             "there are no label sets: a run's threshold rule has no cuts for new rows, or the rules of "
             "several runs differ in whether a score at the cut is above it; give=scores goes"
         )
-    if runs[0].encoders:
-        for piece in raw_pieces(path, runs[0].fields, images, id, runs[0].schema.beside.get("id", ())):
-            yield ensemble.of_raw(piece)
-    else:
-        given = {"separator": separator, "decimal": decimal}
-        options = {**runs[0].options, **{name: value for name, value in given.items() if value is not None}}
-        for piece in pieces(path, ensemble.schema, id, options):
-            yield ensemble.of_columns(piece)
+    for pieces in together([run.reading for run in runs], Asked(path, id, separator, decimal, images)):
+        yield ensemble.predicted(pieces)
 
 
 def mean_cuts(runs: Sequence[Trained], orders: Sequence[list[int]]) -> Tensor | None:

@@ -230,7 +230,17 @@ def test_requests_may_leave_out_what_training_fills():
         {"rows": [[None, "lee"], ["1", ""]]},
         {"csv": "side,wet\nlee,\n?,1\n"},
     ):
-        piece, _ = columns_in(given, schema)
+        (piece,), _ = columns_in(given, [schema])
         np.testing.assert_array_equal(piece.features, [[2.5, 0], [1, 1]])
     with pytest.raises(UserError, match="column 'wet' is null, neither"):
-        columns_in({"rows": [{"wet": None, "side": "lee"}]}, dataclasses.replace(schema, fills={}))
+        columns_in({"rows": [{"wet": None, "side": "lee"}]}, [dataclasses.replace(schema, fills={})])
+
+
+def test_each_of_several_runs_reads_a_request_by_its_own_columns():
+    """In another order, with another fill; what a run dropped in training is not strange."""
+    one = Schema(("wet", "cold"), ("rain",), {}, {"wet": 2.5, "cold": 1.0}, {"drop": ("note",)})
+    other = Schema(("cold", "wet"), ("rain",), {}, {"wet": 7.0, "cold": 1.0}, {"id": ("station",)})
+    row = {"wet": None, "cold": 3, "note": "?", "station": "s1", "more": 0}
+    (first, second), left_out = columns_in({"rows": [row]}, [one, other])
+    assert first.features.tolist() == [[2.5, 3]] and second.features.tolist() == [[3, 7]]
+    assert left_out == ["more"]

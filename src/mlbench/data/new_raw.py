@@ -27,6 +27,7 @@ def raw_pieces(
     images: str | None,
     id: str | None,
     usual: Sequence[str] = (),
+    at_once: int | None = None,
 ) -> Iterator[RawPiece]:
     """`fields` says in which fields, or columns, the texts and the names of image files are. Without an `id`
     the `usual` one, that of the training's file, names the rows if the file has it.
@@ -44,7 +45,7 @@ def raw_pieces(
         raise UserError(f"path={path}: texts and images are read from {', '.join([*readers, '.parquet'])}")
     source = Path(images).expanduser() if images else file.parent
     rows, first = readers[suffixes[-1]](file, id), 0
-    while piece := [*islice(rows, ROWS)]:
+    while piece := [*islice(rows, at_once or ROWS)]:
         if id is None and not first:
             id = next((name for name in usual if name in piece[0][1]), None)
         named = [(jsonl.row_id(where, row, id), row) for where, row in piece]

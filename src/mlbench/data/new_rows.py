@@ -5,7 +5,7 @@ import gzip
 import itertools
 import lzma
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas
 
 CELLS = 2_000_000  # of a table at once
+FIRST = 100  # rows that show how a table is written
 PACKED = (".gz", ".bz2", ".xz")
 
 
@@ -36,18 +37,55 @@ class Piece(NamedTuple):
     targets: np.ndarray | None  # (n, L) where the file has them
 
 
-def pieces(path: str, schema: Schema, id: str | None, options: Mapping[str, Any]) -> Iterator[Piece]:
-    """All rows of a file; `-` is the standard input, a table with commas. Columns that the method does not
-    know are left out, with one message. `options` are those with which the training's file was read.
-    """
+class Asked(NamedTuple):
+    """What a person says of a file of new rows."""
+
+    path: str  # - is the standard input, a table with commas
+    id: str | None = None
+    separator: str | None = None
+    decimal: str | None = None
+    images: str | None = None
+    copied: Path | None = None  # where the standard input lies, if several read it
+    rows: int | None = None  # at once; None: as many as CELLS allow
+
+    @property
+    def where(self) -> str:
+        return "standard input" if self.path == "-" else self.path
+
+    @property
+    def source(self) -> Any:
+        """What pandas reads a table from."""
+        if self.path == "-":
+            return self.copied or sys.stdin.buffer
+        return Path(self.path).expanduser()
+
+    def at_once(self, schema: Schema) -> int:
+        return self.rows or max(CELLS // max(len(schema.columns), 1), 1)
+
+
+def suffix_of(path: str) -> str:
+    """In lower case and without that of a compression."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() not in PACKED]
-    suffix = suffixes[-1] if suffixes else ""
+    return suffixes[-1] if suffixes else ""
+
+
+def is_table(path: str) -> bool:
+    return path == "-" or suffix_of(path) in (".csv", ".tsv", ".txt")
+
+
+def pieces(
+    asked: Asked, schema: Schema, options: Mapping[str, Any], known: Collection[str] | None = ()
+) -> Iterator[Piece]:
+    """All rows of a file. Columns that neither the method nor `known` has are left out, with one message;
+    with None for `known` without one. `options` are those with which the training's file was read.
+    """
+    path, suffix = asked.path, suffix_of(asked.path)
     if path != "-" and not Path(path).expanduser().is_file():
         raise UserError(f"path={path}: no such file")
-    if path == "-" or suffix in (".csv", ".tsv", ".txt"):
-        return of_table(path, schema, id, options)
+    if is_table(path):
+        return of_table(asked, schema, options, known)
     if suffix == ".parquet":
-        return of_parquet(path, schema, id, options)
+        return of_frames(parquet_frames(asked, schema), asked, schema, options, known)
     readers: dict[str, Callable[[Path, Schema], Instances]] = {
         ".npz": read_npz,
         ".arff": read_arff,
@@ -60,39 +98,64 @@ def pieces(path: str, schema: Schema, id: str | None, options: Mapping[str, Any]
             f"path={path}: rows are read from {known}, or `-` for a table from the standard input"
         )
     read = filled(readers[suffix](Path(path).expanduser(), schema), schema.fills)
-    return of_instances(path, read, schema)
+    return of_instances(path, read, schema, known)
 
 
-def of_table(path: str, schema: Schema, id: str | None, options: Mapping[str, Any]) -> Iterator[Piece]:
+def of_table(
+    asked: Asked, schema: Schema, options: Mapping[str, Any], known: Collection[str] | None
+) -> Iterator[Piece]:
     import pandas as pd
 
-    where = "standard input" if path == "-" else path
-    decimal, separator = options.get("decimal", "."), options.get("separator")
-    if separator is None:
-        usual = ";" if decimal == "," else ","
-        separator = usual if path == "-" else separator_of(Path(path).expanduser())
+    try:
+        yield from of_frames(frames(asked, schema, options), asked, schema, options, known)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, EOFError) as error:
+        raise UserError(f"{asked.where} is no table of text with a header line: {error}") from error
+
+
+def frames(asked: Asked, schema: Schema, options: Mapping[str, Any]) -> "Iterator[pandas.DataFrame]":
+    import pandas as pd
+
+    decimal, separator = options.get("decimal") or ".", options.get("separator")
+    if separator is None and asked.source is sys.stdin.buffer:
+        separator = ";" if decimal == "," else ","
+    elif separator is None:
+        separator = separator_of(asked.source)
     if separator == decimal:
-        raise UserError(f"{where}: separator={separator} stands between columns and within numbers")
+        raise UserError(f"{asked.where}: separator={separator} stands between columns and within numbers")
     missing = [form for word in MISSING_WORDS for form in {word, word.upper(), word.title(), "NaN"}]
     named = [name for option in ("id", "label_list") for name in schema.beside.get(option, ())]
-    as_words = [*schema.values, *named, *(INDEX_NAMES if "" in named else ()), *([id] if id else ())]
+    as_words = [
+        *schema.values,
+        *named,
+        *(INDEX_NAMES if "" in named else ()),
+        *([asked.id] if asked.id else ()),
+    ]
     words: Any = dict.fromkeys(as_words, str)
+    return pd.read_csv(
+        asked.source,
+        sep="\t" if separator in TAB else separator,
+        decimal=decimal,
+        chunksize=asked.at_once(schema),
+        na_values=missing,
+        keep_default_na=False,
+        dtype=words,
+        encoding="utf-8-sig",
+        skipinitialspace=True,
+        low_memory=False,
+    )
+
+
+def fits(asked: Asked, schema: Schema, options: Mapping[str, Any]) -> bool:
+    """Whether the first rows of a table, read with these options, have the columns that the method knows."""
     try:
-        frames = pd.read_csv(
-            sys.stdin.buffer if path == "-" else Path(path).expanduser(),
-            sep="\t" if separator in TAB else separator,
-            decimal=decimal,
-            chunksize=max(CELLS // max(len(schema.columns), 1), 1),
-            na_values=missing,
-            keep_default_na=False,
-            dtype=words,
-            encoding="utf-8-sig",
-            skipinitialspace=True,
-            low_memory=False,
-        )
-        yield from of_frames(frames, where, schema, id, options)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, EOFError) as error:
-        raise UserError(f"{where} is no table of text with a header line: {error}") from error
+        frame = next(iter(frames(asked._replace(rows=FIRST), schema, options)), None)
+        if frame is None:
+            return True
+        schema.check(asked.where, [str(name) for name in frame.columns])
+        schema.features_in(frame, asked.where, 0)
+    except (UserError, ValueError, EOFError):  # pandas' own are ValueErrors
+        return False
+    return True
 
 
 def named_by(options: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -102,9 +165,10 @@ def named_by(options: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return {option: tuple(name for name in each if isinstance(name, str)) for option, each in listed.items()}
 
 
-def beside(schema: Schema) -> list[str]:
-    """The columns of the training's file that are no features: none of them is strange in another file."""
-    return [*INDEX_NAMES, *(name for names in schema.beside.values() for name in names)]
+def known_to(schema: Schema) -> set[str]:
+    """The columns of the training's file, those beside the features included: none of them is strange."""
+    others = (name for names in schema.beside.values() for name in names)
+    return {*schema.columns, *schema.labels, *INDEX_NAMES, *others}
 
 
 def beside_in(header: Sequence[str], schema: Schema, option: str) -> str | None:
@@ -122,7 +186,8 @@ def separator_of(path: Path) -> str:
         return shown_separator(path, "".join(itertools.islice(file, 3)))
 
 
-def of_parquet(path: str, schema: Schema, id: str | None, options: Mapping[str, Any]) -> Iterator[Piece]:
+def parquet_frames(asked: Asked, schema: Schema) -> "Iterator[pandas.DataFrame]":
+    path = asked.path
     try:
         import pyarrow.parquet as parquet
     except ImportError:
@@ -133,19 +198,17 @@ def of_parquet(path: str, schema: Schema, id: str | None, options: Mapping[str, 
         file = parquet.ParquetFile(Path(path).expanduser())
     except Exception as error:  # pyarrow has errors of its own for damaged files
         raise UserError(f"{path} is no whole Parquet file: {error}") from error
-    rows = max(CELLS // max(len(schema.columns), 1), 1)
-    frames = (batch.to_pandas() for batch in file.iter_batches(batch_size=rows))
-    yield from of_frames(frames, path, schema, id, options)
+    return (batch.to_pandas() for batch in file.iter_batches(batch_size=asked.at_once(schema)))
 
 
 def of_frames(
     frames: "Iterator[pandas.DataFrame]",
-    where: str,
+    asked: Asked,
     schema: Schema,
-    id: str | None,
     options: Mapping[str, Any],
+    known: Collection[str] | None,
 ) -> Iterator[Piece]:
-    first, listed = 0, None
+    where, id, first, listed = asked.where, asked.id, 0, None
     for frame in frames:
         if not first:
             header = [str(name) for name in frame.columns]
@@ -155,8 +218,8 @@ def of_frames(
                 raise UserError(f"{where} has no column {id!r}, which id names")
             id = id or beside_in(header, schema, "id")
             listed = beside_in(header, schema, "label_list")
-            known = {*schema.columns, *schema.labels, *beside(schema), *([id] if id else [])}
-            tell_unknown(where, header, known)
+            if known is not None:
+                tell_unknown(where, header, {*known_to(schema), *known, *([id] if id else [])})
         numbers = np.arange(first, first + len(frame))
         ids = numbers if id is None else frame[id].astype(str).to_numpy(dtype=object)
         if listed is None:
@@ -199,7 +262,9 @@ def tell_unknown(where: str, header: Sequence[str], known: set[str]) -> None:
         print(f"mlbench: {where}: {columns} that the method does not know left out: {shown}", file=sys.stderr)
 
 
-def of_instances(path: str, instances: Instances, schema: Schema) -> Iterator[Piece]:
+def of_instances(
+    path: str, instances: Instances, schema: Schema, known: Collection[str] | None
+) -> Iterator[Piece]:
     """One piece, whose columns are put in the order of training by their names."""
     names, wanted = instances.feature_names, schema.features
     features: Any = instances.features
@@ -210,7 +275,8 @@ def of_instances(path: str, instances: Instances, schema: Schema) -> Iterator[Pi
                 f"{path}: {len(missing)} of the {len(wanted)} features of the training are not there, "
                 f"such as {missing[0]!r}"
             )
-        tell_unknown(path, names, {*wanted, *beside(schema)})
+        if known is not None:
+            tell_unknown(path, names, {*wanted, *known_to(schema), *known})
         features = features[:, [column_of[name] for name in wanted]]
     targets = None
     if {*schema.labels} <= {*instances.labels}:

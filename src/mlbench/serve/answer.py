@@ -17,10 +17,10 @@ def answer(ensemble: Ensemble, body: Mapping[str, Any]) -> dict[str, Any]:
     """`scores` and `sets` have a list a row; `sets` is null where the run has no cuts for new rows."""
     left_out: list[str] = []
     if ensemble.runs[0].encoders:
-        predicted = ensemble.of_raw(raw_in(body, ensemble.runs[0].fields))
+        pieces = [raw_in(body, ensemble.runs[0].fields)] * len(ensemble.runs)
     else:
-        piece, left_out = columns_in(body, ensemble.schema)
-        predicted = ensemble.of_columns(piece)
+        pieces, left_out = columns_in(body, [run.schema for run in ensemble.runs])
+    predicted = ensemble.predicted(pieces)
     labels = ensemble.schema.labels
     if len(strange := (~torch.isfinite(predicted.scores)).nonzero()):
         row, label = strange[0].tolist()

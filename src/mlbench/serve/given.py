@@ -16,7 +16,7 @@ from mlbench.data.formats.cells import MISSING_WORDS
 from mlbench.data.formats.delimited import shown_separator
 from mlbench.data.formats.jsonl import shown, text_of, whole
 from mlbench.data.new_raw import RawPiece
-from mlbench.data.new_rows import Piece, beside
+from mlbench.data.new_rows import Piece, known_to
 from mlbench.data.raw import Images, Raw, Texts
 from mlbench.data.schema import Schema
 from mlbench.encoders.pictures import PIXELS, size
@@ -54,8 +54,10 @@ def check_keys(body: Mapping[str, Any], keys: Sequence[str]) -> None:
             )
 
 
-def columns_in(body: Mapping[str, Any], schema: Schema) -> tuple[Piece, list[str]]:
-    """The rows, and the names of the columns that the method does not know."""
+def columns_in(body: Mapping[str, Any], schemas: Sequence[Schema]) -> tuple[list[Piece], list[str]]:
+    """The rows as each of several runs on the same columns reads them, and the names of the columns that no
+    run knows. Rows without names are in the order of the first run.
+    """
     import pandas as pd
 
     check_keys(body, (ROWS, CSV))
@@ -63,6 +65,7 @@ def columns_in(body: Mapping[str, Any], schema: Schema) -> tuple[Piece, list[str
         raise UserError(
             "one of rows and csv is needed: cells by the names of their columns, or lines of a table"
         )
+    schema = schemas[0]
     header, rows = lines_of(body[CSV], schema) if CSV in body else rows_of(body[ROWS], schema)
     if not rows:
         raise UserError("there are no rows")
@@ -71,9 +74,10 @@ def columns_in(body: Mapping[str, Any], schema: Schema) -> tuple[Piece, list[str
     for name in schema.fills:  # the columns in which a cell may lack a value
         cells[name] = [None if is_gap(cell) else cell for cell in cells[name]]
     table = pd.DataFrame(cells)
-    known = {*schema.columns, *schema.labels, *beside(schema)}
+    known = {name for each in schemas for name in known_to(each)}
     left_out = [name for name in header if name not in known]
-    return Piece(np.arange(len(rows)), schema.features_in(table, "the rows", 0), None), left_out
+    numbers = np.arange(len(rows))
+    return [Piece(numbers, each.features_in(table, "the rows", 0), None) for each in schemas], left_out
 
 
 def is_gap(cell: Any) -> bool:

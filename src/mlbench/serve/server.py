@@ -44,6 +44,7 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
 
     def __init__(self, ensemble: Ensemble, host: str, port: int, shown: Sequence[str] = ()):
+        ensemble.refuse_other_columns()
         self.ensemble = ensemble
         self.shown = shown  # the metrics that the page shows first
         self.host = host

@@ -1,0 +1,135 @@
+"""A file of new rows for several trained methods, each of which reads it as the file of its training."""
+
+import contextlib
+import itertools
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlbench.data.new_raw import ROWS, RawPiece, raw_pieces
+from mlbench.data.new_rows import CELLS, Asked, Piece, fits, is_table, known_to, pieces
+from mlbench.data.schema import Schema
+from mlbench.errors import UserError, complain
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a run reads a file, by the columns and the options of its training's."""
+
+    run: str  # what messages call it
+    schema: Schema
+    options: Mapping[str, Any]
+    fields: Mapping[str, Sequence[str]]  # of texts and images; empty where the columns are features
+
+    @property
+    def way(self) -> dict[str, Any]:
+        """How numbers and columns are written."""
+        return {name: self.options.get(name) for name in ("separator", "decimal")}
+
+    def like(self, other: "Reading") -> bool:
+        """Whether both make the same of every file."""
+        if self.fields or other.fields:
+            return self.fields == other.fields and self.schema.beside.get("id") == other.schema.beside.get(
+                "id"
+            )
+        return (self.schema, self.options) == (other.schema, other.options)
+
+
+def together(readings: Sequence[Reading], asked: Asked) -> Iterator[list[Piece | RawPiece]]:
+    """The rows a piece after the other, each as every reading has it. A file is read once for those alike."""
+    distinct: list[Reading] = []
+    for each in readings:
+        if not any(each.like(other) for other in distinct):
+            distinct.append(each)
+    place = [next(n for n, other in enumerate(distinct) if each.like(other)) for each in readings]
+    with contextlib.ExitStack() as stack:
+        if len(distinct) > 1:
+            asked = asked._replace(rows=rows_at_once(distinct))
+            asked = stack.enter_context(copied(asked)) if asked.path == "-" else asked
+        for number, made in enumerate(in_step(distinct, asked)):
+            if not number and asked.id is None:
+                tell_other_ids(distinct, made)
+            yield [made[n] for n in place]
+
+
+def rows_at_once(readings: Sequence[Reading]) -> int:
+    """As many as all can take."""
+    limits = [ROWS if each.fields else CELLS // max(len(each.schema.columns), 1) for each in readings]
+    return max(min(limits), 1)
+
+
+@contextlib.contextmanager
+def copied(asked: Asked) -> Iterator[Asked]:
+    """The standard input, which can be read once, in a file for several to read."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield asked._replace(copied=path)
+
+
+def in_step(readings: Sequence[Reading], asked: Asked) -> Iterator[list[Piece | RawPiece]]:
+    """The pieces of all readings; refused where they do not have the same rows."""
+    known = {name for each in readings for name in known_to(each.schema)}
+    streams = [
+        stream(each, readings, asked, None if number else known) for number, each in enumerate(readings)
+    ]
+    for made in itertools.zip_longest(*streams):
+        lengths = [0 if piece is None else len(piece.ids) for piece in made]
+        for reading, length in zip(readings, lengths):
+            if length != lengths[0]:
+                raise UserError(
+                    f"{asked.where}: {readings[0].run} and {reading.run} find different numbers of rows "
+                    "in it: they cannot be averaged"
+                )
+        yield [*made]
+
+
+def stream(
+    reading: Reading, readings: Sequence[Reading], asked: Asked, known: set[str] | None
+) -> Iterator[Piece | RawPiece]:
+    """The pieces of one reading. What is wrong is said of its run, where there are several."""
+    try:
+        if reading.fields:
+            usual = reading.schema.beside.get("id", ())
+            yield from raw_pieces(asked.path, reading.fields, asked.images, asked.id, usual, asked.rows)
+        else:
+            options = {**reading.options, **written(reading, readings, asked)}
+            yield from pieces(asked, reading.schema, options, known)
+    except UserError as error:
+        if len(readings) == 1:
+            raise
+        raise UserError(f"{reading.run}: {error}") from error
+
+
+def written(reading: Reading, readings: Sequence[Reading], asked: Asked) -> dict[str, Any]:
+    """How the file is written: as a person says; else as the run's own file was, or, where the run finds
+    nothing in it so, as that of another run.
+    """
+    said = {"separator": asked.separator, "decimal": asked.decimal}
+    said = {name: value for name, value in said.items() if value is not None}
+    ways = [{**each.way, **said} for each in (reading, *readings) if not each.fields]
+    if all(way == ways[0] for way in ways) or not is_table(asked.path):
+        return ways[0]
+    return next((way for way in ways if fits(asked, reading.schema, {**reading.options, **way})), ways[0])
+
+
+def tell_other_ids(readings: Sequence[Reading], made: Sequence[Piece | RawPiece]) -> None:
+    first, ids = readings[0], made[0].ids.astype(str)
+    for reading, piece in zip(readings[1:], made[1:]):
+        if not np.array_equal(piece.ids.astype(str), ids):
+            complain(
+                f"{reading.run} names rows {by_what(reading)}, {first.run} {by_what(first)}: the predictions "
+                "have the names of the latter; id=... chooses"
+            )
+
+
+def by_what(reading: Reading) -> str:
+    names = reading.schema.beside.get("id", ())
+    return f"by {names[0]!r}" if names else "by their numbers"
