@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mlbench.data.contracts import Scaler
 from mlbench.data.instances import Features
+from mlbench.data.missing import zeroed
 from mlbench.data.new_raw import RawPiece
 from mlbench.data.new_rows import Asked, Piece, named_by, rows_of
 from mlbench.data.rows import Rows
@@ -50,10 +51,13 @@ class Trained:
     options: Mapping[str, Any] = field(default_factory=dict)  # with which its files were read
     example: Sequence[float | str] | None = None  # a row: means and most frequent words of the training
     calibrated: calibration.Calibration | None = None
+    modalities: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # first column, last + 1
 
     @property
     def reading(self) -> Reading:
-        return Reading(str(self.path), self.schema, self.options, self.fields)
+        several = self.modalities if "columns_of" in self.options else {}
+        masks = self.method.requires.missing_modalities
+        return Reading(str(self.path), self.schema, self.options, self.fields, several, masks)
 
     def features(self, piece: Piece | RawPiece) -> Features:
         """Of texts and images what the encoders make of them."""
@@ -61,11 +65,17 @@ class Trained:
             return piece.features
         return beside([encoder.encode(piece.raw[field], "cpu") for field, encoder in self.encoders.items()])
 
-    def scores(self, features: Features) -> Tensor:
-        """(n, L) of unscaled rows, as the run's scores.npz has them of its test part."""
+    def scores(self, features: Features, present: np.ndarray | None = None) -> Tensor:
+        """(n, L) of unscaled rows, as the run's scores.npz has them of its test part. `present` (n, m) is 0
+        for a modality that a row lacks.
+        """
         scaled: Any = self.scaler.apply(features)
+        if present is not None:
+            scaled = zeroed(scaled, present, self.modalities)
         numbers = np.arange(scaled.shape[0])
-        rows = Rows.from_instances(rows_of(Piece(numbers, scaled, None), len(self.schema.labels)), numbers)
+        piece = Piece(numbers, scaled, None, present)
+        made = rows_of(piece, len(self.schema.labels), None if present is None else self.modalities)
+        rows = Rows.from_instances(made, numbers)
         scores = score_rows(self.method, rows, torch.arange(len(rows)))
         return scores if self.calibrated is None else self.calibrated(scores)
 
@@ -98,6 +108,7 @@ class Trained:
             way = schema, made, cuts, at_cut, cut_on, encoders, rows["fields"], citation
             more = {"example": rows.get("example"), "options": options}
             more["licence"] = str(rows.get("licence") or "")
+            more["modalities"] = {each.name: (each.start, each.stop) for each in task.modalities}
             return cls(path, task.name, method, *way, calibrated=calibrated, **more)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
@@ -164,7 +175,8 @@ class Ensemble:
         total = torch.zeros(len(pieces[0].ids), len(self.schema.labels))
         targets = None
         for run, order, piece in zip(self.runs, self.orders, pieces):
-            total += run.scores(run.features(piece))[:, order]
+            present = piece.present if isinstance(piece, Piece) else None
+            total += run.scores(run.features(piece), present)[:, order]
             if targets is None and isinstance(piece, Piece) and piece.targets is not None:
                 targets = torch.from_numpy(piece.targets[:, order])
         scores = total / len(self.runs)
@@ -174,21 +186,25 @@ class Ensemble:
 
 def predictions(
     runs: Sequence[Trained],
-    path: str,
+    path: str | Mapping[str, str],
     id: str | None = None,
     separator: str | None = None,
     decimal: str | None = None,
     needs_sets: bool = False,
     images: str | None = None,
 ) -> Iterator[Predicted]:
-    """A piece of the file after the other; refused where label sets are needed and there are no cuts."""
+    """A piece of the file after the other; refused where label sets are needed and there are no cuts. `path`
+    may have a file for each modality.
+    """
     ensemble = Ensemble.of(runs)
     if needs_sets and ensemble.cuts is None:
         raise UserError(
             "there are no label sets: a run's threshold rule has no cuts for new rows, or the rules of "
             "several runs differ in whether a score at the cut is above it; give=scores goes"
         )
-    for pieces in together([run.reading for run in runs], Asked(path, id, separator, decimal, images)):
+    asked = Asked("", id, separator, decimal, images)
+    asked = asked._replace(path=path) if isinstance(path, str) else asked._replace(files=path)
+    for pieces in together([run.reading for run in runs], asked):
         yield ensemble.predicted(pieces)
 
 

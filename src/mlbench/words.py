@@ -76,6 +76,13 @@ def _maps(value: str, sweeps: bool) -> str:
     return ",".join("{" + ", ".join(f"{name}: {_text(path)}" for name, path in each) + "}" for each in pairs)
 
 
+def mapped(value: str) -> dict[str, str] | None:
+    """The paths by their names in `{audio: a.csv, text: my data/t.npz}`; None of anything else."""
+    if not MAP.fullmatch(value) or PAIR.sub("", value[1:-1]).strip():
+        return None
+    return {name: re.sub(r"^(['\"])(.*)\1$", r"\2", path) for name, path in PAIR.findall(value[1:-1])}
+
+
 def _parts(value: str) -> list[str]:
     """The pieces of `value` between commas that are not within quotes."""
     parts = PART.findall(value)

@@ -108,8 +108,13 @@ def test_what_was_dropped_from_an_arff_file(command, predict, weather, folder):
     assert done.status == 0, done
     run = (folder / done.out.split()[-1]).parent
     weather[30:][["note", "snow", "wet", "cold"]].to_csv(folder / "new.csv", index=False)
-    done = predict(f"run={run}", "path=new.csv")
+    done = predict(f"run={run}", "path=new.csv", "out=p.csv")
     assert (done.status, done.err) == (0, ""), done
+    done = predict(f"run={run}", "path=a.arff", "out=whole.csv", "id=note")
+    assert (done.status, done.err) == (0, "") and done.out.startswith("subset_accuracy="), done
+    found = pd.read_csv(folder / "whole.csv")
+    assert found.id.tolist() == weather.note.tolist(), "the file's texts may name its rows"
+    np.testing.assert_allclose(found.rain[30:], pd.read_csv(folder / "p.csv").rain, atol=1e-6)
 
 
 def test_texts_in_a_column_given_by_number(command, predict, folder):

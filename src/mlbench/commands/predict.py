@@ -21,7 +21,8 @@ USAGE = f"""{spelled("predict")} run=outputs/scene/erm/0123456789abcdef path=new
   run       a run's folder or its model.pt; [a,b,c] gives the mean of their scores, and of their cuts
   path      .csv, .tsv (also .gz, .bz2, .xz), .parquet, .npz, .arff, .svm, .libsvm; - is a table
             from the standard input;
-            with texts or names of images .jsonl, .csv, .tsv, .parquet, which may hold images, too
+            with texts or names of images .jsonl, .csv, .tsv, .parquet, which may hold images, too;
+            of a run on several modalities '{{audio: a.csv, text: t.npz}}', joined by id or by their order
   out       .csv, .npz, .parquet; without it a table goes to the standard output
   give      scores (a column a label), sets (zeros and ones), labels (one column that lists them), all
   id        the column that names the rows; without it they are counted from 0
@@ -62,7 +63,8 @@ def run(arguments: list[str]) -> None:
     if given.get("decimal", ".") not in (".", ","):
         raise UserError(f"decimal={given['decimal']}: . or , stands before a fraction")
     id, separator, decimal, images = (given.get(key) for key in ("id", "separator", "decimal", "images"))
-    pieces = predictions(runs, given["path"], id, separator, decimal, needs_sets, images)
+    path = files_in(given["path"]) or given["path"]
+    pieces = predictions(runs, path, id, separator, decimal, needs_sets, images)
     kept: list[Predicted] = []
     with writer(out, labels, give) as write:
         for piece in pieces:
@@ -83,6 +85,19 @@ def names_in(written: str) -> list[str]:
     if not (written.startswith("[") and written.endswith("]")):
         return [written]
     return [name.strip() for name in written[1:-1].split(",") if name.strip()]
+
+
+def files_in(written: str) -> dict[str, str] | None:
+    """The files of several modalities, {audio: a.csv, text: t.npz}; None where path is one file."""
+    if not written.startswith("{") or Path(written).expanduser().is_file():
+        return None
+    from mlbench.words import mapped
+
+    if not (files := mapped(written)):
+        raise UserError(
+            f"path={written}: files of several modalities are written {{audio: a.csv, text: t.npz}}"
+        )
+    return files
 
 
 def measures(kept: "list[Predicted]") -> str:

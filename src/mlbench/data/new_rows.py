@@ -5,21 +5,20 @@ import gzip
 import itertools
 import lzma
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from mlbench.data.columns import LATER
-from mlbench.data.formats import arff, libsvm, npz
 from mlbench.data.formats.cells import MISSING_WORDS
 from mlbench.data.formats.csv import INDEX_NAMES
 from mlbench.data.formats.delimited import TAB, shown_separator
 from mlbench.data.formats.label_lists import label_list, mark_of
 from mlbench.data.gaps import filled
 from mlbench.data.instances import Features, Instances
+from mlbench.data.new_files import READERS, Whole
 from mlbench.data.schema import Schema, targets_in
 from mlbench.errors import UserError, did_you_mean
 
@@ -35,21 +34,25 @@ class Piece(NamedTuple):
     ids: np.ndarray  # of the id column, else the rows' numbers from 0
     features: Features  # (n, d) in the order of training
     targets: np.ndarray | None  # (n, L) where the file has them
+    present: np.ndarray | None = None  # (n, m) uint8, 0 for a modality that a row lacks; None: each has all
 
 
 class Asked(NamedTuple):
     """What a person says of a file of new rows."""
 
-    path: str  # - is the standard input, a table with commas
+    path: str  # - is the standard input, a table with commas; "" where files are given
     id: str | None = None
     separator: str | None = None
     decimal: str | None = None
     images: str | None = None
     copied: Path | None = None  # where the standard input lies, if several read it
     rows: int | None = None  # at once; None: as many as CELLS allow
+    files: Mapping[str, str] = {}  # of several files the path of each, by its modality
 
     @property
     def where(self) -> str:
+        if self.files:
+            return " and ".join(self.files.values())
         return "standard input" if self.path == "-" else self.path
 
     @property
@@ -86,19 +89,12 @@ def pieces(
         return of_table(asked, schema, options, known)
     if suffix == ".parquet":
         return of_frames(parquet_frames(asked, schema), asked, schema, options, known)
-    readers: dict[str, Callable[[Path, Schema], Instances]] = {
-        ".npz": read_npz,
-        ".arff": read_arff,
-        ".svm": read_libsvm,
-        ".libsvm": read_libsvm,
-    }
-    if suffix not in readers:
-        known = ", ".join([".csv", ".tsv", ".parquet", *readers])
+    if suffix not in READERS:
+        formats = ", ".join([".csv", ".tsv", ".parquet", *READERS])
         raise UserError(
-            f"path={path}: rows are read from {known}, or `-` for a table from the standard input"
+            f"path={path}: rows are read from {formats}, or `-` for a table from the standard input"
         )
-    read = filled(readers[suffix](Path(path).expanduser(), schema), schema.fills)
-    return of_instances(path, read, schema, known)
+    return of_whole(path, READERS[suffix](Path(path).expanduser(), schema, asked.id), schema, known)
 
 
 def of_table(
@@ -262,10 +258,9 @@ def tell_unknown(where: str, header: Sequence[str], known: set[str]) -> None:
         print(f"mlbench: {where}: {columns} that the method does not know left out: {shown}", file=sys.stderr)
 
 
-def of_instances(
-    path: str, instances: Instances, schema: Schema, known: Collection[str] | None
-) -> Iterator[Piece]:
+def of_whole(path: str, whole: Whole, schema: Schema, known: Collection[str] | None) -> Iterator[Piece]:
     """One piece, whose columns are put in the order of training by their names."""
+    instances = filled(whole.instances, schema.fills)
     names, wanted = instances.feature_names, schema.features
     features: Any = instances.features
     if names != wanted:
@@ -275,54 +270,21 @@ def of_instances(
                 f"{path}: {len(missing)} of the {len(wanted)} features of the training are not there, "
                 f"such as {missing[0]!r}"
             )
-        if known is not None:
-            tell_unknown(path, names, {*wanted, *known_to(schema), *known})
         features = features[:, [column_of[name] for name in wanted]]
+    if known is not None:
+        tell_unknown(path, whole.header, {*wanted, *known_to(schema), *known})
     targets = None
     if {*schema.labels} <= {*instances.labels}:
         targets = instances.targets[:, [instances.labels.index(label) for label in schema.labels]]
-    yield Piece(np.arange(len(instances)), features, targets)
+    yield Piece(np.arange(len(instances)) if whole.ids is None else whole.ids, features, targets)
 
 
-def read_npz(path: Path, schema: Schema) -> Instances:
-    content = npz.arrays_in(path)
-    features: Any = npz.matrix_in(path, content, "features")
-    if "targets" in content or "targets_data" in content:
-        instances = npz.read(path)
-    else:
-        rows = features.shape[0]
-        instances = npz.instances_of(path, content, features, np.zeros((rows, 1), np.uint8))
-    if "feature_names" not in content and len(instances.feature_names) == len(schema.features):
-        instances = Instances(instances.features, instances.targets, instances.labels, schema.features)
-    if "labels" not in content and len(instances.labels) == len(schema.labels):
-        instances = Instances(instances.features, instances.targets, schema.labels, instances.feature_names)
-    return instances
-
-
-def read_arff(path: Path, schema: Schema) -> Instances:
-    """Attributes with the names of labels, if there are any, are the targets."""
-    return arff.read(
-        path,
-        lambda header: [
-            column for column, each in enumerate(header.attributes) if each.name in schema.labels
-        ],
-        LATER if schema.fills else "refuse",
-    )
-
-
-def read_libsvm(path: Path, schema: Schema) -> Instances:
-    """Features are numbers there: those of the training, or the columns in order if it knew names. A file in
-    which no row has a label is one without labels.
+def rows_of(piece: Piece, labels: int, modalities: Mapping[str, tuple[int, int]] | None = None) -> Instances:
+    """A piece as instances, whose targets are not looked at. A piece of which rows lack something needs the
+    modalities.
     """
-    first = "auto" if not schema.features[0].isdecimal() else schema.features[0] == "0"
-    found = libsvm.read(path, schema.labels, len(schema.features), first)
-    labels = found.labels if found.targets.any() else tuple(f"no {name}" for name in found.labels)
-    return Instances(found.features, found.targets, labels, schema.features)
-
-
-def rows_of(piece: Piece, labels: int) -> Instances:
-    """A piece as instances, whose targets are not looked at."""
     features: Any = piece.features
     thin = sparse.csr_matrix(features) if sparse.issparse(features) else features
     none = np.zeros((len(piece.ids), labels), np.uint8)
-    return Instances(thin, none, ("",) * labels, ("",) * features.shape[1])
+    names = ("",) * features.shape[1]
+    return Instances(thin, none, ("",) * labels, names, dict(modalities or {}), present=piece.present)

@@ -1,7 +1,7 @@
 """The columns that a method was trained on, found by name in whatever files a person brings later."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,6 +12,10 @@ from mlbench.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas
+
+
+class LacksColumns(UserError):
+    """A file is without columns that a method was trained on."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,20 @@ class Schema:
             "fills": {**self.fills},
             "beside": {option: [*names] for option, names in self.beside.items()},
         }
+
+    def part(self, modality: str, start: int, stop: int) -> Self:
+        """Of a modality that was a file of its own, whose columns are called `modality column`."""
+        own = replace(self, features=self.features[start:stop])
+        there = {*own.features}
+        values = {name: words for name, words in self.values.items() if there & {*own.features_of(name)}}
+        own = replace(own, values=values)
+        bare = {column: column.removeprefix(f"{modality} ") for column in (*own.features, *own.columns)}
+        return replace(
+            own,
+            features=tuple(bare[name] for name in own.features),
+            values={bare[name]: words for name, words in values.items()},
+            fills={bare[column]: self.fills[column] for column in own.columns if column in self.fills},
+        )
 
     @property
     def columns(self) -> list[str]:
@@ -88,7 +106,7 @@ class Schema:
         wanted, there = self.columns, set(header)
         if missing := [name for name in wanted if name not in there]:
             shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
-            raise UserError(
+            raise LacksColumns(
                 f"{where}: {len(missing)} of the {len(wanted)} columns of the training are not there: "
                 f"{shown}{did_you_mean(missing[0], [*there])}"
             )

@@ -6,15 +6,16 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mlbench.data.new_modalities import beside, check_modalities, gathered, taken
 from mlbench.data.new_raw import ROWS, RawPiece, raw_pieces
 from mlbench.data.new_rows import CELLS, Asked, Piece, fits, is_table, known_to, pieces
-from mlbench.data.schema import Schema
+from mlbench.data.schema import LacksColumns, Schema
 from mlbench.errors import UserError, complain
 
 
@@ -26,6 +27,10 @@ class Reading:
     schema: Schema
     options: Mapping[str, Any]
     fields: Mapping[str, Sequence[str]]  # of texts and images; empty where the columns are features
+    modalities: Mapping[
+        str, tuple[int, int]
+    ]  # its columns of each file, where there were several; else empty
+    masks: bool  # whether the method does without a modality
 
     @property
     def way(self) -> dict[str, Any]:
@@ -38,7 +43,8 @@ class Reading:
             return self.fields == other.fields and self.schema.beside.get("id") == other.schema.beside.get(
                 "id"
             )
-        return (self.schema, self.options) == (other.schema, other.options)
+        own = self.schema, self.options, self.modalities, self.masks
+        return own == (other.schema, other.options, other.modalities, other.masks)
 
 
 def together(readings: Sequence[Reading], asked: Asked) -> Iterator[list[Piece | RawPiece]]:
@@ -81,14 +87,34 @@ def in_step(readings: Sequence[Reading], asked: Asked) -> Iterator[list[Piece | 
         stream(each, readings, asked, None if number else known) for number, each in enumerate(readings)
     ]
     for made in itertools.zip_longest(*streams):
-        lengths = [0 if piece is None else len(piece.ids) for piece in made]
-        for reading, length in zip(readings, lengths):
-            if length != lengths[0]:
-                raise UserError(
-                    f"{asked.where}: {readings[0].run} and {reading.run} find different numbers of rows "
-                    "in it: they cannot be averaged"
-                )
-        yield [*made]
+        yield [alike(piece, made[0], reading, readings[0], asked) for piece, reading in zip(made, readings)]
+
+
+def alike(
+    piece: Piece | RawPiece | None,
+    first: Piece | RawPiece | None,
+    reading: Reading,
+    of_first: Reading,
+    asked: Asked,
+) -> Piece | RawPiece:
+    """The piece with its rows in the order of the first reading, where files are joined by ids; refused where
+    it has others.
+    """
+    have, wanted = (np.arange(0) if each is None else each.ids for each in (piece, first))
+    if asked.files and (other := {*have} ^ {*wanted}):
+        raise UserError(
+            f"{asked.where}: {of_first.run} and {reading.run} do not use the same files, of which some lack "
+            f"{next(iter(other))!r}: they cannot be averaged over these rows"
+        )
+    if len(have) != len(wanted):
+        raise UserError(
+            f"{asked.where}: {of_first.run} and {reading.run} find different numbers of rows in it"
+        )
+    assert piece is not None, "one of them has rows"
+    if not asked.files or isinstance(piece, RawPiece) or np.array_equal(have, wanted):
+        return piece
+    place = {id: row for row, id in enumerate(have)}
+    return taken(piece, [place[id] for id in wanted])
 
 
 def stream(
@@ -97,15 +123,51 @@ def stream(
     """The pieces of one reading. What is wrong is said of its run, where there are several."""
     try:
         if reading.fields:
+            if asked.files:
+                raise UserError("it takes texts or images, and path= names a file for each modality")
             usual = reading.schema.beside.get("id", ())
             yield from raw_pieces(asked.path, reading.fields, asked.images, asked.id, usual, asked.rows)
         else:
-            options = {**reading.options, **written(reading, readings, asked)}
-            yield from pieces(asked, reading.schema, options, known)
+            yield from rows(reading, readings, asked, known)
     except UserError as error:
         if len(readings) == 1:
             raise
         raise UserError(f"{reading.run}: {error}") from error
+
+
+def rows(
+    reading: Reading, readings: Sequence[Reading], asked: Asked, known: set[str] | None
+) -> Iterator[Piece]:
+    """Of one file, or of one for each modality."""
+    if asked.files:
+        yield joined(reading, readings, asked, known)
+        return
+    options = {**reading.options, **written(reading, readings, asked)}
+    try:
+        yield from pieces(asked, reading.schema, options, known)
+    except LacksColumns as error:
+        if not reading.modalities:
+            raise
+        files = ", ".join(f"{modality}: ..." for modality in reading.modalities)
+        raise UserError(f"{error}; it learned from several files: 'path={{{files}}}'") from error
+
+
+def joined(reading: Reading, readings: Sequence[Reading], asked: Asked, known: set[str] | None) -> Piece:
+    """The rows of several files, a modality each, which are read as a whole."""
+    known_modalities = reading.options.get("columns_of", ())
+    check_modalities(reading.modalities, known_modalities, asked.files, reading.masks)
+    usual = reading.schema.beside.get("id", ())
+    asked = asked if asked.id or not usual else asked._replace(id=usual[0])
+    parts: dict[str, Piece] = {}
+    for modality, path in asked.files.items():
+        if modality not in reading.modalities:
+            continue
+        part = reading.schema.part(modality, *reading.modalities[modality])
+        one = asked._replace(path=path, files={})
+        bare = known and {name.removeprefix(f"{modality} ") for name in known}
+        options = {**reading.options, **written(replace(reading, schema=part), readings, one)}
+        parts[modality] = gathered(path, [*pieces(one, part, options, bare)])
+    return beside(parts, reading.modalities, asked.files, asked.id is not None, reading.masks)
 
 
 def written(reading: Reading, readings: Sequence[Reading], asked: Asked) -> dict[str, Any]:
