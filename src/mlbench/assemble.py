@@ -90,10 +90,13 @@ def check_data(config: Config, pieces: Pieces) -> None:
             f"method={method} needs {requires.modalities} modalities or more, {has} {modalities}; "
             "dataset=multidigits has 4"
         )
-    if (share := getattr(dataset, "missing_modalities", None)) and not requires.missing_modalities:
+    share, incomplete = (getattr(dataset, name, None) for name in ("missing_modalities", "incomplete"))
+    if (share or incomplete) and not requires.missing_modalities:
+        taken = f"dataset.missing_modalities={share} takes some away"
         raise DoesNotFit(
-            f"method={method} needs all modalities of an instance, and dataset.missing_modalities={share} "
-            "takes some away; method=fusion and method=m3la do without"
+            f"method={method} needs all modalities of an instance, and "
+            f"{taken if share else 'dataset.incomplete=true lets some be lacking'}; method=fusion and "
+            "method=m3la do without"
         )
     takes_backbone = "backbone" in inspect.signature(target(config.method)).parameters
     kinds = getattr(target(config.backbone), "kinds", {"vector"})

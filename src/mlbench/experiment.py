@@ -199,7 +199,7 @@ def load(run: Experiment, identity: Node) -> None:
     instances = missing.scaled(vectors, run.scaler)
     run.schema = replace(Schema.of(vectors), fills=run.fills)
     if not pieces.encoders and vectors.kind == "vector":
-        run.example = run.schema.typical(means(vectors.features, labelled))
+        run.example = run.schema.typical(missing.means(vectors, labelled))
     run.data = identity | {"statistics": statistics(vectors)}
     run.parts = {part: Rows.from_instances(instances, numbers) for part, numbers in rows.items()}
     run.task = describe(instances, labelled, pieces.dataset)
@@ -345,13 +345,6 @@ def way_of_rows(run: Experiment, scored: dict[str, Scored]) -> dict[str, Any]:
         "options": json.loads(json.dumps(getattr(dataset, "options", {}), default=str)),
         "example": run.example,
     }
-
-
-def means(features: Any, rows: np.ndarray) -> np.ndarray:
-    """Of each column over some rows, without a copy of them."""
-    weights = np.zeros(features.shape[0], np.float32)
-    weights[rows] = 1 / max(len(rows), 1)
-    return weights @ features
 
 
 def with_features(instances: Instances, dataset: Any) -> Instances:

@@ -55,7 +55,7 @@ class Trained:
 
     @property
     def reading(self) -> Reading:
-        several = self.modalities if "columns_of" in self.options else {}
+        several = self.modalities if len(self.modalities) > 1 or "columns_of" in self.options else {}
         masks = self.method.requires.missing_modalities
         return Reading(str(self.path), self.schema, self.options, self.fields, several, masks)
 

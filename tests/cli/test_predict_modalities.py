@@ -37,7 +37,7 @@ def clips(folder):
         back = rows[::-1]
         numbers = back[["feature1", "feature2"]]
         if part:
-            np.savez(folder / "text test.npz", features=numbers, clip=back.clip.to_numpy(str))
+            np.savez(folder / "text test.npz", features=numbers, clip=back["clip"].to_numpy(str))
         else:
             back[["clip", "feature1", "feature2"]].to_csv(folder / "my text.csv", index=False)
     return table
@@ -99,7 +99,7 @@ def test_the_files_of_the_test_part_give_the_runs_scores(method, trained, predic
         done = predict(f"run={run}", path, "out=p.csv")
         assert (done.status, done.err) == (0, ""), done
         found = pd.read_csv(folder / "p.csv")
-        assert found.id.tolist() == clips.clip[TEST:].tolist()
+        assert found.id.tolist() == clips["clip"][TEST:].tolist()
         np.testing.assert_allclose(found[LABELS], scores_of(run), atol=1e-6)
 
 
@@ -149,7 +149,7 @@ def test_runs_on_some_of_the_modalities_go_together(trained, predict, clips, fol
     done = predict(f"run=[{runs[0]},{runs[1]}]", path, "out=p.csv")
     assert (done.status, done.err) == (0, ""), done
     found = pd.read_csv(folder / "p.csv")
-    assert found.id.tolist() == clips.clip[TEST:].tolist()
+    assert found.id.tolist() == clips["clip"][TEST:].tolist()
     np.testing.assert_allclose(found[LABELS], sum(map(scores_of, runs)) / 2, atol=1e-6)
     done = predict(f"run=[{runs[0]},{runs[1]}]", written(folder, clips, text=range(31, ROWS)))
     assert done.status == 2 and "files, of which some lack 'clip 30': they cannot be" in done.err, done
@@ -164,13 +164,32 @@ def test_one_file_with_the_columns_of_all(trained, predict, clips, folder):
     np.testing.assert_allclose(pd.read_csv(folder / "p.csv")[LABELS], scores_of(run), atol=1e-6)
 
 
+def test_modalities_of_one_file_may_come_in_several(trained, predict, command, clips, folder):
+    """Simulated in training, real in new files; the columns are called as in the training's file."""
+    clips.drop(columns=["beat"]).to_csv(folder / "all.csv", index=False)
+    given = ["dataset=csv", "dataset.path=all.csv", "dataset.labels=[rain,sun]", "dataset.id=clip"]
+    given += ["dataset.modalities={audio:[0,0],text:[1,2]}", "dataset.missing_modalities=0.3"]
+    done = command(*given, "method=fusion", "train.epochs=3")
+    assert (done.status, done.err) == (0, ""), done
+    run = (folder / done.out.split()[-1]).parent
+    clips[["clip", "x"]].to_csv(folder / "a.csv", index=False)
+    clips[::-1][["feature2", "clip", "feature1"]].to_csv(folder / "t.csv", index=False)
+    whole = predict(f"run={run}", "path=all.csv", "out=whole.csv")
+    parts = predict(f"run={run}", "path={text: t.csv, audio: a.csv}", "out=parts.csv")
+    assert (whole.status, parts.status, whole.err, parts.err) == (0, 0, "", ""), parts
+    found = pd.read_csv(folder / "parts.csv").set_index("id").loc[clips["clip"]]
+    np.testing.assert_allclose(found, pd.read_csv(folder / "whole.csv")[LABELS], atol=1e-6)
+    done = predict(f"run={run}", "path={text: t.csv}", "out=parts.csv")
+    assert (done.status, done.err) == (0, ""), done
+    lacking = pd.read_csv(folder / "parts.csv").set_index("id").loc[clips["clip"]]
+    assert not np.allclose(lacking, found, atol=1e-3)
+
+
 def test_what_cannot_be_is_one_sentence(trained, predict, command, clips, folder):
     run, fusion = trained(), trained("method=fusion")
     path = written(folder, clips, audio=range(TEST, ROWS - 2))
     clips[:4].to_csv(folder / "nameless.csv", index=False, columns=["x", "beat"])
-    clips.iloc[[30, 31, 30]].to_csv(folder / "twice.csv", index=False)
-    single = command("dataset=csv", "dataset.path=audio.csv", "dataset.drop=[clip]", "dataset.labels=[beat]")
-    assert single.status == 2, "a column of words is no label"
+    clips.iloc[[30, 31, 30]].to_csv(folder / "twice.csv", index=False, columns=["clip", "x", "beat"])
     clips[["x", *LABELS]].to_csv(folder / "one.csv", index=False)
     single = command("dataset=csv", "dataset.path=one.csv", "dataset.labels=[rain,sun]", "train.epochs=1")
     single = (folder / single.out.split()[-1]).parent
@@ -191,7 +210,34 @@ def test_what_cannot_be_is_one_sentence(trained, predict, command, clips, folder
             "t.csv: 2 of the 2 columns of the training are not",
         ),
         ([f"run={run}", "path=a.csv"], "it learned from several files: 'path={audio: ..., text: ...}'"),
-        ([f"run={single}", path], "it learned from one file, and path= names a file for each modality"),
+        ([f"run={single}", path], "its columns are of one modality, and path= names a file for each"),
     ):
         done = predict(*words)
         assert done.status == 2 and said in done.err and done.err.count("\n") == 1, (words, done)
+
+
+def test_rows_without_a_modality_in_training_too(trained, predict, command, clips, folder):
+    """Files that lack ids, of training, of the test part and new ones: the run's scores come back."""
+    for name, lost in (("audio", [3, 7, 8]), ("audio test", [31, 34])):
+        rows = pd.read_csv(folder / f"{name}.csv")
+        rows[~rows["clip"].isin([f"clip {row}" for row in lost])].to_csv(folder / f"{name}.csv", index=False)
+    given = ["dataset=multimodal", FILES, TESTS, "dataset.labels_from=labels.csv", "dataset.id=clip"]
+    given += ["dataset.test_labels_from=labels test.csv", "split=official", "dataset.scaling=zscore"]
+    refused = command(*given, "dataset.incomplete=true", "train.epochs=1")
+    said = (
+        "method=erm needs all modalities of an instance, and dataset.incomplete=true lets some be lacking; "
+    )
+    assert refused.status == 2 and said in refused.err and refused.err.count("\n") == 1, refused
+    refused = command(*given, "method=fusion", "train.epochs=1")
+    assert refused.status == 2 and "audio.csv lacks 3 of the 30 ids of" in refused.err, refused
+    for method in ("fusion", "m3la"):
+        done = command(*given, "dataset.incomplete=true", f"method={method}", "train.epochs=3")
+        assert done.status == 0, done
+        run = (folder / done.out.split()[-1]).parent
+        done = predict(f"run={run}", "path={text: text test.npz, audio: audio test.csv}", "out=p.csv")
+        assert (done.status, done.err) == (0, ""), done
+        found = pd.read_csv(folder / "p.csv").set_index("id").loc[clips["clip"][TEST:]]
+        np.testing.assert_allclose(found[LABELS], scores_of(run), atol=1e-6)
+        there = [row for row in range(TEST, ROWS) if row not in (31, 34)]
+        by_row = one_by_one(run, clips, there, range(TEST, ROWS), found.index)
+        np.testing.assert_allclose(found[LABELS], by_row, atol=1e-6)

@@ -112,7 +112,7 @@ def test_runs_on_different_columns_of_one_file(trained, scores, weather, folder)
     lists = weather.apply(lambda row: ";".join(name for name in LABELS[::-1] if row[name]), axis=1)
     table = weather.drop(columns=LABELS).assign(tags=lists)
     listed = ["dataset.label_list=tags", "dataset.names=[snow,rain]"]
-    other = trained(table, "dataset.drop=[0,1]", "dataset.id=station", labels=listed)
+    other = trained(table, "dataset.drop=[0,code]", "dataset.id=station", labels=listed)
     weather.to_csv(folder / "new.csv", index=False)
     found = scores(f"run=[{one},{other}]", "path=new.csv")
     assert_mean(found, scores(f"run={one}", "path=new.csv"), scores(f"run={other}", "path=new.csv"))

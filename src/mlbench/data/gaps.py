@@ -30,10 +30,10 @@ def learned(instances: Instances, rows: np.ndarray) -> Fills:
     fills: Fills = {}
     for column in schema.columns:
         places = [place[name] for name in schema.features_of(column)]
-        gaps = instances.gaps.get(column)
+        gaps, lacking = instances.gaps.get(column), rows_without(instances, places[0])
         means = whole[places]
-        if gaps is not None:
-            known = np.setdiff1d(rows, gaps)
+        if gaps is not None or len(lacking):
+            known = np.setdiff1d(rows, np.union1d([] if gaps is None else gaps, lacking))
             if not len(known):
                 raise UserError(
                     f"column {column!r} has no value in any training row: leave it out with "
@@ -45,6 +45,15 @@ def learned(instances: Instances, rows: np.ndarray) -> Fills:
             value = float(value > 0.5)
         fills[column] = value
     return fills
+
+
+def rows_without(instances: Instances, column: int) -> np.ndarray:
+    """The rows that lack the modality of a feature."""
+    if instances.present is None:
+        return np.empty(0, np.int64)
+    ranges = [*instances.modalities.values()]
+    of_column = next(number for number, (start, stop) in enumerate(ranges) if start <= column < stop)
+    return np.flatnonzero(instances.present[:, of_column] == 0)
 
 
 def means_of(features: Any) -> np.ndarray:

@@ -25,9 +25,12 @@ def read(
     labels: Sequence[str | int] | None = None,
     label_list: str | int | None = None,
     drop: Sequence[str | int] = (),
+    incomplete: bool = False,
     **options: Any,
 ) -> Instances:
-    """The rows of all files side by side. `labels_in` names the modality whose file has the labels."""
+    """The rows of all files side by side. `labels_in` names the modality whose file has the labels. Of
+    `incomplete` files some lack an id: its row is without that modality.
+    """
     sheets = {modality: opened(path, **options) for modality, path in files.items()}
     wanted = Labels(labels or (), label_list)
     apart = opened(labels_file, **options) if labels_file else None
@@ -53,9 +56,18 @@ def read(
     refuse_labels(sheets, holder, targets.labels, label_list, drop_of)
     if id is None:
         refuse_lengths({files[m]: len(part) for m, part in parts.items()} | {where: len(targets)})
-    else:
-        parts = {m: in_order(part, files[m], targets, where) for m, part in parts.items()}
-    return beside(parts, targets)
+        return beside(parts, targets)
+    for file, words in ((where, targets.words), *((files[m], part.words) for m, part in parts.items())):
+        refuse_ids(file, words["id"])
+    rows = {m: rows_of(part, files[m], targets, where, incomplete) for m, part in parts.items()}
+    present = np.stack([each >= 0 for each in rows.values()], axis=1)
+    kept = present.any(axis=1)
+    if not kept.all():
+        tell(where, f"{int((~kept).sum())} rows left out, whose ids no file of a modality has")
+        targets = at(targets, np.flatnonzero(kept))
+    joined = beside({m: at(part, rows[m][kept]) for m, part in parts.items()}, targets)
+    present = present[kept]
+    return joined if present.all() else replace(joined, present=present.astype(np.uint8))
 
 
 def holder_of(sheets: Mapping[str, Sheet], wanted: Labels) -> str:
@@ -135,36 +147,54 @@ def refuse_lengths(lengths: Mapping[Path, int]) -> None:
             )
 
 
-def in_order(part: Instances, path: Path, targets: Instances, where: Path) -> Instances:
-    """The rows of a modality in the order of the labels' ids."""
+def tell(path: Path, what: str) -> None:
+    print(f"mlbench: {path}: {what}", file=sys.stderr)
+
+
+def rows_of(part: Instances, path: Path, targets: Instances, where: Path, incomplete: bool) -> np.ndarray:
+    """The rows of a modality in the order of the labels' ids; -1 for an id that an incomplete file lacks."""
     wanted, have = targets.words["id"], part.words["id"]
-    for file, ids in ((where, wanted), (path, have)):
-        refuse_ids(file, ids)
     row_of = {id: row for row, id in enumerate(have)}
     if lost := [id for id in wanted if id not in row_of]:
         if len(lost) == len(wanted):
             raise UserError(
                 f"{path} has none of the ids of {where}: here {have[0]!r} and others, there {wanted[0]!r}"
             )
-        raise UserError(
-            f"{path} lacks {len(lost)} of the {len(wanted)} ids of {where}, such as {lost[0]!r}: add these "
-            "rows, or take them out of the labels"
-        )
-    if more := len(have) - len(wanted):
-        extra = next(id for id in have if id not in {*wanted})
-        print(
-            f"mlbench: {path}: {more} rows left out, whose ids {where} does not have, such as {extra!r}",
-            file=sys.stderr,
-        )
-    rows = np.array([row_of[id] for id in wanted], dtype=np.int64)
+        lacks = f"lacks {len(lost)} of the {len(wanted)} ids of {where}, such as {lost[0]!r}"
+        if not incomplete:
+            raise UserError(
+                f"{path} {lacks}: add these rows, take them out of the labels, or let rows lack a modality "
+                "with dataset.incomplete=true"
+            )
+        tell(path, lacks)
+    known = {*wanted}
+    if extra := [id for id in have if id not in known]:
+        tell(path, f"{len(extra)} rows left out, whose ids {where} does not have, such as {extra[0]!r}")
+    return np.array([row_of.get(id, -1) for id in wanted], dtype=np.int64)
+
+
+def at(part: Instances, rows: np.ndarray) -> Instances:
+    """The given rows; zeros for a row of -1."""
     if np.array_equal(rows, np.arange(len(part))):
         return part
-    features: Any = part.features
+    there = rows >= 0
     place = np.full(len(part), -1)
-    place[rows] = np.arange(len(rows))
-    gaps = {name: np.sort(place[there][place[there] >= 0]) for name, there in part.gaps.items()}
-    words = {"id": wanted}
-    return replace(part, features=features[rows], targets=part.targets[rows], words=words, gaps=gaps)
+    place[rows[there]] = np.flatnonzero(there)
+    gaps = {name: np.sort(place[gap][place[gap] >= 0]) for name, gap in part.gaps.items()}
+    ids = part.words["id"]
+    words = {"id": tuple(ids[row] if row >= 0 else "" for row in rows.tolist())}
+    features, targets = rows_at(rows, part.features), rows_at(rows, part.targets)
+    return replace(part, features=features, targets=targets, words=words, gaps=gaps)
+
+
+def rows_at(places: np.ndarray, matrix: Any) -> Any:
+    """The rows at these places, zeros for a place of -1; a sparse matrix stays sparse."""
+    if (places >= 0).all():
+        return matrix[places]
+    zeros = np.zeros((1, matrix.shape[1]), matrix.dtype)
+    if sparse.issparse(matrix):
+        return sparse.csr_matrix(sparse.vstack([matrix, sparse.csr_matrix(zeros)]))[places]
+    return np.concatenate([matrix, zeros])[places]
 
 
 def refuse_ids(path: Path, ids: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Instances that lack some of their modalities, simulated: `dataset.missing_modalities`."""
+"""Instances that lack some of their modalities: simulated (`dataset.missing_modalities`), or as files are."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 def simulated(instances: Instances, dataset: Dataset, seed: int) -> Instances:
     """The instances without what `missing_modalities` of the data set takes away, a function of the seed.
 
-    An instance lacks each modality with that probability. One that would lack all keeps one, each as likely.
+    An instance lacks each modality that it has with that probability. One that would lack all keeps one of
+    these, each as likely.
     """
     share = getattr(dataset, "missing_modalities", None)
     if not share:
@@ -29,6 +30,8 @@ def simulated(instances: Instances, dataset: Dataset, seed: int) -> Instances:
         raise UserError(f"dataset.missing_modalities={share}: dataset={dataset.name} has one modality")
     shape = len(instances), len(instances.modalities)
     draws = np.random.default_rng(derive(seed, "missing modalities")).random(shape)
+    if instances.present is not None:
+        draws[instances.present == 0] = -1  # is not there to be taken away
     present = draws >= share
     present[np.arange(len(present)), draws.argmax(axis=1)] = True
     present = present.astype(np.uint8)
@@ -73,6 +76,20 @@ def fitted_on_present(name: str, instances: Instances, rows: np.ndarray) -> Scal
         states.append(fitted(name, features[having][:, start:stop]).state)
     made.learn(*(np.concatenate([state[part] for state in states]) for part in ("shift", "spread")))
     return made
+
+
+def means(instances: Instances, rows: np.ndarray) -> np.ndarray:
+    """Of each column over those of some rows that have its modality, without a copy of them."""
+    features: Any = instances.features
+    masks = {} if instances.present is None else dict(zip(instances.modalities.values(), instances.present.T))
+    found = np.zeros(features.shape[1], np.float32)
+    for (start, stop), having in (
+        masks or {(0, features.shape[1]): np.ones(len(instances), np.uint8)}
+    ).items():
+        weights = np.zeros(len(instances), np.float32)
+        weights[rows] = having[rows] / max(int(having[rows].sum()), 1)
+        found[start:stop] = (weights @ features)[start:stop]
+    return found
 
 
 def scaled(instances: Instances, by: Scaler) -> Instances:

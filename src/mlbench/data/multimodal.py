@@ -21,7 +21,8 @@ class Multimodal(Files):
 
     `labels_from` is a file of labels, or one of the modalities' files; by default the only one that has the
     labels. Rows are joined by the column `id`, in the order of the labels, else by their order. With `test`,
-    files of the same modalities, there is an official split; their labels are in `test_labels_from`.
+    files of the same modalities, there is an official split; their labels are in `test_labels_from`. Where
+    files are `incomplete`, an id that one of them lacks is a row without that modality.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Multimodal(Files):
         separator: str | None = None,
         use: list[str] | None = None,
         missing_modalities: Share | None = None,
+        incomplete: bool = False,
         name: str | None = None,
     ):
         if not files:
@@ -59,6 +61,11 @@ class Multimodal(Files):
             )
         if test_labels_from and not test:
             raise UserError("dataset.test_labels_from is for dataset.test={...}, which is not given")
+        if incomplete and id is None:
+            raise UserError(
+                "dataset.incomplete=true: rows that a file lacks are known by dataset.id=... alone"
+            )
+        self.incomplete = incomplete
         self.paths: dict[str, Path] = {}
         self.labels_in: dict[str, str | None] = {}  # part → the file of labels, by its role there
         given = {"train" if test else "all": (files, labels_from, "")}
@@ -73,6 +80,7 @@ class Multimodal(Files):
             **{"label_list": label_list, "names": names},
             **{"separator": separator, "decimal": decimal, "label_separator": label_separator},
             **{"drop": [drop] if isinstance(drop, str | int) else [*drop], "missing": missing},
+            **({"incomplete": True} if incomplete else {}),
         }
         self.named = name
         parts = {part: {"name": self.paths[f"{part} {next(iter(files))}"].name} for part in given}

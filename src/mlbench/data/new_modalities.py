@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from mlbench.data.instances import Features
-from mlbench.data.joined import refuse_ids
+from mlbench.data.joined import refuse_ids, rows_at
 from mlbench.data.new_rows import Piece
 from mlbench.errors import UserError, did_you_mean
 
@@ -21,7 +20,7 @@ def check_modalities(modalities: Ranges, known: Sequence[str], files: Mapping[st
     the run's data set, of which it may have used some.
     """
     if not modalities:
-        raise UserError("it learned from one file, and path= names a file for each modality")
+        raise UserError("its columns are of one modality, and path= names a file for each of several")
     for modality in files:
         if modality not in known:
             near = did_you_mean(modality, known)
@@ -97,16 +96,6 @@ def places(have: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """The row of each wanted id, -1 where there is none."""
     place = {id: row for row, id in enumerate(have.tolist())}
     return np.array([place.get(id, -1) for id in wanted.tolist()], dtype=np.int64)
-
-
-def rows_at(place: np.ndarray, features: Features) -> Features:
-    """The rows at these places, zeros for a place of -1; sparse features stay sparse."""
-    zeros = np.zeros((1, features.shape[1]), np.float32)
-    if sparse.issparse(features):
-        below: Any = sparse.vstack([features, sparse.csr_matrix(zeros)], format="csr")
-    else:
-        below = np.concatenate([features, zeros])
-    return below[place]
 
 
 def taken(piece: Piece, rows: Sequence[int]) -> Piece:

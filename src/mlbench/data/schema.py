@@ -53,13 +53,13 @@ class Schema:
             "beside": {option: [*names] for option, names in self.beside.items()},
         }
 
-    def part(self, modality: str, start: int, stop: int) -> Self:
-        """Of a modality that was a file of its own, whose columns are called `modality column`."""
+    def part(self, start: int, stop: int, prefix: str) -> Self:
+        """Of some features; their columns are called without the prefix."""
         own = replace(self, features=self.features[start:stop])
         there = {*own.features}
         values = {name: words for name, words in self.values.items() if there & {*own.features_of(name)}}
         own = replace(own, values=values)
-        bare = {column: column.removeprefix(f"{modality} ") for column in (*own.features, *own.columns)}
+        bare = {column: column.removeprefix(prefix) for column in (*own.features, *own.columns)}
         return replace(
             own,
             features=tuple(bare[name] for name in own.features),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbench.data.new_modalities import beside, check_modalities, gathered, taken
+from mlbench.data.new_modalities import Ranges, beside, check_modalities, gathered, taken
 from mlbench.data.new_raw import ROWS, RawPiece, raw_pieces
 from mlbench.data.new_rows import CELLS, Asked, Piece, fits, is_table, known_to, pieces
 from mlbench.data.schema import LacksColumns, Schema
@@ -27,10 +27,15 @@ class Reading:
     schema: Schema
     options: Mapping[str, Any]
     fields: Mapping[str, Sequence[str]]  # of texts and images; empty where the columns are features
-    modalities: Mapping[
-        str, tuple[int, int]
-    ]  # its columns of each file, where there were several; else empty
+    modalities: Ranges  # first column, last + 1; empty where the columns are one block
     masks: bool  # whether the method does without a modality
+
+    @property
+    def learned_files(self) -> Sequence[str]:
+        """The modalities that were a file each in training, whether used or not; their columns are called
+        `modality column`.
+        """
+        return self.options.get("columns_of", ())
 
     @property
     def way(self) -> dict[str, Any]:
@@ -40,11 +45,9 @@ class Reading:
     def like(self, other: "Reading") -> bool:
         """Whether both make the same of every file."""
         if self.fields or other.fields:
-            return self.fields == other.fields and self.schema.beside.get("id") == other.schema.beside.get(
-                "id"
-            )
-        own = self.schema, self.options, self.modalities, self.masks
-        return own == (other.schema, other.options, other.modalities, other.masks)
+            ids = [each.schema.beside.get("id") for each in (self, other)]
+            return self.fields == other.fields and ids[0] == ids[1]
+        return replace(self, run="") == replace(other, run="")
 
 
 def together(readings: Sequence[Reading], asked: Asked) -> Iterator[list[Piece | RawPiece]]:
@@ -146,7 +149,7 @@ def rows(
     try:
         yield from pieces(asked, reading.schema, options, known)
     except LacksColumns as error:
-        if not reading.modalities:
+        if not reading.learned_files:
             raise
         files = ", ".join(f"{modality}: ..." for modality in reading.modalities)
         raise UserError(f"{error}; it learned from several files: 'path={{{files}}}'") from error
@@ -154,17 +157,18 @@ def rows(
 
 def joined(reading: Reading, readings: Sequence[Reading], asked: Asked, known: set[str] | None) -> Piece:
     """The rows of several files, a modality each, which are read as a whole."""
-    known_modalities = reading.options.get("columns_of", ())
-    check_modalities(reading.modalities, known_modalities, asked.files, reading.masks)
+    all_modalities = reading.learned_files or [*reading.modalities]
+    check_modalities(reading.modalities, all_modalities, asked.files, reading.masks)
     usual = reading.schema.beside.get("id", ())
     asked = asked if asked.id or not usual else asked._replace(id=usual[0])
     parts: dict[str, Piece] = {}
     for modality, path in asked.files.items():
         if modality not in reading.modalities:
             continue
-        part = reading.schema.part(modality, *reading.modalities[modality])
+        prefix = f"{modality} " if reading.learned_files else ""
+        part = reading.schema.part(*reading.modalities[modality], prefix)
         one = asked._replace(path=path, files={})
-        bare = known and {name.removeprefix(f"{modality} ") for name in known}
+        bare = known and {name.removeprefix(prefix) for name in known}
         options = {**reading.options, **written(replace(reading, schema=part), readings, one)}
         parts[modality] = gathered(path, [*pieces(one, part, options, bare)])
     return beside(parts, reading.modalities, asked.files, asked.id is not None, reading.masks)
