@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlbench.data import arrow
 from mlbench.data.formats import hub, jsonl
 from mlbench.data.new_rows import PACKED
 from mlbench.data.raw import Images, Raw, Texts
@@ -39,6 +40,7 @@ def raw_pieces(
     readers = {".jsonl": jsonl.objects, ".json": jsonl.objects, ".csv": table_rows, ".tsv": table_rows}
     inside = suffixes[-1:] == [".parquet"]
     if inside:
+        id = id or next((name for name in usual if name in arrow.schema_of(file).names), None)
         columns = [name for names in fields.values() for name in names]
         readers[".parquet"] = partial(hub.objects, columns=columns)
     if not suffixes or suffixes[-1] not in readers:
