@@ -127,3 +127,32 @@ def test_batch_norm_of_ours_keeps_no_running_statistics():
 def test_noise_is_standard_normal():
     noise = layers.Noise()(torch.zeros(400, 50))
     assert abs(noise.mean()) < 0.03 and abs(noise.std() - 1) < 0.03
+
+
+SIZE = st.sampled_from([1, 2, 3, 7, 10, 16, 17, 31, 32, 33, 64, 80, 99])
+
+
+@settings(max_examples=300)
+@given(
+    sizes=st.tuples(SIZE, SIZE, SIZE),
+    replicas=st.integers(2, 5),
+    turned=st.tuples(st.booleans(), st.booleans()),
+    added=st.sampled_from([None, "a row", "a matrix"]),
+    seed=st.integers(0, 1000),
+)
+def test_a_product_has_the_bits_of_one_replicas_whatever_its_shape(sizes, replicas, turned, added, seed):
+    """Vectors (a size of 1) go through other code than matrices, and processors differ in which."""
+    (m, k, n), generator = sizes, torch.Generator().manual_seed(seed)
+
+    def drawn(rows, columns, transposed=False):
+        shape = (replicas, columns, rows) if transposed else (replicas, rows, columns)
+        matrix = layers.aligned(torch.randn(shape, generator=generator))
+        return matrix.mT if transposed else matrix
+
+    a, b = drawn(m, k, turned[0]), drawn(k, n, turned[1])
+    add = None if added is None else drawn(1 if added == "a row" else m, n)
+    together = layers.multiplied(a, b, add)
+    for replica in range(replicas):
+        own = [matrix[replica].clone(memory_format=torch.preserve_format) for matrix in (a, b)]
+        alone = torch.mm(*own) if add is None else torch.addmm(add[replica], *own)
+        assert torch.equal(together[replica], alone)

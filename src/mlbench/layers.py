@@ -16,7 +16,7 @@ from mlbench.seeding import derive
 
 LINE = 16  # floats in a line of the cache, 64 bytes: MKL takes another kernel where a result begins elsewhere
 LANES = 32  # floats that torch's elementwise loops take at once, at most; the rest goes through other code
-TINY = 400  # multiply-adds of a product: torch.bmm does smaller ones without MKL
+TINY = 400  # multiply-adds of a product: torch.bmm does smaller ones without MKL, and those of vectors otherwise
 
 
 def blocks(like: Tensor, *shape: int) -> Tensor:
@@ -44,7 +44,7 @@ def multiplied(a: Tensor, b: Tensor, add: Tensor | None = None, out: Tensor | No
         return torch.mm(a, b, out=out) if add is None else torch.addmm(add, a, b, out=out)
     (replicas, m, k), n = a.shape, b.shape[-1]
     out = blocks(a, replicas, m, n) if out is None else out
-    if m * k * n < TINY and a.device.type == "cpu":
+    if (m * k * n < TINY or 1 in (m, k, n)) and a.device.type == "cpu":
         for replica in range(replicas):
             added = None if add is None else add[replica]
             multiplied(a[replica], b[replica], added, out[replica])
