@@ -16,7 +16,7 @@ from mlbench.seeding import derive
 
 LINE = 16  # floats in a line of the cache, 64 bytes: MKL takes another kernel where a result begins elsewhere
 LANES = 32  # floats that torch's elementwise loops take at once, at most; the rest goes through other code
-TINY = 400  # multiply-adds of a product: torch.bmm does smaller ones without MKL, and those of vectors otherwise
+TINY = 400  # multiply-adds of a product: torch.bmm does smaller ones without MKL
 
 
 def blocks(like: Tensor, *shape: int) -> Tensor:
