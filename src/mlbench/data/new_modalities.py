@@ -87,8 +87,8 @@ def beside(
         blocks.append(rows_at(places_of[modality], features))
     thin = any(map(sparse.issparse, blocks))
     features = sparse.csr_matrix(sparse.hstack(blocks)) if thin else np.hstack(blocks)
-    whole = [m for m, part in parts.items() if part.targets is not None and (rows[m] >= 0).all()]
-    targets = parts[whole[0]].targets[rows[whole[0]]] if whole else None
+    known = {m: part.targets for m, part in parts.items() if part.targets is not None}
+    targets = next((each[rows[m]] for m, each in known.items() if (rows[m] >= 0).all()), None)
     return Piece(ids, features, targets, None if present.all() else present.astype(np.uint8))
 
 

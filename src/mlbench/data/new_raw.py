@@ -37,7 +37,12 @@ def raw_pieces(
     if not file.is_file():
         raise UserError(f"path={path}: no such file")
     suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() not in PACKED]
-    readers = {".jsonl": jsonl.objects, ".json": jsonl.objects, ".csv": table_rows, ".tsv": table_rows}
+    readers: dict[str, Any] = {
+        ".jsonl": jsonl.objects,
+        ".json": jsonl.objects,
+        ".csv": table_rows,
+        ".tsv": table_rows,
+    }
     inside = suffixes[-1:] == [".parquet"]
     if inside:
         id = id or next((name for name in usual if name in arrow.schema_of(file).names), None)
