@@ -12,7 +12,7 @@ import torch
 from mlbench.config import TRAINING, Config, encoders, options, target
 from mlbench.data.contracts import Dataset, Split
 from mlbench.data.task import Kind, Task
-from mlbench.encoders.base import Encoder
+from mlbench.encoders.base import Encoder, modality_count
 from mlbench.engine.plan import Plan, Schedule, build_optimizer
 from mlbench.errors import DoesNotFit, UserError
 from mlbench.evaluation.calibration import Calibrator
@@ -78,7 +78,8 @@ def check_data(config: Config, pieces: Pieces) -> None:
     """The data set and the split offer what the method asks for."""
     check_method(config.method["_target_"], target(config.method))
     dataset, requires = pieces.dataset, target(config.method).requires
-    method, modalities = config.choices["method"], max(len(pieces.encoders or dataset.modality_names), 1)
+    method = config.choices["method"]
+    modalities = modality_count(pieces.encoders) if pieces.encoders else max(len(dataset.modality_names), 1)
     kind, named = kind_of_rows(dataset, pieces.encoders), kind_named(config, dataset, pieces.encoders)
     if kind not in requires.kinds:
         kinds = " or ".join(sorted(requires.kinds))

@@ -16,14 +16,15 @@ from pictures import encoded, pixels, tarred
 ROWS = 6
 # Encoders that read weights, given or from a package: tests/encoders has them.
 ALSO_LABELS = {"xmlcnn"}  # learns from labels, too
-WITH_WEIGHTS = {"pieces", "word_vectors", "hf_text", "minilm", "hf_image", "efficientnet_lite0"}
+WITH_WEIGHTS = {"pieces", "word_vectors", "hf_text", "minilm", "hf_image", "efficientnet_lite0", "timm"}
+GIVEN = ("word_vectors", "hf_text", "hf_image", "timm")
 ALL = [(field, name) for field in ("text", "image") for name in choices(f"encoder/{field}") if name != "none"]
 ALONE = [(field, name) for field, name in ALL if name not in WITH_WEIGHTS | ALSO_LABELS]
 
 
 def made(field, name):
     dataset = {"text": "tmdb10k", "image": "ml2000"}[field]
-    asked = [f"encoder.{field}.path=something"] if name in ("word_vectors", "hf_text", "hf_image") else []
+    asked = [f"encoder.{field}.path=something"] if name in GIVEN else []
     asked += ["backbone=hf_text"] if name == "pieces" else []
     node = configure([f"dataset={dataset}", *asked, f"encoder/{field}={name}"]).encoder[field]
     return target(node)(**options(node))
@@ -41,8 +42,8 @@ def rows_of(field, folder):
 def test_it_offers_all_of_the_contract(field, name):
     encoder = made(field, name)
     check_offers(encoder, Encoder, name)
-    if name in ("word_vectors", "hf_text", "hf_image"):
-        with pytest.raises(UserError, match="something"):
+    if name in GIVEN:
+        with pytest.raises(UserError, match="needs timm" if name == "timm" else "something"):
             encoder.check()
 
 

