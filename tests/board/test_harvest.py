@@ -1,6 +1,7 @@
 """The board's files: what the records say, the same bytes twice; nothing is chosen on test labels."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas
@@ -11,6 +12,7 @@ from mlbench.board import columns
 from mlbench.board.harvest import harvest, state_of
 from mlbench.board.splits import write_splits
 from mlbench.data import published
+from mlbench.errors import UserError
 from mlbench.results.record import Record
 
 TABLE = """
@@ -61,6 +63,39 @@ def frame(board, name):
 def test_twice_the_same_bytes(board):
     for name in columns.FILES:
         assert (board / "out" / name).read_bytes() == (board / "again" / name).read_bytes(), name
+
+
+def test_runs_of_another_machine_keep_their_lines(board, tmp_path, monkeypatch):
+    """All of them, or those of one method; that of pairs, too, whose scores are not here together."""
+    monkeypatch.chdir(board)
+    tables = {"mine.yaml": "default"}
+    for runs in ("none", "others"):
+        outputs, out = tmp_path / runs / "outputs", tmp_path / runs / "out"
+        shutil.copytree(board / "out", out)
+        if runs == "others":
+            gone = set(frame(board, columns.RECORDS_FILE).query("method == 'br'")["key"])
+            shutil.copytree(board / "outputs", outputs)
+            for folder in [path for path in outputs.glob("*/*/*") if path.name in gone]:
+                shutil.rmtree(folder)
+        harvest(outputs, out, tables, keep=True)
+        for name in columns.FILES:
+            assert (out / name).read_bytes() == (board / "out" / name).read_bytes(), (runs, name)
+    harvest(tmp_path / "none" / "outputs", tmp_path / "none" / "out", tables)
+    left = pandas.read_parquet(tmp_path / "none" / "out" / columns.RECORDS_FILE)
+    assert set(left["state"]) == {"not_run"}
+    with pytest.raises(UserError, match="has no board to keep"):
+        harvest(board / "outputs", tmp_path / "empty", tables, keep=True)
+
+
+def test_a_run_that_is_here_replaces_its_line(board, tmp_path, monkeypatch):
+    monkeypatch.chdir(board)
+    out = tmp_path / "out"
+    shutil.copytree(board / "out", out)
+    lines = frame(board, columns.RECORDS_FILE)
+    lines.loc[lines["method"] == "br", ["f1_macro", "key"]] = [0.0, "other"]
+    lines.to_parquet(out / columns.RECORDS_FILE, index=False)
+    harvest(board / "outputs", out, {"mine.yaml": "default"}, keep=True)
+    assert (out / columns.RECORDS_FILE).read_bytes() == (board / "out" / columns.RECORDS_FILE).read_bytes()
 
 
 def test_every_run_has_a_line_and_says_what_became_of_it(board):

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from mlbench.board import columns
+from mlbench.board import columns, kept
 from mlbench.board.about import about_datasets, about_methods
 from mlbench.board.pairs import pairs
 from mlbench.board.truth import Truth, truth_of
@@ -31,8 +31,14 @@ WORDS = {
 Row = dict[str, Any]
 
 
-def harvest(outputs: Path, out: Path, tables: Mapping[str, str] | None = None) -> list[Path]:
-    """Writes the files of the board of the runs below `outputs`; `tables` are their variants by name."""
+def harvest(
+    outputs: Path, out: Path, tables: Mapping[str, str] | None = None, keep: bool = False
+) -> list[Path]:
+    """Writes the files of the board of the runs below `outputs`; `tables` are their variants by name.
+
+    With `keep`, a cell of which no run is there keeps the lines that `out` has.
+    """
+    before = kept.board_before(out) if keep else None
     planned = {
         variant: planned_cases(name, outputs) for name, variant in (tables or TABLES).items() if known(name)
     }
@@ -60,11 +66,15 @@ def harvest(outputs: Path, out: Path, tables: Mapping[str, str] | None = None) -
     defaults = {
         (dataset, method): done for (dataset, method, kind), done in finished.items() if kind == "default"
     }
-    datasets = about_datasets(planned, truths)
+    datasets, compared = about_datasets(planned, truths), pairs(defaults)
+    if before:
+        kept.with_kept(before, records, labels, compared)
+        kept.with_kept_truths(before, datasets)
+        kept.with_kept_methods(before, methods)
     return [
         write_frame(out / columns.RECORDS_FILE, columns.RECORDS, records, len(columns.IDENTITY)),
         write_frame(out / columns.LABELS_FILE, columns.LABELS, labels, 4),
-        write_frame(out / columns.PAIRS_FILE, columns.PAIRS, pairs(defaults), 4),
+        write_frame(out / columns.PAIRS_FILE, columns.PAIRS, compared, 4),
         write_json(out / columns.DATASETS_FILE, datasets),
         write_json(out / columns.METHODS_FILE, methods),
     ]

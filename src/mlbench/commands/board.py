@@ -18,11 +18,12 @@ USAGE = f"""{spelled("board")} harvest   writes the board's files from the recor
   out              of harvest and render: the folder of both, docs/board; of splits: a file
   paths.outputs    where the runs are, outputs
   methods          of data: so many alone, as methods=br,mlknn,forest
+  keep             of harvest: keep=true leaves the lines of cells whose runs are on another machine
   table            other runs than those of board/main and board/tuned: a table with folds: 5
 
 The runs are those of {spelled("reproduce")} table=board/main. docs/board.md says by which protocol."""
 KEYS = {
-    "harvest": ("out", "paths.outputs", "table"),
+    "harvest": ("out", "paths.outputs", "table", "keep"),
     "render": ("out",),
     "splits": ("out",),  # and what chooses a data set
     "data": ("data", "seconds", "metric", "methods", "paths.outputs"),  # and the options of the data set
@@ -63,7 +64,9 @@ def harvest(out: Path, given: dict[str, str]) -> None:
 
     outputs = outputs_of(given)
     tables = {given["table"]: "default"} if "table" in given else None
-    for path in harvests.harvest(outputs, out, tables):
+    if (keep := given.get("keep", "false")) not in ("true", "false"):
+        raise UserError(f"keep={keep}: keep=true leaves lines whose runs are elsewhere, keep=false none")
+    for path in harvests.harvest(outputs, out, tables, keep == "true"):
         print(path)
 
 
