@@ -32,8 +32,13 @@ def descriptors(image: np.ndarray, step: int) -> np.ndarray:
     """
     from skimage.feature import daisy
 
-    rings = {"radius": RADIUS, "rings": RINGS, "histograms": HISTOGRAMS, "orientations": ORIENTATIONS}
-    found = daisy(image, step=step, normalization="l1", **rings)
+    rings: dict[str, Any] = {
+        "radius": RADIUS,
+        "rings": RINGS,
+        "histograms": HISTOGRAMS,
+        "orientations": ORIENTATIONS,
+    }
+    found: Any = daisy(image, step=step, normalization="l1", **rings)
     return np.sqrt(found.reshape(-1, NUMBERS)).astype(np.float32)
 
 

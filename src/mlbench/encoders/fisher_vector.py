@@ -41,7 +41,7 @@ class FisherVector(Described):
         chosen = directions[:, ::-1][:, : self.components]  # by falling variance
         chosen = chosen * np.sign(chosen[abs(chosen).argmax(0), range(self.components)])
         options = {"random_state": self.seed, "covariance_type": "diag"}
-        made = learn_gmm([(sample - mean) @ chosen], n_modes=self.gaussians, gm_args=options)
+        made: Any = learn_gmm([(sample - mean) @ chosen], n_modes=self.gaussians, gm_args=options)
         self.learned = {"mean": mean, "directions": chosen, "weights": made.weights_}
         self.learned |= {"means": made.means_, "variances": made.covariances_}
         self.__dict__.pop("mixture", None)

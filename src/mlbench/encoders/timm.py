@@ -1,5 +1,6 @@
 """`timm`: a vision network in the form of the library timm, frozen; a folder, or a name on the hub."""
 
+import importlib
 import json
 import math
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class Timm(Frozen):
     def loaded(self) -> tuple[dict[str, Any], Any]:
         """What the folder says of its network, and the network without its last layer."""
         try:
-            import timm
+            timm: Any = importlib.import_module("timm")
             from safetensors.torch import load_file
 
             said = json.loads((self.folder() / CONFIG).read_text())

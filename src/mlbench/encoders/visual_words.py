@@ -1,6 +1,7 @@
 """`visual_words`: how often an image shows each of some hundred typical descriptors (Csurka et al., 2004)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,8 @@ class VisualWords(Described):
         from sklearn.cluster import MiniBatchKMeans
 
         refuse_fewer(sample, "words", self.words)
-        clusters = MiniBatchKMeans(self.words, random_state=self.seed, n_init=1, batch_size=4096)
+        options: dict[str, Any] = {"random_state": self.seed, "n_init": 1, "batch_size": 4096}
+        clusters: Any = MiniBatchKMeans(self.words, **options)
         self.learned = {"centres": clusters.fit(sample).cluster_centers_.astype(np.float32)}
 
     def vector(self, found: np.ndarray) -> np.ndarray:
