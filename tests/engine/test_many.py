@@ -98,6 +98,17 @@ def test_a_stack_holds_as_much_as_memory_is_to_hold(most, sizes, both, jobs, mon
     assert stacks == [size for size in sizes if size > 1] and done.said == ""
 
 
+def test_on_a_gpu_a_stack_holds_a_share_of_its_memory(jobs, monkeypatch):
+    """Of all of it, so that after a crash, whatever else is at work there, the same jobs are one stack."""
+    seen = SimpleNamespace(total_memory=many.SHARE * many.HELD * 3)
+    monkeypatch.setattr(many.torch.cuda, "get_device_properties", lambda _: seen)
+    train = jobs("measured", {})[0].train
+    assert many.held(train) == many.HELD
+    assert many.held(train.model_copy(update={"accelerator": "gpu"})) == 3 * many.HELD
+    seen.total_memory //= 6  # of a small one as much as of any machine
+    assert many.held(train.model_copy(update={"accelerator": "gpu"})) == many.HELD
+
+
 class Normalised(ERM):
     tracks = True
 

@@ -125,3 +125,23 @@ def test_where_there_is_no_slurm_the_command_says_so(runs, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "sbatch" else f"/bin/{name}")
     with pytest.raises(UserError, match="there is no sbatch on this machine"):
         launch_of(configure(["launch=slurm"])).run(runs)
+
+
+def test_a_group_is_as_large_as_its_device_takes(environment, folder, monkeypatch):
+    """32 on a CPU, where more are no faster; on a GPU 512, or as many as train.replicas says."""
+    monkeypatch.setenv("MLBENCH_CACHE", environment["MLBENCH_CACHE"])
+    for words, expected in {
+        (): [8, 32],
+        ("train.replicas=40",): [40],
+        ("train.accelerator=gpu",): [40],
+        ("train.accelerator=gpu", "train.replicas=15"): [10, 15, 15],
+    }.items():
+        runs = runs_of([[*words, f"seed={seed}"] for seed in range(40)])
+        assert sizes(divided(runs, folder, 1e9)) == expected, words
+        assert len({run.key for run in runs}) == 40
+
+
+def test_how_many_train_as_one_is_no_part_of_a_key(environment, folder, monkeypatch):
+    monkeypatch.setenv("MLBENCH_CACHE", environment["MLBENCH_CACHE"])
+    one, other = runs_of([["seed=0"], ["seed=0", "train.replicas=2"]])
+    assert one.key == other.key

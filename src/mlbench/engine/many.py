@@ -16,23 +16,27 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import Timeout
 from torch import Tensor, nn
 
-from mlbench.config import MACHINE, options
+from mlbench.config import MACHINE, Train, options
 from mlbench.engine import products, ranks, threads
 from mlbench.engine.flat import ELEMENTWISE
 from mlbench.engine.graph import stream_of
 from mlbench.engine.job import Job, Outcome
 from mlbench.engine.loop import Loop
 from mlbench.engine.native import Native, NotNative
+from mlbench.engine.score import device_of
 from mlbench.engine.signals import Stop
 from mlbench.engine.stack import BrokenAlone, Stack
 from mlbench.layers import Dropout
 from mlbench.methods.base import STAGE_OPTIONS
 
-REPLICAS = 32  # that are trained at once: more make a step longer, not cheaper
+# Replicas that are trained at once, by the device: more make a step longer, not cheaper.
+REPLICAS = {"cpu": 32, "cuda": 512}
 HELD = 2**29  # bytes that the replicas of a stack hold, at most: it makes copies of some of them
+SHARE = 16  # of a GPU's memory they hold this part, for the same reason
 
 PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
 
@@ -74,12 +78,24 @@ def fit_together(jobs: Sequence[Job]) -> dict[Path, Outcome]:
     return outcomes
 
 
+def most_at_once(train: Train) -> int:
+    """How many runs train as one, as far as memory allows."""
+    return REPLICAS[device_of(train).type] if train.replicas == "auto" else train.replicas
+
+
+def held(train: Train) -> int:
+    """Bytes; of a device as a whole, whatever is in use: after a crash the same jobs are to be one stack."""
+    if device_of(train).type == "cpu":
+        return HELD
+    return max(HELD, torch.cuda.get_device_properties(0).total_memory // SHARE)
+
+
 def within_memory(jobs: list[Job]) -> list[list[Job]]:
-    """Stacks whose jobs hold at most HELD bytes: modules, some of which remember all rows, and each job's
+    """Stacks whose jobs hold at most `held` bytes: modules, some of which remember all rows, and each job's
     targets and extra tensors; features are not counted."""
     module, data = jobs[0].stage.module, jobs[0].stage.data
     tensors = [*module.parameters(), *module.buffers(), data.targets, *data.extra.values()]
-    most = max(1, HELD // sum(tensor.nbytes for tensor in tensors))
+    most = max(1, held(jobs[0].train) // sum(tensor.nbytes for tensor in tensors))
     return [jobs[start : start + most] for start in range(0, len(jobs), most)]
 
 

@@ -4,20 +4,25 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from mlbench.config import Config, fingerprint, science
-from mlbench.engine.many import REPLICAS
+from mlbench.engine.many import most_at_once
 from mlbench.runs.run import Run
 
 RunOrConfig = TypeVar("RunOrConfig", Run, Config)
 
 
 def grouped(runs: Iterable[RunOrConfig]) -> list[list[RunOrConfig]]:
-    """Runs that may be trained as one, at most REPLICAS of them; groups and runs in the order given."""
+    """Runs that may be trained as one, at most train.replicas of them; groups and runs in the order given."""
     groups: dict[str, list[RunOrConfig]] = {}
     for number, run in enumerate(runs):
         config = run if isinstance(run, Config) else run.config
         name = but_for_numbers(config) if config.engine == "auto" else str(number)
         groups.setdefault(name, []).append(run)
-    return [group[i : i + REPLICAS] for group in groups.values() for i in range(0, len(group), REPLICAS)]
+    cut = []
+    for group in groups.values():
+        config = group[0] if isinstance(group[0], Config) else group[0].config
+        most = most_at_once(config.train)
+        cut += [group[start : start + most] for start in range(0, len(group), most)]
+    return cut
 
 
 def but_for_numbers(config: Config) -> str:
