@@ -139,7 +139,7 @@ def work(group: list[list[str]], folder: str, log: str) -> None:
     A group that Ray cancels has been stopped by its command. Any other that is stopped, as by the SIGTERM of
     a node which is to go, ends its process, and so begins again elsewhere, from what it has saved.
     """
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     os.chdir(folder)
     with Path(log).open("a", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
@@ -218,7 +218,7 @@ def check(address: str) -> None:
 
 def imported() -> Any:
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
