@@ -10,7 +10,7 @@ from typing import Any
 
 from mlbench.data import sources
 from mlbench.data.arrow import first_line
-from mlbench.data.datasets import PARTS, OwnFiles
+from mlbench.data.datasets import PARTS, OwnFiles, Share
 from mlbench.data.hub_files import CARD, SAVED, in_parts, shards, without_tables
 from mlbench.data.instances import Loaded
 from mlbench.data.raw import Embedded
@@ -27,15 +27,32 @@ class Hub(OwnFiles):
     def __init__(
         self,
         reader: str,
+        scaling: str,
         path: str | None = None,
         revision: str | None = None,
         name: str | None = None,
+        modalities: dict[str, list[int]] | None = None,
+        use: list[str] | None = None,
+        missing_modalities: Share | None = None,
+        citation: str | None = None,
+        licence: str | None = None,
         **options: Any,
     ):
         place = None if path is None else str(located(path, revision, options.get("subset")))
         if path is not None and name is None and not Path(path).expanduser().exists():
             name = path.rpartition("/")[2]
-        super().__init__(reader=reader, path=place, name=name, **options)
+        super().__init__(
+            reader=reader,
+            scaling=scaling,
+            path=place,
+            name=name,
+            modalities=modalities,
+            use=use,
+            missing_modalities=missing_modalities,
+            citation=citation,
+            licence=licence,
+            **options,
+        )
         self.folder_of_rows = self.paths["all"]
         self.shards = in_parts(shards(self.folder_of_rows, options.get("subset")))
         there = {*self.shards.values()}

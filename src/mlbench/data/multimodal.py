@@ -44,7 +44,7 @@ class Multimodal(Files):
         separator: str | None = None,
         use: list[str] | None = None,
         missing_modalities: Share | None = None,
-        incomplete: bool = False,
+        incomplete: bool | None = None,
         name: str | None = None,
     ):
         if not files:
@@ -65,7 +65,7 @@ class Multimodal(Files):
             raise UserError(
                 "dataset.incomplete=true: rows that a file lacks are known by dataset.id=... alone"
             )
-        self.incomplete = incomplete
+        self.incomplete = bool(incomplete)
         self.paths: dict[str, Path] = {}
         self.labels_in: dict[str, str | None] = {}  # part → the file of labels, by its role there
         given = {"train" if test else "all": (files, labels_from, "")}
