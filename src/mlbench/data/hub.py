@@ -27,10 +27,11 @@ class Hub(OwnFiles):
     def __init__(
         self,
         reader: str,
-        scaling: str,
         path: str | None = None,
         revision: str | None = None,
         name: str | None = None,
+        *,
+        scaling: str,
         modalities: dict[str, list[int]] | None = None,
         use: list[str] | None = None,
         missing_modalities: Share | None = None,

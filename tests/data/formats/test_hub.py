@@ -52,7 +52,7 @@ def folder(tmp_path):
 
 
 def loaded(path, cache, **options):
-    dataset = Hub(READER, path=str(path), **{"scaling": "none", "text": "text"} | options)
+    dataset = Hub(READER, str(path), **{"scaling": "none", "text": "text"} | options)
     return dataset, dataset.load(cache)
 
 

@@ -76,7 +76,9 @@ def read(
         size=sum((root / file).stat().st_size for file in files),
     )
     if image:
-        made.raw["image"] = Embedded(root, made.raw["image"].members, made.raw["image"].ids, image)
+        images = made.raw["image"]
+        assert isinstance(images, Images), "jsonl made them"
+        made.raw["image"] = Embedded(root, images.members, images.ids, image)
     return made
 
 
