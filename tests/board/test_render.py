@@ -206,3 +206,31 @@ def test_numbers_are_said_for_people():
         "Brier",
     ]
     assert markup.p_value(0.0002) == "&lt;.001" and markup.p_value(0.04) == ".040"
+
+
+def test_against_one_method_counts_the_data_sets_that_an_interval_separates(rendered, capsys):
+    folder, _ = rendered
+    assert board.main(["against", "method=br", f"out={folder}"]) == 0
+    said, head, *lines = capsys.readouterr().out.splitlines()
+    assert "95 %" in said and head.split() == [*METRICS]
+    content = read(folder)
+    low_is_better = {"hamming_loss", "ranking_loss", "brier"}
+    expected = {}
+    for line in content.pairs.to_dict("records"):
+        if "br" not in (line["first"], line["second"]):
+            continue
+        other = line["second"] if line["first"] == "br" else line["first"]
+        count = expected.setdefault(other, {}).setdefault(line["metric"], [0, 0, 0])
+        count[2] += 1
+        if line["low"] <= 0 <= line["high"]:
+            continue
+        first_wins = (line["low"] > 0) != (line["metric"] in low_is_better)
+        count[0 if first_wins == (line["first"] == other) else 1] += 1
+    rows = {re.split(r"\s+\d+:\d+ of", line)[0]: re.findall(r"(\d+):(\d+) of (\d+)", line) for line in lines}
+    assert rows.keys() == expected.keys()
+    for name, found in rows.items():
+        assert [[*map(int, each)] for each in found] == [expected[name][metric] for metric in METRICS]
+    assert sum(int(each[0]) + int(each[1]) for found in rows.values() for each in found) > 0
+
+    assert board.main(["against", "method=bt", f"out={folder}"]) == 2
+    assert "nothing is compared with it" in capsys.readouterr().err

@@ -9,6 +9,8 @@ from mlbench.spelling import spelled
 
 USAGE = f"""{spelled("board")} harvest   writes the board's files from the records of its runs
 {spelled("board")} render    writes the board's pages from these files
+{spelled("board")} against method=br
+                  on how many data sets each method is better and worse than this one, metric by metric
 {spelled("board")} data=my.csv 'dataset.labels=[rain,storm]' seconds=600 metric=f1_macro
                   the methods of the board on your data, the best first, and the command that trains it
 {spelled("board")} add=mine method=mlknn method.k=30 datasets=emotions,scene
@@ -25,6 +27,7 @@ The runs are those of {spelled("reproduce")} table=board/main. docs/board.md say
 KEYS = {
     "harvest": ("out", "paths.outputs", "table", "keep"),
     "render": ("out",),
+    "against": ("method", "out"),
     "splits": ("out",),  # and what chooses a data set
     "data": ("data", "seconds", "metric", "methods", "paths.outputs"),  # and the options of the data set
     "add": ("add", "datasets", "metric", "as", "out", "paths.outputs"),  # and what chooses the method
@@ -41,8 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
 def run(arguments: list[str]) -> None:
     action, given = read(arguments)
     out = Path(given.pop("out", "" if action == "splits" else FOLDER)).expanduser()
-    actions = {"harvest": harvest, "render": render, "splits": splits, "data": data, "add": add}
-    actions[action](out, given)
+    ways = {
+        "harvest": harvest,
+        "render": render,
+        "against": against,
+        "splits": splits,
+        "data": data,
+        "add": add,
+    }
+    ways[action](out, given)
 
 
 def read(arguments: list[str]) -> tuple[str, dict[str, str]]:
@@ -75,6 +85,21 @@ def render(out: Path, given: dict[str, str]) -> None:
 
     pages = site.render(out)
     print(f"{len(pages)} pages; the first is {out / 'index.html'}")
+
+
+def against(out: Path, given: dict[str, str]) -> None:
+    from mlbench.board import against as beside  # imports pandas
+    from mlbench.board import content
+    from mlbench.board.columns import METRICS
+
+    board = content.read(out)
+    counts = beside.against(board, given.get("method", "br"))
+    print("better:worse of data sets, where the 95 % interval of the difference is on one side of 0")
+    width = max(map(len, counts))
+    print("  ".join([" " * width, *METRICS]))
+    for name, by_metric in counts.items():
+        cells = (str(by_metric[metric]).ljust(len(metric)) for metric in METRICS)
+        print("  ".join([name.ljust(width), *cells]).rstrip())
 
 
 def splits(out: Path, given: dict[str, str]) -> None:

@@ -1,0 +1,48 @@
+"""All methods beside one: on how many data sets the interval of their difference lies on one side of 0."""
+
+from typing import NamedTuple
+
+from mlbench.board.columns import METRICS
+from mlbench.board.content import Board
+from mlbench.board.grid import better
+from mlbench.errors import UserError, did_you_mean
+from mlbench.evaluation.metric import Better
+
+
+class Count(NamedTuple):
+    """Of the data sets on which both have been run."""
+
+    better: int
+    worse: int
+    datasets: int
+
+    def __str__(self) -> str:
+        return f"{self.better}:{self.worse} of {self.datasets}"
+
+
+def against(board: Board, method: str) -> dict[str, dict[str, Count]]:
+    """By method, as the board lists them, and by metric; the 95 % intervals are those of pairs.parquet."""
+    lines = board.pairs[(board.pairs["first"] == method) | (board.pairs["second"] == method)]
+    if lines.empty:
+        names = sorted({*board.pairs["first"], *board.pairs["second"]})
+        raise UserError(f"method={method}: nothing is compared with it{did_you_mean(method, names)}")
+    sides: dict[tuple[str, str], list[int]] = {}
+    for line in lines.itertuples(index=False):
+        other = line.second if line.first == method else line.first
+        side = side_of(line.low, line.high, better(line.metric))
+        sides.setdefault((other, line.metric), []).append(-side if line.first == method else side)
+    found = {
+        other: {m: counted(sides.get((other, m), [])) for m in METRICS}
+        for other in {other for other, _ in sides}
+    }
+    return {name: found[name] for name in [*board.methods, *sorted(found)] if name in found}
+
+
+def side_of(low: float, high: float, direction: Better) -> int:
+    """1 where the first is better, −1 where it is worse, 0 where the interval does not say."""
+    side = (low > 0) - (high < 0)
+    return -side if direction == "low" else side
+
+
+def counted(sides: list[int]) -> Count:
+    return Count(sides.count(1), sides.count(-1), len(sides))
