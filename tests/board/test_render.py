@@ -234,3 +234,20 @@ def test_against_one_method_counts_the_data_sets_that_an_interval_separates(rend
 
     assert board.main(["against", "method=bt", f"out={folder}"]) == 2
     assert "nothing is compared with it" in capsys.readouterr().err
+
+
+def test_the_best_row_of_a_label_is_that_of_the_highest_f1_among_rows_with_all_splits(tmp_path):
+    """Whatever support its lines say, which differs with the splits that have finished."""
+    folder = made_up_board.write(tmp_path)
+    labels = pandas.read_parquet(folder / "labels.parquet")
+    yeast = labels["dataset"] == "yeast"
+    for method, f1, support in (("mlknn", 1.0, 9.0), ("br", 0.97, -0.5)):  # mlknn lost a split there
+        labels.loc[yeast & (labels["method"] == method), "f1"] = f1
+        labels.loc[yeast & (labels["method"] == method), "support"] += support
+    labels.to_parquet(folder / "labels.parquet", index=False)
+    site.render(folder)
+    table = (folder / "dataset-yeast.html").read_text().split('name="labels-table"')[-1]
+    table = table.split("Label by label")[-1]
+    rows = [row for row in table.split("<tr")[1:] if "0.970" in row]
+    assert len(rows) == labels.loc[yeast, "label"].nunique()
+    assert not any("method-mlknn.html" in row for row in rows)
