@@ -51,14 +51,6 @@ def trained(command, folder, weather):
     return train
 
 
-@pytest.fixture
-def predict(start):
-    def run(*words, **how):
-        return start(*words, program="mlbench.commands.predict", **how).wait()
-
-    return run
-
-
 def scores_of(run):
     with np.load(run / "scores.npz") as kept:
         return kept["last"]

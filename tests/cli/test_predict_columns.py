@@ -10,14 +10,6 @@ ROWS = 40
 
 
 @pytest.fixture
-def predict(start):
-    def run(*words, **how):
-        return start(*words, program="mlbench.commands.predict", **how).wait()
-
-    return run
-
-
-@pytest.fixture
 def weather(folder):
     """Beside two features and two labels: a column of names, notes, and a number of no use."""
     rng = np.random.default_rng(0)

@@ -15,14 +15,6 @@ TESTS = "dataset.test={audio: audio test.csv, text: text test.npz}"
 
 
 @pytest.fixture
-def predict(start):
-    def run(*words, **how):
-        return start(*words, program="mlbench.commands.predict", **how).wait()
-
-    return run
-
-
-@pytest.fixture
 def clips(folder):
     """Forty clips: audio with numbers and words, text with numbers; labels in a file of their own."""
     rng = np.random.default_rng(0)

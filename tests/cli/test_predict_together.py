@@ -13,14 +13,6 @@ LABELS = ["rain", "snow"]
 
 
 @pytest.fixture
-def predict(start):
-    def run(*words, **how):
-        return start(*words, program="mlbench.commands.predict", **how).wait()
-
-    return run
-
-
-@pytest.fixture
 def weather():
     """Two columns of numbers, one of words, two that may name the rows, and two labels."""
     rng = np.random.default_rng(0)

@@ -1,13 +1,11 @@
 """`hf_image`: a vision network of Hugging Face's, frozen, from a folder or by its name on the hub."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mlbench.data.instances import Features
 from mlbench.data.raw import Images, Raw
-from mlbench.encoders.base import Frozen, check_needs
-from mlbench.encoders.networks import batches, features_of, hashed, model_folder, pretrained
+from mlbench.encoders.networks import Located, batches, features_of, pretrained
 from mlbench.encoders.pictures import pictures
 from mlbench.errors import UserError
 
@@ -16,22 +14,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class HFImage(Frozen):
+class HFImage(Located):
     """Images are prepared by the processor that the model's folder describes."""
 
-    path: str
-    revision: str | None
     pooling: Literal["pooler", "mean", "cls"]
-    located: Path | None = field(init=False, default=None, repr=False)
     needs: ClassVar[tuple[str, ...]] = ("transformers", "safetensors", "PIL")
-
-    def folder(self) -> Path:
-        self.located = self.located or model_folder(self.path, self.revision)
-        return self.located
-
-    def weights(self) -> str | None:
-        check_needs(self.needs)
-        return hashed(self.folder())
 
     def encode(self, rows: Raw, device: str) -> Features:
         assert isinstance(rows, Images)

@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from mlbench.data import sources
-from mlbench.encoders.base import check_needs
+from mlbench.encoders.base import Frozen, check_needs
 from mlbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -121,6 +122,23 @@ def model_folder(path: str, revision: str | None) -> Path:
             f"{path} is no folder here, and the hub cannot be reached ({first_line(error)}): fetch the model "
             f"where there is a network and give its folder"
         ) from error
+
+
+@dataclass(kw_only=True)
+class Located(Frozen):
+    """A frozen network whose files lie in a folder, or on the hub under a name."""
+
+    path: str
+    revision: str | None
+    located: Path | None = field(init=False, default=None, repr=False)
+
+    def folder(self) -> Path:
+        self.located = self.located or model_folder(self.path, self.revision)
+        return self.located
+
+    def weights(self) -> str | None:
+        check_needs(self.needs)
+        return hashed(self.folder())
 
 
 def pretrained(path: str, load: Callable[[], Any]) -> Any:

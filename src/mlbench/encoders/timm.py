@@ -3,16 +3,14 @@
 import importlib
 import json
 import math
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from mlbench.data.instances import Features
 from mlbench.data.raw import Images, Raw
-from mlbench.encoders.base import Frozen, check_needs
-from mlbench.encoders.networks import batches, features_of, first_line, hashed, model_folder
+from mlbench.encoders.networks import Located, batches, features_of, first_line
 from mlbench.encoders.pictures import pictures
 from mlbench.errors import UserError
 
@@ -25,21 +23,10 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 @dataclass(kw_only=True)
-class Timm(Frozen):
+class Timm(Located):
     """What the network gives before the layer that names classes; images are prepared as its folder says."""
 
-    path: str
-    revision: str | None
-    located: Path | None = field(init=False, default=None, repr=False)
     needs: ClassVar[tuple[str, ...]] = ("timm", "safetensors", "PIL")
-
-    def folder(self) -> Path:
-        self.located = self.located or model_folder(self.path, self.revision)
-        return self.located
-
-    def weights(self) -> str | None:
-        check_needs(self.needs)
-        return hashed(self.folder())
 
     def encode(self, rows: Raw, device: str) -> Features:
         assert isinstance(rows, Images)
