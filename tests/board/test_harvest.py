@@ -87,6 +87,21 @@ def test_runs_of_another_machine_keep_their_lines(board, tmp_path, monkeypatch):
         harvest(board / "outputs", tmp_path / "empty", tables, keep=True)
 
 
+def test_a_row_that_is_not_run_has_as_many_lines_as_the_table_has_folds(board, tmp_path, monkeypatch):
+    monkeypatch.chdir(board)
+    two = (
+        TABLE.replace("folds: 5", "folds: 2")
+        .replace("k=2000", "k=20")
+        .replace("split.path=own.json", "split.validation=0.2")
+    )
+    (board / "two.yaml").write_text(two.replace("split=published", "split=kfold"))
+    harvest(tmp_path / "outputs", tmp_path / "out", {"two.yaml": "default"})
+    found = pandas.read_parquet(tmp_path / "out" / columns.RECORDS_FILE)
+    assert found.groupby("method")["split"].apply(list).to_dict() == {
+        name: [0, 1] for name in ("absent", "br", "broken", "prior", "tied")
+    }
+
+
 def test_a_run_that_is_here_replaces_its_line(board, tmp_path, monkeypatch):
     monkeypatch.chdir(board)
     out = tmp_path / "out"

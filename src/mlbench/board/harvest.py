@@ -49,13 +49,14 @@ def harvest(
     finished: dict[tuple[str, str, str], list[Run]] = {}
     truths: dict[str, Truth] = {}
     for variant, cases in planned.items():
+        folds = sorted({run.fold or 0 for case in cases for run in case.runs})
         for case in cases:
             found = {run.key: record for run in case.runs if (record := store.finished(run.folder))}
             chosen = [*counted(case, choices(case, found))]
             about = case.dataset, case.method, variant
             records += [
                 identity(about, families, fold) | outcome
-                for fold, outcome in chosen_rows(case, chosen, found)
+                for fold, outcome in chosen_rows(case, folds, chosen, found)
             ]
             done = [run for run in chosen if run.key in found]
             if done and case.dataset not in truths:
@@ -95,11 +96,12 @@ def settings_of(outputs: Path) -> list[str]:
     return [f"paths.outputs={json.dumps(str(outputs), ensure_ascii=False)}"]
 
 
-def chosen_rows(case: Case, chosen: Iterable[Run], found: Mapping[str, Record]) -> Iterable[tuple[int, Row]]:
-    """A line a fold: what was measured, or why nothing was."""
+def chosen_rows(
+    case: Case, folds: Iterable[int], chosen: Iterable[Run], found: Mapping[str, Record]
+) -> Iterable[tuple[int, Row]]:
+    """A line a fold of the table: what was measured, or why nothing was."""
     by_fold = {run.fold or 0: run for run in chosen}
-    folds = {run.fold or 0 for run in case.runs} or range(5)
-    for fold in sorted(folds):
+    for fold in folds:
         run = by_fold.get(fold)
         if run and run.key in found:
             yield fold, of_record(found[run.key], options(case, run))
