@@ -13,6 +13,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # for commands.py and outside.py, here and in forked processes
 
+from browser import Browser
 from commands import Command, Done
 
 hypothesis.settings.register_profile("ours", deadline=None)  # no test depends on how busy the machine is
@@ -98,6 +99,29 @@ def on_a_terminal(start):
     yield on_a_terminal
     os.close(slave)
     os.close(master)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def visited(browser):
+    """visited(address, width=390, dark=True) is a page in a tab of its own, which does not complain."""
+    pages = []
+
+    def visited(address, width=1280, dark=False):
+        pages.append(browser.page(width, dark=dark))
+        pages[-1].open(address)
+        return pages[-1]
+
+    yield visited
+    for page in pages:
+        assert page.does("[complaints, !!window.hacked]") == [[], False]
+        page.close()
 
 
 @pytest.fixture

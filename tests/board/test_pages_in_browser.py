@@ -6,7 +6,7 @@ import xml.etree.ElementTree as Tree
 import pytest
 
 import made_up_board
-from browser import CHROMIUM, Browser
+from browser import CHROMIUM
 from contrast import contrast
 from looks import COLOURS
 from mlbench.board.columns import METRICS
@@ -34,28 +34,14 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
-def opened(browser, folder):
+def opened(visited, folder):
     """opened("index", width=390, dark=True) is that page in a tab of its own."""
-    pages = []
 
-    def opened(name, width=1280, dark=False, place=""):
-        page = browser.page(width, dark=dark)
-        page.open(f"file://{folder}/{name}.html{place}")
-        pages.append(page)
-        return page
+    def opened(name, *how, place="", **more):
+        return visited(f"file://{folder}/{name}.html{place}", *how, **more)
 
-    yield opened
-    for page in pages:
-        assert page.does("[complaints, !!window.hacked]") == [[], False]
-        page.close()
+    return opened
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from browser import CHROMIUM, Browser
+from browser import CHROMIUM
 from contrast import contrast
 from looks import COLOURS
 
@@ -19,29 +19,10 @@ SHOWN = """[...document.querySelectorAll("#scores tbody tr")].map((row) => [...r
   cell.querySelector("[role=img]")?.getAttribute("aria-label") ?? cell.textContent))"""
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
-def opened(browser, serving):
+def opened(visited, serving):
     """opened(("text",), width=390) is the page of a run, in a tab of its own."""
-    pages = []
-
-    def opened(*runs, width=1280, dark=False, client=None):
-        client = client or serving(*runs)
-        page = browser.page(width, dark=dark)
-        page.open(f"http://127.0.0.1:{client.port}/")
-        pages.append(page)
-        return page
-
-    yield opened
-    for page in pages:
-        assert page.does("[complaints, !!window.hacked]") == [[], False]
-        page.close()
+    return lambda *runs, **how: visited(f"http://127.0.0.1:{serving(*runs).port}/", **how)
 
 
 def text(page, name):
@@ -179,7 +160,7 @@ def test_nothing_comes_from_anywhere_else(opened):
     assert asked and all(name.startswith(f"{origin}/") for name in asked)
 
 
-def test_names_are_text_wherever_they_stand(browser, serving, trained):
+def test_names_are_text_wherever_they_stand(visited, serving, trained):
     """Of labels, columns, words, data sets: a model.pt may come from anybody."""
     from mlbench.data.schema import Schema
     from mlbench.predict import Ensemble, Trained
@@ -190,8 +171,7 @@ def test_names_are_text_wherever_they_stand(browser, serving, trained):
     schema = Schema(tuple(columns), (HOSTILE, "snow"), words)
     hostile = dataclasses.replace(run, schema=schema, dataset=HOSTILE, citation=HOSTILE)
     client.server.ensemble = Ensemble.of([hostile])
-    page = browser.page(390)
-    page.open(f"http://127.0.0.1:{client.port}/")
+    page = visited(f"http://127.0.0.1:{client.port}/", width=390)
     click(page, "way-fields")
     for place, value in enumerate(("1", "2", "calm", HOSTILE)):
         write(page, f"field-{place}", value)
@@ -199,9 +179,8 @@ def test_names_are_text_wherever_they_stand(browser, serving, trained):
     wait_for_scores(page)
     assert {row[0] for row in page.does(SHOWN)} == {HOSTILE, "snow"}
     assert HOSTILE in text(page, "facts") and text(page, "title") == f"erm on {HOSTILE}"
-    assert page.does("[complaints, !!window.hacked, document.images.length]") == [[], False, 0]
+    assert page.does("document.images.length") == 0
     assert page.does("document.documentElement.scrollWidth <= innerWidth")
-    page.close()
 
 
 def test_a_text_is_scored(opened, serving, made):
