@@ -1,23 +1,17 @@
-"""The pages at work in a browser: they sort, open and filter, fit any window, and never complain.
+"""The pages at work in a browser: they sort, open and filter, fit any window, and never complain."""
 
-There is no driver: every page gets a script that clicks, and sends what it found to the page that frames it.
-"""
-
-import html as markup
 import itertools
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 from scipy.stats import rankdata
 
+from browser import CHROMIUM
 from contrast import contrast
 from looks import (
-    FRAME,
-    LISTEN,
+    HANDS,
     LOOK_AT_FOLDS,
     LOOK_AT_HEAT,
     LOOK_AT_MANY,
@@ -26,7 +20,6 @@ from looks import (
     LOOK_AT_REPORT,
     LOOK_AT_TABLE,
     LOOK_AT_TIES,
-    REPORT_BACK,
 )
 from made_up import finish, made_up_cases, made_up_folds, made_up_record, made_up_spec, made_up_table
 from mlbench.commands.report import records_in
@@ -35,7 +28,6 @@ from mlbench.tables.render.html import html
 from mlbench.tables.report import content, report
 from mlbench.tables.table import fill
 
-CHROMIUM = shutil.which("chromium")
 WIDTHS = (1280, 390)
 HOSTILE = "</script><script>window.hacked = true</script><img src=x onerror='window.hacked = true'>"
 
@@ -141,8 +133,8 @@ def made_up_metrics(outputs):
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """Findings by page and width, all from one browser."""
+def pages(tmp_path_factory, browser):
+    """What was found by page and width."""
     folder = tmp_path_factory.mktemp("browser")
     spec, cases = made_up_outputs(folder / "outputs")
     written = {
@@ -155,23 +147,15 @@ def pages(tmp_path_factory):
         "matrix": (report(made_up_matrices()), LOOK_AT_MATRIX),
         "ties": (report(content(made_up_ties())), LOOK_AT_TIES),
     }
-    frames = ""
-    for name, (written_page, look) in written.items():
-        written_page = written_page.replace("<title>", f"{LISTEN}<title>", 1)
-        (folder / f"{name}.html").write_text(
-            written_page.replace("</body>", f"{look}{REPORT_BACK.replace('NAME', name)}</body>")
-        )
-        frames += "".join(f'<iframe src="{name}.html" width="{w}" height="900"></iframe>' for w in WIDTHS)
-    (folder / "frame.html").write_text(f"{FRAME}{frames}")
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000"]
-    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
-    done = subprocess.run(
-        [*command, (folder / "frame.html").as_uri()], capture_output=True, text=True, timeout=100
-    )
-    said = re.search(r'<pre id="findings">(.*?)</pre>', done.stdout, re.DOTALL)[1]
-    findings = json.loads(markup.unescape(said))
-    assert len(findings) == 2 * len(written), findings
-    return {(each["name"], each["width"]): each for each in findings}
+    found = {}
+    for (name, (written_page, look)), width in itertools.product(written.items(), WIDTHS):
+        (folder / f"{name}.html").write_text(written_page)
+        page = browser.page(width)
+        page.open((folder / f"{name}.html").as_uri())
+        found[name, width] = {"width": width} | page.does(f"(() => {{ {HANDS} {look} }})()")
+        found[name, width] |= page.does("({ complaints, hacked: !!window.hacked })")
+        page.close()
+    return found
 
 
 @pytest.fixture(params=WIDTHS)
