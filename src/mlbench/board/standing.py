@@ -6,7 +6,6 @@ from functools import cached_property
 import numpy as np
 
 from mlbench.board import aggregates, sensitivity
-from mlbench.board.columns import VARIANTS
 from mlbench.board.content import Frame
 from mlbench.board.elo import Ratings, ratings
 from mlbench.board.grid import Grid, Row, costs, duels, grid, mean
@@ -98,7 +97,3 @@ def standing(records: Frame, metric: str) -> Standing:
         train=costs(records, "train_seconds", made),
         predict=costs(records, "predict_seconds", made),
     )
-
-
-def tuned_rows(made: Grid) -> bool:
-    return any(row.variant == VARIANTS[1] for row in made.rows)
