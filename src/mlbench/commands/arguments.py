@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mlbench import __version__
@@ -88,3 +88,17 @@ def check_keys(given: Iterable[str], known: Iterable[str]) -> None:
             near = did_you_mean(key, known)
             are = "are" if len(known) > 1 else "is"
             raise UserError(f"{key}: no such key; there {are} {', '.join(known)}{near}")
+
+
+def is_true(given: Mapping[str, str], key: str) -> bool:
+    if (value := given.get(key, "false")) not in ("true", "false"):
+        raise UserError(f"{key}={value}: choose true or false")
+    return value == "true"
+
+
+def outputs_of(given: Mapping[str, str], there: bool = False) -> Path:
+    """The folder of the runs; `there` refuses one that does not exist."""
+    outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
+    if there and not outputs.is_dir():
+        raise UserError(f"paths.outputs={outputs}: there is no such folder")
+    return outputs

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from mlbench.commands.arguments import answered, check_keys, pairs
+from mlbench.commands.arguments import answered, check_keys, outputs_of, pairs
 from mlbench.errors import UserError, did_you_mean
 from mlbench.spelling import spelled
 
@@ -159,10 +159,6 @@ def add(out: Path, given: dict[str, str]) -> None:
     print(f"{metric}, mean over five folds; its place among the defaults of {out}; the best there; br")
     for dataset, mine, place, of, best, reference in placed(out, cases, metric):
         print(f"{dataset:20} {mine:.4f}  {place} of {of}  {best:.4f}  {reference:.4f}")
-
-
-def outputs_of(given: dict[str, str]) -> Path:
-    return Path(given.get("paths.outputs", "outputs")).expanduser()
 
 
 def seconds_of(given: dict[str, str]) -> float:

@@ -1,9 +1,6 @@
 """The command line that removes from the outputs what nothing needs."""
 
-from pathlib import Path
-
-from mlbench.commands.arguments import answered, as_typed, check_keys, pairs
-from mlbench.errors import UserError
+from mlbench.commands.arguments import answered, as_typed, check_keys, is_true, outputs_of, pairs
 from mlbench.runs.unneeded import tidy, unneeded
 from mlbench.spelling import spelled
 
@@ -22,12 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
 def run(arguments: list[str]) -> None:
     given = pairs(arguments, KEYS[0], KEYS)
     check_keys(given, KEYS)
-    if given.get("remove", "false") not in ("true", "false"):
-        raise UserError(f"remove={given['remove']}: choose true or false")
-    outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
-    if not outputs.is_dir():
-        raise UserError(f"paths.outputs={outputs}: there is no such folder")
-    removing, total, count = given.get("remove") == "true", 0, 0
+    removing, outputs = is_true(given, "remove"), outputs_of(given, there=True)
+    total, count = 0, 0
     for each in [*unneeded(outputs)]:
         size = each.size
         if removing and not each.remove():

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlbench.commands.arguments import answered, check_keys, pairs
+from mlbench.commands.arguments import answered, check_keys, outputs_of, pairs
 from mlbench.errors import UserError, complain, did_you_mean
 from mlbench.files import write
 from mlbench.results import store
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(arguments: list[str]) -> None:
     given = pairs(arguments, KEYS[0], KEYS)
     check_keys(given, KEYS)
-    outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
+    outputs = outputs_of(given)
     records = records_in(outputs)
     if not records:
         raise UserError(f"{outputs}: no finished runs; {spelled('run')} makes one")

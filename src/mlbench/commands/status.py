@@ -1,10 +1,8 @@
 """The command line that tells what runs, how far it is, and what failed."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from mlbench.commands.arguments import answered, check_keys, pairs
-from mlbench.errors import UserError
+from mlbench.commands.arguments import answered, check_keys, is_true, outputs_of, pairs
 from mlbench.runs.seen import STATES, seen, tasks
 from mlbench.spelling import spelled
 
@@ -25,11 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(arguments: list[str]) -> None:
     given = pairs(arguments, KEYS[0], KEYS)
     check_keys(given, KEYS)
-    if given.get("all", "false") not in ("true", "false"):
-        raise UserError(f"all={given['all']}: choose true or false")
-    outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
-    if not outputs.is_dir():
-        raise UserError(f"paths.outputs={outputs}: there is no such folder")
+    every, outputs = is_true(given, "all"), outputs_of(given, there=True)
     found = [*seen(outputs)]
     counts = {state: sum(each.state == state for each in found) for state in STATES}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
@@ -37,7 +31,7 @@ def run(arguments: list[str]) -> None:
     waiting = [*tasks(outputs)]
     kinds = {state: [each.line() for each in found if each.state == state] for state in STATES[:-1]}
     for kind, lines in (kinds | {"tasks of launches": [task.line() for task in waiting]}).items():
-        listed(kind, lines, None if given.get("all") == "true" else MOST)
+        listed(kind, lines, None if every else MOST)
 
 
 def listed(kind: str, lines: Sequence[str], most: int | None) -> None:
