@@ -94,7 +94,10 @@ def test_says_whose_it_is_and_for_whom(wheel):
     supported = {f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13, 14)}
     assert supported <= set(about.get_all("Classifier"))
     addresses = dict(entry.split(", ") for entry in about.get_all("Project-URL"))
-    assert {"Code of ANT", "Code of FLEM", "Code of sigmoidF1"} <= addresses.keys()
+    papers = {"Paper of ANT", "Paper of FLEM", "Paper of MulSupCon_LD", "Paper of sigmoidF1"}
+    assert (
+        papers | {"Code of ANT", "Code of FLEM", "Code of MulSupCon", "Code of sigmoidF1"} == addresses.keys()
+    )
     assert all(address.startswith("https://") for address in addresses.values())
 
 
