@@ -6,6 +6,7 @@ on the number of replicas.
 """
 
 import functools
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -129,6 +130,7 @@ class Flat:
     def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
         """A step that leaves parameters without gradient as they are, as torch does, despite decay."""
         decays = any(group.get("weight_decay") for group in optimizer.param_groups)
+        bare = bare_step(optimizer) if self.weights[0].device.type == "cpu" else optimizer.step
 
         @torch.no_grad()
         def step() -> None:
@@ -138,7 +140,9 @@ class Flat:
                 names = [name for name in self.places if decays and name not in self.reached]
                 views = [self.view(name, self.weights) for name in names]
                 self.idle = [(view, view.clone()) for view in views]
-            optimizer.step()
+                optimizer.step()  # a scheduler wants to have seen one
+            else:
+                bare()
             for weights, kept in self.idle:
                 weights.copy_(kept)
             for gradients in self.gradients:
@@ -168,6 +172,15 @@ class Flat:
     def restore(self, state: Sequence[Tensor]) -> None:
         for weights, kept in zip(self.weights, state, strict=True):
             weights.copy_(kept)
+
+
+def bare_step(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
+    """The optimiser's step alone, for a caller that has gradients switched off.
+
+    Around it torch makes a note for its profiler, calls hooks and switches gradients off, which takes longer
+    than Adam itself on some thousand weights.
+    """
+    return functools.partial(inspect.unwrap(type(optimizer).step), optimizer)
 
 
 def shapes_of(module: nn.Module) -> dict[str, Any]:
