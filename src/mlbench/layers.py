@@ -143,17 +143,19 @@ def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 
     The columns of all replicas stand side by side in one normalisation. Each replica's are filled up to whole
     vectors of the processor, so that it has the bits it has alone: the rest of a row has other code.
+    F.batch_norm is torch.batch_norm with a check: it refuses a single row, which ends at its bias.
     """
     width, before = x.shape[-1], x.shape[:-2]
     if weight is not None and weight.ndim > 1 and not before:
         before = weight.shape[:-1]
         x = x.expand(*before, *x.shape)
     fill = (0, -width % LANES)
+    if not (before or fill[1]):
+        return torch.batch_norm(x, weight, bias, None, None, True, 0.0, eps, False)
     weight, bias = (
         None if parameter is None else F.pad(parameter, fill).flatten() for parameter in (weight, bias)
     )
     columns = F.pad(x, fill).movedim(-2, 0)
-    # F.batch_norm is this with a check: it refuses a single row, which ends at its bias.
     normal = torch.batch_norm(columns.flatten(1), weight, bias, None, None, True, 0.0, eps, False)
     return normal.view(columns.shape).movedim(0, -2)[..., :width].contiguous()
 

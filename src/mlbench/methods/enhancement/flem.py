@@ -167,14 +167,18 @@ def clip(gradients: Sequence[Tensor], norms: Tensor) -> None:
 
     Gradients begin with the dimensions that `norms` has before its last: each replica has its own norm.
     """
-    before = norms.ndim - 1
-    norm = torch.linalg.vector_norm
-    current = norm(
-        torch.stack([norm(gradient.flatten(before), dim=-1) for gradient in gradients], -1), dim=-1
-    )
+    before, norm = norms.ndim - 1, torch.linalg.vector_norm
+    if before:
+        by_gradient = [norm(gradient.flatten(before), dim=-1) for gradient in gradients]
+    else:
+        by_gradient = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
+    current = norm(torch.stack([*by_gradient], -1), dim=-1)
     largest = norms.amax(-1)
     shares = (5 * largest / (current + 1e-6)).clamp(max=1)
-    for gradient in gradients:
-        gradient.mul_(shares.view(*shares.shape, *[1] * (gradient.ndim - before)))
+    if before:
+        for gradient in gradients:
+            gradient.mul_(shares.view(*shares.shape, *[1] * (gradient.ndim - before)))
+    else:
+        torch._foreach_mul_(gradients, shares)  # pyright: ignore[reportPrivateImportUsage]
     newest = torch.minimum(current, 2 * largest).clamp(max=1)
     norms.copy_(torch.cat([norms[..., 1:], newest.unsqueeze(-1)], -1))
