@@ -1,5 +1,6 @@
 """scripts/bench.py: every suite runs, at a size that times nothing, and leaves what its JSON promises."""
 
+import importlib.util
 import json
 import math
 
@@ -15,6 +16,7 @@ from mlbench.commands import bench
 from mlbench.compose import configure
 from mlbench.data.rows import Batch
 from mlbench.data.task import Modality, Task
+from mlbench.encoders.efficientnet_lite0 import PACKAGE
 
 TINY = {
     "step": ["repeats=1", "epochs=1"],
@@ -23,7 +25,7 @@ TINY = {
     "enhancement": ["repeats=1", "epochs=1", "instances=70", "runs=3", "grid=2"],
     "contrastive": ["repeats=1", "epochs=2", "queue=256", "instances=20"],
     "multimodal": ["repeats=1", "instances=70", "hidden=8"],
-    "encoders": ["repeats=1", "instances=70", "size=8", "workers=1"],
+    "encoders": ["repeats=1", "instances=40", "size=8", "workers=1", "features=80"],
     "metrics": ["repeats=2", "instances=150", "labels=4"],
     "intervals": ["repeats=1", "instances=30", "labels=3", "draws=20", "looped=2"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
@@ -37,7 +39,7 @@ ROWS = {
     "enhancement": 6,
     "contrastive": 9,
     "multimodal": 1,
-    "encoders": 2,
+    "encoders": 3 + bool(importlib.util.find_spec(PACKAGE)),  # one where the weights are
     "metrics": 8,
     "intervals": 1,
     "load": 1,

@@ -1,6 +1,7 @@
-"""A network on images as they are, trained by the engine, beside loops by hand."""
+"""Images: a network on them as they are, a layer on their features, and the encoder, beside loops by hand."""
 
 import copy
+import importlib.util
 import io
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -14,18 +15,26 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mlbench.assemble import assemble
+from mlbench.bench import step
 from mlbench.bench.chain import SEED, run
+from mlbench.bench.many import random
 from mlbench.bench.step import apart
 from mlbench.bench.timing import Row, compare
 from mlbench.compose import configure
 from mlbench.data.catalogue import described, state
+from mlbench.data.instances import Features
 from mlbench.data.pixels import Pixels
 from mlbench.data.raw import Images
 from mlbench.data.rows import Rows, order
 from mlbench.data.task import Modality, Task
 from mlbench.encoders import pixels
+from mlbench.encoders.efficientnet_lite0 import PACKAGE, EfficientNetLite0, weights_file
+from mlbench.encoders.lite0 import lite0
+from mlbench.encoders.networks import all_cores, batches
+from mlbench.encoders.pictures import pictures
 from mlbench.methods.base import Stage
 from mlbench.methods.erm import ERM
+from mlbench.seeding import derive
 
 AS_THEY_ARE = [f"backbone.augment.{name}" for name in ("crop=0", "flip=false", "jitter=0", "cutout=0")]
 
@@ -33,49 +42,116 @@ Batches = Callable[[Tensor], Iterable[tuple[Tensor, Tensor]]]  # of an epoch, wh
 
 
 def encoders(
-    repeats: int = 5, epochs: int = 1, instances: int = 1400, size: int = 64, workers: int = 2
+    repeats: int = 5,
+    epochs: int = 1,
+    instances: int = 1400,
+    size: int = 64,
+    workers: int = 2,
+    features: int = 4500,
 ) -> Iterator[Row]:
     """The network of backbone=convnet on ml2000's photographs, whole fits, from their pixels in a map, which
     were decoded before: beside a loop by hand with the pixels in memory, and beside one whose DataLoader has
-    `workers` processes that decode them from JPEG. No augmentation on either side.
+    `workers` processes that decode them from JPEG. No augmentation on either side. Then a linear layer on
+    `features` rows of 1,280 numbers and 374 labels, as encoder.image=efficientnet_lite0 makes of corel5k's
+    images; and, where its weights are, this encoder from JPEG to features, beside its network alone.
     """
-    network = ("dataset=ml2000", "backbone=convnet", f"encoder.image.size={size}", *AS_THEY_ARE)
-    config = configure([*network, "train.progress=false"])
+    yield linear_on_features(features, repeats)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        name, images, targets = photographs(config.paths.cache, instances, folder)
-        held = pixels.once(folder / "images.npy", pixels.Pixels(size=size, square="crop"), images)
-        rows = Rows(Pixels(held, torch.arange(len(held))), targets, torch.arange(len(images)))
-        method = method_of(assemble(config).method, rows)
-        in_memory = torch.from_numpy(np.array(held))
-        files = Decoded([*images.contents()], targets, size)
-        batch = config.train.batch_size
+        name, images, targets = photographs(configure([]).paths.cache, instances, folder)
+        yield from network_on(images, targets, name, size, folder, epochs, repeats, workers)
+        if importlib.util.find_spec(PACKAGE):
+            yield encoding(images, name, repeats)
 
-        def ours() -> list[Tensor]:
+
+def linear_on_features(count: int, repeats: int) -> Row:
+    """One epoch."""
+    config = configure(["backbone=linear", "train.batch_size=64", "train.progress=false"])
+    method, data = random(config, SEED, count, 1280, 374)
+    train = data["train"]
+    assert isinstance(method, ERM) and isinstance(train.x, Tensor)
+    x, seeds = train.x, [derive(SEED, "order", 0)]
+
+    def ours() -> list[Tensor]:
+        fresh = copy.deepcopy(method)
+        run(Stage("train", fresh, train, epochs=1), config)
+        return weights(fresh)
+
+    def by_hand() -> list[Tensor]:
+        model = copy.deepcopy(method.head)
+        step.train_by_hand(model, x, train.targets, config.train.batch_size, seeds)
+        return weights(model)
+
+    title = f"random, linear, {count} × 1280 × 374, batch 64"
+    return compare(title, "a loop by hand", ours, by_hand, repeats, apart)
+
+
+def encoding(images: Images, name: str, repeats: int) -> Row:
+    """All features, decoding included, beside the network on pixels that lie ready, in the same batches."""
+    encoder = EfficientNetLite0(size=224)
+    ready = [torch.from_numpy(np.stack(part)) for part in batches(pictures(images, encoder.squeezed))]
+    network = lite0(str(weights_file()))
+
+    def plain() -> Tensor:
+        with torch.inference_mode(), all_cores():
+            return torch.cat(
+                [network.features((part.permute(0, 3, 1, 2).float() - 127) / 128) for part in ready]
+            )
+
+    def difference(ours: Features, other: Tensor) -> dict[str, float]:
+        return {"largest_difference": float(abs(np.asarray(ours) - other.numpy()).max())}
+
+    def ours() -> Features:
+        return encoder.encode(images, "cpu")
+
+    row = compare(f"{name}, {len(images)} encoded", "its network alone", ours, plain, repeats, difference)
+    return replace(row, notes=row.notes | {"throughput": sum(row.other) / sum(row.ours)})
+
+
+def network_on(
+    images: Images,
+    targets: Tensor,
+    name: str,
+    size: int,
+    folder: Path,
+    epochs: int,
+    repeats: int,
+    workers: int,
+) -> Iterator[Row]:
+    network = ("dataset=ml2000", "backbone=convnet", f"encoder.image.size={size}", *AS_THEY_ARE)
+    config = configure([*network, "train.progress=false"])
+    held = pixels.once(folder / "images.npy", pixels.Pixels(size=size, square="crop"), images)
+    rows = Rows(Pixels(held, torch.arange(len(held))), targets, torch.arange(len(images)))
+    method = method_of(assemble(config).method, rows)
+    in_memory = torch.from_numpy(np.array(held))
+    files = Decoded([*images.contents()], targets, size)
+    batch = config.train.batch_size
+
+    def ours() -> list[Tensor]:
+        fresh = copy.deepcopy(method)
+        run(Stage("train", fresh, rows, epochs=epochs), config)
+        return weights(fresh)
+
+    def by_hand(batches: Batches) -> Callable[[], list[Tensor]]:
+        def act() -> list[Tensor]:
             fresh = copy.deepcopy(method)
-            run(Stage("train", fresh, rows, epochs=epochs), config)
+            train_by_hand(nn.Sequential(fresh.backbone, fresh.head), batches, len(rows), epochs)
             return weights(fresh)
 
-        def by_hand(batches: Batches) -> Callable[[], list[Tensor]]:
-            def act() -> list[Tensor]:
-                fresh = copy.deepcopy(method)
-                train_by_hand(nn.Sequential(fresh.backbone, fresh.head), batches, len(rows), epochs)
-                return weights(fresh)
+        return act
 
-            return act
+    def selected(visits: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        for part in visits.split(batch):
+            yield in_memory[part].float() / 255, targets[part]
 
-        def selected(visits: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-            for part in visits.split(batch):
-                yield in_memory[part].float() / 255, targets[part]
+    def loaded(visits: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+        return DataLoader(Subset(files, visits.tolist()), batch, num_workers=workers)
 
-        def loaded(visits: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
-            return DataLoader(Subset(files, visits.tolist()), batch, num_workers=workers)
-
-        title = f"{name}, {len(rows)} × 3 × {size} × {size}, batch {batch}"
-        others: dict[str, Batches] = {"a loop by hand": selected, "a DataLoader of JPEG": loaded}
-        for against, batches in others.items():
-            row = compare(title, against, ours, by_hand(batches), repeats, apart)
-            yield replace(row, notes=row.notes | {"times_faster": sum(row.other) / sum(row.ours)})
+    title = f"{name}, {len(rows)} × 3 × {size} × {size}, batch {batch}"
+    others: dict[str, Batches] = {"a loop by hand": selected, "a DataLoader of JPEG": loaded}
+    for against, batched in others.items():
+        row = compare(title, against, ours, by_hand(batched), repeats, apart)
+        yield replace(row, notes=row.notes | {"times_faster": sum(row.other) / sum(row.ours)})
 
 
 def photographs(cache: Path, count: int, folder: Path) -> tuple[str, Images, Tensor]:

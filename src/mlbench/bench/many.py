@@ -62,14 +62,16 @@ def wide(config: Config, seed: int) -> tuple[Method, dict[str, Rows]]:
     return random(config, seed, 1024)
 
 
-def random(config: Config, seed: int, rows: int) -> tuple[Method, dict[str, Rows]]:
-    """A method, and so many random rows of 512 features and 90 labels."""
+def random(
+    config: Config, seed: int, rows: int, width: int = 512, labels: int = 90
+) -> tuple[Method, dict[str, Rows]]:
+    """A method, and so many random rows of `width` features and so many labels."""
     draws = torch.Generator().manual_seed(seed)
-    x = torch.randn(rows, 512, generator=draws)
-    targets = (torch.rand(rows, 90, generator=draws) < 0.05).float()
-    labels = tuple(f"label {number}" for number in range(90))
+    x = torch.randn(rows, width, generator=draws)
+    targets = (torch.rand(rows, labels, generator=draws) < 0.05).float()
+    names = tuple(f"label {number}" for number in range(labels))
     positives = tuple(map(int, targets.sum(0)))
-    task = Task("random", labels, (Modality("features", 0, 512),), len(x), positives)
+    task = Task("random", names, (Modality("features", 0, width),), len(x), positives)
     torch.manual_seed(seed)
     return assemble(config).method(task), {"train": Rows(x, targets, torch.arange(len(x)))}
 
