@@ -5,7 +5,7 @@ The estimator g sees an instance and its labels; the classifier f learns from g'
 what f predicts, neither through the other. Only f is needed to predict.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -162,7 +162,7 @@ def interaction(
     return -(targets * relevant + (1 - targets) * irrelevant).mean((-2, -1))
 
 
-def clip(gradients: Sequence[Tensor], norms: Tensor) -> None:
+def clip(gradients: list[Tensor], norms: Tensor) -> None:
     """Clips gradients to norm 5·m, m the largest of `norms` (..., 5); min(norm, 2·m, 1) then joins `norms`.
 
     Gradients begin with the dimensions that `norms` has before its last: each replica has its own norm.
