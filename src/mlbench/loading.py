@@ -1,5 +1,5 @@
 """How Hydra is asked. To put the files of some choices together takes it a fifth of a second: a process lets
-it do so once, and writes values into copies.
+it do so once, and writes values into copies. For other choices it takes the files that it has read already.
 """
 
 import copy
@@ -9,19 +9,39 @@ from typing import Any
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 together: dict[tuple[Any, ...], DictConfig] = {}  # what Hydra has made of choices
+files: dict[tuple[str, ...], ConfigResult] = {}  # what it has read
+
+
+class Repository(ConfigRepository):
+    """Hydra's own, in which a file is read once."""
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        name = (*(source.path for source in self.sources), config_path)
+        if name not in files:
+            if (found := super().load_config(config_path)) is None:
+                return None
+            files[name] = found
+        return copy.deepcopy(files[name])
 
 
 class Loader(ConfigLoaderImpl):
     """Hydra's own, asked for the same choices once."""
+
+    def __init__(self, config_search_path: ConfigSearchPath):
+        super().__init__(config_search_path)
+        self.repository = Repository(config_search_path)
 
     def load_configuration(
         self,

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,11 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def versions() -> dict[str, str]:
-    installed = {"python": platform.python_version(), "mlbench": version("multilabel-bench")}
-    return installed | {name: version(name) for name in LIBRARIES}
+    installed = {"python": platform.python_version(), "mlbench": version_of("multilabel-bench")}
+    return installed | {name: version_of(name) for name in LIBRARIES}
+
+
+version_of = cache(version)  # which reads a file
 
 
 def machine() -> dict[str, Any]:

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from filelock import Timeout
-from omegaconf import OmegaConf
+from omegaconf._utils import get_omega_conf_dumper
 
 from mlbench.errors import UserError, complain
 from mlbench.files import write
@@ -135,7 +136,9 @@ def outdated(record: Brief, code: str | None) -> bool:
 
 
 def begin(run: Path, config: dict[str, Any]) -> None:
-    write(run / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+    plain = json.loads(json.dumps(config))  # of lists and dictionaries, each written where it stands
+    how = {"default_flow_style": False, "allow_unicode": True, "sort_keys": False}
+    write(run / "config.yaml", yaml.dump(plain, Dumper=get_omega_conf_dumper(), **how))
 
 
 def finish(run: Path, record: Record, history: dict[str, list[dict[str, float]]]) -> None:
