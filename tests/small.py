@@ -17,15 +17,15 @@ def small_data(labels, rows=40, features=5):
 
 
 def smaller(config, seed, outputs, cache):
-    """Whatever the method: its first fifty steps, and before them two epochs of what comes first; of a method
-    over scikit-learn's classifiers a few trees, which draw random numbers and take moments.
+    """Whatever the method: its first twenty steps, and before them two epochs of what comes first; of a
+    method over scikit-learn's classifiers a few trees, which draw random numbers and take moments.
     """
-    method, backbone, train = config.method, config.backbone, {"epochs": 1, "batch_size": 32}
+    method, backbone, train = config.method, config.backbone, {"epochs": 1, "batch_size": 80}
     if "teachers" in method:
-        teachers = {"epochs": 2, "batch_size": 48, "hidden": [6, 8]}
-        method, train = method | {"teachers": method["teachers"] | teachers}, train | {"batch_size": 12}
+        teachers = {"epochs": 2, "batch_size": 120, "hidden": [6, 8]}
+        method, train = method | {"teachers": method["teachers"] | teachers}, train | {"batch_size": 30}
     if "pretrain" in method:
-        method = method | {"pretrain": method["pretrain"] | {"epochs": 2, "batch_size": 32, "queue": 64}}
+        method = method | {"pretrain": method["pretrain"] | {"epochs": 2, "batch_size": 80, "queue": 160}}
     if "recovery" in method:
         recovery, short = method["recovery"], {"warm_up": 2, "epochs": 2, "hidden": 8}
         short = {name: value for name, value in short.items() if name in recovery}

@@ -23,7 +23,7 @@ TINY = {
     "chain": ["repeats=1", "epochs=1"],
     "many": ["repeats=1", "epochs=1", "chains=2", "others=2"],
     "enhancement": ["repeats=1", "epochs=1", "instances=70", "runs=3", "grid=2"],
-    "contrastive": ["repeats=1", "epochs=2", "queue=256", "instances=20"],
+    "contrastive": ["repeats=1", "epochs=1", "queue=256", "instances=20"],
     "multimodal": ["repeats=1", "instances=70", "hidden=8"],
     "encoders": ["repeats=1", "instances=40", "size=8", "workers=1", "features=80"],
     "metrics": ["repeats=2", "instances=150", "labels=4"],

@@ -39,8 +39,9 @@ def side_by_side(configs):
     return ended, said.getvalue()
 
 
+DEFAULT = configure([]).choices["loss"]
 SHIPPED = [f"method={name}" for name in choices("method")]
-SHIPPED += [f"loss={name}" for name in choices("loss") if name != configure([]).choices["loss"]]
+SHIPPED += [f"loss={name}" for name in choices("loss") if name != DEFAULT]
 
 
 @pytest.fixture(scope="module")
