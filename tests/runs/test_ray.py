@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from ray_cluster import Cluster
+from two_groups import REPRODUCE, TABLE, checkpoints, measured
 
-import commands
-from commands import records, result, until
+from commands import records, until
 from mlbench.compose import configure
 from mlbench.errors import UserError
 from mlbench.results import store
@@ -19,23 +20,7 @@ from mlbench.runs.composed import runs_of
 from mlbench.runs.launched import launch_of
 from mlbench.runs.work import divided
 
-sys.path.append(str(Path(__file__).parent))
-
-from ray_cluster import Cluster
-
 real = pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="no Ray here: make ray brings it")
-TABLE = """
-title: A table of two groups
-axes:
-  dataset: [multidigits]
-  method:
-    linear: [backbone=linear]
-    hidden: ["backbone.widths=[8]"]
-overrides: [train.batch_size=20, train.epochs=80]
-metrics: [f1_micro]
-seeds: 2
-"""
-REPRODUCE = {"program": "mlbench.commands.reproduce"}
 SWEEP = ["-m", "backbone=linear,mlp", "seed=0,1", "launch=ray"]
 GB = 2**30
 
@@ -45,13 +30,6 @@ def cluster():
     cluster = Cluster()
     yield cluster
     cluster.stop()
-
-
-@pytest.fixture
-def thorough(request, monkeypatch):
-    if not request.config.getoption("--thorough"):
-        pytest.skip("takes minutes: --thorough")
-    monkeypatch.setattr(commands, "PATIENCE", 600)
 
 
 @pytest.fixture
@@ -71,31 +49,9 @@ def sent(cluster, start, folder, thorough):
         cluster.lose(other)
 
 
-@pytest.fixture
-def undisturbed(command, folder, thorough):
-    """What each run measures, by its key, in one process that nobody disturbs."""
-
-    def undisturbed():
-        done = command("table=table.yaml", "paths.outputs=local", **REPRODUCE)
-        assert done.status == 0, done.err
-        return measured(folder / "local")
-
-    return undisturbed
-
-
 def words(cluster):
     where = ["launch=ray", f"launch.address={cluster.address}"]
     return ["table=table.yaml", *where, "train.checkpoint_seconds=0.2"]
-
-
-def checkpoints(folder):
-    return {
-        path.parents[2].name + path.parents[1].name for path in folder.glob("outputs/*/*/*/stages/*.ckpt")
-    }
-
-
-def measured(outputs):
-    return {path.parent.name: result(path) for path in records(outputs)}
 
 
 def holders(folder):

@@ -6,31 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from slurm import Cluster, lacking
+from two_groups import REPRODUCE, TABLE, checkpoints, measured
 
-import commands
-from commands import ROOT, records, result, until
+from commands import ROOT, records, until
 from mlbench.results.record import Record
 
-sys.path.append(str(Path(__file__).parent))
-
-from slurm import Cluster, lacking
-
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=f"SLURM cannot start: {lacking()}")
-TABLE = """
-title: A table of two groups
-axes:
-  dataset: [multidigits]
-  method:
-    linear: [backbone=linear]
-    hidden: ["backbone.widths=[8]"]
-overrides: [train.batch_size=20, train.epochs=80]
-metrics: [f1_micro]
-seeds: 2
-"""
-REPRODUCE = {"program": "mlbench.commands.reproduce"}
 OFTEN = "train.checkpoint_seconds=0.2"
 SENT = ("launch=slurm", "launch.minutes=9", OFTEN)
 
@@ -46,15 +30,8 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture
-def thorough(request):
-    if not request.config.getoption("--thorough"):
-        pytest.skip("takes minutes: --thorough")
-
-
-@pytest.fixture
-def sent(cluster, start, folder, thorough, monkeypatch):
+def sent(cluster, start, folder, thorough):
     """sent() is the command that has sent the table to SLURM, once each of its groups has a checkpoint."""
-    monkeypatch.setattr(commands, "PATIENCE", 600)
     (folder / "table.yaml").write_text(TABLE)
 
     def sent(*more):
@@ -65,28 +42,6 @@ def sent(cluster, start, folder, thorough, monkeypatch):
     yield sent
     cluster.call("scancel", "--user=root")
     until(lambda: not cluster.call("squeue", "--noheader"))
-
-
-@pytest.fixture
-def undisturbed(command, folder, thorough):
-    """What each run measures, by its key, in one process that nobody disturbs."""
-
-    def undisturbed():
-        done = command("table=table.yaml", "paths.outputs=local", **REPRODUCE)
-        assert done.status == 0, done.err
-        return measured(folder / "local")
-
-    return undisturbed
-
-
-def checkpoints(folder):
-    return {
-        path.parents[2].name + path.parents[1].name for path in folder.glob("outputs/*/*/*/stages/*.ckpt")
-    }
-
-
-def measured(outputs):
-    return {path.parent.name: result(path) for path in records(outputs)}
 
 
 def job_of(folder):
