@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mlbench.board import columns, kept
-from mlbench.board.about import about_datasets, about_methods
+from mlbench.board.about import Planned, about_datasets, about_methods
+from mlbench.board.content import Board
 from mlbench.board.pairs import pairs
 from mlbench.board.truth import Truth, truth_of
 from mlbench.errors import UserError, one_line
@@ -42,6 +43,11 @@ def harvest(
     planned = {
         variant: planned_cases(name, outputs) for name, variant in (tables or TABLES).items() if known(name)
     }
+    return written(out, planned, before)
+
+
+def written(out: Path, planned: Planned, before: Board | None = None) -> list[Path]:
+    """Writes the files of the planned cells, and of those of `before` of which no run is here."""
     methods = about_methods(planned)
     families = {name: said["family"] for name, said in methods.items()}
     records: list[Row] = []

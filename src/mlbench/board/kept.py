@@ -44,9 +44,9 @@ def pair_of(row: Row) -> tuple[str, str, str, str]:
 
 def with_kept(before: content.Board, records: list[Row], labels: list[Row], pairs: list[Row]) -> None:
     """Takes into the lists, in place, the lines of all cells that nothing was run of here."""
-    begun = cells_begun(records)
+    begun, planned = cells_begun(records), keys_of(records)
     old = before.records.to_dict("records")
-    kept = cells_begun(old) - begun
+    kept = (cells_begun(old) - begun) | (keys_of(old).keys() - planned)
     records[:] = [row for row in records if cell_of(row) not in kept]
     records += [row for row in old if cell_of(row) in kept]
     labels += [row for row in before.labels.to_dict("records") if cell_of(row) in kept]

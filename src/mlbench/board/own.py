@@ -1,19 +1,27 @@
 """A data set or a method of one's own by the board's protocol: what to use, and where it stands."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlbench.board import columns
-from mlbench.board.harvest import settings_of
+from mlbench.board import columns, content
+from mlbench.board.content import Board
+from mlbench.board.grid import Row
+from mlbench.board.harvest import settings_of, written
+from mlbench.board.pages.site import render
 from mlbench.board.pairs import DRAWS, Pooled
 from mlbench.board.splits import write_splits
+from mlbench.board.standing import REFERENCE, standing
 from mlbench.config import fingerprint
 from mlbench.errors import UserError, complain, did_you_mean
 from mlbench.evaluation.intervals import Difference, drawn, paired, quantiles
 from mlbench.evaluation.suite import find
+from mlbench.results import store
+from mlbench.runs.run import Run
+from mlbench.spelling import spelled
 from mlbench.tables import spec as specs
 from mlbench.tables.plan import Case, plan
 from mlbench.words import quoted
@@ -21,6 +29,17 @@ from mlbench.words import quoted
 MAIN = "board/main"
 # Data set, mean over folds, place, of how many, the best mean there, that of binary relevance
 Place = tuple[str, float, int, int, float, float]
+
+
+@dataclass(frozen=True)
+class Rating:
+    """Elo by the results on all data sets, with the interval of a bootstrap over data sets, and the place."""
+
+    value: float
+    low: float
+    high: float
+    place: int
+    of: int
 
 
 @dataclass(frozen=True)
@@ -113,47 +132,80 @@ def training(case: Case) -> list[str]:
     return [*words, "split=holdout", "split.validation=0.2", "threshold=cardinality_beside"]
 
 
-def placed(folder: Path, cases: Sequence[Case], metric: str) -> list[Place]:
+def placed(board: Board, name: str, metric: str) -> list[Place]:
     """By data set: the method's mean over folds, its place among so many, the best one's mean and BR's.
 
-    Beside the default rows of the board's records that have finished every fold.
+    Of the default rows that have finished every fold. A data set on which the method has not is told aside.
     """
-    from mlbench.board.content import read
-    from mlbench.results import store
-
-    records, low = read(folder).records, find(metric).better == "low"
-    records = records[(records["variant"] == "default") & (records["state"] == "finished")]
+    low, defaults = find(metric).better == "low", board.records[board.records["variant"] == "default"]
     lines = []
-    for case in cases:
-        done = [record for run in case.runs if (record := store.finished(run.folder))]
-        if not done or len(done) < len(case.runs):
-            complain(f"{case.dataset}: {case.not_run or 'not finished'}")
-            continue
-        mine = sum(record.metrics[record.rule][metric] for record in done) / len(done)
-        beside = records[records["dataset"] == case.dataset].groupby("method")[metric].agg(["mean", "count"])
-        means = beside.loc[beside["count"] == len(case.runs), "mean"]
-        better = int(((means < mine) if low else (means > mine)).sum())
-        best = float(means.min() if low else means.max()) if len(means) else float("nan")
-        reference = float(means.get("br", float("nan")))
-        lines.append((case.dataset, mine, better + 1, len(means) + 1, best, reference))
+    for dataset, rows in defaults.groupby("dataset"):
+        mine = rows[rows["method"] == name]
+        if (lost := mine[mine["state"] != "finished"]).size:
+            complain(f"{dataset}: {lost['reason'].iloc[0] or lost['state'].iloc[0]}")
+        elif mine.size:
+            finished = rows[rows["state"] == "finished"].groupby("method")[metric].agg(["mean", "count"])
+            means = finished.loc[finished["count"] == len(mine), "mean"].sort_values(ascending=low)
+            place = int(((means < means[name]) if low else (means > means[name])).sum()) + 1
+            best, reference = float(means.iloc[0]), float(means.get(REFERENCE.method, math.nan))
+            lines.append((str(dataset), float(means[name]), place, len(means), best, reference))
     return lines
 
 
+def rated(board: Board, name: str, metric: str) -> Rating | None:
+    """None of a method that has no data set in common with others."""
+    found = standing(board.records, metric)
+    at, ratings = found.grid.rows.index(Row(name)), found.ratings
+    if math.isnan(ratings.elo[at]):
+        return None
+    of = int(sum(not math.isnan(place) for place in found.places))
+    return Rating(ratings.elo[at], ratings.low[at], ratings.high[at], int(found.places[at]), of)
+
+
+def why_nothing(runs: Sequence[Run], datasets: Sequence[str], imported: str) -> str:
+    """Why a method has no record of any data set."""
+    if not imported:
+        return next(
+            filter(None, (store.failure(run.folder).get("reason") for run in runs)), "nothing was run"
+        )
+    fold = f"dataset={datasets[0]} split=published split.fold=0 threshold=cardinality_beside as={imported}"
+    return (
+        f"no predictions are kept as {imported}; `{spelled('score')} SCORES fit=VALIDATION_SCORES {fold}` "
+        "keeps those of a fold, of which there are five"
+    )
+
+
 def added(
-    name: str, words: Sequence[str], datasets: Sequence[str], outputs: Path, imported: str = ""
-) -> list[Case]:
-    """The runs of a method of one's own on the board's data sets, made where they are missing."""
+    name: str, words: Sequence[str], datasets: Sequence[str], outputs: Path, board: Path, imported: str = ""
+) -> tuple[Board, Path]:
+    """The board with a method of one's own, and the folder of its files and pages.
+
+    The method is run on the board's data sets where that is missing, and binary relevance with it: whether
+    one is better is told from their scores on the same rows.
+    """
     stated = specs.stated_by(MAIN)
+    if not datasets:
+        raise UserError("datasets= names no data set")
     known = stated["axes"]["dataset"]
     for dataset in datasets:
         if dataset not in known:
             near = did_you_mean(dataset, known)
             raise UserError(f"datasets={dataset}: the board has no such data set{near}")
+    before = content.read(board)
+    if name in before.methods:
+        raise UserError(f"add={name}: {board} has a method of this name; call yours otherwise")
     value: dict[str, Any] = {"imported": imported} if imported else {"overrides": [*words]}
-    axes = {"dataset": {dataset: known[dataset] for dataset in datasets}, "method": {name: value}}
+    methods = {name: value, REFERENCE.method: stated["axes"]["method"][REFERENCE.method]}
+    axes = {"dataset": {dataset: known[dataset] for dataset in datasets}, "method": methods}
     cases = planned(results(stated | {"axes": axes}), outputs)
     from mlbench.runs.execute import run_missing  # imports Lightning
 
     if missing := [run for case in cases for run in case.runs if not run.over and not run.imported]:
         run_missing(missing)
-    return cases
+    runs = [run for case in cases if case.method == name for run in case.runs]
+    if not any(store.finished(run.folder) for run in runs):
+        raise UserError(f"add={name}: " + why_nothing(runs, datasets, imported))
+    folder = outputs / "board" / name
+    written(folder, {"default": cases}, before)
+    render(folder)
+    return content.read(folder), folder

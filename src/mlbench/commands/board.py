@@ -14,7 +14,7 @@ USAGE = f"""{spelled("board")} harvest   writes the board's files from the recor
 {spelled("board")} data=my.csv 'dataset.labels=[rain,storm]' seconds=600 metric=f1_macro
                   the methods of the board on your data, the best first, and the command that trains it
 {spelled("board")} add=mine method=mlknn method.k=30 datasets=emotions,scene
-                  where a method of yours stands on the board; as=NAME: predictions that `score as=NAME` keeps
+                  where a method of yours stands, as a page; as=NAME: predictions that `score as=NAME` keeps
 {spelled("board")} splits dataset=scene out=scene.json   writes the folds of a data set, as published
 
   out              of harvest and render: the folder of both, docs/board; of splits: a file
@@ -146,19 +146,32 @@ def data(out: Path, given: dict[str, str]) -> None:
 
 
 def add(out: Path, given: dict[str, str]) -> None:
-    from mlbench.board.own import added, check_metric, placed  # imports torch
+    from mlbench.board.own import added, check_metric, placed, rated  # imports torch
+    from mlbench.board.pages.markup import address
+    from mlbench.submissions.names import check_name
     from mlbench.words import quoted
 
     metric, name = given["metric"], given["add"]
     check_metric(metric)
+    check_name(name, "add")
     own = [f"{key}={value}" for key, value in given.items() if key not in (*KEYS["add"], *USUAL)]
     if not own and "as" not in given:
         raise UserError("board add: what the method is is not given: method=..., or as=... of predictions")
     asked = [each for each in given["datasets"].split(",") if each]
-    cases = added(name, quoted(own), asked, outputs_of(given), given.get("as", ""))
+    board, folder = added(name, quoted(own), asked, outputs_of(given), out, given.get("as", ""))
+    lines = placed(board, name, metric)
     print(f"{metric}, mean over five folds; its place among the defaults of {out}; the best there; br")
-    for dataset, mine, place, of, best, reference in placed(out, cases, metric):
+    for dataset, mine, place, of, best, reference in lines:
         print(f"{dataset:20} {mine:.4f}  {place} of {of}  {best:.4f}  {reference:.4f}")
+    rating = rated(board, name, metric)
+    if rating is None:
+        print("no rating: it takes three data sets")
+    else:
+        print(
+            f"rating {rating.value:.0f}, 95 % of resamples of the data sets {rating.low:.0f} to "
+            f"{rating.high:.0f}; place {rating.place} of {rating.of}; br has 1000"
+        )
+    print(folder / address("method", name))
 
 
 def seconds_of(given: dict[str, str]) -> float:

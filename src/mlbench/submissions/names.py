@@ -8,10 +8,11 @@ from mlbench.errors import UserError
 NAME = re.compile(r"\w[\w.+-]*")
 
 
-def check_name(name: str) -> str:
-    """Refuses what is no name of one word, and the name of a method of ours."""
+def check_name(name: str, key: str = "as") -> str:
+    """Refuses what is no name of one word, and the name of a method of ours; `key` is what a person typed."""
     if not NAME.fullmatch(name):
-        raise UserError(f"as={name}: give one word, of letters, digits and .+-_")
+        raise UserError(f"{key}={name}: give one word, of letters, digits and .+-_")
     if name in choices("method"):
-        raise UserError(f"as={name}: a method of mlbench is called so; choose another name, as {name}-theirs")
+        other = f"{name}-{'theirs' if key == 'as' else 'mine'}"
+        raise UserError(f"{key}={name}: a method of mlbench is called so; choose another name, as {other}")
     return name
