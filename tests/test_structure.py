@@ -74,13 +74,18 @@ MAY_KNOW = {
         "results",
     },
     "embeddings": {"config", "data", "engine", "errors", "evaluation", "files", "methods", "results"},
+    "prepared": {"assemble", "config", "data", "encoders", "engine", "errors", "evaluation"},
+    "outcome": {
+        *("assemble", "config", "data", "encoders", "engine", "errors", "evaluation", "files", "methods"),
+        "prepared",
+    },
     "experiment": {
-        *("assemble", "config", "data", "embeddings", "encoders", "engine", "errors", "evaluation", "files"),
-        *("methods", "results", "seeding"),
+        *("assemble", "config", "data", "embeddings", "engine", "errors", "evaluation", "methods", "outcome"),
+        *("prepared", "results", "seeding"),
     },
     "predict": {"data", "encoders", "engine", "errors", "evaluation", "methods", "results", "trust"},
     "estimator": {
-        *("assemble", "compose", "config", "data", "engine", "errors", "evaluation", "experiment", "methods"),
+        *("assemble", "compose", "config", "data", "engine", "errors", "evaluation", "methods", "prepared"),
         "seeding",
     },
     "export": {"data", "engine", "errors", "evaluation", "files", "methods", "predict", "results"},
@@ -117,7 +122,7 @@ MAY_KNOW = {
     },
     "bench": {
         *("assemble", "backbones", "compose", "config", "data", "encoders", "engine", "errors", "evaluation"),
-        *("experiment", "methods", "results", "seeding", "spelling"),
+        *("methods", "prepared", "results", "seeding", "spelling"),
     },
     "commands": {
         *(

@@ -30,8 +30,8 @@ from mlbench.engine.score import score
 from mlbench.engine.stages import Stages
 from mlbench.errors import UserError
 from mlbench.evaluation.frequency import Frequencies
-from mlbench.experiment import check_threshold, describe
 from mlbench.methods.base import Method
+from mlbench.prepared import check_threshold, describe
 from mlbench.seeding import derive, seed_everything
 
 

@@ -19,11 +19,11 @@ from mlbench.data.catalogue import described, state
 from mlbench.data.rows import Rows
 from mlbench.data.splits import labelled_rows
 from mlbench.engine.fit import Job, fit
-from mlbench.experiment import describe
 from mlbench.methods.amalgamation.ant import ANT
 from mlbench.methods.amalgamation.label_sets import experts
 from mlbench.methods.amalgamation.transfer import transfer
 from mlbench.methods.base import Method, Stage
+from mlbench.prepared import describe
 
 SEED = 0
 

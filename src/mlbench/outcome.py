@@ -1,0 +1,119 @@
+"""What a run leaves of a trained method: scores and their measures, what training found, the way of a row of
+a file to a label set, costs.
+"""
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from mlbench.assemble import Pieces
+from mlbench.config import Config
+from mlbench.data.rows import Rows
+from mlbench.data.task import Task
+from mlbench.encoders.kept import described
+from mlbench.engine.score import score
+from mlbench.errors import UserError
+from mlbench.evaluation.calibration import Calibration
+from mlbench.evaluation.frequency import Frequencies
+from mlbench.evaluation.measure import Measures, measure
+from mlbench.files import whole
+from mlbench.methods.base import Method
+from mlbench.prepared import Prepared
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Of one model: the scores of the test part and their measures, and what calibrated the scores."""
+
+    scores: Tensor
+    measures: Measures
+    calibration: Calibration | None
+    rows_a_second: float  # of this process's processor time, while it scored
+
+
+def cost(train_seconds: float, model: Method, scored: Scored) -> dict[str, float]:
+    """What the run took on one core of its machine, however busy that was."""
+    trained = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "train_seconds": train_seconds,
+        "seconds_per_1000_rows": 1000 / scored.rows_a_second,
+        "parameters": trained or math.nan,
+    }
+
+
+def measured_under(
+    config: Config, pieces: Pieces, given: Prepared, models: dict[str, Method]
+) -> dict[str, Scored]:
+    """The test part, scored and measured, for the model of each selection rule."""
+    rule, calibrator = pieces.threshold(), pieces.calibrator
+    assert rule.part != "test" or rule.suffix == "_oracle", "a rule that sees test targets says so"
+    asked = ["test", *([rule.part] if rule.fitted else []), *([calibrator.part] if calibrator else [])]
+    known = given.parts | ({} if given.labelled is None else {"training": given.labelled})
+    parts = {part: known[part] for part in asked}
+    frequencies = Frequencies.of(given.task.positives, given.task.instances)
+    scored = {}
+    for name, model in models.items():
+        clock = time.process_time()
+        scores = dict(zip(parts, score(model, [*parts.values()], config.train)))
+        worked = max(time.process_time() - clock, 1e-9)
+        if not ((scores["test"] >= 0) & (scores["test"] <= 1)).all():
+            method = config.choices["method"]
+            raise UserError(f"method={method} gave scores that are no probabilities (or NaN)")
+        calibration = None
+        if calibrator:
+            calibration = calibrator.fit(scores[calibrator.part], parts[calibrator.part].targets)
+            scores = {part: calibration(of_part) for part, of_part in scores.items()}
+        fit_on = (scores[rule.part], parts[rule.part].targets) if rule.fitted else None
+        orders, targets = model.column_orders(), parts["test"].targets
+        measures = measure(pieces.threshold(), scores["test"], targets, fit_on, orders, frequencies)
+        rate = sum(map(len, parts.values())) / worked
+        scored[name] = Scored(scores["test"], measures, calibration, rate)
+    return scored
+
+
+def fields_of(pieces: Pieces, given: Prepared, field: str) -> list[str]:
+    """The fields of the data set's file in which its texts, or the names of its images, are."""
+    named = given.schema.beside.get(field) or getattr(pieces.dataset, "options", {}).get(field, field)
+    return [named] if isinstance(named, str) else [*named]
+
+
+def way_of_rows(pieces: Pieces, given: Prepared, chosen: Scored) -> dict[str, Any]:
+    """What leads from a row of a file to the trained method, and from its scores to a label set."""
+    dataset, rule = pieces.dataset, pieces.threshold()
+    return {
+        "schema": given.schema.plain,
+        "scaling": dataset.scaling,
+        "scaler": given.scaler.state,
+        "encoders": {field: described(encoder) for field, encoder in pieces.encoders.items()},
+        "fields": {field: fields_of(pieces, given, field) for field in pieces.encoders},
+        "calibration": chosen.calibration and chosen.calibration.plain,
+        "cuts": chosen.measures.cuts,
+        "at_cut": rule.at_cut,
+        "cut_on": getattr(rule, "fit_on", rule.part) if rule.fitted else "",
+        "citation": getattr(dataset, "citation", None),
+        "licence": getattr(dataset, "licence", None),
+        "options": json.loads(json.dumps(getattr(dataset, "options", {}), default=str)),
+        "example": given.example,
+    }
+
+
+def save_scores(path: Path, scored: dict[str, Scored], test: Rows) -> None:
+    """Scores by selection rule, with the rows' numbers in the data set and their true labels."""
+    arrays: dict[str, Any] = {rule: each.scores.numpy() for rule, each in scored.items()}
+    with whole(path) as file:
+        np.savez(file, ids=test.ids.numpy(), targets=test.targets.numpy().astype(np.uint8), **arrays)
+
+
+def save_findings(path: Path, tensors: dict[str, Tensor], train: Rows, task: Task) -> None:
+    """A method's findings, with the training rows' numbers in the data set, their true labels, all names."""
+    assert path.name != "scores.npz", "the scores have that file"
+    arrays: dict[str, Any] = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    targets = train.targets.numpy().astype(np.uint8)
+    with whole(path) as file:
+        np.savez(file, ids=train.ids.numpy(), targets=targets, labels=np.array(task.labels), **arrays)
