@@ -38,7 +38,7 @@ ROWS = {
     "many": 5,
     "enhancement": 6,
     "contrastive": 9,
-    "multimodal": 1,
+    "multimodal": 2,
     "encoders": 3 + bool(importlib.util.find_spec(PACKAGE)),  # one where the weights are
     "metrics": 8,
     "intervals": 1,
