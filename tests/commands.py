@@ -31,6 +31,8 @@ PRELOADED = (
     "mlbench.search.study",
     "mlbench.commands.reproduce",
     "mlbench.tables.table",
+    "mlbench.commands.predict",
+    "mlbench.predict",
 )
 forks.set_forkserver_preload([*PRELOADED, "sklearn.datasets", "commands", "outside", "warm"])
 
@@ -119,6 +121,14 @@ def serve(
 def limit_files(size: int) -> None:
     """No file of this process grows beyond `size` bytes: a disk that fills up."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def reads(text: str) -> None:
+    """The standard input of this process is a pipe that holds `text`, which is short."""
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    sys.stdin = os.fdopen(reading)
 
 
 def signalled_at_rename(number: int, suffix: str, when: str, which: int = signal.SIGKILL) -> None:

@@ -1,12 +1,13 @@
 """mlbench predict with several runs, each of which reads the file as the file of its own training."""
 
+import functools
 import io
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from commands import reads
 
 ROWS = 40
 LABELS = ["rain", "snow"]
@@ -133,7 +134,7 @@ def test_what_cannot_be_averaged(trained, predict, weather, folder):
     assert done.err.count("\n") == 1
 
 
-def test_a_long_file_and_the_standard_input(trained, scores, weather, folder, monkeypatch):
+def test_a_long_file_and_the_standard_input(trained, scores, predict, weather, folder, monkeypatch):
     from mlbench.data import new_rows, together
     from mlbench.predict import Trained, predictions
 
@@ -149,9 +150,7 @@ def test_a_long_file_and_the_standard_input(trained, scores, weather, folder, mo
     assert {len(piece.ids) for piece in found} == {4}
     np.testing.assert_allclose(np.concatenate([each.scores for each in found]), wanted[LABELS], atol=1e-6)
     assert np.concatenate([each.ids for each in found]).tolist() == [*range(ROWS)]
-    program = [sys.executable, "-m", "mlbench", "predict", f"run=[{one},{other}]", "path=-"]
-    done = subprocess.run(
-        program, input=new.to_csv(index=False), capture_output=True, text=True, cwd=folder, timeout=200
-    )
-    assert (done.returncode, done.stderr) == (0, ""), done
-    np.testing.assert_allclose(pd.read_csv(io.StringIO(done.stdout))[LABELS], wanted[LABELS], atol=1e-6)
+    piped = functools.partial(reads, new.to_csv(index=False))
+    done = predict(f"run=[{one},{other}]", "path=-", first=piped)
+    assert (done.status, done.err) == (0, ""), done
+    np.testing.assert_allclose(pd.read_csv(io.StringIO(done.out))[LABELS], wanted[LABELS], atol=1e-6)
