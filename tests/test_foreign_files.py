@@ -170,7 +170,9 @@ def test_what_a_model_may_not_name(role, node, trained, called, tmp_path, forgot
     payload(called, tmp_path, monkeypatch)
     content = trained("erm")
     content["config"][role] = node
-    refused(content, tmp_path / "model.pt")
+    said = refused(content, tmp_path / "model.pt")
+    theirs = node["_target_"].startswith("mlbench.")  # nobody is told to call it theirs
+    assert not (theirs and ("none of mlbench's" in said or "trust=" in said))
 
 
 def test_nor_further_in(trained, called, tmp_path, forgotten, monkeypatch):

@@ -64,6 +64,8 @@ def located(path: str) -> Any:
         # The object's own module counts, too: an allowed module also has what it imported from elsewhere.
         if path in named or within(getattr(value, "__module__", ""), allowed):
             return value
+    if within(path, ("mlbench",)):
+        raise UserError(f"it names {path}, which mlbench has, but as no part of a model")
     advice = f"if that is yours, say so: trust=[{module}]"
     raise UserError(f"it names {path}, which is none of mlbench's; {advice}")
 

@@ -158,9 +158,11 @@ def test_a_teacher_of_another_kind_serves_who_looks_at_outputs_only(tmp_path):
         config = {"method": nodes.method, "backbone": nodes.backbone, "loss": nodes.loss}
         write(paths[-1], packed(method, config, task.narrowed(labels)) | {"rows": UNSCALED})
     brought = f"method.teachers.from=[{paths[0]},{paths[1]}]"
-    list(assemble(configure(["method=tc", brought])).method(task).stages({"train": small_data(3)}))
-    with pytest.raises(UserError, match="must be chains"):
-        list(assemble(configure(["method=ant", brought])).method(task).stages({"train": small_data(3)}))
+    for serves in ("tc", "bl"):
+        list(assemble(configure([f"method={serves}", brought])).method(task).stages({"train": small_data(3)}))
+    for looks in ("ant", "aka", "cfl", "fka"):
+        with pytest.raises(UserError, match=rf"0.pt: {looks.upper()} looks into .* method=ofcc .* of ERM\."):
+            assemble(configure([f"method={looks}", brought])).method(task)
 
 
 @pytest.fixture

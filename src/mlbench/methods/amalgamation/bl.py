@@ -13,6 +13,7 @@ from mlbench.methods.base import Given, Stage
 
 
 class BL(AmalgamationMethod):
+    looks_into_teachers = False
     has_student = False
     train_options = TRAINING - {"epochs", "batch_size", "optimizer"}  # conf/method has the teachers' values
 

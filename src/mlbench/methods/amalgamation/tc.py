@@ -11,6 +11,8 @@ from mlbench.methods.base import Stage
 
 
 class TC(AmalgamationMethod):
+    looks_into_teachers = False
+
     def learn(self, data: Rows) -> Iterator[Stage]:
         outputs = [logits(teacher, data) for teacher in self.teachers]
         yield self.student_stage(data, mean(outputs, self.experts).sigmoid())

@@ -67,6 +67,7 @@ class AmalgamationMethod(Method):
 
     requires = Requires(backbone="logits")
     has_student: ClassVar[bool] = True
+    looks_into_teachers: ClassVar[bool] = True  # at their hidden states and steps, which only chains have
     teachers: Any  # a module list: of chains, or of any methods that were brought along
     student: Chain
 
@@ -78,6 +79,8 @@ class AmalgamationMethod(Method):
         self.task = task
         brought = self.settings.brought
         modules = _bring(task, brought) if brought else _make(task, backbone, self.settings, overlap)
+        if brought and self.looks_into_teachers:
+            chains(brought, modules, type(self).__name__)
         self.teachers = nn.ModuleList(modules)
         sets = [teacher.task.labels for teacher in self.teachers]
         covered(sets, task.labels)
@@ -196,6 +199,16 @@ def _bring(task: Task, paths: Sequence[Path]) -> list[Method]:
     return teachers
 
 
+def chains(paths: Iterable[Path], teachers: Iterable[Method], method: str) -> None:
+    """Refuses the first teacher that is no chain."""
+    for path, teacher in zip(paths, teachers):
+        if not isinstance(teacher, OFCC):
+            raise UserError(
+                f"{path}: {method} looks into its teachers, which must be chains, as method=ofcc trains; "
+                f"this one is of {type(teacher).__name__}. method=tc and method=bl take any"
+            )
+
+
 def scaler_in(content: Node, path: Path) -> Scaler:
     """The scaler of the rows from which a teacher learned. Anybody may have written the file."""
     try:
@@ -228,11 +241,7 @@ def told(batch: Batch, teachers: int) -> list[Tensor]:
 @torch.no_grad()
 def unrolled(teacher: Method, data: Rows) -> Unrolled:
     """Logits and hidden states of a chain, for every instance and step."""
-    if not isinstance(teacher, OFCC):
-        raise UserError(
-            "this method looks into its teachers, which must be chains (method=ofcc); one is a "
-            f"{type(teacher).__name__}"
-        )
+    assert isinstance(teacher, OFCC), "the method looks into its teachers"
     teacher.to(data.device)
     passes = [teacher.chain.unroll(seen_by(teacher, data.batch(rows).x)) for rows in blocks(data)]
     return Unrolled(*[torch.cat(parts, dim=1) for parts in zip(*passes)])
