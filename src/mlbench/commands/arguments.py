@@ -54,8 +54,8 @@ def nobody_reads() -> int:
 
 
 def as_typed(text: str) -> str:
-    """`mlbench report` for `python scripts/report.py` where that was typed."""
-    if Path(sys.argv[0]).stem != "mlbench":
+    """`mlbench report` for `python scripts/report.py` where that or `python -m mlbench report` was typed."""
+    if Path(sys.argv[0]).stem not in ("mlbench", "__main__"):
         return text
     text = re.sub(r"python scripts/(\w+)\.py", r"mlbench \1", text)
     return text.replace("python run.py", "mlbench")
