@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from mlbench import loading
 from mlbench.assemble import build, tell_untaken
 from mlbench.compose import ENCODERS, config_dir, configure
-from mlbench.config import MACHINE, TRAINING, fingerprint, science, taken
+from mlbench.config import MACHINE, TRAINING, Selection, fingerprint, science, taken
 from mlbench.config import NOT_TAKEN as NOT_TAKEN_SIGN
 
 # With all of them every option of conf/train and `selection` counts.
@@ -221,9 +221,10 @@ IDLE = {
     ),
     "selection.metric": (["selection.metric=one_error"], [[VALIDATED], ["selection.rule=oracle"]]),
     "selection.every": (["selection.every=7"], [[VALIDATED], ["selection.rule=oracle"]]),
+    "selection.patience": (["selection.patience=7", "method=br"], [["method=erm", VALIDATED]]),
     "threshold.delta": (["threshold.delta=0.2", "threshold=conformal"], [["threshold.risk=fdr"]]),
 }
-ALWAYS = {f"train.{name}" for name in TRAINING} | {"selection.rule", "selection.metric", "selection.every"}
+ALWAYS = {f"train.{name}" for name in TRAINING} | {f"selection.{name}" for name in Selection.model_fields}
 ALWAYS -= IDLE.keys()  # these count in whatever company
 
 
@@ -281,6 +282,7 @@ def test_what_is_not_taken_is_no_choice():
     assert content["backbone"] is content["loss"] is None and content["train"].keys() == MACHINE
     assert content["train"]["threads"] == 3 and content["choices"]["method"] == "br"
     whole = configure([]).model_dump()
+    whole["selection"].pop("patience")  # None stays out of keys and records
     unchosen = {group: whole.pop(group) for group in ("encoder", "calibration", "launch")}
     assert taken(whole | unchosen) == taken(whole)
     without = (*ENCODERS, "calibration")

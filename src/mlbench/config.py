@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from mlbench.errors import UserError, did_you_mean, unknown_key
-from mlbench.idle import NEUTRAL, UNUSED, one_stage, settled, undoubted, unlooked
+from mlbench.idle import UNUSED, one_stage, said, settled, undoubted, unlooked
 from mlbench.signatures import light, parameters
 from mlbench.spelling import NOT_OFFERED, VALUES
 from mlbench.trust import located, of_python, trust, unimportable
@@ -92,6 +92,7 @@ class Selection(Strict):
     rule: Literal["last", "best", "oracle"]
     metric: str
     every: int = Field(ge=1)
+    patience: int | None = Field(default=None, ge=1)
 
 
 class Outputs(Strict):
@@ -196,11 +197,7 @@ def encodes(dataset: Node, field: str) -> bool:
 
 def science_of_training(train: Node) -> Node:
     """The keys of conf/train that change a result."""
-    return {
-        name: value
-        for name, value in train.items()
-        if name in TRAINING and not (name in NEUTRAL and value == NEUTRAL[name])
-    }
+    return said({name: value for name, value in train.items() if name in TRAINING})
 
 
 def taken(content: Node) -> Node:
@@ -224,7 +221,8 @@ def taken(content: Node) -> Node:
     choices = {name: choice for name, choice in choices.items() if name not in idle}
     defined = {group: defining(content[group]) for group in ("method", "split")}
     unused = {name: UNUSED[name] for name in unlooked(content, method)}
-    changed = {"train": settled(train, one_stage(method)), "selection": content["selection"] | unused}
+    selection = said({**content["selection"], **unused})
+    changed = {"train": settled(train, one_stage(method)), "selection": selection}
     unused = {name: UNUSED[name] for name in undoubted(content["threshold"])}
     changed["threshold"] = content["threshold"] | unused
     chosen = encoders(content)

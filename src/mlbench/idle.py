@@ -13,10 +13,16 @@ NEUTRAL = {
     "schedule_every": "epoch",
     "ema": None,
     "walk": "passes",
+    "patience": None,
 }
 # These may change nothing beside the others of their group: they are then as they stand here.
 UNUSED = NEUTRAL | {"drop_last": False, "metric": "f1_macro", "every": 1, "delta": 0.1}
 CONFORMAL = "mlbench.evaluation.conformal.Conformal"
+
+
+def said(options: Node) -> Node:
+    """Without options that were added later and have the value that changes nothing."""
+    return {name: value for name, value in options.items() if name not in NEUTRAL or value != NEUTRAL[name]}
 
 
 def idle(train: Node, alone: bool = True) -> dict[str, str]:
@@ -58,7 +64,7 @@ def unlooked(content: Node, method: Any) -> dict[str, str]:
     published split does.
     """
     if not getattr(method, "train_options", True):
-        return dict.fromkeys(("metric", "every"), "with a method in closed form")
+        return dict.fromkeys(("metric", "every", "patience"), "with a method in closed form")
     split, dataset = content["split"], content["dataset"]
     rooms = {"mlbench.data.splits.": split, "mlbench.": dataset}
     ours = all(str(node["_target_"]).startswith(room) for room, node in rooms.items())

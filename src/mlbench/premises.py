@@ -132,6 +132,9 @@ def check_validation(config: Config, dataset: Dataset, split: Split, fit_on: str
         return
     if config.selection.rule == "best":
         raise UserError("selection.rule=best needs a validation part: add split.validation=0.1")
+    trained = getattr(target(config.method), "train_options", True)
+    if (patience := config.selection.patience) and trained and config.selection.rule != "oracle":
+        raise UserError(f"selection.patience={patience} needs a validation part: add split.validation=0.1")
     if config.calibration["_target_"]:
         asked = f"calibration={config.choices['calibration']}"
         raise UserError(f"{asked} needs a validation part: add split.validation=0.1")

@@ -61,9 +61,17 @@ def problem(tmp_path, defaults):
         return defaults.model_copy(update=changes)
 
     def job(
-        module, data, watches=(), every=1, name="train", report=lambda history: None, seed=SEED, **changes
+        module,
+        data,
+        watches=(),
+        every=1,
+        patience=None,
+        name="train",
+        report=lambda history: None,
+        seed=SEED,
+        **changes,
     ):
-        selection = Selection(rule="last", metric="f1_macro", every=every)
+        selection = Selection(rule="last", metric="f1_macro", every=every, patience=patience)
         stage = Stage(name.rpartition("/")[2], module, data)
         return Job(
             stage, settings(**changes), selection, seed, tmp_path / name, list(watches), "label", report

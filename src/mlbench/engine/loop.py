@@ -4,6 +4,7 @@ Losses stay on the device for up to STEPS steps. Then they are fetched, and the 
 Nothing else is logged, moved or waited for.
 """
 
+import itertools
 import math
 import sys
 import time
@@ -78,6 +79,7 @@ class Loop:
         self.sums = [0.0] * len(jobs)  # of the losses of this epoch that have been fetched
         self.history: list[list[dict[str, float]]] = [[] for _ in jobs]
         self.broken = [False] * len(jobs)  # whether a job's loss was not finite, or a watch of it failed
+        self.stopped: list[dict[str, Tensor] | None] = [None] * len(jobs)  # states of those out of patience
 
     @property
     def watches(self) -> list[Any]:
@@ -91,9 +93,13 @@ class Loop:
         self._capture()
         with caught(self.stop.hear if self.world == 1 else self.stop.ask):
             with progress(self._label, self.plan, self.done, self.rank) as tell:
-                while self.epoch < self.plan.epochs and not all(self.broken):
+                while self.epoch < self.plan.epochs and not all(map(self._over, range(len(self.jobs)))):
                     self._train_epoch(tell)
             return self._finish()
+
+    def _over(self, number: int) -> bool:
+        """Whether a replica has ended before the others."""
+        return self.broken[number] or self.stopped[number] is not None
 
     def _capture(self) -> None:
         """Has steps captured from here on, if they are to be and can be."""
@@ -210,7 +216,7 @@ class Loop:
         self.losses = []
         losses = fetched.view(len(fetched), -1).double().cpu().numpy()
         for at, number in np.argwhere(~np.isfinite(losses)).tolist():
-            if not self.broken[number]:
+            if not self._over(number):
                 self._break(number, float(losses[at, number]), first + at)
         sums = np.array(self.sums)
         for values in losses:
@@ -231,6 +237,7 @@ class Loop:
         """Adds a row to each replica's history, lets the watches look, and moves the schedule on."""
         self.epoch, self.batch = self.epoch + 1, 0
         rows = [{"epoch": self.epoch, "loss": total / self.batches} for total in self.sums]
+        trained = [state is None for state in self.stopped]  # in this epoch
         self.sums = [0.0] * len(self.jobs)
         selection = self.jobs[0].selection
         if self.watches and (self.epoch % selection.every == 0 or self.epoch == self.plan.epochs):
@@ -238,7 +245,7 @@ class Loop:
         if self.schedule.changes:
             for row, rate in zip(rows, self.replicas.rates(self.optimizer)):
                 row["learning_rate"] = rate
-        for history, row in zip(self.history, rows):
+        for history, row in itertools.compress(zip(self.history, rows), trained):
             history.append(row)
         self.schedule.after_epoch(rows[0].get(self.looked_at))
 
@@ -246,13 +253,18 @@ class Loop:
         self.replicas.hand_back()
         ranks = self.rank, self.world, self.fabric.all_gather
         for number, (row, job, module) in enumerate(zip(rows, self.jobs, self.replicas.modules)):
-            for watch in [] if self.broken[number] else job.watches:
-                try:
+            if self._over(number):
+                continue
+            try:
+                for watch in job.watches:
                     row[f"{watch.part}_{watch.metric}"] = watch.look(module, self.epoch, *ranks)
-                except Exception:
-                    if len(self.jobs) == 1:
-                        raise
-                    self.broken[number] = True  # trained alone it fails again, and says why
+            except Exception:
+                if len(self.jobs) == 1:
+                    raise
+                self.broken[number] = True  # trained alone it fails again, and says why
+            every, patience = job.selection.every, job.selection.patience
+            if patience and min(watch.since(self.epoch, every) for watch in job.watches) >= patience:
+                self.stopped[number] = state_of(module)
 
     @torch.no_grad()
     def _averaged(self, act: Callable[[], Any]) -> Any:
@@ -286,6 +298,7 @@ class Loop:
                 "schedule": self.schedule.state(),
                 "average": self.average,
                 "precision": self.fabric.strategy.precision.state_dict(),
+                "stopped": self.stopped,
                 "kept": [{watch.rule: watch.kept for watch in job.watches} for job in self.jobs],
                 "generators": drawing,
                 "seconds": time.monotonic() - self.started,
@@ -321,6 +334,7 @@ class Loop:
         self.average = [mean.to(self.fabric.device) for mean in state["average"]]
         for name in PROGRESS:
             setattr(self, name, state[name])
+        self.stopped = state.get("stopped", self.stopped)  # older checkpoints have none
         for job, kept in zip(self.jobs, state["kept"]):
             for watch in job.watches:
                 watch.kept = kept[watch.rule]
@@ -338,9 +352,11 @@ class Loop:
         seconds = (time.monotonic() - self.started) / len(self.jobs)
         worked = (time.process_time() - self.idle) / len(self.jobs)
         outcomes: list[Outcome | None] = []
-        for job, module, history, broken in zip(self.jobs, self.replicas.modules, self.history, self.broken):
+        ends = zip(self.jobs, self.replicas.modules, self.history, self.broken, self.stopped)
+        for job, module, history, broken, stopped in ends:
             kept = {watch.rule: watch.kept for watch in job.watches}
-            outcome = Outcome(state_of(module), kept, history, seconds, self.replicas.trained, worked)
+            last = stopped or state_of(module)
+            outcome = Outcome(last, kept, history, seconds, self.replicas.trained, worked)
             outcomes.append(None if broken else outcome)
             if self.rank == 0 and not broken and not job.done.exists():
                 write(job.done, outcomes[-1].__dict__)

@@ -40,6 +40,10 @@ class Watch:
             self.kept = {"epoch": epoch, "value": value, "state": state_of(module)}
         return value
 
+    def since(self, epoch: int, every: int) -> int:
+        """How many looks ago the best epoch was; 0 while there is none."""
+        return epoch // every - self.kept["epoch"] // every if self.kept else 0
+
     def measured(self, scores: Tensor) -> float:
         """The metric; NaN if it needs label sets and the rule finds no cut, as it may in an early epoch."""
         targets, names = self.data.targets, [self.metric]
