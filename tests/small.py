@@ -16,16 +16,22 @@ def small_data(labels, rows=40, features=5):
     return Rows(torch.randn(rows, features), targets, torch.arange(rows))
 
 
-def smaller(config, seed, outputs, cache):
-    """Whatever the method: its first twenty steps, and before them two epochs of what comes first; of a
-    method over scikit-learn's classifiers a few trees, which draw random numbers and take moments.
+def smaller(config, seed, outputs, cache, steps=20):
+    """Whatever the method: its first steps on multidigits, about so many, and before them two epochs of what
+    comes first; of a method over scikit-learn's classifiers a few trees, which draw random numbers and take
+    moments.
     """
-    method, backbone, train = config.method, config.backbone, {"epochs": 1, "batch_size": 80}
+    batch = 1600 // steps
+    method, backbone, train = config.method, config.backbone, {"epochs": 1, "batch_size": batch}
     if "teachers" in method:
-        teachers = {"epochs": 2, "batch_size": 120, "hidden": [6, 8]}
-        method, train = method | {"teachers": method["teachers"] | teachers}, train | {"batch_size": 30}
+        teachers = {"epochs": 2, "batch_size": 2400 // steps, "hidden": [6, 8]}
+        method, train = (
+            method | {"teachers": method["teachers"] | teachers},
+            {**train, "batch_size": 600 // steps},
+        )
     if "pretrain" in method:
-        method = method | {"pretrain": method["pretrain"] | {"epochs": 2, "batch_size": 80, "queue": 160}}
+        short = {"epochs": 2, "batch_size": batch, "queue": 2 * batch}
+        method = method | {"pretrain": method["pretrain"] | short}
     if "recovery" in method:
         recovery, short = method["recovery"], {"warm_up": 2, "epochs": 2, "hidden": 8}
         short = {name: value for name, value in short.items() if name in recovery}
