@@ -99,6 +99,8 @@ def train_here(job: Job, stop: Stop) -> Outcome:
         replicas = Alone(job.stage.module, fabric, "" if exact else "alone")
         (outcome,) = Loop([job], replicas, fabric, job.path.with_suffix(".ckpt"), stop).run()
     assert outcome is not None, "the loop raises where the loss of a single job is not finite"
+    if job.stage.leaves != "last":
+        job.take(outcome.last, job.done)
     return outcome
 
 

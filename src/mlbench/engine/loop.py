@@ -80,6 +80,8 @@ class Loop:
         self.history: list[list[dict[str, float]]] = [[] for _ in jobs]
         self.broken = [False] * len(jobs)  # whether a job's loss was not finite, or a watch of it failed
         self.stopped: list[dict[str, Tensor] | None] = [None] * len(jobs)  # states of those out of patience
+        # Loss and state of the epoch with the lowest mean loss, where that is what the stage leaves.
+        self.lowest: list[dict[str, Any]] = [{} for _ in jobs]
 
     @property
     def watches(self) -> list[Any]:
@@ -242,6 +244,8 @@ class Loop:
         selection = self.jobs[0].selection
         if self.watches and (self.epoch % selection.every == 0 or self.epoch == self.plan.epochs):
             self._averaged(lambda: self._look(rows))
+        if self.jobs[0].stage.leaves == "lowest_loss":
+            self._averaged(lambda: self._keep_lowest(rows))
         if self.schedule.changes:
             for row, rate in zip(rows, self.replicas.rates(self.optimizer)):
                 row["learning_rate"] = rate
@@ -265,6 +269,12 @@ class Loop:
             every, patience = job.selection.every, job.selection.patience
             if patience and min(watch.since(self.epoch, every) for watch in job.watches) >= patience:
                 self.stopped[number] = state_of(module)
+
+    def _keep_lowest(self, rows: list[dict[str, float]]) -> None:
+        self.replicas.hand_back()
+        for number, (row, module) in enumerate(zip(rows, self.replicas.modules)):
+            if row["loss"] < self.lowest[number].get("loss", math.inf):
+                self.lowest[number] = {"loss": row["loss"], "state": state_of(module)}
 
     @torch.no_grad()
     def _averaged(self, act: Callable[[], Any]) -> Any:
@@ -299,6 +309,7 @@ class Loop:
                 "average": self.average,
                 "precision": self.fabric.strategy.precision.state_dict(),
                 "stopped": self.stopped,
+                "lowest": self.lowest,
                 "kept": [{watch.rule: watch.kept for watch in job.watches} for job in self.jobs],
                 "generators": drawing,
                 "seconds": time.monotonic() - self.started,
@@ -334,7 +345,8 @@ class Loop:
         self.average = [mean.to(self.fabric.device) for mean in state["average"]]
         for name in PROGRESS:
             setattr(self, name, state[name])
-        self.stopped = state.get("stopped", self.stopped)  # older checkpoints have none
+        for name in ("stopped", "lowest"):  # older checkpoints have none
+            setattr(self, name, state.get(name, getattr(self, name)))
         for job, kept in zip(self.jobs, state["kept"]):
             for watch in job.watches:
                 watch.kept = kept[watch.rule]
@@ -352,10 +364,10 @@ class Loop:
         seconds = (time.monotonic() - self.started) / len(self.jobs)
         worked = (time.process_time() - self.idle) / len(self.jobs)
         outcomes: list[Outcome | None] = []
-        ends = zip(self.jobs, self.replicas.modules, self.history, self.broken, self.stopped)
-        for job, module, history, broken, stopped in ends:
+        for number, (job, module, broken) in enumerate(zip(self.jobs, self.replicas.modules, self.broken)):
             kept = {watch.rule: watch.kept for watch in job.watches}
-            last = stopped or state_of(module)
+            last = self.lowest[number].get("state") or self.stopped[number] or state_of(module)
+            history = self.history[number]
             outcome = Outcome(last, kept, history, seconds, self.replicas.trained, worked)
             outcomes.append(None if broken else outcome)
             if self.rank == 0 and not broken and not job.done.exists():

@@ -155,6 +155,7 @@ def kind_of(job: Job) -> str:
         "optimizer": {key: value for key, value in options(plan.optimizer).items() if not _number(value)},
         "train": train.model_dump(exclude={*MACHINE, *STAGE_OPTIONS}),
         "device": train.accelerator,
+        "leaves": stage.leaves,
         "selection": job.selection.model_dump() if job.watches else None,
         "watches": [[watch.rule, watch.part] for watch in job.watches],
     }

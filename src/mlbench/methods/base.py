@@ -82,6 +82,7 @@ class Stage:
     optimizer: dict[str, Any] | None = None
     scheduler: dict[str, Any] | None = None
     selects: bool = True  # keep the best epoch by validation scores; False for teachers and pre-training
+    leaves: Literal["last", "lowest_loss"] = "last"  # whose weights are its result, unless it selects
     solve: Callable[[Rows], None] | None = None
     awaited: bool = True  # False: the next stage uses nothing of this one, and may be trained beside it
     # All that defines the stage's result besides data, split, seed and its settings: runs that ask for the

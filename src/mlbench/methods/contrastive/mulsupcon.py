@@ -25,6 +25,8 @@ from mlbench.methods.contrastive.pretraining import (
     projection_head,
 )
 
+LAST = ("leaves", "last")  # an option that was added later, and its value that changes nothing
+
 
 class Contrastive(Method):
     """Two stages: `pretraining`, then the backbone and a label layer with the loss of conf/loss.
@@ -59,9 +61,10 @@ class Contrastive(Method):
 
     @staticmethod
     def defining(options: Node) -> Node:
-        """Without a first stage, nothing of it counts."""
+        """Without a first stage, nothing of it counts; that it leaves its last epoch once was no option."""
         if options["pretrain"]["epochs"]:
-            return options
+            said = {name: value for name, value in options["pretrain"].items() if (name, value) != LAST}
+            return options | {"pretrain": said}
         kept = {"_target_", "mask", "linear_probe", "backbone_rate"}
         return {name: value for name, value in options.items() if name in kept} | {"pretrain": {"epochs": 0}}
 
@@ -82,6 +85,7 @@ class Contrastive(Method):
                 optimizer=settings.optimizer,
                 scheduler=settings.scheduler,
                 selects=False,
+                leaves=settings.leaves,
             )
         if self.linear_probe:
             self.backbone.eval().requires_grad_(False)

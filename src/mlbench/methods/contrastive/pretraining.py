@@ -43,6 +43,7 @@ class PretrainingSettings(BaseModel):
     queue: Positive
     width: Positive
     dropout: Share
+    leaves: Literal["last", "lowest_loss"] = "last"
 
 
 def projection_head(width: int, settings: PretrainingSettings) -> nn.Sequential:
