@@ -92,7 +92,7 @@ class Selection(Strict):
     rule: Literal["last", "best", "oracle"]
     metric: str
     every: int = Field(ge=1)
-    patience: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(ge=1)
 
 
 class Outputs(Strict):

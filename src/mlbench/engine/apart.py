@@ -47,5 +47,5 @@ def train_apart(
         **cast(Any, machine),
     )
     stage = Stage("encoder", cast(Learner, module), rows, selects=False)
-    selection = Selection(rule="last", metric="f1_macro", every=1)
+    selection = Selection(rule="last", metric="f1_macro", every=1, patience=None)
     fit(Job(stage, train, selection, seed, path, [], f"{type(module).__name__} · encoder", silent))
