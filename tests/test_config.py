@@ -135,7 +135,7 @@ def test_a_key_changes_with_what_is_measured_and_with_nothing_else(overrides):
     assert {path.partition(".")[0] for path in keys.values()} == SCIENTIFIC | {"dataset"}
     assert len(keys) > 25  # each with a key of its own
     assert {f"train.{name}" for name in MACHINE} | {"force", "paths.cache", "dataset.citation"} <= same
-    named = {"accelerator", "devices", "strategy", "threads", "graph", "replicas"}
+    named = {"accelerator", "devices", "strategy", "threads", "graph", "compile", "replicas"}
     assert named | {"checkpoint_seconds", "progress"} == MACHINE
 
 

@@ -59,6 +59,7 @@ class Train(Strict):
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
     threads: Annotated[int, Field(ge=1)] | Literal["auto"] | None
     graph: bool | Literal["auto"]
+    compile: bool
     replicas: Annotated[int, Field(ge=1)] | Literal["auto"]
     checkpoint_seconds: float = Field(ge=0)
     progress: bool
@@ -82,7 +83,8 @@ class Rates(Open):
 
 
 MACHINE = frozenset(
-    {"accelerator", "devices", "strategy", "threads", "graph", "replicas", "checkpoint_seconds", "progress"}
+    {"accelerator", "devices", "strategy", "threads", "graph", "compile", "replicas", "checkpoint_seconds"}
+    | {"progress"}
 )
 TRAINING = frozenset(Train.model_fields) - MACHINE
 NOT_TAKEN = "–"  # stands for the choice of a group that the method does not take

@@ -155,6 +155,8 @@ def check_batches(config: Config) -> None:
         raise UserError(
             "train.graph=true needs train.accelerator=gpu and train.devices=1: a step is captured there"
         )
+    if train.graph is True and train.compile:
+        raise UserError("train.graph=true and train.compile=true: a step is captured or compiled; choose one")
     if train.precision == "tf32" and train.accelerator == "cpu":
         raise UserError("train.precision=tf32 is a precision of GPUs: add train.accelerator=gpu")
     if train.precision == "16-mixed" and train.gradient_clip:

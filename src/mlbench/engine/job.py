@@ -26,7 +26,7 @@ class Outcome:
     kept: dict[str, dict[str, Any]]  # rule -> {epoch, value, state}
     history: list[dict[str, float]]
     seconds: float
-    trained: str = ""  # "alone" or "stacked" where the other would have left other last digits
+    trained: str = ""  # "alone", "stacked" or "compiled" where another way would have left other last digits
     processor_seconds: float = 0.0  # of this process, whatever else the machine was at
 
 

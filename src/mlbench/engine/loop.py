@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mlbench.engine.alone import Alone
+from mlbench.engine.compiled import compiled
 from mlbench.engine.generators import begin_drawing, generators
 from mlbench.engine.graph import Graphs, NotCapturable, check
 from mlbench.engine.job import AGAIN, Job, Outcome
@@ -60,6 +61,7 @@ class Loop:
         for watch in self.watches:
             watch.data = watch.data.to(device)
         replicas.choose([self.data.batch(rows) for rows in self._ends(self._batches(0))])
+        self.loss = compiled(replicas.losses) if self.plan.train.compile else replicas.losses
         groups = replicas.groups(self.plans)
         self.optimizer = build_optimizer(self.plan.optimizer, groups, device)
         self.leaves = [leaf for group in self.optimizer.param_groups for leaf in group["params"]]
@@ -106,7 +108,11 @@ class Loop:
     def _capture(self) -> None:
         """Has steps captured from here on, if they are to be and can be."""
         device, wish = self.fabric.device, self.plan.train.graph
-        if not wish or (wish == "auto" and (device.type != "cuda" or self.world > 1)):
+        if (
+            not wish
+            or self.plan.train.compile
+            or (wish == "auto" and (device.type != "cuda" or self.world > 1))
+        ):
             return
         try:
             check(self.optimizer, self.schedule.scheduler)
@@ -196,7 +202,7 @@ class Loop:
             share = 1.0
             if self.world > 1:
                 rows, share = shard(rows, self.rank, self.world)
-            losses = self.replicas.losses(self.data.batch(rows))
+            losses = self.loss(self.data.batch(rows))
             computed.append(losses.detach() if share == 1.0 else losses.detach() * share)
             weight = share / len(batches)
             self.replicas.backward(losses if weight == 1.0 else losses * weight)
@@ -368,7 +374,8 @@ class Loop:
             kept = {watch.rule: watch.kept for watch in job.watches}
             last = self.lowest[number].get("state") or self.stopped[number] or state_of(module)
             history = self.history[number]
-            outcome = Outcome(last, kept, history, seconds, self.replicas.trained, worked)
+            how = "compiled" if self.plan.train.compile else self.replicas.trained
+            outcome = Outcome(last, kept, history, seconds, how, worked)
             outcomes.append(None if broken else outcome)
             if self.rank == 0 and not broken and not job.done.exists():
                 write(job.done, outcomes[-1].__dict__)

@@ -100,7 +100,7 @@ class Stages:
             if best := outcome.kept.get(self.config.selection.rule):
                 load(job.stage.module, best["state"], job.done)
             self.last = job, outcome
-            self.trained = max(self.trained, outcome.trained)  # "", "alone", "stacked": in this order
+            self.trained = max(self.trained, outcome.trained)  # "" is the least
 
     def models(self) -> tuple[dict[str, Method], dict[str, dict[str, float]]]:
         """By selection rule: the method to score; and its epoch, with the value that chose the epoch."""

@@ -53,7 +53,7 @@ class Record(Brief):
     parts: dict[str, int]  # instances in each part of the split
     machine: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)  # rule -> what was fitted, and to which labels
-    trained: str = ""  # "alone" or "stacked" where the other would have left other last digits
+    trained: str = ""  # "alone", "stacked" or "compiled" where another way would have left other last digits
     source: dict[str, str] = field(default_factory=dict)  # of imported: file, SHA-256, what it was taken for
     # Processor seconds of training, of scoring 1,000 rows; parameters that gradients train. Older ones: none
     cost: dict[str, float] = field(default_factory=dict)

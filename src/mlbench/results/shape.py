@@ -66,7 +66,7 @@ class Shape(Strict):
     revision: str | None = None
     code: str | None = None
     calibration: dict[str, Any] = {}
-    trained: Literal["", "alone", "stacked"] = ""
+    trained: Literal["", "alone", "compiled", "stacked"] = ""
     imported: bool = False
     source: dict[str, str] = {}
     cost: dict[str, Number] = {}
