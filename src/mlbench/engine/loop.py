@@ -108,11 +108,8 @@ class Loop:
     def _capture(self) -> None:
         """Has steps captured from here on, if they are to be and can be."""
         device, wish = self.fabric.device, self.plan.train.graph
-        if (
-            not wish
-            or self.plan.train.compile
-            or (wish == "auto" and (device.type != "cuda" or self.world > 1))
-        ):
+        useless = device.type != "cuda" or self.world > 1 or self.plan.train.compile
+        if not wish or (wish == "auto" and useless):
             return
         try:
             check(self.optimizer, self.schedule.scheduler)
