@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import mlbench
+from mlbench.board import columns
 
 ROOT = Path(__file__).parents[1]
 UNREACHABLE = ("No matching distribution found for hatchling", "Could not find a version", "ConnectionError")
@@ -29,7 +30,7 @@ def wheel(tmp_path_factory):
     """Built as anyone builds it, from a copy of the checkout that has choices of its own machine."""
     checkout, target = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("wheel")
     clutter = shutil.ignore_patterns("__pycache__", "local")
-    for folder in ("src", "conf"):
+    for folder in ("src", "conf", "docs/board"):
         shutil.copytree(ROOT / folder, checkout / folder, ignore=clutter)
     for file in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / file, checkout)
@@ -72,6 +73,14 @@ def test_it_holds_every_choice_and_every_module_and_nothing_of_this_machine(whee
     assert {"mlbench/conf/config.yaml", "mlbench/py.typed"} <= names
     assert choices - local <= names and modules <= names
     assert not local & names
+    board = {name.rpartition("/")[2] for name in names if name.startswith("mlbench/board/files/")}
+    assert board == {*columns.FILES}
+
+
+def test_it_brings_the_board(installed, tmp_path):
+    words = ["board", "against", "method=br"]
+    told = output_of("-m", "mlbench", *words, folder=tmp_path, PYTHONPATH=str(installed))
+    assert "better:worse of data sets" in told and "mlp_bce" in told
 
 
 def in_metadata(wheel, name):

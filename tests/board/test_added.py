@@ -15,7 +15,7 @@ from mlbench.compose import configure
 
 pytestmark = pytest.mark.skipif("MLBENCH_DATA" not in os.environ, reason="emotions lies in MLBENCH_DATA")
 
-COMMITTED = Path(__file__).parents[2] / "docs" / "board"
+COMMITTED = content.own_folder()
 FOLDS = range(5)
 
 
@@ -25,7 +25,7 @@ def outputs(tmp_path_factory):
 
 
 def add(outputs, *words):
-    return main([*words, "datasets=emotions", f"out={COMMITTED}", f"paths.outputs={outputs}"])
+    return main([*words, "datasets=emotions", f"paths.outputs={outputs}"])
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,13 @@ class Board:
         return str(self.methods.get(method, {}).get("title") or method)
 
 
+def own_folder() -> Path:
+    """The files of mlbench's own board: inside an installed package, or docs/board in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "board" / "files"
+    return installed if installed.is_dir() else package.parents[1] / "docs" / "board"
+
+
 def read(folder: Path) -> Board:
     """UserError names the file that is not there or is not a board's."""
     return Board(

@@ -17,7 +17,8 @@ USAGE = f"""{spelled("board")} harvest   writes the board's files from the recor
                   where a method of yours stands, as a page; as=NAME: predictions that `score as=NAME` keeps
 {spelled("board")} splits dataset=scene out=scene.json   writes the folds of a data set, as published
 
-  out              of harvest and render: the folder of both, docs/board; of splits: a file
+  out              of harvest and render: the folder of both, docs/board; of against and add: another board's
+                   folder than mlbench's own; of splits: a file
   paths.outputs    where the runs are, outputs
   methods          of data: so many alone, as methods=br,mlknn,forest
   keep             of harvest: keep=true leaves the lines of cells whose runs are on another machine
@@ -32,7 +33,7 @@ KEYS = {
     "data": ("data", "seconds", "metric", "methods", "paths.outputs"),  # and the options of the data set
     "add": ("add", "datasets", "metric", "as", "out", "paths.outputs"),  # and what chooses the method
 }
-FOLDER = "docs/board"
+OUT: dict[str, str] = dict.fromkeys(("harvest", "render"), "docs/board")  # others read mlbench's own board
 OPEN = ("splits", "data", "add")  # take words of `run`, too
 USUAL = {"seconds": "600", "metric": "f1_macro", "methods": "", "datasets": "emotions,birds,scene,yeast"}
 
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(arguments: list[str]) -> None:
     action, given = read(arguments)
-    out = Path(given.pop("out", "" if action == "splits" else FOLDER)).expanduser()
+    out = Path(given.pop("out", OUT.get(action, ""))).expanduser()
     ways = {
         "harvest": harvest,
         "render": render,
@@ -92,7 +93,7 @@ def against(out: Path, given: dict[str, str]) -> None:
     from mlbench.board import content
     from mlbench.board.columns import METRICS
 
-    board = content.read(out)
+    board = content.read(out if out.name else content.own_folder())
     counts = beside.against(board, given.get("method", "br"))
     print("better:worse of data sets, where the 95 % interval of the difference is on one side of 0")
     width = max(map(len, counts))
@@ -146,6 +147,7 @@ def data(out: Path, given: dict[str, str]) -> None:
 
 
 def add(out: Path, given: dict[str, str]) -> None:
+    from mlbench.board.content import own_folder
     from mlbench.board.own import added, check_metric, placed, rated  # imports torch
     from mlbench.board.pages.markup import address
     from mlbench.submissions.names import check_name
@@ -158,9 +160,10 @@ def add(out: Path, given: dict[str, str]) -> None:
     if not own and "as" not in given:
         raise UserError("board add: what the method is is not given: method=..., or as=... of predictions")
     asked = [each for each in given["datasets"].split(",") if each]
-    board, folder = added(name, quoted(own), asked, outputs_of(given), out, given.get("as", ""))
+    known = out if out.name else own_folder()
+    board, folder = added(name, quoted(own), asked, outputs_of(given), known, given.get("as", ""))
     lines = placed(board, name, metric)
-    print(f"{metric}, mean over five folds; its place among the defaults of {out}; the best there; br")
+    print(f"{metric}, mean over five folds; its place among the board's defaults; the best there; br")
     for dataset, mine, place, of, best, reference in lines:
         print(f"{dataset:20} {mine:.4f}  {place} of {of}  {best:.4f}  {reference:.4f}")
     rating = rated(board, name, metric)
