@@ -33,6 +33,7 @@ ONCE = {
     "arff packed": [29, 86, 108],
     "arff sparse": [141],
     "arff sparse numbers": [146],
+    "arrow stream": [45],
     "csv lists": [39],
     "csv packed": [34, 78],
     "libsvm": [3, 20, 68, 121],
