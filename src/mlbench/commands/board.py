@@ -15,6 +15,7 @@ USAGE = f"""{spelled("board")} harvest   writes the board's files from the recor
                   the methods of the board on your data, the best first, and the command that trains it
 {spelled("board")} add=mine method=mlknn method.k=30 datasets=emotions,scene
                   where a method of yours stands, as a page; as=NAME: predictions that `score as=NAME` keeps
+{spelled("board")} again count=20 seed=0   runs so many of the board's runs once more, and compares
 {spelled("board")} splits dataset=scene out=scene.json   writes the folds of a data set, as published
 
   out              of harvest and render: the folder of both, docs/board; of against and add: another board's
@@ -29,11 +30,13 @@ KEYS = {
     "harvest": ("out", "paths.outputs", "table", "keep"),
     "render": ("out",),
     "against": ("method", "out"),
+    "again": ("count", "seed", "out", "paths.outputs"),
     "splits": ("out",),  # and what chooses a data set
     "data": ("data", "seconds", "metric", "methods", "paths.outputs"),  # and the options of the data set
     "add": ("add", "datasets", "metric", "as", "out", "paths.outputs"),  # and what chooses the method
 }
 OUT: dict[str, str] = dict.fromkeys(("harvest", "render"), "docs/board")  # others read mlbench's own board
+RESOLUTION = 1e-6  # of metrics that are called the same
 OPEN = ("splits", "data", "add")  # take words of `run`, too
 USUAL = {"seconds": "600", "metric": "f1_macro", "methods": "", "datasets": "emotions,birds,scene,yeast"}
 
@@ -49,6 +52,7 @@ def run(arguments: list[str]) -> None:
         "harvest": harvest,
         "render": render,
         "against": against,
+        "again": again,
         "splits": splits,
         "data": data,
         "add": add,
@@ -101,6 +105,21 @@ def against(out: Path, given: dict[str, str]) -> None:
     for name, by_metric in counts.items():
         cells = (str(by_metric[metric]).ljust(len(metric)) for metric in METRICS)
         print("  ".join([name.ljust(width), *cells]).rstrip())
+
+
+def again(out: Path, given: dict[str, str]) -> None:
+    from mlbench.board import again as once_more  # imports pandas
+    from mlbench.board import content
+
+    board = content.read(out if out.name else content.own_folder())
+    count, seed = (number_of(given, key, usual) for key, usual in (("count", 20), ("seed", 0)))
+    same = 0
+    print("the metric in which a run differs most from the board's: the board's, then the one of here")
+    for each in once_more.again(board, count, seed, outputs_of(given)):
+        same += each.apart <= RESOLUTION
+        values = f"{each.shown:.6f}  {each.here:.6f}"
+        print(f"{each.dataset:20} {each.method:20} split {each.split}  {each.metric:16} {values}", flush=True)
+    print(f"{same} of {count} are the same in all metrics, to {RESOLUTION:g}")
 
 
 def splits(out: Path, given: dict[str, str]) -> None:
@@ -175,6 +194,12 @@ def add(out: Path, given: dict[str, str]) -> None:
             f"{rating.high:.0f}; place {rating.place} of {rating.of}; br has 1000"
         )
     print(folder / address("method", name))
+
+
+def number_of(given: dict[str, str], key: str, usual: int) -> int:
+    if not (text := given.get(key, str(usual))).isdecimal():
+        raise UserError(f"{key}={text}: a whole number")
+    return int(text)
 
 
 def seconds_of(given: dict[str, str]) -> float:

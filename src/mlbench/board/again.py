@@ -1,0 +1,61 @@
+"""Cells of a board run once more: whether the numbers that it shows come out again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlbench.board.columns import METRICS
+from mlbench.board.content import Board
+from mlbench.board.harvest import of_record
+from mlbench.board.own import MAIN, planned, results
+from mlbench.errors import UserError
+from mlbench.results import store
+from mlbench.tables import spec as specs
+
+
+@dataclass(frozen=True)
+class Again:
+    """A run of the board, and the metric in which it and the run made here differ most."""
+
+    dataset: str
+    method: str
+    split: int
+    metric: str
+    shown: float
+    here: float
+
+    @property
+    def apart(self) -> float:
+        return abs(self.here - self.shown)
+
+
+def again(board: Board, count: int, seed: int, outputs: Path) -> Iterator[Again]:
+    """So many runs, drawn from those of the board's defaults that have finished, as they come out here."""
+    records = board.records
+    known = records[(records["state"] == "finished") & (records["variant"] == "default")]
+    if not 0 < count <= len(known):
+        raise UserError(f"count={count}: the board has {len(known)} finished runs to draw from")
+    drawn = np.random.default_rng(seed).choice(len(known), count, replace=False)
+    stated = specs.stated_by(MAIN)
+    for line in known.iloc[np.sort(drawn)].to_dict("records"):
+        dataset, method, split = line["dataset"], line["method"], int(line["split"])
+        axes = {axis: {line[axis]: stated["axes"][axis][line[axis]]} for axis in ("dataset", "method")}
+        (case,) = planned(results(stated | {"axes": axes, "variants": []}), outputs)
+        run = next((run for run in case.runs if run.fold == line["split"]), None)
+        if run is None or run.key != line["key"]:
+            raise UserError(
+                f"{dataset}, {method}, split {line['split']}: the board's run is another experiment"
+            )
+        from mlbench.runs.execute import run_missing  # imports Lightning
+
+        if not run.over:
+            run_missing([run])
+        record = store.finished(run.folder)
+        if record is None:
+            raise UserError(f"{where}: {store.failure(run.folder).get('reason')}")
+        here = of_record(record, line["options"])
+        pairs = {name: (line[name], here[name]) for name in METRICS if line[name] == line[name]}
+        most = max(pairs, key=lambda name: abs(pairs[name][0] - pairs[name][1]))
+        yield Again(dataset, method, split, most, *pairs[most])
