@@ -46,7 +46,9 @@ def test_a_run_of_another_key_is_not_compared(outputs):
         records["key"] = "0" * 16
         return records
 
-    with pytest.raises(UserError, match="emotions, br, split .: what the board shows was another experiment"):
+    with pytest.raises(
+        UserError, match=r"emotions, br, split .: what the board shows was another experiment"
+    ):
         next(again(board(elsewhere), 1, 0, outputs))
 
 

@@ -43,11 +43,10 @@ def again(board: Board, count: int, seed: int, outputs: Path) -> Iterator[Again]
         dataset, method, split = line["dataset"], line["method"], int(line["split"])
         axes = {axis: {line[axis]: stated["axes"][axis][line[axis]]} for axis in ("dataset", "method")}
         (case,) = planned(results(stated | {"axes": axes, "variants": []}), outputs)
-        run = next((run for run in case.runs if run.fold == line["split"]), None)
+        where = f"{dataset}, {method}, split {split}"
+        run = next((run for run in case.runs if run.fold == split), None)
         if run is None or run.key != line["key"]:
-            raise UserError(
-                f"{dataset}, {method}, split {line['split']}: the board's run is another experiment"
-            )
+            raise UserError(f"{where}: what the board shows was another experiment than this one is today")
         from mlbench.runs.execute import run_missing  # imports Lightning
 
         if not run.over:
