@@ -37,21 +37,25 @@ def but_for_numbers(config: Config) -> str:
 
 
 def beginning(groups: list[list[Run]], worker: int) -> list[list[Run]]:
-    """Rotates the groups so that each worker starts on another data set while there are enough."""
+    """Rotates the groups so that each worker starts on other data, or other teachers, while there are enough."""
     if not groups:
         return []
-    data = [group[0].config.dataset.get("name") for group in groups]
-    of_another = [number for number, name in enumerate(data) if name not in data[:number]]
+    needed = [may_wait_for(group) for group in groups]
+    of_another = [number for number, name in enumerate(needed) if name not in needed[:number]]
     order = [*of_another, *(number for number in range(len(groups)) if number not in of_another)]
     first = order[worker % len(order)]
     return [groups[first], *groups[:first], *groups[first + 1 :]]
 
 
 def apart(free: list[list[Run]], waiting: list[list[Run]]) -> list[Run]:
-    """The first free group on whose data set no group is at work: both might wait for the same stages."""
-    busy = {
-        group[0].config.dataset["name"]
-        for group in waiting
-        if group not in free and "name" in group[0].config.dataset
-    }
-    return next((group for group in free if group[0].config.dataset.get("name") not in busy), free[0])
+    """The first free group that waits for no stage of a group at work."""
+    busy = {may_wait_for(group) for group in waiting if group not in free}
+    return next((group for group in free if may_wait_for(group) not in busy), free[0])
+
+
+def may_wait_for(group: list[Run]) -> tuple[str, str]:
+    """Equal for groups of which one may train a stage that the other needs, too: those of a data set whose
+    teachers, if they have any, are the same.
+    """
+    config = group[0].config
+    return str(config.dataset.get("name")), fingerprint(config.method.get("teachers"))
