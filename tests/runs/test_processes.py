@@ -9,7 +9,7 @@ from mlbench.runs.groups import apart, beginning
 def run(name, teachers=None, **statistics):
     dataset = {"name": name} | ({"statistics": statistics} if statistics else {})
     method = {"teachers": teachers} if teachers else {}
-    return SimpleNamespace(config=SimpleNamespace(dataset=dataset, method=method))
+    return SimpleNamespace(config=SimpleNamespace(dataset=dataset, method=method), key=object())
 
 
 def test_each_worker_begins_with_other_data_while_there_are_such():

@@ -37,7 +37,7 @@ def but_for_numbers(config: Config) -> str:
 
 
 def beginning(groups: list[list[Run]], worker: int) -> list[list[Run]]:
-    """Rotates the groups so that each worker starts on other data, or other teachers, while there are enough."""
+    """Rotates the groups so that each worker starts on other data or teachers while there are enough."""
     if not groups:
         return []
     needed = [may_wait_for(group) for group in groups]
