@@ -38,6 +38,8 @@ from mlbench.seeding import derive
 
 AS_THEY_ARE = [f"backbone.augment.{name}" for name in ("crop=0", "flip=false", "jitter=0", "cutout=0")]
 
+ENCODED = 320  # images at most that go through the encoder: ten of its batches
+
 Batches = Callable[[Tensor], Iterable[tuple[Tensor, Tensor]]]  # of an epoch, whose order is given
 
 
@@ -61,7 +63,7 @@ def encoders(
         name, images, targets = photographs(configure([]).paths.cache, instances, folder)
         yield from network_on(images, targets, name, size, folder, epochs, repeats, workers)
         if importlib.util.find_spec(PACKAGE):
-            yield encoding(images, name, repeats)
+            yield encoding(images[np.arange(min(len(images), ENCODED))], name, repeats)
 
 
 def linear_on_features(count: int, repeats: int) -> Row:
