@@ -137,8 +137,9 @@ def outdated(record: Brief, code: str | None) -> bool:
 
 def begin(run: Path, config: dict[str, Any]) -> None:
     plain = json.loads(json.dumps(config))  # of lists and dictionaries, each written where it stands
-    how = {"default_flow_style": False, "allow_unicode": True, "sort_keys": False}
-    write(run / "config.yaml", yaml.dump(plain, Dumper=get_omega_conf_dumper(), **how))
+    dumper = get_omega_conf_dumper()
+    text = yaml.dump(plain, Dumper=dumper, default_flow_style=False, allow_unicode=True, sort_keys=False)
+    write(run / "config.yaml", text)
 
 
 def finish(run: Path, record: Record, history: dict[str, list[dict[str, float]]]) -> None:

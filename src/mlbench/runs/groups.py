@@ -58,4 +58,4 @@ def may_wait_for(group: list[Run]) -> tuple[str, str]:
     teachers, if they have any, are the same.
     """
     config = group[0].config
-    return str(config.dataset.get("name")), fingerprint(config.method.get("teachers"))
+    return str(config.dataset.get("name")), fingerprint(config.method.get("teachers") or {})
