@@ -20,7 +20,7 @@ from mlbench.evaluation.thresholds import Threshold
 from mlbench.idle import UNUSED, idle, one_stage, undoubted, unlooked
 from mlbench.methods.base import Method
 from mlbench.methods.build import build_loss, build_method, check_method, leaves_out
-from mlbench.premises import build, check_premises, check_validation
+from mlbench.premises import build, check_patience, check_premises, check_validation
 from mlbench.protocols import check_offers
 from mlbench.results.tracking import Tracker
 
@@ -53,6 +53,7 @@ def assemble(config: Config) -> Pieces:
     threshold = pieces.threshold()  # refuses options that cannot be
     check_validation(config, dataset, split, threshold.part if threshold.fitted else None)
     check_training(config)
+    check_patience(config, pieces.dataset, pieces.split)
     check_outputs(config)
     return pieces
 

@@ -125,16 +125,24 @@ def of_modules(*modules: str) -> list[str]:
     ]
 
 
+def has_validation(config: Config, dataset: Dataset, split: Split) -> bool:
+    official = dataset.official if config.choices["split"] == "official" else ()
+    return "validation" in (*split.parts, *official)
+
+
+def check_patience(config: Config, dataset: Dataset, split: Split) -> None:
+    """Refuses it where no epoch is looked at; with a method in closed form it changes nothing."""
+    looks = config.selection.rule == "oracle" or has_validation(config, dataset, split)
+    if (patience := config.selection.patience) and not looks and target(config.method).train_options:
+        raise UserError(f"selection.patience={patience} needs a validation part: add split.validation=0.1")
+
+
 def check_validation(config: Config, dataset: Dataset, split: Split, fit_on: str | None) -> None:
     """Refuses a selection or a threshold that needs a validation part if there is none."""
-    official = dataset.official if config.choices["split"] == "official" else ()
-    if "validation" in (*split.parts, *official):
+    if has_validation(config, dataset, split):
         return
     if config.selection.rule == "best":
         raise UserError("selection.rule=best needs a validation part: add split.validation=0.1")
-    trained = getattr(target(config.method), "train_options", True)
-    if (patience := config.selection.patience) and trained and config.selection.rule != "oracle":
-        raise UserError(f"selection.patience={patience} needs a validation part: add split.validation=0.1")
     if config.calibration["_target_"]:
         asked = f"calibration={config.choices['calibration']}"
         raise UserError(f"{asked} needs a validation part: add split.validation=0.1")

@@ -194,7 +194,9 @@ def test_without_pre_training_there_is_one_stage_and_no_option_of_the_first_coun
     ]
     kind = type(method)
     assert kind.defining(nodes[0]) == kind.defining(nodes[1])
-    other = configure(["method=mulsupcon_cld", "method.pretrain.epochs=1"]).method
+    other = configure(
+        ["method=mulsupcon_cld", "method.pretrain.epochs=1", "method.pretrain.leaves=lowest_loss"]
+    ).method
     assert kind.defining(other) == other
 
 
