@@ -25,7 +25,7 @@ TINY = {
     "enhancement": ["repeats=1", "epochs=1", "instances=70", "runs=3", "grid=2"],
     "contrastive": ["repeats=1", "epochs=1", "queue=256", "instances=20"],
     "multimodal": ["repeats=1", "instances=70", "hidden=8"],
-    "encoders": ["repeats=1", "instances=40", "size=8", "workers=1", "features=80"],
+    "encoders": ["repeats=1", "instances=16", "size=8", "workers=1", "features=80"],
     "metrics": ["repeats=2", "instances=150", "labels=4"],
     "intervals": ["repeats=1", "instances=30", "labels=3", "draws=20", "looped=2"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
