@@ -4,15 +4,11 @@ import functools
 import json
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from commands import (
-    PATIENCE,
-    ROOT,
     Command,
     gated_at_step,
     limit_files,
@@ -22,7 +18,6 @@ from commands import (
     signalled_at_rename,
     signalled_at_step,
 )
-from mlbench import commands
 
 INTERRUPTED = "mlbench: interrupted; the same command goes on from the last checkpoint\n"
 
@@ -177,67 +172,6 @@ def test_a_method_in_closed_form_is_interrupted_anywhere(file, which, at_once, f
     assert (stopped.status, stopped.out, stopped.err) == (130, "", INTERRUPTED)
     assert not list(folder.rglob("*.tmp")) and not list(folder.rglob("failed.json"))
     assert not records(folder / "outputs")
-
-
-@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.usefixtures("sigterm")
-def test_imports_are_interrupted_too(which, monkeypatch, capsys):
-    monkeypatch.setattr(commands.importlib, "import_module", lambda name: signal.raise_signal(which))
-    with pytest.raises(SystemExit) as left:
-        commands.begin("run")
-    assert (left.value.code, capsys.readouterr().err) == (130, INTERRUPTED)
-
-
-LOST = """
-import signal
-import sys
-import time
-
-import mlbench.commands
-
-
-class Dropped:
-    def __del__(self):
-        signal.raise_signal(getattr(signal, sys.argv[1]))
-
-
-def imported(name):
-    Dropped()
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        time.sleep(0.001)
-
-
-mlbench.commands.importlib.import_module = imported
-mlbench.commands.begin("run")
-"""
-
-
-@pytest.mark.parametrize("which", ["SIGINT", "SIGTERM"])
-def test_an_interrupt_that_python_drops_is_heard_all_the_same(which, environment):
-    """Python prints and forgets what is raised while an object is taken away."""
-    words = [sys.executable, "-c", LOST, which]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", INTERRUPTED)
-
-
-def test_what_else_python_drops_is_shown_as_ever(environment):
-    program = "from mlbench.interrupt import hear_sigterm\nhear_sigterm()\n"
-    program += "class Dropped:\n    __del__ = exit\nDropped()"
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert done.returncode == 0 and "SystemExit" in done.stderr
-
-
-def test_signals_are_heard_before_anything_is_imported_that_takes_long(environment):
-    program = (
-        "import sys\nsys.path.append(sys.argv[1])\nimport mlbench.commands\n"
-        "print({'re', 'typing', 'pathlib', 'traceback', 'hydra', 'torch'} & {*sys.modules})"
-    )
-    words = [sys.executable, "-S", "-c", program, str(ROOT / "src")]  # -S: without what site itself imports
-    done = subprocess.run(words, env=environment, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
 def test_ctrl_c_in_the_last_chunk_of_a_stage_is_heard(references, environment, command, folder):
