@@ -41,6 +41,16 @@ def test_a_number_that_is_another_is_named(outputs):
     assert found.metric == "brier" and found.apart == pytest.approx(0.25, abs=1e-6)
 
 
+def test_a_method_that_is_not_the_boards_is_not_drawn(outputs):
+    def own(records):
+        records.loc[records["split"] > 0, "method"] = "mine"
+        return records
+
+    assert [each.split for each in again(board(own), 1, 0, outputs)] == [0]
+    with pytest.raises(UserError, match="count=2: the board has 1 finished runs"):
+        next(again(board(own), 2, 0, outputs))
+
+
 def test_a_run_of_another_key_is_not_compared(outputs):
     def elsewhere(records):
         records["key"] = "0" * 16

@@ -33,12 +33,15 @@ class Again:
 
 def again(board: Board, count: int, seed: int, outputs: Path) -> Iterator[Again]:
     """So many runs, drawn from those of the board's defaults that have finished, as they come out here."""
-    records = board.records
+    from mlbench.runs.execute import run_missing  # imports Lightning
+
+    records, stated = board.records, specs.stated_by(MAIN)
     known = records[(records["state"] == "finished") & (records["variant"] == "default")]
+    for axis in ("dataset", "method"):  # a person's own method, on a board of theirs, is not the table's
+        known = known[known[axis].isin(stated["axes"][axis])]
     if not 0 < count <= len(known):
         raise UserError(f"count={count}: the board has {len(known)} finished runs to draw from")
     drawn = np.random.default_rng(seed).choice(len(known), count, replace=False)
-    stated = specs.stated_by(MAIN)
     for line in known.iloc[np.sort(drawn)].to_dict("records"):
         dataset, method, split = line["dataset"], line["method"], int(line["split"])
         axes = {axis: {line[axis]: stated["axes"][axis][line[axis]]} for axis in ("dataset", "method")}
@@ -47,8 +50,6 @@ def again(board: Board, count: int, seed: int, outputs: Path) -> Iterator[Again]
         run = next((run for run in case.runs if run.fold == split), None)
         if run is None or run.key != line["key"]:
             raise UserError(f"{where}: what the board shows was another experiment than this one is today")
-        from mlbench.runs.execute import run_missing  # imports Lightning
-
         if not run.over:
             run_missing([run])
         record = store.finished(run.folder)

@@ -153,7 +153,7 @@ def placed(board: Board, name: str, metric: str) -> list[Place]:
 
 
 def rated(board: Board, name: str, metric: str) -> Rating | None:
-    """None of a method that has no data set in common with others."""
+    """None of a method that has run on fewer data sets than a rating takes, which is three."""
     found = standing(board.records, metric)
     at, ratings = found.grid.rows.index(Row(name)), found.ratings
     if math.isnan(ratings.elo[at]):

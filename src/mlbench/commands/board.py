@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from mlbench.commands.arguments import answered, check_keys, outputs_of, pairs
+from mlbench.commands.arguments import answered, check_keys, is_true, outputs_of, pairs
 from mlbench.errors import UserError, did_you_mean
 from mlbench.spelling import spelled
 
@@ -79,9 +79,7 @@ def harvest(out: Path, given: dict[str, str]) -> None:
 
     outputs = outputs_of(given)
     tables = {given["table"]: "default"} if "table" in given else None
-    if (keep := given.get("keep", "false")) not in ("true", "false"):
-        raise UserError(f"keep={keep}: keep=true leaves lines whose runs are elsewhere, keep=false none")
-    for path in harvests.harvest(outputs, out, tables, keep == "true"):
+    for path in harvests.harvest(outputs, out, tables, is_true(given, "keep")):
         print(path)
 
 
