@@ -77,11 +77,10 @@ MAY_KNOW = {
     "prepared": {"assemble", "config", "data", "encoders", "engine", "errors", "evaluation"},
     "outcome": {
         *("assemble", "config", "data", "encoders", "engine", "errors", "evaluation", "files", "methods"),
-        "prepared",
+        *("prepared", "results"),
     },
     "experiment": {
-        *("assemble", "config", "data", "embeddings", "engine", "errors", "evaluation", "methods", "outcome"),
-        *("prepared", "results", "seeding"),
+        *("assemble", "config", "embeddings", "engine", "outcome", "prepared", "results", "seeding"),
     },
     "predict": {"data", "encoders", "engine", "errors", "evaluation", "methods", "results", "trust"},
     "estimator": {

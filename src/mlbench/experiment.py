@@ -15,20 +15,13 @@ from mlbench.engine import threads
 from mlbench.engine.fit import fit
 from mlbench.engine.job import Job
 from mlbench.engine.many import fit_together
-from mlbench.engine.saved import write
-from mlbench.engine.score import device_of, facts_of_rows
 from mlbench.engine.stages import Stages
-from mlbench.evaluation.calibration import told
-from mlbench.evaluation.frequency import Frequencies
-from mlbench.methods.base import Method
-from mlbench.methods.build import packed
-from mlbench.outcome import cost, measured_under, save_findings, save_scores, way_of_rows
+from mlbench.outcome import measured_under, recorded, save
 from mlbench.prepared import Prepared, check_threshold, prepared
 from mlbench.results import store
 from mlbench.results.code import code_of
-from mlbench.results.record import Record, forget_peak_memory, machine, peak_memory, revision, versions
-from mlbench.results.repeats import science_of
-from mlbench.results.tracking import Begun
+from mlbench.results.record import Record, forget_peak_memory
+from mlbench.results.tracking import begun
 from mlbench.seeding import derive, seed_everything
 
 Ended = tuple[Record, Path] | Exception  # a run's record and its path, or what stopped it
@@ -75,7 +68,6 @@ class Experiment:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     pieces: Pieces = field(init=False)
     given: Prepared = field(init=False)
-    method: Method = field(init=False)
     stages: Stages = field(init=False)
     jobs: list[Job] = field(default_factory=list)  # the fits that the run waits for
 
@@ -127,27 +119,16 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
     check_loss(config, given.task)
     check_threshold(pieces.threshold(), given.task, given.parts)
     seed_everything(derive(config.seed, "method"))
-    run.method = pieces.method(given.task)
-    run.method.rows_scaled_by(given.scaler)
+    method = pieces.method(given.task)
+    method.rows_scaled_by(given.scaler)
     if config.outputs.embeddings:
-        check_embedding(run.method, config.choices["method"])
+        check_embedding(method, config.choices["method"])
 
     settings = taken(config.model_dump(mode="json"))
     store.begin(folder, settings)
-    method, files = settings["choices"]["method"], given.data.get("files")
-    group = fingerprint(science_of(settings, settings["choices"], files, config.selection.rule))
-    name = f"{given.task.name}/{method}/{config.seed}"
-    pieces.tracker.start(Begun(run.key, name, settings, folder, group, method))
-    run.stages = Stages(
-        run.method,
-        given.parts,
-        config,
-        identity,
-        folder,
-        pieces.threshold,
-        pieces.tracker.log,
-        Frequencies.of(given.task.positives, given.task.instances),
-    )
+    pieces.tracker.start(begun(run.key, settings, given.task.name, given.data, folder))
+    threshold, report = pieces.threshold, pieces.tracker.log
+    run.stages = Stages(method, given.parts, config, identity, folder, threshold, report, given.frequencies)
     run.jobs = run.stages.ask()
 
 
@@ -172,47 +153,20 @@ def finish(run: Experiment) -> None:
     models, selected = run.stages.models()
     clock = time.monotonic()
     scored = measured_under(config, pieces, given, models)
-    measured = {rule: each.measures for rule, each in scored.items()}
-    save_scores(folder / "scores.npz", scored, given.parts["test"])
-    chosen = models[config.selection.rule]
-    for name, tensors in chosen.findings().items():
-        save_findings(folder / f"{name}.npz", tensors, given.parts["train"], given.task)
-    nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
-    rows = way_of_rows(pieces, given, scored[config.selection.rule])
-    write(folder / "model.pt", packed(chosen, nodes, given.task) | {"rows": rows})
-    metrics = {rule: result.metrics for rule, result in measured.items()}
+    chosen = scored[config.selection.rule]
+    save(folder, config, pieces, given, scored)
     if config.outputs.embeddings:
-        metrics[config.selection.rule] |= embeddings.keep(
-            folder, chosen, given.parts, given.task, config.train
-        )
-    else:
-        (folder / store.EMBEDDINGS).unlink(missing_ok=True)  # of a run whose record is no longer there
-
-    settings = taken(config.model_dump(mode="json"))
-    record = Record(
+        metrics = embeddings.keep(folder, chosen.model, given.parts, given.task, config.train)
+        chosen.measures.metrics.update(metrics)
+    record = recorded(
+        run.stages,
+        given,
+        scored,
+        selected,
         key=run.key,
-        choices=settings["choices"],
-        seed=config.seed,
-        rule=config.selection.rule,
-        metrics=metrics,
-        per_label={"label": list(given.task.labels)} | measured[config.selection.rule].per_label,
-        thresholds={rule: result.cuts for rule, result in measured.items()},
-        selected=selected,
-        facts=run.method.facts() | facts_of_rows(chosen, given.parts["test"], device_of(config.train)),
-        parts={part: len(rows) for part, rows in given.parts.items()},
-        data=given.data,
-        config=settings,
-        seconds=run.stages.seconds | {"scoring": time.monotonic() - clock},
-        peak_memory_bytes=peak_memory(),
-        started=run.started.isoformat(timespec="seconds"),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=versions(),
-        machine=machine(),
-        revision=revision(),
         code=run.code,
-        calibration=told({rule: each.calibration for rule, each in scored.items()}, given.task.labels),
-        trained=run.stages.trained,
-        cost=cost(run.stages.processor_seconds, chosen, scored[config.selection.rule]),
+        started=run.started,
+        scoring=time.monotonic() - clock,
     )
     store.finish(folder, record, run.stages.history)
     pieces.tracker.finish(folder / "record.json")

@@ -1,11 +1,12 @@
 """What a run leaves of a trained method: scores and their measures, what training found, the way of a row of
-a file to a label set, costs.
+a file to a label set, the record.
 """
 
 import json
 import math
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +14,32 @@ import numpy as np
 from torch import Tensor
 
 from mlbench.assemble import Pieces
-from mlbench.config import Config
+from mlbench.config import Config, taken
 from mlbench.data.rows import Rows
 from mlbench.data.task import Task
 from mlbench.encoders.kept import described
-from mlbench.engine.score import score
+from mlbench.engine.saved import write
+from mlbench.engine.score import device_of, facts_of_rows, score
+from mlbench.engine.stages import Stages
 from mlbench.errors import UserError
-from mlbench.evaluation.calibration import Calibration
-from mlbench.evaluation.frequency import Frequencies
+from mlbench.evaluation.calibration import Calibration, told
 from mlbench.evaluation.measure import Measures, measure
 from mlbench.files import whole
 from mlbench.methods.base import Method
+from mlbench.methods.build import packed
 from mlbench.prepared import Prepared
+from mlbench.results.record import Record, machine, peak_memory, revision, versions
 
 
 @dataclass(frozen=True)
 class Scored:
     """Of one model: the scores of the test part and their measures, and what calibrated the scores."""
 
+    model: Method
     scores: Tensor
     measures: Measures
     calibration: Calibration | None
     rows_a_second: float  # of this process's processor time, while it scored
-
-
-def cost(train_seconds: float, model: Method, scored: Scored) -> dict[str, float]:
-    """What the run took on one core of its machine, however busy that was."""
-    trained = sum(parameter.numel() for parameter in model.parameters())
-    return {
-        "train_seconds": train_seconds,
-        "seconds_per_1000_rows": 1000 / scored.rows_a_second,
-        "parameters": trained or math.nan,
-    }
 
 
 def measured_under(
@@ -56,7 +51,6 @@ def measured_under(
     asked = ["test", *([rule.part] if rule.fitted else []), *([calibrator.part] if calibrator else [])]
     known = given.parts | ({} if given.labelled is None else {"training": given.labelled})
     parts = {part: known[part] for part in asked}
-    frequencies = Frequencies.of(given.task.positives, given.task.instances)
     scored = {}
     for name, model in models.items():
         clock = time.process_time()
@@ -71,10 +65,21 @@ def measured_under(
             scores = {part: calibration(of_part) for part, of_part in scores.items()}
         fit_on = (scores[rule.part], parts[rule.part].targets) if rule.fitted else None
         orders, targets = model.column_orders(), parts["test"].targets
-        measures = measure(pieces.threshold(), scores["test"], targets, fit_on, orders, frequencies)
+        measures = measure(pieces.threshold(), scores["test"], targets, fit_on, orders, given.frequencies)
         rate = sum(map(len, parts.values())) / worked
-        scored[name] = Scored(scores["test"], measures, calibration, rate)
+        scored[name] = Scored(model, scores["test"], measures, calibration, rate)
     return scored
+
+
+def save(folder: Path, config: Config, pieces: Pieces, given: Prepared, scored: dict[str, Scored]) -> None:
+    """Writes all that lies beside the record: scores, what training found, the model with the way to it."""
+    chosen = scored[config.selection.rule]
+    save_scores(folder / "scores.npz", scored, given.parts["test"])
+    for name, tensors in chosen.model.findings().items():
+        save_findings(folder / f"{name}.npz", tensors, given.parts["train"], given.task)
+    nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
+    rows = way_of_rows(pieces, given, chosen)
+    write(folder / "model.pt", packed(chosen.model, nodes, given.task) | {"rows": rows})
 
 
 def fields_of(pieces: Pieces, given: Prepared, field: str) -> list[str]:
@@ -117,3 +122,55 @@ def save_findings(path: Path, tensors: dict[str, Tensor], train: Rows, task: Tas
     targets = train.targets.numpy().astype(np.uint8)
     with whole(path) as file:
         np.savez(file, ids=train.ids.numpy(), targets=targets, labels=np.array(task.labels), **arrays)
+
+
+def recorded(
+    stages: Stages,
+    given: Prepared,
+    scored: dict[str, Scored],
+    selected: dict[str, dict[str, float]],
+    *,
+    key: str,
+    code: str,
+    started: datetime,
+    scoring: float,
+) -> Record:
+    """The record of a run whose stages are trained and whose test part is scored, in `scoring` seconds."""
+    config, test = stages.config, given.parts["test"]
+    settings = taken(config.model_dump(mode="json"))
+    measured, chosen = {rule: each.measures for rule, each in scored.items()}, scored[config.selection.rule]
+    return Record(
+        key=key,
+        choices=settings["choices"],
+        seed=config.seed,
+        rule=config.selection.rule,
+        metrics={rule: measures.metrics for rule, measures in measured.items()},
+        per_label={"label": list(given.task.labels)} | chosen.measures.per_label,
+        thresholds={rule: measures.cuts for rule, measures in measured.items()},
+        selected=selected,
+        facts=stages.method.facts() | facts_of_rows(chosen.model, test, device_of(config.train)),
+        parts={part: len(rows) for part, rows in given.parts.items()},
+        data=given.data,
+        config=settings,
+        seconds=stages.seconds | {"scoring": scoring},
+        peak_memory_bytes=peak_memory(),
+        started=started.isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+        machine=machine(),
+        revision=revision(),
+        code=code,
+        calibration=told({rule: each.calibration for rule, each in scored.items()}, given.task.labels),
+        trained=stages.trained,
+        cost=cost(stages.processor_seconds, chosen),
+    )
+
+
+def cost(train_seconds: float, scored: Scored) -> dict[str, float]:
+    """What the run took on one core of its machine, however busy that was."""
+    trained = sum(parameter.numel() for parameter in scored.model.parameters())
+    return {
+        "train_seconds": train_seconds,
+        "seconds_per_1000_rows": 1000 / scored.rows_a_second,
+        "parameters": trained or math.nan,
+    }

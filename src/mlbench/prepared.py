@@ -21,6 +21,7 @@ from mlbench.encoders.encode import encoded
 from mlbench.engine.apart import train_apart
 from mlbench.engine.score import device_of
 from mlbench.errors import UserError
+from mlbench.evaluation.frequency import Frequencies
 from mlbench.evaluation.thresholds import Threshold
 
 
@@ -33,6 +34,10 @@ class Prepared:
     schema: Schema
     scaler: Scaler
     example: list[float | str] | None  # a row of a file: means and most frequent words of the training rows
+
+    @property
+    def frequencies(self) -> Frequencies:
+        return Frequencies.of(self.task.positives, self.task.instances)
 
 
 def prepared(config: Config, pieces: Pieces, identity: Node) -> Prepared:

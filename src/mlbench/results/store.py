@@ -140,6 +140,7 @@ def begin(run: Path, config: dict[str, Any]) -> None:
     dumper = get_omega_conf_dumper()
     text = yaml.dump(plain, Dumper=dumper, default_flow_style=False, allow_unicode=True, sort_keys=False)
     write(run / "config.yaml", text)
+    (run / EMBEDDINGS).unlink(missing_ok=True)  # of a run whose record is no longer there
 
 
 def finish(run: Path, record: Record, history: dict[str, list[dict[str, float]]]) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+from mlbench.config import Node, fingerprint
 from mlbench.errors import UserError
+from mlbench.results.repeats import science_of
 from mlbench.results.told import told
 
 SECONDS_TO_START = 10  # how long W&B may take to answer before the run goes on without it
@@ -26,6 +28,14 @@ class Begun(NamedTuple):
     folder: Path
     group: str = ""  # the same for runs that differ in seed and fold only: `result` of the store's data frame
     method: str = ""
+
+
+def begun(key: str, config: Node, dataset: str, data: Node, folder: Path) -> Begun:
+    """What a tracker is told of a run; `config` and `data` are what its record will hold."""
+    choices = config["choices"]
+    science = science_of(config, choices, data.get("files"), config["selection"]["rule"])
+    name = f"{dataset}/{choices['method']}/{config['seed']}"
+    return Begun(key, name, config, folder, fingerprint(science), choices["method"])
 
 
 class Tracker(Protocol):
