@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mlbench.config import Train
 from mlbench.engine.alone import Alone
 from mlbench.engine.generators import generators
 from mlbench.engine.native import Native
@@ -40,14 +41,15 @@ class Graphs:
         act: Step,
         replicas: Replicas,
         optimizer: torch.optim.Optimizer,
+        scheduler: Any = None,
         average: Sequence[Tensor] = (),
         begun: bool = False,
     ):
         """`act` computes a step without a graph. `begun`: whether the optimiser has its state, and all else
         is there that a first step makes.
         """
-        self.act, self.replicas, self.optimizer, self.average = act, replicas, optimizer, average
-        self.begun = begun
+        self.act, self.replicas, self.average, self.begun = act, replicas, average, begun
+        self.optimizer, self.scheduler = optimizer, scheduler
         self.device: torch.device = optimizer.param_groups[0]["params"][0].device
         self.graphs: dict[tuple, tuple[Replay, list[Tensor], list[Tensor]]] = {}
         self.facts = self._facts()
@@ -55,6 +57,7 @@ class Graphs:
     def __call__(self, batches: Sequence[Tensor]) -> list[Tensor]:
         shapes = tuple(rows.shape for rows in batches)
         if shapes not in self.graphs:
+            check(self.optimizer, self.scheduler)
             if not self.begun or len(self.graphs) == SHAPES:
                 self.begun = True
                 return self.act(batches)
@@ -124,6 +127,12 @@ class Graphs:
         several = [draws for module in modules_of(self.replicas) for draws in draws_of(module).values()]
         generators = [draws.on(self.device) for layer in several for draws in layer]
         return [generator for generator in generators if generator is not None]
+
+
+def wanted(train: Train, device: torch.device, world: int) -> bool:
+    """Whether steps are to be captured; train.graph=auto does so where that can save time."""
+    useless = device.type != "cuda" or world > 1 or train.compile
+    return bool(train.graph) and not (train.graph == "auto" and useless)
 
 
 def check(optimizer: torch.optim.Optimizer, scheduler: Any) -> None:

@@ -4,15 +4,14 @@ Losses stay on the device for up to STEPS steps. Then they are fetched, and the 
 Nothing else is logged, moved or waited for.
 """
 
-import itertools
+import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
@@ -21,22 +20,24 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from mlbench.engine.alone import Alone
 from mlbench.engine.compiled import compiled
 from mlbench.engine.generators import begin_drawing, generators
-from mlbench.engine.graph import Graphs, NotCapturable, check
+from mlbench.engine.graph import Graphs, NotCapturable, wanted
+from mlbench.engine.history import History
 from mlbench.engine.job import AGAIN, Job, Outcome
 from mlbench.engine.native import Native
 from mlbench.engine.plan import Schedule, build_optimizer
 from mlbench.engine.progress import progress
 from mlbench.engine.ranks import any_of, of_all, orphaned
 from mlbench.engine.saved import read, write
-from mlbench.engine.score import state_of
 from mlbench.engine.signals import Stop, caught
 from mlbench.engine.stack import Stack
 from mlbench.errors import UserError
-from mlbench.evaluation.suite import find
 
 STEPS = 50  # enough of them to make the fetch cheap, few enough to stop or save within seconds
-PROGRESS = ("epoch", "batch", "sums", "history", "broken")  # attributes that a checkpoint keeps
-KEPT = (*PROGRESS, "replicas", "optimizer", "schedule", "average", "precision", "kept", "generators")
+# What every checkpoint holds; newer ones hold more.
+KEPT = (
+    *("epoch", "batch", "replicas", "optimizer", "schedule", "average", "precision", "generators"),
+    *("sums", "history", "broken", "kept"),
+)
 
 
 class Loop:
@@ -58,7 +59,8 @@ class Loop:
         self.count = len(jobs[0].stage.data)
         self.batches = self.plan.batches(self.count)  # of an epoch
         self.data = replicas.data([job.stage.data for job in jobs]).to(device)
-        for watch in self.watches:
+        self.history = History(jobs, self.batches)
+        for watch in self.history.watches:
             watch.data = watch.data.to(device)
         replicas.choose([self.data.batch(rows) for rows in self._ends(self._batches(0))])
         self.loss = compiled(replicas.losses) if self.plan.train.compile else replicas.losses
@@ -66,9 +68,7 @@ class Loop:
         self.optimizer = build_optimizer(self.plan.optimizer, groups, device)
         self.leaves = [leaf for group in self.optimizer.param_groups for leaf in group["params"]]
         self.every = self.plan.train.accumulate
-        watch = next(iter(jobs[0].watches), None)
-        self.looked_at = f"{watch.part}_{watch.metric}" if watch else "loss"
-        better = find(watch.metric).better if watch else "low"
+        _, better = self.history.plateau
         self.schedule = Schedule(self.optimizer, self.plan, math.ceil(self.batches / self.every), better)
         self.step = replicas.step_of(self.optimizer)
         self.graphs: Graphs | None = None  # from `run` on, if steps are to be captured
@@ -78,55 +78,20 @@ class Loop:
         self.epoch = self.batch = 0  # finished epochs; finished batches of the current one
         self.coming: Sequence[Tensor] = ()  # the batches of the next epoch, once they are drawn
         self.losses: list[Tensor] = []  # of the batches since the last fetch, on the device
-        self.sums = [0.0] * len(jobs)  # of the losses of this epoch that have been fetched
-        self.history: list[list[dict[str, float]]] = [[] for _ in jobs]
-        self.broken = [False] * len(jobs)  # whether a job's loss was not finite, or a watch of it failed
-        self.stopped: list[dict[str, Tensor] | None] = [None] * len(jobs)  # states of those out of patience
-        # Loss and state of the epoch with the lowest mean loss, where that is what the stage leaves.
-        self.lowest: list[dict[str, Any]] = [{} for _ in jobs]
-
-    @property
-    def watches(self) -> list[Any]:
-        return [watch for job in self.jobs for watch in job.watches]
 
     def run(self) -> list[Outcome | None]:
         """Each job's outcome, None for one that broke; KeyboardInterrupt where somebody asked to stop."""
         self.started = self.saved = time.monotonic()
         self.idle = time.process_time()  # the processor seconds that are not this loop's
         begin_drawing(self._restore(), self.rank, self.plan.seed)  # nothing may draw between here and a step
-        self._capture()
+        if wanted(self.plan.train, self.fabric.device, self.world):
+            begun, scheduler = bool(self.epoch or self.batch), self.schedule.scheduler
+            self.graphs = Graphs(self._act, self.replicas, self.optimizer, scheduler, self.average, begun)
         with caught(self.stop.hear if self.world == 1 else self.stop.ask):
             with progress(self._label, self.plan, self.done, self.rank) as tell:
-                while self.epoch < self.plan.epochs and not all(map(self._over, range(len(self.jobs)))):
+                while self.epoch < self.plan.epochs and not self.history.all_over:
                     self._train_epoch(tell)
             return self._finish()
-
-    def _over(self, number: int) -> bool:
-        """Whether a replica has ended before the others."""
-        return self.broken[number] or self.stopped[number] is not None
-
-    def _capture(self) -> None:
-        """Has steps captured from here on, if they are to be and can be."""
-        device, wish = self.fabric.device, self.plan.train.graph
-        useless = device.type != "cuda" or self.world > 1 or self.plan.train.compile
-        if not wish or (wish == "auto" and useless):
-            return
-        try:
-            check(self.optimizer, self.schedule.scheduler)
-            begun = bool(self.epoch or self.batch)
-            self.graphs = Graphs(self._act, self.replicas, self.optimizer, self.average, begun)
-        except NotCapturable as error:
-            self._without(error)
-
-    def _without(self, error: Exception) -> None:
-        """Goes on without graphs, unless they are asked for."""
-        if self.plan.train.graph is True:
-            raise UserError(
-                f"train.graph=true: a step of stage {self.plan.stage} cannot be captured ({error}); "
-                "train.graph=auto computes it without a graph"
-            ) from error
-        print(f"mlbench: {self._label} is trained without a graph: {error}", file=sys.stderr)
-        self.graphs = None
 
     @property
     def _label(self) -> str:
@@ -137,11 +102,6 @@ class Loop:
     def done(self) -> float:
         """The share of all epochs that is done."""
         return (self.epoch + self.batch / self.batches) / self.plan.epochs
-
-    def _loss(self) -> float | None:
-        """The mean loss over the replicas in the last finished epoch."""
-        last = [rows[-1]["loss"] for rows in self.history if rows]
-        return sum(last) / len(last) if last else None
 
     def _batches(self, epoch: int) -> Sequence[Tensor]:
         """Row numbers of an epoch's batches: (B,), or (R, B), in an order of its own for each replica."""
@@ -175,7 +135,7 @@ class Loop:
             self._fetch()
             if self.batch == self.batches:
                 self._end_epoch()
-            tell(self.epoch + 1, self.done, self._loss())
+            tell(self.epoch + 1, self.done, self.history.loss)
 
     def _step(self, batches: Sequence[Tensor]) -> None:
         """One step of the optimiser, on the mean of a few batches."""
@@ -184,13 +144,22 @@ class Loop:
         self.schedule.after_step()
 
     def _losses(self, batches: Sequence[Tensor]) -> list[Tensor]:
-        if self.graphs is None:
-            return self._act(batches)
-        try:
-            return self.graphs(batches)
-        except NotCapturable as error:
-            self._without(error)
-            return self._act(batches)
+        if self.graphs:
+            try:
+                return self.graphs(batches)
+            except NotCapturable as error:
+                self._without_graphs(error)
+        return self._act(batches)
+
+    def _without_graphs(self, error: Exception) -> None:
+        """Goes on without graphs, unless they are asked for."""
+        if self.plan.train.graph is True:
+            raise UserError(
+                f"train.graph=true: a step of stage {self.plan.stage} cannot be captured ({error}); "
+                "train.graph=auto computes it without a graph"
+            ) from error
+        print(f"mlbench: {self._label} is trained without a graph: {error}", file=sys.stderr)
+        self.graphs = None
 
     def _act(self, batches: Sequence[Tensor]) -> list[Tensor]:
         """What a step does on the device; the loss of each batch, (R,) or a scalar."""
@@ -220,75 +189,29 @@ class Loop:
         first = self.batch - len(self.losses) + 1
         self.losses = []
         losses = fetched.view(len(fetched), -1).double().cpu().numpy()
-        for at, number in np.argwhere(~np.isfinite(losses)).tolist():
-            if not self._over(number):
-                self._break(number, float(losses[at, number]), first + at)
-        sums = np.array(self.sums)
-        for values in losses:
-            sums += values
-        self.sums = sums.tolist()
-
-    def _break(self, number: int, value: float, batch: int) -> None:
-        """A single job ends here; in a stack the others go on, and `fit` trains this one again, alone."""
-        self.broken[number] = True
-        if len(self.jobs) == 1:
-            raise UserError(
-                f"the loss is {value} in stage {self.plan.stage}, epoch {self.epoch + 1}, batch {batch}: "
-                "a smaller learning rate, train.gradient_clip=1 or scaled features (dataset.scaling=zscore) "
-                "may help"
-            )
+        self.history.add(losses, self.epoch + 1, first)
 
     def _end_epoch(self) -> None:
-        """Adds a row to each replica's history, lets the watches look, and moves the schedule on."""
+        """Adds a row to each replica's history, for which watches may look, and moves the schedule on."""
         self.epoch, self.batch = self.epoch + 1, 0
-        rows = [{"epoch": self.epoch, "loss": total / self.batches} for total in self.sums]
-        trained = [state is None for state in self.stopped]  # in this epoch
-        self.sums = [0.0] * len(self.jobs)
-        selection = self.jobs[0].selection
-        if self.watches and (self.epoch % selection.every == 0 or self.epoch == self.plan.epochs):
-            self._averaged(lambda: self._look(rows))
-        if self.jobs[0].stage.leaves == "lowest_loss":
-            self._averaged(lambda: self._keep_lowest(rows))
-        if self.schedule.changes:
-            for row, rate in zip(rows, self.replicas.rates(self.optimizer)):
-                row["learning_rate"] = rate
-        for history, row in itertools.compress(zip(self.history, rows), trained):
-            history.append(row)
-        self.schedule.after_epoch(rows[0].get(self.looked_at))
-
-    def _look(self, rows: list[dict[str, float]]) -> None:
-        self.replicas.hand_back()
+        rates = self.replicas.rates(self.optimizer) if self.schedule.changes else []
         ranks = self.rank, self.world, self.fabric.all_gather
-        for number, (row, job, module) in enumerate(zip(rows, self.jobs, self.replicas.modules)):
-            if self._over(number):
-                continue
-            try:
-                for watch in job.watches:
-                    row[f"{watch.part}_{watch.metric}"] = watch.look(module, self.epoch, *ranks)
-            except Exception:
-                if len(self.jobs) == 1:
-                    raise
-                self.broken[number] = True  # trained alone it fails again, and says why
-            every, patience = job.selection.every, job.selection.patience
-            if patience and min(watch.since(self.epoch, every) for watch in job.watches) >= patience:
-                self.stopped[number] = state_of(module)
+        with self._handed_back() if self.history.asks(self.epoch) else contextlib.nullcontext():
+            value = self.history.end_epoch(self.epoch, self.replicas.modules, rates, ranks)
+        self.schedule.after_epoch(value)
 
-    def _keep_lowest(self, rows: list[dict[str, float]]) -> None:
+    @contextlib.contextmanager
+    def _handed_back(self) -> Iterator[None]:
+        """`replicas.modules` have the weights, or their running averages if there are any, to look at."""
+        weights = [leaf.detach().clone() for leaf in self.leaves] if self.average else []
+        self._put(self.average)
         self.replicas.hand_back()
-        for number, (row, module) in enumerate(zip(rows, self.replicas.modules)):
-            if row["loss"] < self.lowest[number].get("loss", math.inf):
-                self.lowest[number] = {"loss": row["loss"], "state": state_of(module)}
+        yield
+        self._put(weights)
 
-    @torch.no_grad()
-    def _averaged(self, act: Callable[[], Any]) -> Any:
-        """Calls `act` while the weights are replaced by their running averages, if there are any."""
-        kept = [leaf.detach().clone() for leaf in self.leaves] if self.average else []
-        for leaf, mean in zip(self.leaves, self.average):
-            leaf.copy_(mean)
-        result = act()
-        for leaf, weights in zip(self.leaves, kept):
-            leaf.copy_(weights)
-        return result
+    def _put(self, weights: Sequence[Tensor]) -> None:
+        for leaf, value in zip(self.leaves, weights):
+            leaf.detach().copy_(value)
 
     def _between(self) -> None:
         """Between two chunks of batches: saves if it is time, saves and stops if asked to."""
@@ -306,24 +229,23 @@ class Loop:
         drawing = of_all(generators(), self.world)
         if self.rank == 0:
             state = {
+                "epoch": self.epoch,
+                "batch": self.batch,
                 "replicas": self.replicas.state(),
                 "optimizer": self.replicas.optimizer_state(self.optimizer),
                 "schedule": self.schedule.state(),
                 "average": self.average,
                 "precision": self.fabric.strategy.precision.state_dict(),
-                "stopped": self.stopped,
-                "lowest": self.lowest,
-                "kept": [{watch.rule: watch.kept for watch in job.watches} for job in self.jobs],
                 "generators": drawing,
                 "seconds": time.monotonic() - self.started,
                 "processor_seconds": time.process_time() - self.idle,
             }
-            write(self.checkpoint, state | {name: getattr(self, name) for name in PROGRESS})
+            write(self.checkpoint, state | self.history.state())
             for job in self.jobs:
                 job.note(self.epoch, self.plan.epochs)
             if self.world == 1:  # a tracker stays in its process
-                for job, history in zip(self.jobs, self.history):
-                    job.report(history)
+                for job, rows in zip(self.jobs, self.history.rows):
+                    job.report(rows)
         self.saved = time.monotonic()
 
     def _restore(self) -> list[dict[str, Any]]:
@@ -346,13 +268,8 @@ class Loop:
         self.schedule.restore(state["schedule"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.average = [mean.to(self.fabric.device) for mean in state["average"]]
-        for name in PROGRESS:
-            setattr(self, name, state[name])
-        for name in ("stopped", "lowest"):  # older checkpoints have none
-            setattr(self, name, state.get(name, getattr(self, name)))
-        for job, kept in zip(self.jobs, state["kept"]):
-            for watch in job.watches:
-                watch.kept = kept[watch.rule]
+        self.history.restore(state)
+        self.epoch, self.batch = state["epoch"], state["batch"]
         self.started -= state["seconds"]
         self.idle -= state.get("processor_seconds", 0.0)  # older checkpoints have none
         return state["generators"]
@@ -361,21 +278,17 @@ class Loop:
         """Writes every replica's outcome to the path of its job."""
         if len(self.jobs) > 1:
             self._save()  # if the process dies while it writes outcomes, the next one writes all of them
-        for leaf, mean in zip(self.leaves, self.average):
-            leaf.detach().copy_(mean)
+        self._put(self.average)
         self.replicas.hand_back()
         seconds = (time.monotonic() - self.started) / len(self.jobs)
         worked = (time.process_time() - self.idle) / len(self.jobs)
+        how = "compiled" if self.plan.train.compile else self.replicas.trained
         outcomes: list[Outcome | None] = []
-        for number, (job, module, broken) in enumerate(zip(self.jobs, self.replicas.modules, self.broken)):
-            kept = {watch.rule: watch.kept for watch in job.watches}
-            last = self.lowest[number].get("state") or self.stopped[number] or state_of(module)
-            history = self.history[number]
-            how = "compiled" if self.plan.train.compile else self.replicas.trained
-            outcome = Outcome(last, kept, history, seconds, how, worked)
-            outcomes.append(None if broken else outcome)
-            if self.rank == 0 and not broken and not job.done.exists():
-                write(job.done, outcomes[-1].__dict__)
+        for number, (job, module) in enumerate(zip(self.jobs, self.replicas.modules)):
+            outcome = self.history.outcome(number, module, seconds, how, worked)
+            outcomes.append(outcome)
+            if outcome and self.rank == 0 and not job.done.exists():
+                write(job.done, outcome.__dict__)
                 job.forget_checkpoints()
         if self.rank == 0:
             self.checkpoint.unlink(missing_ok=True)
