@@ -237,6 +237,7 @@ def alone(kind, seed, optimizer):
     for rows in batches_of(seed):
         loss = module.loss(data.batch(rows))
         loss.backward()
+        flat.collect()
         step()
         losses.append(loss.detach())
     return torch.stack(losses), flat.weights[0][0], kept_by(built)
@@ -254,6 +255,7 @@ def beside(kind, replicas, optimizer, piece=32):
     for own in rows:
         loss = native.losses(shared.batch(own + first))
         loss.backward(torch.ones_like(loss))
+        native.collect()
         step()
         losses.append(loss.detach())
     return torch.stack(losses, dim=1), native.flat.weights[0], kept_by(built)

@@ -61,6 +61,10 @@ class Alone:
         assert not isinstance(steps, tuple), "one optimiser was given"
         return stepping(optimizer, steps.step)
 
+    def collect(self) -> None:
+        if self.flat:
+            self.flat.collect()
+
     def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
         if self.flat:
             self.flat.clip(limit, by)
@@ -82,12 +86,15 @@ class Alone:
 
     def state(self) -> dict[str, Any]:
         draws = [layer_draws.kept() for layer_draws in self.draws] if self.plain else []
-        return {"module": self.modules[0].state_dict(), "draws": draws}
+        reached = sorted(self.flat.reached) if self.flat else []
+        return {"module": self.modules[0].state_dict(), "draws": draws, "reached": reached}
 
     def restore(self, state: dict[str, Any], path: Path) -> None:
         load(self.modules[0], state["module"], path)
         for layer_draws, kept in zip(self.draws, state["draws"] if self.plain else []):
             layer_draws.begin(*kept)
+        if self.flat:
+            self.flat.reached.update(state.get("reached", ()))  # older checkpoints have none
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """The optimiser's state by names of parameters, so that any number of devices goes on from it."""

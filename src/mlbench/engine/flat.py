@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mlbench.layers import LINE
 
 ROW = 64  # floats: a row of weights is a multiple of it
+MANY = 65_536  # weights: to zero their gradients and add to them takes longer than to copy what autograd made
 
 # A parameter's rows have other parameters between them, which torch supposes to be slow; here it is not.
 warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
@@ -55,7 +56,11 @@ class Flat:
         self.gradients = [torch.zeros_like(weights) for weights in self.weights]
         self.targets: list[tuple[Tensor, Tensor]] = []  # what the optimiser steps on, and its gradient
         self.reached: set[str] = set()  # parameters that have a gradient
-        self.idle: list[tuple[Tensor, Tensor]] | None = None  # weights without gradient, and their values
+        # On a GPU a captured step needs each gradient where it was.
+        self.collects = like.device.type == "cpu" and self.width * rows >= MANY
+        self.lent: list[tuple[Tensor, Tensor]] = []  # leaves and their places in `gradients`, if it collects
+        # Weights that have had no gradient yet, and their values, by name; None before the first step.
+        self.idle: dict[str, tuple[Tensor, Tensor]] | None = None
 
     def view(self, name: str, tensors: Sequence[Tensor]) -> Tensor:
         """(R, *shape)."""
@@ -82,13 +87,19 @@ class Flat:
 
     def _leaf(self, name: str, rows: slice | int) -> nn.Parameter:
         leaf = nn.Parameter(self.view(name, self.weights)[rows])
-        leaf.grad = self.view(name, self.gradients)[rows]
-        self._watch(name, leaf)
+        self._watch(name, leaf, self.view(name, self.gradients)[rows])
         return leaf
 
-    def _watch(self, name: str, leaf: Tensor) -> None:
+    def _watch(self, name: str, leaf: Tensor, gradient: Tensor) -> None:
+        """Has a leaf's gradient added up in its place, or collected from where autograd put it."""
+        if self.collects:
+            self.lent.append((leaf, gradient))
+        else:
+            leaf.grad = gradient
+
         def reached(_: Tensor) -> None:
             self.reached.add(name)
+            (self.idle or {}).pop(name, None)
             handle.remove()
 
         handle = leaf.register_post_accumulate_grad_hook(reached)
@@ -100,8 +111,7 @@ class Flat:
         for name in self.places:
             view = self.view(name, self.weights)[0]
             parameters[name].data = view.copy_(parameters[name])
-            parameters[name].grad = self.view(name, self.gradients)[0]
-            self._watch(name, parameters[name])
+            self._watch(name, parameters[name], self.view(name, self.gradients)[0])
 
     def release(self, module: nn.Module) -> None:
         """Gives the parameters of a single replica memory of their own."""
@@ -127,8 +137,29 @@ class Flat:
         self.targets.append((leaf, self.gradients[part][start:stop]))
         return leaf
 
+    @torch.no_grad()
+    def collect(self) -> None:
+        """Brings the gradients of a step to their places, unless they were added up there."""
+        made = [(leaf, place) for leaf, place in self.lent if leaf.grad is not None]
+        if len(made) < len(self.lent):
+            for gradients in self.gradients:
+                gradients.zero_()
+        if made:
+            places, gradients = [place for _, place in made], [leaf.grad for leaf, _ in made]
+            torch._foreach_copy_(places, gradients)  # pyright: ignore[reportPrivateImportUsage]
+        for leaf, place in made:
+            leaf.grad = place  # what a hook looks at
+
+    @torch.no_grad()
+    def clear(self) -> None:
+        """Lets the next step begin without a gradient."""
+        for leaf, _ in self.lent:
+            leaf.grad = None
+        for gradients in () if self.collects else self.gradients:
+            gradients.zero_()
+
     def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
-        """A step that leaves parameters without gradient as they are, as torch does, despite decay."""
+        """A step. It leaves parameters as they are, despite decay, until they have a gradient."""
         decays = any(group.get("weight_decay") for group in optimizer.param_groups)
         bare = bare_step(optimizer) if self.weights[0].device.type == "cpu" else optimizer.step
 
@@ -138,15 +169,14 @@ class Flat:
                 leaf.grad = gradient
             if self.idle is None:
                 names = [name for name in self.places if decays and name not in self.reached]
-                views = [self.view(name, self.weights) for name in names]
-                self.idle = [(view, view.clone()) for view in views]
+                views = {name: self.view(name, self.weights) for name in names}
+                self.idle = {name: (view, view.clone()) for name, view in views.items()}
                 optimizer.step()  # a scheduler wants to have seen one
             else:
                 bare()
-            for weights, kept in self.idle:
+            for weights, kept in self.idle.values():
                 weights.copy_(kept)
-            for gradients in self.gradients:
-                gradients.zero_()
+            self.clear()
 
         return step
 

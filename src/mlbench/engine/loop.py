@@ -172,6 +172,7 @@ class Loop:
             computed.append(losses.detach() if share == 1.0 else losses.detach() * share)
             weight = share / len(batches)
             self.replicas.backward(losses if weight == 1.0 else losses * weight)
+        self.replicas.collect()
         if self.plan.train.gradient_clip:
             self.replicas.clip(self.optimizer, self.plan.train.gradient_clip, self.plan.train.clip_by)
         self.replicas.call("before_step")

@@ -106,12 +106,12 @@ class Native(Stacked):
                 if losses.shape != (len(self.modules),):
                     return False
                 losses.backward(torch.ones_like(losses))
+                self.collect()
         except Exception:  # a module may fail in any way on one more dimension
             return False
         finally:
             gradients = [gradients.clone() for gradients in self.flat.gradients]
-            for gradient in self.flat.gradients:
-                gradient.zero_()
+            self.flat.clear()
         with self._drawing_again():
             return all(self._same(number, losses, gradients, batch) for number in self._compared())
 
@@ -207,6 +207,9 @@ class Native(Stacked):
     def step_of(self, optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
         return self.flat.step_of(optimizer)
 
+    def collect(self) -> None:
+        self.flat.collect()
+
     def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
         self.flat.clip(limit, by)
 
@@ -228,6 +231,7 @@ class Native(Stacked):
         fixed = [fixed_in(module) if hooks else {} for (_, module), hooks in zip(self.pieces, self.hooks)]
         return {
             "weights": self.flat.state(),
+            "reached": sorted(self.flat.reached),
             "draws": [layer_draws.kept() for layer_draws in self.draws],
             "held": fixed,
         }
@@ -235,6 +239,7 @@ class Native(Stacked):
     @torch.no_grad()
     def restore(self, state: dict[str, Any], path: Path) -> None:
         self.flat.restore(state["weights"])
+        self.flat.reached.update(state.get("reached", ()))  # older checkpoints have none
         for (_, module), fixed in zip(self.pieces, state["held"], strict=True):
             for name, tensor in fixed.items():
                 fixed_in(module)[name].copy_(tensor)
@@ -330,11 +335,12 @@ def rehearse(replicas: Alone | Native, batches: Sequence[Batch]) -> Tensor:
     for batch in batches:
         loss = replicas.losses(batch)
         replicas.backward(loss)
+        replicas.collect()
         replicas.call("before_step")
         with torch.no_grad():
             for weights, gradients in zip(flat.weights, flat.gradients):
                 weights.sub_(gradients, alpha=2**-7)  # a power of two: the product is exact, fused or not
-                gradients.zero_()
+        flat.clear()
         replicas.call("after_step")
         losses.append(loss.detach())
     return torch.stack(losses)

@@ -211,6 +211,9 @@ class Stack(Stacked):
         return stepping(optimizer, optimizer.step)
 
     @torch.no_grad()
+    def collect(self) -> None:
+        """Nothing to collect: every gradient stays where autograd put it."""
+
     def clip(self, optimizer: torch.optim.Optimizer, limit: float, by: str) -> None:
         """Each replica's gradient by its own norm, as torch.nn.utils.clip_grad_norm_ does."""
         for leaves in self.leaves:
