@@ -107,7 +107,7 @@ def batches(path: Path, columns: Sequence[str]) -> "Iterator[pyarrow.RecordBatch
 
 
 def decoded(batch: "pyarrow.RecordBatch") -> "pyarrow.RecordBatch":
-    """With the values where a column has their numbers: so much they take as rows."""
+    """The batch with each column of a dictionary as its values: the memory that its rows will take."""
     import pyarrow
 
     plain = [

@@ -173,8 +173,9 @@ def columns_with_holes(cells: Columns) -> np.ndarray:
 
 
 def fill(path: Path, cells: Columns, column: int, attribute: Attribute, missing: str) -> None:
-    """Puts the mean of a column of numbers, or the most frequent value, into its missing cells, in place;
-    where it is for later to say what belongs there, a 0 or the first value.
+    """Puts the mean of a column of numbers, or its most frequent value, into its missing cells, in place.
+
+    With missing=LATER, where training rows will say what belongs there, a 0 or the first declared value.
     """
     known = cells_of(cells, column)
     known = np.zeros(1) if missing == LATER else known[~np.isnan(known)]

@@ -16,8 +16,8 @@ NEEDS_ALL = "its method needs all modalities of a row; fusion and m3la do withou
 
 
 def check_modalities(modalities: Ranges, known: Sequence[str], files: Mapping[str, str], masks: bool) -> None:
-    """Refuses files for what is no modality of the run, and the lack of one that it needs. `known` are all of
-    the run's data set, of which it may have used some.
+    """Refuses a file for no modality of the run, and the lack of a file that the run needs. `known` are all
+    modalities of the run's data set, of which the run may have used some.
     """
     if not modalities:
         raise UserError("its columns are of one modality, and path= names a file for each of several")
@@ -49,7 +49,7 @@ def gathered(path: str, pieces: Sequence[Piece]) -> Piece:
 
 
 def joined_ids(parts: Mapping[str, Piece], paths: Mapping[str, str], by_id: bool) -> np.ndarray:
-    """Those of the first file, then those that only later files have."""
+    """The ids of the first file, then those that only later files have."""
     (first, one), *rest = parts.items()
     if by_id:
         for modality, part in parts.items():

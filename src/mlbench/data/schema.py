@@ -54,7 +54,7 @@ class Schema:
         }
 
     def part(self, start: int, stop: int, prefix: str) -> Self:
-        """Of some features; their columns are called without the prefix."""
+        """The schema of the features from `start` to `stop`, whose columns lose the prefix."""
         own = replace(self, features=self.features[start:stop])
         there = {*own.features}
         values = {name: words for name, words in self.values.items() if there & {*own.features_of(name)}}
@@ -141,7 +141,7 @@ class Schema:
 
 
 def numbers(cells: Any, where: str, first: int, fill: float | None = None) -> np.ndarray:
-    """A column of finite numbers; words for 0 and 1 count as these. `fill` goes where there is none."""
+    """A column of finite numbers; words for 0 and 1 count as these. `fill` goes into empty cells."""
     if cells.dtype.kind in "biuf":
         values = cells.to_numpy(np.float64)
     else:
@@ -160,7 +160,7 @@ def numbers(cells: Any, where: str, first: int, fill: float | None = None) -> np
 
 
 def number(word: str) -> float:
-    """NaN for what is none."""
+    """The number, or the 0 or 1 that a word means; NaN for any other word."""
     try:
         return float(word)
     except ValueError:

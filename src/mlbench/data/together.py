@@ -68,7 +68,7 @@ def together(readings: Sequence[Reading], asked: Asked) -> Iterator[list[Piece |
 
 
 def rows_at_once(readings: Sequence[Reading]) -> int:
-    """As many as all can take."""
+    """How many rows each reading can hold at once."""
     limits = [ROWS if each.fields else CELLS // max(len(each.schema.columns), 1) for each in readings]
     return max(min(limits), 1)
 
@@ -141,7 +141,7 @@ def stream(
 def rows(
     reading: Reading, readings: Sequence[Reading], asked: Asked, known: set[str] | None
 ) -> Iterator[Piece]:
-    """Of one file, or of one for each modality."""
+    """The rows of one file, or of one file for each modality."""
     if asked.files:
         yield joined(reading, readings, asked, known)
         return
@@ -175,8 +175,8 @@ def joined(reading: Reading, readings: Sequence[Reading], asked: Asked, known: s
 
 
 def written(reading: Reading, readings: Sequence[Reading], asked: Asked) -> dict[str, Any]:
-    """How the file is written: as a person says; else as the run's own file was, or, where the run finds
-    nothing in it so, as that of another run.
+    """The file's separator and decimal mark: those that a person states, else those of the file that the run
+    was trained on; where these do not fit the file, those of another run that do.
     """
     said = {"separator": asked.separator, "decimal": asked.decimal}
     said = {name: value for name, value in said.items() if value is not None}

@@ -123,7 +123,7 @@ class Graphs:
         return [tensor.detach() for tensor in unique.values()]
 
     def _generators(self) -> list[torch.Generator]:
-        """Those of the layers that draw; without the device's own, which every graph knows."""
+        """The generators of the layers that draw, without the device's own, which every graph knows."""
         several = [draws for module in modules_of(self.replicas) for draws in draws_of(module).values()]
         generators = [draws.on(self.device) for layer in several for draws in layer]
         return [generator for generator in generators if generator is not None]

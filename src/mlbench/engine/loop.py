@@ -193,7 +193,7 @@ class Loop:
         self.history.add(losses, self.epoch + 1, first)
 
     def _end_epoch(self) -> None:
-        """Adds a row to each replica's history, for which watches may look, and moves the schedule on."""
+        """Lets the watches look, adds a row to each replica's history, and moves the schedule on."""
         self.epoch, self.batch = self.epoch + 1, 0
         rates = self.replicas.rates(self.optimizer) if self.schedule.changes else []
         ranks = self.rank, self.world, self.fabric.all_gather
@@ -203,7 +203,7 @@ class Loop:
 
     @contextlib.contextmanager
     def _handed_back(self) -> Iterator[None]:
-        """`replicas.modules` have the weights, or their running averages if there are any, to look at."""
+        """Puts the weights, or their running averages if there are any, into `replicas.modules` meanwhile."""
         weights = [leaf.detach().clone() for leaf in self.leaves] if self.average else []
         self._put(self.average)
         self.replicas.hand_back()

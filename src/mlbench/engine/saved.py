@@ -30,10 +30,10 @@ def write(path: Path, content: Any) -> None:
 
 
 def read(path: Path, names: Collection[str] = ()) -> dict[str, Any] | None:
-    """The content that `write` wrote; None if there is no file, or a damaged one, which is removed.
+    """The content that `write` wrote; None if there is no file.
 
-    So is one that lacks these `names`: it is some other file of a training, renamed by hand.
-    A file may come from anybody: only tensors and plain types are read, and nothing in it is called.
+    A damaged file is removed, and so is a file without these `names`, which is another one of a training,
+    renamed by hand. A file may come from anybody: only tensors and plain types are read, nothing is called.
     """
     if not path.exists():
         return None

@@ -156,9 +156,8 @@ class Stack(Stacked):
             losses.append(loss.detach())
             for name, gradient in gradients_of(loss, {name: parameters[name] for name in gradients}).items():
                 gradients[name].append(gradient)
-        for (
-            parts
-        ) in gradients.values():  # an optimiser skips a parameter without gradient: in all, or in none
+        # An optimiser skips a parameter without gradient: it must do so in all replicas, or in none.
+        for parts in gradients.values():
             if any((part is None) != (parts[0] is None) for part in parts):
                 raise CannotStack("a parameter has a gradient in some of them only")
         return torch.stack(losses), gradients

@@ -108,7 +108,7 @@ def differences(
 def drawn(
     parts: Sequence[Part], targets: Tensor, draws: int, seed: int = 0
 ) -> dict[str, tuple[float, Tensor]]:
-    """By metric its value and its values in so many bootstrap resamples, the same for everybody who asks."""
+    """Each metric's value, and its values in so many bootstrap resamples, which the seed alone decides."""
     functions = _functions(parts, targets)
     observed = over(functions, [torch.ones(1, len(targets), dtype=torch.int64)])
     values = over(functions, bootstrap(len(targets), draws, seed))
@@ -116,7 +116,9 @@ def drawn(
 
 
 def paired(ours: tuple[float, Tensor], theirs: tuple[float, Tensor], level: float = 0.95) -> Difference:
-    """Of two that have been `drawn` of the same instances, without the swaps."""
+    """The difference of a metric that was `drawn` of two sets of predictions for the same instances; without
+    a test by permutation.
+    """
     between = ours[1] - theirs[1]
     return Difference(
         ours[0] - theirs[0], *quantiles(between, level), bootstrap=_two_sided(between), permutation=torch.nan
@@ -144,11 +146,11 @@ def permutations(instances: int, draws: int, seed: int) -> Iterator[Tensor]:
 
 def over(functions: Sequence[tuple[str, Resampled]], counts: Iterable[Tensor]) -> Values:
     """The values of all resamples, by the metric's name with its ending."""
-    found = Values()
+    values = Values()
     for chunk in counts:
-        values = {n + ending: v for ending, function in functions for n, v in function(chunk).items()}
-        found = _joined(found, values)
-    return found
+        more = {n + ending: v for ending, function in functions for n, v in function(chunk).items()}
+        values = _joined(values, more)
+    return values
 
 
 def _functions(parts: Sequence[Part], targets: Tensor) -> list[tuple[str, Resampled]]:
@@ -182,7 +184,7 @@ def _two_sided(differences: Tensor) -> float:
 
 
 def _as_large(differences: Tensor, observed: float, exact: bool) -> float:
-    """The share of the differences; among those that were drawn, the observed one counts as one more."""
+    """The share of differences as large as the observed one, which counts as one of them unless `exact`."""
     defined = differences[~differences.isnan()]
     if observed != observed or not len(defined):
         return torch.nan

@@ -10,9 +10,9 @@ OF_FEATURES = ("scaling", "modalities", "use", "missing_modalities", "encoders")
 
 
 def key(config: Config, data: Node, cut: bool) -> str:
-    """Of a data set with this identity, its split, the seed and, where scores are `cut`, the threshold.
+    """A hash of the data set's identity, its split, the seed and, where scores are `cut`, the threshold.
 
-    What the data set's features went through is not ours to know, and no part of it.
+    What the other program did to the features is not known, and no part of the key.
     """
     content = {
         "imported": config.choices["method"],

@@ -34,7 +34,7 @@ Stamp = bytes
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """What a file is another one without; nobody sets the time of a change of its inode."""
+    """Size, times and inode: a file whose stamp differs is another file. No program can set ctime back."""
     return b"%d %d %d %d" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
@@ -127,7 +127,7 @@ class Index:
         self.append("/".join(run.parts[-3:]), stamp_of((run / "record.json").stat()), brief)
 
     def append(self, name: str, stamp: Stamp, brief: Brief) -> None:
-        """Nothing is lost where it cannot be written, on a full disk or in a folder of somebody else's."""
+        """Appends a line; none on a full disk or in another user's folder, since the record says the same."""
         line = line_of(name, stamp, brief)
         with contextlib.suppress(OSError):
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
@@ -137,7 +137,9 @@ class Index:
                 os.close(file)
 
     def tidy(self, everything: bool = False) -> None:
-        """Writes the index anew if most lines count no more, or without those whose record is gone."""
+        """Writes the index anew, without lines whose record is gone: at once if asked for `everything`, else
+        once most lines count no more.
+        """
         self.refresh()
         if everything or self.read_lines > 2 * len(self.lines) + SPARE:
             kept = {
@@ -168,7 +170,7 @@ def bytes_of(name: str, line: Line) -> bytes:
 
 
 def _parsed(text: bytes) -> Any:
-    """As json.loads, which takes twice as long."""
+    """What json.loads returns, in half the time."""
     try:
         return from_json(text)
     except ValueError:  # half of a surrogate pair, as in the name of a file that is no text

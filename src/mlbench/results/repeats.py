@@ -130,7 +130,7 @@ def science(record: Brief) -> dict[str, Any]:
 
 
 def science_of(config: Node, choices: Mapping[str, str], files: Any, rule: str) -> dict[str, Any]:
-    """The same of what a record will hold."""
+    """The `science` of a run that has no record yet, of what its record will hold."""
     config = _without(config, NOT_SCIENCE)
     for group, left_out in (("train", MACHINE), ("split", ("fold",))):
         if isinstance(config.get(group), dict):
@@ -155,7 +155,9 @@ def current(record: AnyBrief) -> AnyBrief:
 
 @functools.lru_cache(4096)
 def _current(text: str) -> tuple[Node, list[str]] | None:
-    """Of a configuration without its seed, which many runs share: it as it is now, and what is not taken."""
+    """A configuration as `current` leaves it, and the choices that its method does not take; None where it
+    names code that is not ours. `text` is the configuration without its seed, which many runs share.
+    """
     config = json.loads(text)
     with contextlib.suppress(ImportError, AttributeError, KeyError, TypeError):
         if all(config[group]["_target_"].startswith(room) for group, room in OURS.items()):

@@ -32,7 +32,7 @@ class Told(NamedTuple):
 
 
 def told(path: Path) -> Told:
-    """Of a run's record.json."""
+    """What a tracker is told of the run with this record.json."""
     record = Record.read(path)
     sheets = {"labels": labels(record)}
     if (scores := path.with_name("scores.npz")).is_file():
@@ -95,8 +95,9 @@ def curve(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def map_of(embeddings: Path) -> Sheet:
-    """Of a scatter plot: a row's place by principal components, its number, and whether it carries a label,
-    for each of the most frequent labels."""
+    """A scatter plot's rows: the place by principal components, the row's number, and whether the row carries
+    each of the most frequent labels.
+    """
     shown = plane(embeddings)
     frequent = sorted((-shown.targets.sum(0, dtype=int)).argsort(kind="stable")[:LABELS].tolist())
     rows = [

@@ -48,13 +48,13 @@ class Estimate:
 
 
 def estimated(run: Run, outputs: Path) -> Estimate:
-    """Of a group that this run is in."""
+    """What a group that this run is in will take."""
     known = list(alike(run, outputs))
     return by_records(known) if known else by_operations(run.config)
 
 
 def by_records(records: list[Brief]) -> Estimate:
-    """As long as the longest of them. A record's seconds are its share of its stack's."""
+    """Each run takes as long as the longest of the records, whose seconds are their share of a stack's."""
     each = max(sum(record.seconds.values()) for record in records)
     memory = statistics.fmean(record.peak_memory_bytes for record in records)
     return Estimate(OPENED, each, memory, 0.0, "records")
@@ -64,16 +64,16 @@ def alike(run: Run, outputs: Path) -> Iterator[Brief]:
     """Finished runs of the same data, method, backbone and device, of as many epochs and batches."""
     kind = kind_of(taken(run.config.model_dump(mode="json")))
     paths = sorted(run.folder.parent.glob("*/record.json"))
-    found = 0
+    count = 0
     for path in paths:
         try:
             record = store.brief(path.parent)
         except UserError:
             continue
         if record and not record.imported and kind_of(record.config) == kind:
-            found += 1
+            count += 1
             yield record
-        if found == READ:
+        if count == READ:
             return
 
 

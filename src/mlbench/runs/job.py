@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def execute(
     composed: DictConfig, chosen: Mapping[str, str | None], asked: Sequence[str] = ()
 ) -> "tuple[Record, Path]":
-    """`asked`: the words that chose it, of which it is told which change nothing."""
+    """`asked` are the words that a person typed; a message names those of them that change nothing."""
     check_premises(settled(composed, chosen, importing=False))
     from mlbench.assemble import tell_untrained  # imports torch
     from mlbench.runs.sweep import run

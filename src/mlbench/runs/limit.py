@@ -15,7 +15,7 @@ class OutOfTime(UserError):
 def limited(seconds: float | None) -> Iterator[None]:
     """Raises OutOfTime once this process has worked so many seconds in the block, however long it waited.
 
-    It is heard as soon as what is at work lets Python speak.
+    A long call into a library delays the exception: Python raises it between two steps of its own.
     """
     if not seconds:
         yield

@@ -87,7 +87,7 @@ class Ray:
         return ours | dict.fromkeys(THREADS, str(self.cpus)) | self.variables
 
     def wanted(self, group: "Group", most: float = float("inf")) -> dict[str, float]:
-        """What a group takes of a node, in Ray's units; of estimated memory no more than any node has."""
+        """What a group takes of a node, in Ray's units; an estimate of memory counts up to `most`."""
         train = group.runs[0].config.train
         gpus = (train.devices if train.accelerator == "gpu" else 0) if self.gpus is None else self.gpus
         memory = min(group.memory or 0.0, most) if self.memory is None else self.memory * GB
@@ -95,7 +95,9 @@ class Ray:
         return {name: amount for name, amount in wanted.items() if amount}
 
     def look_for_room(self, groups: "list[Group]", nodes: list[dict[str, float]]) -> None:
-        """A cluster of others may be given a node yet; a local one has what it has."""
+        """Looks for a node that is large enough for each group. Without one a local cluster is an error; any
+        other cluster may still get such a node, so a message says that the group waits for it.
+        """
         for group in groups:
             wanted = self.wanted(group, memory_of(nodes))
             if any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in nodes):
@@ -232,7 +234,7 @@ def nodes_of(ray: Any) -> list[dict[str, float]]:
 
 
 def memory_of(nodes: list[dict[str, float]]) -> float:
-    """Bytes of the node that has most of them."""
+    """The memory in bytes of the node with the most."""
     return max((node.get("memory", 0.0) for node in nodes), default=0.0)
 
 

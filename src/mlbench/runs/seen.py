@@ -66,8 +66,8 @@ def state_of(run: Path) -> State | None:
 
 
 def seed(run: Path) -> str:
-    found = re.search(r"^seed: (\d+)$", _config(run), re.MULTILINE)
-    return f"seed {found[1]}" if found else ""
+    line = re.search(r"^seed: (\d+)$", _config(run), re.MULTILINE)
+    return f"seed {line[1]}" if line else ""
 
 
 def how_far(run: Path) -> str:
@@ -103,7 +103,7 @@ def _config(run: Path) -> str:
 
 @dataclass(frozen=True)
 class Task:
-    """Of a launch: a group of runs, some of which have no record."""
+    """A group of runs that a launch gave to SLURM or Ray; some of the runs have no record."""
 
     name: str  # 12_3
     group: str

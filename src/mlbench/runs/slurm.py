@@ -77,7 +77,7 @@ class Slurm:
 
     @property
     def seconds(self) -> float:
-        """For the runs of a task."""
+        """How long the runs of a task may take by estimate: less than its time limit."""
         return max(60.0, self.minutes * 60 * 0.8 - FARE)
 
     def parameters(self, groups: "list[Group]") -> dict[str, Any]:
@@ -150,7 +150,7 @@ class Queue:
         complain(f"job {job}: {count} {'task' if count == 1 else 'tasks'}; they go on without this command")
 
     def wait(self) -> None:
-        """Until SLURM has none of the jobs any more."""
+        """Waits until SLURM has none of the jobs any more."""
         while tasks := self.tasks():
             for name, (state, reason) in tasks.items():
                 if state == "PENDING" and "held" in reason.lower() and name not in self.held:

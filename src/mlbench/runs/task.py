@@ -30,7 +30,7 @@ class Task:
 
 
 def as_sigterm(*_: int | FrameType | None) -> None:
-    """To the handler that SIGTERM has at this moment, once: asked twice, a training stops without saving."""
+    """Sends SIGTERM to this process, once: a training that is asked twice stops without saving."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     signal.raise_signal(signal.SIGTERM)

@@ -35,7 +35,7 @@ class Unneeded:
         return sum(_size(Path(folder) / name) for folder, _, names in os.walk(self.path) for name in names)
 
     def remove(self) -> bool:
-        """Removes it, unless somebody has taken it up meanwhile."""
+        """Removes the file or folder, unless a process has taken it up meanwhile; returns whether it did."""
         with contextlib.ExitStack() as held:
             try:
                 if self.lock:
@@ -54,7 +54,7 @@ class Unneeded:
 
 
 def unneeded(outputs: Path) -> Iterator[Unneeded]:
-    """Nothing that a run needs which is at work, or stopped, or failed and may be tried again."""
+    """What may be removed: nothing that a run needs which is at work, has stopped, or has failed."""
     runs = {run: state for run in store.folders(outputs) if (state := state_of(run))}
     yield from temporary(outputs)
     for run, state in runs.items():
