@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlbench.data.contracts import Parts
@@ -46,6 +47,14 @@ class Nowhere(Circles):
     identity = kind = None
 
 
+class Bare(Circles):
+    """It loads matrices alone."""
+
+    def load(self, cache: Path) -> Any:
+        instances = super().load(cache).instances
+        return instances.features, instances.targets
+
+
 class Thirds:
     """Every third row is tested."""
 
@@ -71,6 +80,26 @@ class Unlabelled(Thirds):
     labelled = None
 
 
+class Listed(Thirds):
+    """Its parts have no names."""
+
+    def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Any:
+        return [*super().__call__(targets, official, seed).values()]
+
+
+class Masked(Thirds):
+    """It says of every row whether the row is in a part, and not which rows are."""
+
+    def __call__(self, targets: np.ndarray, official: Parts | None, seed: int) -> Parts:
+        parts = super().__call__(targets, official, seed)
+        return {part: np.isin(np.arange(len(targets)), rows) for part, rows in parts.items()}
+
+
+class Seedless(Thirds):
+    def __call__(self, targets: np.ndarray, official: Parts | None) -> Parts:  # pyright: ignore
+        return super().__call__(targets, official, 0)
+
+
 class ByMedian:
     """A column's median, its distance from it halved."""
 
@@ -82,6 +111,13 @@ class ByMedian:
 
     def apply(self, features: Features) -> Features:
         return ((features - np.array(self.state["median"])) / 2).astype(np.float32)
+
+
+class Precise(ByMedian):
+    """It gives double precision, which no method takes."""
+
+    def apply(self, features: Features) -> Any:
+        return super().apply(features).astype(np.float64)
 
 
 class Unapplied:
@@ -109,6 +145,42 @@ class Endless(Squares):
     def __init__(self, task: Task):
         super().__init__(task)
         del self.width
+
+
+class Broad(Squares):
+    """It gives fewer numbers than it says."""
+
+    def __init__(self, task: Task):
+        super().__init__(task)
+        self.width += 1
+
+
+class Taskless(nn.Module):
+    """It asks for no task."""
+
+    def __init__(self):
+        super().__init__()
+        self.width = 3
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """A loss."""
+    return F.binary_cross_entropy_with_logits(logits, targets)
+
+
+def errors(logits: Tensor, targets: Tensor) -> Tensor:
+    """A loss of every entry, where one number is asked for."""
+    return (logits.sigmoid() - targets).square()
+
+
+def counted(logits: Tensor, targets: Tensor) -> float:
+    """A loss without a gradient."""
+    return errors(logits, targets).mean().item()
+
+
+def of_logits(logits: Tensor) -> Tensor:
+    """A loss that asks for no targets."""
+    return logits.square().mean()
 
 
 def squared(task: Task):

@@ -72,6 +72,7 @@ MAY_KNOW = {
         "premises",
         "protocols",
         "results",
+        "trust",
     },
     "embeddings": {"config", "data", "engine", "errors", "evaluation", "files", "methods", "results"},
     "prepared": {"assemble", "config", "data", "encoders", "engine", "errors", "evaluation"},

@@ -6,10 +6,11 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from mlbench.config import TRAINING, Config, encoders, options, target
+from mlbench.config import TRAINING, Config, Node, encoders, options, target
 from mlbench.data.contracts import Dataset, Split
 from mlbench.data.task import Kind, Task
 from mlbench.encoders.base import Encoder, modality_count
@@ -19,10 +20,11 @@ from mlbench.evaluation.calibration import Calibrator
 from mlbench.evaluation.thresholds import Threshold
 from mlbench.idle import UNUSED, idle, one_stage, undoubted, unlooked
 from mlbench.methods.base import Method
-from mlbench.methods.build import build_loss, build_method, check_method, leaves_out
+from mlbench.methods.build import build_backbone, build_loss, build_method, check_method, leaves_out
 from mlbench.premises import build, check_patience, check_premises, check_validation
-from mlbench.protocols import check_offers
+from mlbench.protocols import check_call, check_offers
 from mlbench.results.tracking import Tracker
+from mlbench.trust import within
 
 
 @dataclass(frozen=True)
@@ -242,16 +244,56 @@ def tell_looked_at(config: Config, threshold: Threshold) -> None:
         )
 
 
-def check_loss(config: Config, task: Task) -> None:
-    """The loss takes its options and the labels there are, as one with a weight for each may not."""
-    if "loss" not in inspect.signature(target(config.method)).parameters:
+def check_shapes(config: Config, task: Task) -> None:
+    """What backbone and loss give of a batch fits the task, if the method takes any."""
+    parameters = inspect.signature(target(config.method)).parameters
+    if "backbone" in parameters and not within(config.backbone["_target_"], ("mlbench",)):
+        check_backbone(config.backbone, task)
+    if "loss" in parameters:
+        check_loss(config, task)
+
+
+def check_backbone(node: Node, task: Task) -> None:
+    """A person's own backbone can be called with the task, and is as wide as it says. A backbone for a single
+    modality may fail on the whole task: it is not refused for that.
+    """
+    setting = f"backbone._target_={node['_target_']}"
+    check_call(target(node), setting, "the task and its options", task, **options(node))
+    if task.kind != "vector":
         return
-    name = config.choices["loss"]
-    probe = torch.zeros(2, len(task.labels))
     try:
-        build_loss(config.loss, task)(probe, probe)
+        network = build_backbone(node, task)
+        with torch.no_grad():
+            given = network.eval()(torch.zeros(2, task.features))
+    except UserError:
+        raise
+    except Exception:
+        return
+    gives_logits = getattr(network, "gives", "features") == "logits"
+    width = len(task.labels) if gives_logits else network.width
+    if not isinstance(given, torch.Tensor) or given.shape != (2, width):
+        states = f"there are {width} labels" if gives_logits else f"its width is {width}"
+        raise UserError(f"{setting}: of 2 rows it gives {named(given)}, and {states}")
+
+
+def check_loss(config: Config, task: Task) -> None:
+    """The loss takes its options and the labels there are, as one with a weight for each may not, and gives
+    one number with a gradient.
+    """
+    name, node = config.choices["loss"], config.loss
+    statistics = {"instances", "positives"} & inspect.signature(target(node)).parameters.keys()
+    given = options(node) | dict.fromkeys(statistics)
+    check_call(target(node), f"loss._target_={node['_target_']}", "logits and targets", None, None, **given)
+    logits = torch.zeros(2, len(task.labels), requires_grad=True)
+    try:
+        value = build_loss(node, task)(logits, torch.eye(2, len(task.labels)))
     except ValueError as error:
         raise UserError(f"loss={name}: {error}") from None
+    if not isinstance(value, torch.Tensor) or value.shape != () or not value.requires_grad:
+        raise UserError(
+            f"loss={name}: of 2 rows it gave {named(value)}, and a loss is one number, a tensor of shape () "
+            "with a gradient"
+        )
     batch = config.train.batch_size // config.train.devices
     least = getattr(target(config.loss), "least_batch", 1)
     if batch < least:
@@ -260,6 +302,13 @@ def check_loss(config: Config, task: Task) -> None:
             f"train.batch_size={least} or more is better",
             file=sys.stderr,
         )
+
+
+def named(given: Any) -> str:
+    """What a person's piece gave, for messages."""
+    if isinstance(given, torch.Tensor):
+        return f"a tensor of shape {tuple(given.shape)}"
+    return f"a {type(given).__name__}"
 
 
 def check_outputs(config: Config) -> None:

@@ -15,7 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from mlbench.assemble import Pieces, assemble, check_loss, check_unknown, tell_looked_at, tell_untaken
+from mlbench.assemble import Pieces, assemble, check_shapes, check_unknown, tell_looked_at, tell_untaken
 from mlbench.compose import configure
 from mlbench.config import Config
 from mlbench.data import memory
@@ -122,7 +122,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         scaled = replace(instances, features=self.scaler_.apply(instances.features))
         parts = {part: Rows.from_instances(scaled, numbers) for part, numbers in rows.items()}
         task = describe(scaled, rows["train"], pieces.dataset)
-        check_loss(config, task)
+        check_shapes(config, task)
         rule = pieces.threshold()
         check_threshold(rule, task, parts)
         tell_looked_at(config, rule)

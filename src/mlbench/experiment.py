@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlbench import embeddings
-from mlbench.assemble import Pieces, assemble, check_embedding, check_loss, tell_looked_at, tell_untaken
+from mlbench.assemble import Pieces, assemble, check_embedding, check_shapes, tell_looked_at, tell_untaken
 from mlbench.config import Config, encoding, fingerprint, science, taken
 from mlbench.engine import threads
 from mlbench.engine.fit import fit
@@ -116,7 +116,7 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
         return
 
     run.given = given = prepared(config, pieces, identity)
-    check_loss(config, given.task)
+    check_shapes(config, given.task)
     check_threshold(pieces.threshold(), given.task, given.parts)
     seed_everything(derive(config.seed, "method"))
     method = pieces.method(given.task)

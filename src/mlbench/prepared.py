@@ -12,7 +12,7 @@ from mlbench.assemble import Pieces
 from mlbench.config import Config, Node
 from mlbench.data import gaps, missing
 from mlbench.data.contracts import Scaler
-from mlbench.data.instances import Instances, statistics
+from mlbench.data.instances import Instances, Loaded, statistics
 from mlbench.data.rows import Rows
 from mlbench.data.schema import Schema
 from mlbench.data.splits import divided, labelled_rows
@@ -45,6 +45,9 @@ def prepared(config: Config, pieces: Pieces, identity: Node) -> Prepared:
     this is learned from the rows alone whose labels training may use.
     """
     loaded = pieces.dataset.load(config.paths.cache)
+    if not isinstance(loaded, Loaded):
+        given, wanted = type(loaded).__name__, f"{Loaded.__module__}.{Loaded.__name__}"
+        raise UserError(f"dataset={pieces.dataset.name}: its load gave a {given}, and is to give a {wanted}")
     vectors, words = loaded.instances, loaded.instances.words
     rows = divided(pieces.split, vectors.targets, loaded.official, config.seed, words)
     labelled = labelled_rows(pieces.split, rows)

@@ -1,6 +1,7 @@
 """Whether what a person adds has what the Protocol of its kind asks for."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from typing_extensions import get_protocol_members
@@ -19,3 +20,11 @@ def check_offers(given: Any, protocol: type, setting: str) -> None:
 def offers(given: Any, protocol: type, name: str) -> bool:
     offered = getattr(given, name, None)
     return callable(offered) if inspect.isfunction(vars(protocol).get(name)) else offered is not None
+
+
+def check_call(function: Callable[..., Any], setting: str, what: str, *arguments: Any, **named: Any) -> None:
+    """Refuses what cannot be called with these arguments, which `what` names."""
+    try:
+        inspect.signature(function).bind(*arguments, **named)
+    except TypeError as error:
+        raise UserError(f"{setting}: it cannot be called with {what} ({error})") from error

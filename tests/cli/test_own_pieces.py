@@ -16,6 +16,7 @@ def mine(at_once, folder):
         "dataset/circles": CIRCLES,
         "split/thirds": "_target_: own_pieces.Thirds\nwrong: null\n",
         "backbone/squares": "_target_: own_pieces.Squares\n",
+        "loss/cross_entropy": "_target_: own_pieces.cross_entropy\n",
         "method/by_modality": "_target_: own_pieces.ByModality\n",
     }
 
@@ -26,13 +27,13 @@ def mine(at_once, folder):
             if group in targets:
                 text = f"_target_: own_pieces.{targets[group]}\n" + text.partition("\n")[2]
             (folder / "mine" / f"{path}.yaml").write_text(text)
-        chosen = ("dataset=circles", "split=thirds", "backbone=squares", "method=by_modality")
+        chosen = [path.replace("/", "=") for path in given]
         return at_once("--config-dir=mine", *chosen, "train.progress=false", *words)
 
     return run
 
 
-def test_a_data_set_a_split_a_scaler_a_backbone_and_a_method_of_ones_own(mine, folder):
+def test_a_data_set_a_split_a_scaler_a_backbone_a_loss_and_a_method_of_ones_own(mine, folder):
     done = mine("train.epochs=30", "train.optimizer.lr=0.05")
     assert done.status == 0, done.err
     (path,) = records(folder / "outputs")
@@ -74,9 +75,45 @@ def test_seeds_of_it_are_trained_as_one_to_the_same_end(mine, folder):
             ["dataset.scaling=own_pieces.Unapplied"],
             "dataset.scaling=own_pieces.Unapplied: it has no apply; mlbench.data.contracts.Scaler",
         ),
+        (
+            {},
+            ["dataset.scaling=own_pieces.Precise"],
+            "dataset.scaling=own_pieces.Precise: of float32 (300, 5) it made float64 (300, 5)",
+        ),
+        (
+            {"dataset": "Bare"},
+            [],
+            "dataset=circles: its load gave a tuple, and is to give a mlbench.data.instances.Loaded",
+        ),
         ({}, ["dataset.scaling=own_pieces.Nothing"], "dataset.scaling=own_pieces.Nothing: "),
         ({"backbone": "Endless"}, [], "backbone._target_=own_pieces.Endless: it has no width"),
         ({"backbone": "squared"}, [], "backbone._target_=own_pieces.squared: it is no torch module"),
+        (
+            {"backbone": "Broad"},
+            [],
+            "backbone._target_=own_pieces.Broad: of 2 rows it gives a tensor of shape (2, 10), and its width "
+            "is 11",
+        ),
+        (
+            {"backbone": "Taskless"},
+            [],
+            "backbone._target_=own_pieces.Taskless: it cannot be called with the task and its options",
+        ),
+        (
+            {"loss": "errors"},
+            [],
+            "loss=cross_entropy: of 2 rows it gave a tensor of shape (2, 2), and a loss is one number",
+        ),
+        (
+            {"loss": "counted"},
+            [],
+            "loss=cross_entropy: of 2 rows it gave a float, and a loss is one number",
+        ),
+        (
+            {"loss": "of_logits"},
+            [],
+            "loss._target_=own_pieces.of_logits: it cannot be called with logits and targets",
+        ),
         ({"method": "Squares"}, [], "method._target_=own_pieces.Squares: no mlbench.methods.base.Method"),
         ({"method": "Mute"}, [], "method._target_=own_pieces.Mute: it has no scores(batch)"),
         ({"method": "Idle"}, [], "method._target_=own_pieces.Idle: it has no loss(batch)"),
@@ -85,6 +122,17 @@ def test_seeds_of_it_are_trained_as_one_to_the_same_end(mine, folder):
             {},
             ["split.wrong=outside"],
             "split: its part `test` is to hold rows of 0 to 299, each at most once",
+        ),
+        (
+            {"split": "Listed"},
+            [],
+            "split: it gave a list, and is to give row numbers by part: {train: [0, 2], test: [1]}",
+        ),
+        ({"split": "Masked"}, [], "split: its part `train` is an array of bool, and is to hold row numbers"),
+        (
+            {"split": "Seedless"},
+            [],
+            "split._target_=own_pieces.Seedless: it cannot be called with targets, official and seed",
         ),
         ({}, ["split.wrong=lacks"], "split: it made no part `test`, of train"),
     ],

@@ -95,6 +95,22 @@ def means(instances: Instances, rows: np.ndarray) -> np.ndarray:
 def scaled(instances: Instances, by: Scaler) -> Instances:
     """The instances with scaled features; modalities that an instance lacks stay zero."""
     features = by.apply(instances.features)
+    if not isinstance(by, Unscaled | Columns):
+        check_scaled(by, instances.features, features)
     if instances.present is not None:
         features = zeroed(features, instances.present, instances.modalities)
     return replace(instances, features=features)
+
+
+def check_scaled(by: Scaler, before: Features, after: Any) -> None:
+    """Refuses a person's own scaler that changes the type or the shape of features."""
+
+    def described(matrix: Any) -> str:
+        return f"{getattr(matrix, 'dtype', type(matrix).__name__)} {getattr(matrix, 'shape', '')}"
+
+    if described(after) != described(before):
+        kind = f"{type(by).__module__}.{type(by).__qualname__}"
+        raise UserError(
+            f"dataset.scaling={kind}: of {described(before)} it made {described(after)}, and is to change "
+            "neither type nor shape"
+        )

@@ -18,6 +18,7 @@ from pydantic import BeforeValidator
 from mlbench.data.contracts import Parts, Split
 from mlbench.data.stratify import shuffled, stratify
 from mlbench.errors import UserError
+from mlbench.protocols import check_call
 from mlbench.seeding import derive
 
 
@@ -89,8 +90,15 @@ def divided(
     known: dict[str, Any] = {}
     if group := getattr(split, "group", None):
         known["groups"] = np.array((words or {})[group])
+    setting = f"split._target_={type(split).__module__}.{type(split).__qualname__}"
+    check_call(split, setting, "targets, official and seed", targets, official, seed, **known)
     made = split(targets, official, seed, **known)
-    parts = {name: np.asarray(rows, np.int64) for name, rows in made.items()}
+    if not isinstance(made, Mapping):
+        raise UserError(
+            f"split: it gave a {type(made).__name__}, and is to give row numbers by part: "
+            "{train: [0, 2], test: [1]}"
+        )
+    parts = {name: row_numbers(name, rows) for name, rows in made.items()}
     if missing := [name for name in ("train", "test", *split.parts, *split.labelled) if name not in parts]:
         raise UserError(f"split: it made no part `{missing[0]}`, of {', '.join(parts) or 'none'}")
     for name, rows in filled(parts, len(targets)).items():
@@ -101,6 +109,15 @@ def divided(
     if leaked := np.intersect1d(labelled_rows(split, parts), parts["test"]).tolist():
         raise UserError(f"split: {len(leaked)} test rows, such as {leaked[0]}, are among those it trains on")
     return parts
+
+
+def row_numbers(part: str, rows: Any) -> np.ndarray:
+    numbers = np.asarray(rows)
+    if numbers.size and numbers.dtype.kind not in "iu":
+        raise UserError(
+            f"split: its part `{part}` is an array of {numbers.dtype}, and is to hold row numbers"
+        )
+    return numbers.astype(np.int64)
 
 
 def labelled_rows(split: Split, parts: Parts) -> np.ndarray:
