@@ -55,9 +55,9 @@ class EnhancementMethod(Method):
     def scores(self, batch: Batch) -> Tensor:
         return self.logits(batch).sigmoid()
 
-    def classification(self, logits: Tensor, targets: Tensor, log_d: Tensor) -> Tensor:
-        """L_CLS of logits, labels and the logarithms of label distributions (Eq. 10)."""
-        apart = divergence(log_d.detach(), logits.log_softmax(-1))  # L_LD, Eq. 9
+    def classification(self, logits: Tensor, log_p: Tensor, targets: Tensor, log_d: Tensor) -> Tensor:
+        """L_CLS (Eq. 10). `log_p` is the logits' log-softmax, `log_d` that of label distributions."""
+        apart = divergence(log_d.detach(), log_p)  # L_LD, Eq. 9
         return self.w_ld * apart + (1 - self.w_ld) * self.objective(logits, targets)
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -79,23 +79,24 @@ class FLEM(EnhancementMethod):
 
     def loss(self, batch: Batch) -> Tensor:
         logits = self.logits(batch)
+        log_p = logits.log_softmax(-1)
         raw = self.estimator(batch.x, batch.targets)
         log_d = raw.log_softmax(-1)
-        enhancement = self.w_le * self.enhancement(batch, logits.detach(), raw, log_d)
+        enhancement = self.w_le * self.enhancement(batch, log_p.detach(), raw, log_d)
         if self.interaction:
             gammas = self.gamma_positive, self.gamma_negative
             seen = interaction(logits.detach(), raw, batch.targets, *gammas)
             enhancement = enhancement + (1 - self.w_le) * seen  # L_LDE, Eq. 8
-        return self.classification(logits, batch.targets, log_d) + enhancement
+        return self.classification(logits, log_p, batch.targets, log_d) + enhancement
 
-    def enhancement(self, batch: Batch, logits: Tensor, raw: Tensor, log_d: Tensor) -> Tensor:
+    def enhancement(self, batch: Batch, log_p: Tensor, raw: Tensor, log_d: Tensor) -> Tensor:
         """L_LE by the strategy (Eq. 2 to 6)."""
         if self.strategy == "S":
             return similarity(batch.x, raw)
         if self.strategy == "T":
             rows = threshold(raw, batch.targets, self.margin)
             return rows.mean(-1) if self.reduction == "mean" else rows.sum(-1)
-        return divergence(logits.log_softmax(-1), log_d)  # Eq. 6
+        return divergence(log_p, log_d)  # Eq. 6
 
     @torch.no_grad()
     def before_step(self) -> None:
@@ -157,9 +158,14 @@ def interaction(
 ) -> Tensor:
     """L_IN (Eq. 7): cross-entropy of σ(d*), entries weighed by what f gets wrong; no gradient through f."""
     raw = raw.clamp(-LIMIT, LIMIT)
-    relevant = (gamma_positive * F.logsigmoid(-logits)).exp() * F.logsigmoid(raw)
-    irrelevant = (gamma_negative * F.logsigmoid(logits)).exp() * F.logsigmoid(-raw)
+    relevant = power(-logits, gamma_positive) * F.logsigmoid(raw)
+    irrelevant = power(logits, gamma_negative) * F.logsigmoid(-raw)
     return -(targets * relevant + (1 - targets) * irrelevant).mean((-2, -1))
+
+
+def power(logits: Tensor, gamma: Weight) -> Tensor | float:
+    """σ(logits)^γ."""
+    return (gamma * F.logsigmoid(logits)).exp() if gamma else 1.0
 
 
 def clip(gradients: list[Tensor], norms: Tensor) -> None:

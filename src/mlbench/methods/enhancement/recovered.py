@@ -55,7 +55,8 @@ class Recovered(EnhancementMethod):
         return {"recovers": type(self).__name__, "settings": self.settings.model_dump()}
 
     def loss(self, batch: Batch) -> Tensor:
-        return self.classification(self.logits(batch), batch.targets, batch.extra["log_d"])
+        logits = self.logits(batch)
+        return self.classification(logits, logits.log_softmax(-1), batch.targets, batch.extra["log_d"])
 
 
 class Recovering(Learner):
