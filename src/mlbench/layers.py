@@ -131,8 +131,10 @@ def each(function: Callable[..., Tensor], ndim: int, *tensors: Tensor | None, ap
     """
     first = tensors[0]
     assert first is not None, "the first tensor gives the number of replicas"
+    if first.ndim == ndim:
+        return function(*tensors)
     vectors = first[0].numel() % LANES == 0 or first.device.type != "cpu"
-    if first.ndim == ndim or (vectors and not apart):
+    if vectors and not apart:
         return function(*tensors)
     by_replica = [[None] * len(first) if tensor is None else tensor.unbind() for tensor in tensors]
     return torch.stack([function(*parts) for parts in zip(*by_replica)])

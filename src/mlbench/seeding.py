@@ -18,4 +18,5 @@ def seed_everything(seed: int) -> None:
 
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 (libraries that draw from it must repeat as well)
-    torch.manual_seed(seed)
+    # Without a GPU torch.manual_seed notes where it was called, for each kind of device that may come yet.
+    (torch if torch.accelerator.is_available() else torch.default_generator).manual_seed(seed)

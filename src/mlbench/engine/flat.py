@@ -137,9 +137,10 @@ class Flat:
         self.targets.append((leaf, self.gradients[part][start:stop]))
         return leaf
 
-    @torch.no_grad()
     def collect(self) -> None:
         """Brings the gradients of a step to their places, unless they were added up there."""
+        if not self.lent:
+            return
         made = [(leaf, place) for leaf, place in self.lent if leaf.grad is not None]
         if len(made) < len(self.lent):
             for gradients in self.gradients:
@@ -150,7 +151,6 @@ class Flat:
         for leaf, place in made:
             leaf.grad = place  # what a hook looks at
 
-    @torch.no_grad()
     def clear(self) -> None:
         """Lets the next step begin without a gradient."""
         for leaf, _ in self.lent:
