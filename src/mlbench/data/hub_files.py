@@ -21,12 +21,12 @@ def shards(path: Path, subset: str | None = None) -> dict[str, str | None]:
     """The files with rows, as paths below the folder, and the part of each; None where nothing names one."""
     if path.is_file():
         return {path.name: None}
-    found = [file.relative_to(path).as_posix() for file in sorted(path.rglob("*.parquet")) if file.is_file()]
-    found = found or saved_files(path)
-    if not found:
+    files = [file.relative_to(path).as_posix() for file in sorted(path.rglob("*.parquet")) if file.is_file()]
+    files = files or saved_files(path)
+    if not files:
         raise UserError(f"{path} {without_tables([each.name for each in path.iterdir()])}")
-    declared = by_card(path, found, subset)
-    return declared if declared is not None else by_name(path, found, subset)
+    declared = by_card(path, files, subset)
+    return declared if declared is not None else by_name(path, files, subset)
 
 
 def in_parts(parts: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -50,26 +50,26 @@ def without_tables(names: Sequence[str]) -> str:
 
 def saved_files(path: Path) -> list[str]:
     """The files that `save_to_disk` wrote, in their order; caches beside them are none of the data set."""
-    found = []
+    files = []
     for state in sorted(path.rglob("state.json")):
         content = json_in(state)
         if content.get("_indices_data_files"):
             raise UserError(f"{state}: the rows are picked by another file: save it after flatten_indices()")
         names = [str(each.get("filename")) for each in content.get("_data_files") or []]
-        found += [(state.parent / PurePosixPath(name).name).relative_to(path).as_posix() for name in names]
-    for name in found:
+        files += [(state.parent / PurePosixPath(name).name).relative_to(path).as_posix() for name in names]
+    for name in files:
         if not (path / name).is_file():
             raise UserError(f"{path}: {name}, which its state.json names, is not there")
-    return found
+    return files
 
 
-def by_name(path: Path, found: Sequence[str], subset: str | None) -> dict[str, str | None]:
+def by_name(path: Path, files: Sequence[str], subset: str | None) -> dict[str, str | None]:
     """Parts by the words in the names of files and folders."""
-    folders = {name: name.split("/")[:-1] for name in found}
+    folders = {name: name.split("/")[:-1] for name in files}
     above = {steps[-2] for steps in folders.values() if len(steps) > 1 and part_of(steps[-1])}
     every = {step for steps in folders.values() for step in steps}
     only(path, sorted(above | ({subset or ""} & every)), subset)
-    return {name: part_of(name) for name in found if subset is None or subset in folders[name]}
+    return {name: part_of(name) for name in files if subset is None or subset in folders[name]}
 
 
 def part_of(name: str) -> str | None:
@@ -81,7 +81,7 @@ def part_of(name: str) -> str | None:
     return None
 
 
-def by_card(path: Path, found: Sequence[str], subset: str | None) -> dict[str, str | None] | None:
+def by_card(path: Path, files: Sequence[str], subset: str | None) -> dict[str, str | None] | None:
     """Parts as the card says them; None where it does not."""
     configs = card_in(path).get("configs")
     try:
@@ -96,7 +96,7 @@ def by_card(path: Path, found: Sequence[str], subset: str | None) -> dict[str, s
     parts: dict[str, str | None] = {}
     for word, pattern in listed[str(name)]:
         part = PARTS.get(word.lower(), part_of(word))
-        parts |= {file: part for file in found if fnmatchcase(file, pattern.removeprefix("./"))}
+        parts |= {file: part for file in files if fnmatchcase(file, pattern.removeprefix("./"))}
     if not parts:
         raise UserError(f"{path}: of the files that {CARD} lists for {name}, none is there")
     return parts
@@ -108,11 +108,11 @@ def patterns_in(data_files: Any) -> list[tuple[str, str]]:
         return [("train", data_files)]
     if isinstance(data_files, Mapping):
         data_files = [{"split": part, "path": where} for part, where in data_files.items()]
-    found = []
+    patterns = []
     for each in data_files:
         part, where = (each["split"], each["path"]) if isinstance(each, Mapping) else ("train", each)
-        found += [(str(part), str(pattern)) for pattern in ([where] if isinstance(where, str) else where)]
-    return found
+        patterns += [(str(part), str(pattern)) for pattern in ([where] if isinstance(where, str) else where)]
+    return patterns
 
 
 def only(path: Path, subsets: Sequence[str], wanted: str | None) -> str | None:
@@ -130,9 +130,9 @@ def card_in(path: Path) -> dict[str, Any]:
     """What stands in front of the card's text; {} where nothing does."""
     card = path / CARD
     text = card.read_text(errors="replace") if card.is_file() else ""
-    found = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
+    head = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
     with contextlib.suppress(yaml.YAMLError, RecursionError):
-        content = yaml.safe_load(found[1]) if found else {}
+        content = yaml.safe_load(head[1]) if head else {}
         return content if isinstance(content, dict) else {}
     return {}
 

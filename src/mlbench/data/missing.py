@@ -82,14 +82,14 @@ def means(instances: Instances, rows: np.ndarray) -> np.ndarray:
     """Of each column over those of some rows that have its modality, without a copy of them."""
     features: Any = instances.features
     masks = {} if instances.present is None else dict(zip(instances.modalities.values(), instances.present.T))
-    found = np.zeros(features.shape[1], np.float32)
+    averages = np.zeros(features.shape[1], np.float32)
     for (start, stop), having in (
         masks or {(0, features.shape[1]): np.ones(len(instances), np.uint8)}
     ).items():
         weights = np.zeros(len(instances), np.float32)
         weights[rows] = having[rows] / max(int(having[rows].sum()), 1)
-        found[start:stop] = (weights @ features)[start:stop]
-    return found
+        averages[start:stop] = (weights @ features)[start:stop]
+    return averages
 
 
 def scaled(instances: Instances, by: Scaler) -> Instances:

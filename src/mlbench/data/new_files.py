@@ -68,9 +68,9 @@ def read_libsvm(path: Path, schema: Schema, id: str | None) -> Whole:
         raise UserError(f"{path} is in LIBSVM's format, which names no rows: leave out id")
     lowest = schema.features[0].removeprefix("feature")  # as one among several files calls its columns
     first = "auto" if not lowest.isdecimal() else lowest == "0"
-    found = libsvm.read(path, schema.labels, len(schema.features), first)
-    labels = found.labels if found.targets.any() else tuple(f"no {name}" for name in found.labels)
-    instances = Instances(found.features, found.targets, labels, schema.features)
+    parsed = libsvm.read(path, schema.labels, len(schema.features), first)
+    labels = parsed.labels if parsed.targets.any() else tuple(f"no {name}" for name in parsed.labels)
+    instances = Instances(parsed.features, parsed.targets, labels, schema.features)
     return Whole(instances, schema.features, None)
 
 

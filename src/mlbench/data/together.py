@@ -178,9 +178,9 @@ def written(reading: Reading, readings: Sequence[Reading], asked: Asked) -> dict
     """The file's separator and decimal mark: those that a person states, else those of the file that the run
     was trained on; where these do not fit the file, those of another run that do.
     """
-    said = {"separator": asked.separator, "decimal": asked.decimal}
-    said = {name: value for name, value in said.items() if value is not None}
-    ways = [{**each.way, **said} for each in (reading, *readings) if not each.fields]
+    stated = {"separator": asked.separator, "decimal": asked.decimal}
+    stated = {name: value for name, value in stated.items() if value is not None}
+    ways = [{**each.way, **stated} for each in (reading, *readings) if not each.fields]
     if all(way == ways[0] for way in ways) or not is_table(asked.path):
         return ways[0]
     return next((way for way in ways if fits(asked, reading.schema, {**reading.options, **way})), ways[0])

@@ -61,11 +61,11 @@ class Conformal(FittedCuts):
         """
         carried = true.sum(1)
         instances = int((carried > 0).sum())
-        found, order = scores[true].sort()
+        ordered, order = scores[true].sort()
         share = (1 / carried.double()).unsqueeze(1).expand_as(true)[true][order]
         missed = share.cumsum(0)
         allowed = self.level * (instances + 1) - 1 + ROUNDING
-        return just_under(found[(missed > allowed).nonzero()[0, 0]])
+        return just_under(ordered[(missed > allowed).nonzero()[0, 0]])
 
     def controlled_fdr(self, scores: Tensor, true: Tensor) -> Tensor:
         cuts = torch.arange(GRID, dtype=torch.float64).div(GRID).to(scores.dtype)

@@ -104,8 +104,8 @@ def _label_curves(scores: Tensor, targets: Tensor, metrics: list[Metric]) -> Res
 
     def values(counts: Tensor) -> Values:
         table, instances = _table(counts, scores.numel()), int(counts[0].sum())
-        found = [summary([each], table, instances) for each in lists]
-        stacked = {name: torch.stack([each[name] for each in found], 1) for name in found[0]}
+        summaries = [summary([each], table, instances) for each in lists]
+        stacked = {name: torch.stack([each[name] for each in summaries], 1) for name in summaries[0]}
         unknown = torch.full_like(stacked["relevant"], torch.nan)
         curves = LabelCurves(instances, array_order=unknown, **stacked)
         return {metric.name: _of_each(metric.reduce, curves) for metric in metrics}
@@ -119,8 +119,8 @@ def _pooled_curve(scores: Tensor, targets: Tensor, metrics: list[Metric]) -> Res
     pieces = Ordered.of(scores.flatten(), targets.flatten(), instances).cut(PIECE)
 
     def values(counts: Tensor) -> Values:
-        found = summary(pieces, _table(counts, scores.numel()), int(counts[0].sum()) * labels)
-        curve = PooledCurve(found["average_precision"], found["area_under_roc"])
+        pooled = summary(pieces, _table(counts, scores.numel()), int(counts[0].sum()) * labels)
+        curve = PooledCurve(pooled["average_precision"], pooled["area_under_roc"])
         return {metric.name: _of_each(metric.reduce, curve) for metric in metrics}
 
     return values

@@ -61,9 +61,9 @@ class Value(Strict):
 
     @model_validator(mode="after")
     def _says_little_of_what_is_imported(self) -> "Value":
-        said = [*self.overrides, *itertools.chain(*self.where.values()), *self.choose]
-        said += self.draw.points[0] if self.draw else []
-        if self.imported and (wrong := [word for word in said if not word.startswith(OF_SCORE)]):
+        words = [*self.overrides, *itertools.chain(*self.where.values()), *self.choose]
+        words += self.draw.points[0] if self.draw else []
+        if self.imported and (wrong := [word for word in words if not word.startswith(OF_SCORE)]):
             raise ValueError(f"imported predictions are not run: {wrong[0]} says nothing of them")
         return self
 

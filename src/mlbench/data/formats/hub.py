@@ -87,11 +87,11 @@ read.within = lambda folder: folder
 
 def files_of(path: Path, subset: str | None) -> dict[str, str | None]:
     """The files with rows and their parts; says in a line which ones are left out."""
-    found = shards(path, subset)
-    files = in_parts(found)
-    if strange := found.keys() - files.keys():
-        said = f"{len(strange)} files are of no part and left out, such as {min(strange)}"
-        print(f"mlbench: {path}: {said}; parts are {', '.join(PARTS)}", file=sys.stderr)
+    parts = shards(path, subset)
+    files = in_parts(parts)
+    if strange := parts.keys() - files.keys():
+        message = f"{len(strange)} files are of no part and left out, such as {min(strange)}"
+        print(f"mlbench: {path}: {message}; parts are {', '.join(PARTS)}", file=sys.stderr)
     return files
 
 

@@ -45,11 +45,11 @@ PANEL = """<dialog class="panel" id="panel" aria-labelledby="panel-title"></dial
 
 def _head(table: Table) -> str:
     spec = table.spec
-    said = [*table.header.items(), ("metrics", metrics(spec))]
+    pairs = [*table.header.items(), ("metrics", metrics(spec))]
     facts = "".join(
         f'<div class="{"long" if len(words) > LONG else "short"}">'
         f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd></div>"
-        for name, words in sorted(said, key=lambda fact: len(fact[1]) > LONG)
+        for name, words in sorted(pairs, key=lambda fact: len(fact[1]) > LONG)
     )
     notes = "".join(f"<li>{escape(note)}</li>" for note in spec.notes)
     return f"""<header>
@@ -77,7 +77,7 @@ def _chosen(table: Table) -> str:
 
 def _legend(spec: Results) -> str:
     unit = "" if spec.scale == 1 else f" ({CLOSE * spec.scale:g} in the table's unit)"
-    said = {
+    meanings = {
         "agrees": f"= the difference is within two standard errors or .01{unit}",
         "better": "= our mean is better by more than that",
         "worse": "= our mean is worse by more than that",
@@ -85,7 +85,8 @@ def _legend(spec: Results) -> str:
         "not run": "(reason)",
     }
     items = "".join(
-        f"<li>{_mark(verdict)} <span><b>{verdict}</b> {words}</span></li>" for verdict, words in said.items()
+        f"<li>{_mark(verdict)} <span><b>{verdict}</b> {words}</span></li>"
+        for verdict, words in meanings.items()
     )
     spread = f"mean ± sample standard deviation {text.deviations(spec)}"
     what = f"{spread}; bold: our best; n: fewer runs than planned"
@@ -106,8 +107,8 @@ def _legend(spec: Results) -> str:
 
 
 def _mark(verdict: str) -> str:
-    said = f'data-verdict="{verdict}" role="img" aria-label="{verdict}" title="{verdict}"'
-    return f'<span class="mark" {said}>{MARKS[verdict]}</span>'
+    attributes = f'data-verdict="{verdict}" role="img" aria-label="{verdict}" title="{verdict}"'
+    return f'<span class="mark" {attributes}>{MARKS[verdict]}</span>'
 
 
 def _tabs(table: Table) -> str:
@@ -253,8 +254,8 @@ def _few(cell: Cell, ours: Average) -> str:
     """How many runs there are, where some are missing."""
     count, planned = len(ours.values), cell.planned * (cell.folds or 1)
     over = f", the deviation is over {ours.over}" if cell.folds else ""
-    said = f"{count} of {planned} {'runs' if cell.folds else 'seeds'}{over}"
-    return f' <em title="{said}">n={count}</em>'
+    words = f"{count} of {planned} {'runs' if cell.folds else 'seeds'}{over}"
+    return f' <em title="{words}">n={count}</em>'
 
 
 def _theirs(cell: Cell) -> str:
@@ -279,10 +280,12 @@ def _ranks(ours: float | None, theirs: float | None, spec: Results) -> str:
 
 def _order(block: Block) -> str:
     """How our order of the methods stands to the paper's."""
-    said = [] if block.tau is None else ["Kendall’s τ = " + _signed(block.tau, 2).removeprefix("+")]
+    facts = [] if block.tau is None else ["Kendall’s τ = " + _signed(block.tau, 2).removeprefix("+")]
     if block.same_first is not None:
-        said.append("the same method comes first" if block.same_first else "another method comes first")
-    return f'<p class="about">Order of the methods beside the paper’s: {"; ".join(said)}.</p>' if said else ""
+        facts.append("the same method comes first" if block.same_first else "another method comes first")
+    return (
+        f'<p class="about">Order of the methods beside the paper’s: {"; ".join(facts)}.</p>' if facts else ""
+    )
 
 
 def _signed(value: float, decimals: int) -> str:
@@ -292,11 +295,11 @@ def _signed(value: float, decimals: int) -> str:
 
 def _statistics(view: View, table: Table) -> str:
     if not view.comparisons:
-        said = (
+        sentence = (
             "Too few data sets are complete to compare the methods over them: "
             "it takes two on which every one of at least three methods has run."
         )
-        return f'<section class="statistics"><h3>Do the methods differ?</h3><p>{said}</p></section>'
+        return f'<section class="statistics"><h3>Do the methods differ?</h3><p>{sentence}</p></section>'
     parts = "".join(_comparison(comparison, table) for comparison in view.comparisons)
     return f"""<section class="statistics"><h3>Do the methods differ?</h3>
 <p class="about">Over the data sets on which every method has run, by the mean over its runs. The diagrams
