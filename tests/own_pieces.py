@@ -12,7 +12,7 @@ from mlbench.data.contracts import Parts
 from mlbench.data.instances import Features, Instances, Loaded
 from mlbench.data.rows import Batch
 from mlbench.data.task import Task
-from mlbench.methods.base import Backbone, Loss, Method
+from mlbench.methods.base import Backbone, Loss, Method, Stage
 
 
 class Circles:
@@ -206,6 +206,27 @@ class ByModality(Method):
 
     def scores(self, batch: Batch) -> Tensor:
         return self.logits(batch).sigmoid()
+
+
+class ByRow(ByModality):
+    """Its loss is a number for each row."""
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.logits(batch).square().mean(dim=-1)
+
+
+class Stageless(ByModality):
+    """It forgets to yield."""
+
+    def stages(self, data: Any) -> Any:
+        Stage("train", self, data["train"])
+
+
+class Staged(ByModality):
+    """It yields what is no stage."""
+
+    def stages(self, data: Any) -> Any:
+        yield data["train"]
 
 
 class Mute(Method):

@@ -117,6 +117,13 @@ def test_seeds_of_it_are_trained_as_one_to_the_same_end(mine, folder):
         ({"method": "Squares"}, [], "method._target_=own_pieces.Squares: no mlbench.methods.base.Method"),
         ({"method": "Mute"}, [], "method._target_=own_pieces.Mute: it has no scores(batch)"),
         ({"method": "Idle"}, [], "method._target_=own_pieces.Idle: it has no loss(batch)"),
+        (
+            {"method": "ByRow"},
+            [],
+            "ByRow.loss gave a tensor of shape (64,), and is to give one number, a tensor of shape ()",
+        ),
+        ({"method": "Stageless"}, [], "Stageless.stages gave a NoneType, and is to yield stages"),
+        ({"method": "Staged"}, [], "Staged.stages gave a Rows, and is to yield stages"),
         ({}, ["split.wrong=leaks"], "split: 100 test rows, such as 0, are among those it trains on"),
         (
             {},

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mlbench.data.rows import Batch
 from mlbench.engine.plan import Plan, Schedule, build_optimizer, groups_of
+from mlbench.errors import UserError
 from mlbench.methods.base import Learner, hooks_of
 
 
@@ -22,7 +23,14 @@ class Lit(LightningModule):
         self.hooks = hooks_of(module)
 
     def training_step(self, batch: Batch, index: int = 0) -> Tensor:
-        return self.module.loss(batch)
+        loss = self.module.loss(batch)
+        if getattr(loss, "shape", None) != ():
+            kind = f"tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise UserError(
+                f"{type(self.module).__name__}.loss gave a {kind}, and is to give one number, a tensor of "
+                "shape ()"
+            )
+        return loss
 
     def configure_optimizers(self) -> Any:
         assert self.plan is not None, "a Trainer needs the stage's plan"

@@ -1,8 +1,9 @@
 """The stages of a method, in order, and the model that each selection rule leaves."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mlbench.config import Config, Node, fingerprint
 from mlbench.data.rows import Rows
@@ -39,7 +40,10 @@ class Stages:
         self.method, self.parts, self.config, self.data, self.folder = method, parts, config, data, folder
         self.threshold, self.report, self.frequencies = threshold, report, frequencies
         visible = {part: rows for part, rows in parts.items() if part != "test"}
-        self.stages = enumerate(method.stages(visible))
+        stages = method.stages(visible)
+        if not isinstance(stages, Iterable):
+            raise no_stages(method, stages)
+        self.stages = enumerate(stages)
         self.last: tuple[Job, Outcome] | None = None
         self.history: dict[str, list[dict[str, float]]] = {}  # stage -> a row an epoch
         self.seconds: dict[str, float] = {}  # stage -> training time
@@ -50,6 +54,8 @@ class Stages:
         """The next fits, none of which needs the outcome of another; empty once the method is trained."""
         jobs = []
         for number, stage in self.stages:
+            if not isinstance(stage, Stage):
+                raise no_stages(self.method, stage)
             jobs.append(self._job(number, stage))
             if stage.awaited:
                 break
@@ -124,3 +130,8 @@ class Stages:
             rule: {"epoch": best["epoch"], selection.metric: best["value"]} for rule, best in kept.items()
         }
         return models, selected
+
+
+def no_stages(method: Method, given: Any) -> UserError:
+    what = f"{type(method).__name__}.stages gave a {type(given).__name__}"
+    return UserError(f"{what}, and is to yield stages: mlbench.methods.base.Stage")
