@@ -1,7 +1,10 @@
 """Locks: the system's own, and leases where several machines see a folder."""
 
+import contextlib
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,6 +39,7 @@ IN_AND_OUT = """    with open(sys.argv[3], "a", buffering=1) as log:
         time.sleep(0.2)
         log.write("out\\n")
 """
+SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
 ELSEWHERE = ["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
 
 
@@ -86,6 +90,39 @@ def mounted(monkeypatch, tmp_path):
         monkeypatch.setattr(locks, "MOUNTS", table)
 
     return mounted
+
+
+@pytest.fixture
+def mounts(tmp_path):
+    """One folder as two hosts see it that have mounted it by SSHFS, here without SSH."""
+    server = next((path for path in SERVERS if os.access(path, os.X_OK)), None)
+    if not server or not shutil.which("sshfs"):
+        pytest.skip("no SSHFS here: apt-get install sshfs openssh-sftp-server")
+    (tmp_path / "shared").mkdir()
+    with contextlib.ExitStack() as stack:
+        mounted = [stack.enter_context(sshfs(server, tmp_path / "shared", tmp_path / name)) for name in "ab"]
+        yield mounted
+
+
+@contextlib.contextmanager
+def sshfs(server, source, mount):
+    mount.mkdir()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        serving = subprocess.Popen([server], stdin=ours.fileno(), stdout=ours.fileno())
+        mounting = ["sshfs", "-f", "-o", "passive", f":{source}", str(mount)]
+        showing = subprocess.Popen(mounting, stdin=theirs.fileno(), stdout=theirs.fileno())
+    end = time.monotonic() + 10
+    try:
+        while not mount.is_mount():
+            if showing.poll() is not None or time.monotonic() > end:
+                pytest.skip("this user may not mount by SSHFS here")
+            time.sleep(0.05)
+        yield mount
+    finally:
+        for process in (serving, showing):  # the second one unmounts when it is told to end
+            process.terminate()
+            process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +214,80 @@ def test_a_holder_that_was_killed_here_is_succeeded_at_once(leases, begin, tmp_p
     holder.wait(PATIENCE)
     with locks.lock(path, timeout=0.9 * SHORT):
         pass
+
+
+def test_it_is_succeeded_where_two_names_cannot_be_exchanged(leases, begin, tmp_path, monkeypatch):
+    """As on NFS, Lustre and SMB, which refuse what filelock takes a lease over by."""
+    monkeypatch.setattr("filelock._soft.exchange_names", lambda *_: False)
+    monkeypatch.setattr("filelock._util.exchange_names", lambda *_: False)
+    path = tmp_path / ".lock"
+    for elsewhere in (True, False):
+        holder = begin(HOLDING, path, elsewhere=elsewhere)
+        assert holder.stdout.readline() == "held\n"
+        holder.kill()
+        holder.wait(PATIENCE)
+        with locks.lock(path, timeout=10 * SHORT if elsewhere else 0):
+            assert [each.name for each in tmp_path.iterdir()] == [".lock.lease"]
+        assert not list(tmp_path.iterdir())
+
+
+def test_it_is_succeeded_after_one_who_died_while_succeeding(leases, begin, tmp_path):
+    path = tmp_path / ".lock"
+    holders = [begin(HOLDING, path)]
+    assert holders[0].stdout.readline() == "held\n"
+    (lease,) = tmp_path.iterdir()
+    remover = locks.Lease(path.with_name(".lock.lease"), lease_duration=SHORT)._removing(lease.read_bytes())
+    holders.append(begin(HOLDING, remover.lock_file.removesuffix(".lease")))
+    assert holders[1].stdout.readline() == "held\n"
+    for holder in holders:
+        holder.kill()
+        holder.wait(PATIENCE)
+    with locks.lock(path, timeout=20 * SHORT):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pause_of_all_makes_no_holder_a_dead_one(leases, begin, tmp_path, monkeypatch):
+    """A server that does not answer, machines that sleep: who asks may go on before the holder does."""
+    path, monotonic = tmp_path / ".lock", time.monotonic
+    holder = begin(HOLDING, path)
+    assert holder.stdout.readline() == "held\n"
+    holder.send_signal(signal.SIGSTOP)
+    assert locks.locked(path)
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 1000)
+    assert locks.locked(path)
+    holder.kill()
+    until = monotonic() + PATIENCE
+    while locks.locked(path):
+        assert monotonic() < until
+        time.sleep(0.1)
+
+
+def test_a_holder_whose_name_was_never_written_is_succeeded(leases, tmp_path):
+    (tmp_path / ".lock.lease").touch()
+    with pytest.raises(Timeout):
+        locks.lock(tmp_path / ".lock", timeout=SHORT / 2).acquire()
+    with locks.lock(tmp_path / ".lock", timeout=10 * SHORT):
+        pass
+
+
+def test_two_hosts_share_a_folder_by_sshfs(begin, mounts, monkeypatch):
+    """Detected, kept while its holder lives, and taken over by one of several when he is gone."""
+    monkeypatch.setattr(locks, "LEASE", SHORT)
+    here, there = mounts
+    holder = begin(HOLDING, there / ".lock")
+    assert holder.stdout.readline() == "held\n" and (here / ".lock.lease").exists()
+    with pytest.raises(Timeout):
+        locks.lock(here / ".lock", timeout=3 * SHORT).acquire()
+    code = WAITING.replace("    print(", f"{IN_AND_OUT}    print(")
+    log = here.parent / "log"
+    waiting = [
+        begin(code, folder / ".lock", PATIENCE, log, elsewhere=folder == there)
+        for folder in (here, there, here, there)
+    ]
+    holder.kill()
+    assert [process.wait(PATIENCE) for process in waiting] == [0] * 4
+    assert log.read_text().split() == ["in", "out"] * 4 and not list(here.iterdir())
 
 
 def test_who_asks_now_and_then_sees_that_a_holder_is_gone(leases, begin, tmp_path):

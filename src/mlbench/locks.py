@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, LeaseCompromise, SoftFileLease, Timeout
+from filelock import BaseFileLock, FileLock, LeaseCompromise, Timeout
 
 from mlbench.errors import UserError, complain
+from mlbench.lease import Lease
 
 LEASE = 60.0  # the same for all who share a folder
 VARIABLE = "MLBENCH_LOCKS"
@@ -45,9 +46,7 @@ def lock(path: Path, timeout: float = -1) -> BaseFileLock:
         return FileLock(path, timeout=timeout)
     _tell(path.parent)
     name = path.with_name(f"{path.name}.lease")
-    return SoftFileLease(
-        name, lease_duration=LEASE, on_compromise=_lost(name), timeout=timeout, poll_interval=0.5
-    )
+    return Lease(name, lease_duration=LEASE, on_compromise=_lost(name), timeout=timeout, poll_interval=0.5)
 
 
 def locked(path: Path) -> bool:

@@ -1,0 +1,79 @@
+"""A lease: a file that exists while somebody holds it, on file systems that several machines see.
+
+filelock's lease succeeds a lost holder by exchanging two names in one step, which NFS, Lustre, SMB and SSHFS
+refuse: there it would stay held for ever. Here whoever finds a lease abandoned removes it, under a lease that
+is named after it: of several who found it, none removes what another has made since.
+"""
+
+import hashlib
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import SoftFileLease, Timeout
+
+
+class Lease(SoftFileLease):
+    _looked: tuple[object, float, float] | None = None  # what was seen, when last, for how long
+    _freed = False  # whether this object has just removed an abandoned lease
+    _remover: "Lease | None" = None
+
+    def _acquire(self) -> None:
+        super()._acquire()
+        if self._freed:
+            self._freed = False
+            if not self.is_locked:
+                super()._acquire()
+
+    def _try_break_stale_lock(self) -> None:
+        """Of an empty file, too: the host of its holder died before the name was on the server."""
+        super()._try_break_stale_lock()
+        with suppress(OSError):
+            marker = os.lstat(self.lock_file)
+            if not marker.st_size and self._marker_unchanged_for(marker) >= self.lease_duration:
+                self._take_over(marker, None)
+
+    def _marker_unchanged_for(self, marker: os.stat_result) -> float:
+        """For how long looks at the file have seen no touch.
+
+        A pause between two looks counts as one touch's time at most: while a server does not answer, or all
+        processes are suspended, no holder can touch its file, and whoever waits may wake up before it. The
+        content, which names one claim of one process, is read anew where times and inodes are out of a cache.
+        """
+        now, seen = time.monotonic(), self._seen(self._content(), marker)
+        before, last, passed = self._looked or (None, now, 0.0)
+        passed = passed + min(now - last, self._heartbeat_interval) if seen == before else 0.0
+        self._looked = seen, now, passed
+        return passed
+
+    def _take_over(self, marker: os.stat_result, breaker_pid: int | None) -> None:
+        """Removes the file that was found abandoned, by looks or since its process, `breaker_pid`, is gone.
+
+        Not if it was touched meanwhile, is another one by now, or if another process removes it.
+        """
+        content = self._content()
+        if breaker_pid is None:
+            judged = self._looked is not None and self._looked[0] == self._seen(content, marker)
+        else:
+            judged = self.pid == breaker_pid
+        if not judged:
+            return
+        with suppress(Timeout), self._removing(content):
+            now = os.lstat(self.lock_file)
+            if self._seen(self._content(), now) == self._seen(content, marker):
+                Path(self.lock_file).unlink()
+                self._freed = True
+
+    def _removing(self, content: bytes) -> "Lease":
+        """The lease of whoever removes this one."""
+        name = f"{self.lock_file}.{hashlib.sha256(content).hexdigest()[:16]}.lease"
+        if self._remover is None or self._remover.lock_file != name:
+            self._remover = Lease(name, lease_duration=self.lease_duration, timeout=0)
+        return self._remover
+
+    def _content(self) -> bytes:
+        return Path(self.lock_file).read_bytes()
+
+    def _seen(self, content: bytes, marker: os.stat_result) -> object:
+        return content, marker.st_mtime_ns, marker.st_ino, marker.st_ctime_ns
