@@ -72,7 +72,7 @@ def measured_under(
 
 
 def save(folder: Path, config: Config, pieces: Pieces, given: Prepared, scored: dict[str, Scored]) -> None:
-    """Writes all that lies beside the record: scores, what training found, the model with the way to it."""
+    """Writes the files beside the record: scores, findings, and the model with the way of a row to it."""
     chosen = scored[config.selection.rule]
     save_scores(folder / "scores.npz", scored, given.parts["test"])
     for name, tensors in chosen.model.findings().items():
