@@ -1,11 +1,13 @@
 """Seeds for every purpose of a run, all from one number."""
 
+import functools
 import random
 import zlib
 
 import numpy as np
 
 
+@functools.lru_cache(maxsize=10_000)  # runs side by side, and one after the other, ask for the same
 def derive(seed: int, *words: str | int) -> int:
     """A seed of its own for each purpose, so that asking for one thing more never shifts another."""
     entropy = [seed, *(zlib.crc32(str(word).encode()) for word in words)]
