@@ -51,7 +51,12 @@ def test_from_a_table_to_a_run_to_onnxruntime(trained, export, start, weather, f
     assert done.out.splitlines()[-1] == "made/model.onnx"
 
     session = onnxruntime.InferenceSession(folder / "made/model.onnx")
+    assert [each.shape for each in (*session.get_inputs(), *session.get_outputs())] == [
+        ["batch", 4],
+        *[["batch", 2]] * 2,
+    ]
     said = session.get_modelmeta().custom_metadata_map
+    assert "NaN where a cell has no value" in said["x"]
     assert json.loads(said["columns"]) == COLUMNS and json.loads(said["labels"]) == LABELS
     assert said["key"] == run.name and (said["dataset"], said["method"]) == ("weather", "erm")
     words = json.loads(said["values"])

@@ -175,6 +175,60 @@ def test_other_formats(trained, predict, weather, folder):
     assert predict(f"run={run}", "path=first.svm").status == 0
 
 
+def test_json_lines(trained, predict, weather, folder):
+    """A field a column, in any order; a field that is null or not there is a gap. Ids keep their form."""
+    weather["wind"] = weather.wind.map({"calm": "1", "breeze": "2", "storm": "3+"})
+    weather.to_csv(folder / "train.csv", index=False)
+    weather[30:].assign(cold=weather.cold.mask(weather.index == 38)).to_csv(folder / "test.csv", index=False)
+    run = trained("dataset.missing=mean")
+    rows = weather[30:][["side", "wind", "cold", "wet"]].assign(name=range(7, 17)).to_dict("records")
+    rows = [row | {"wind": int(row["wind"]) if row["wind"] != "3+" else "3+"} for row in rows]
+    rows[9]["other"], rows[3]["name"] = 1, None
+    del rows[8]["cold"]
+    (folder / "new.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "list.jsonl").write_text(json.dumps(rows))
+    for name in ("new.jsonl", "list.jsonl"):
+        done = predict(f"run={run}", f"path={name}", "out=p.csv", "id=name")
+        assert (done.status, done.err.count("\n")) == (0, 1) and done.err.endswith("left out: other\n"), done
+        found = pd.read_csv(folder / "p.csv", dtype={"id": str}, keep_default_na=False)
+        np.testing.assert_allclose(found[["rain", "snow"]], scores_of(run), atol=1e-6)
+        assert found.id.tolist() == ["7", "8", "9", "", *map(str, range(11, 17))]
+    labelled = [row | {"rain": True, "snow": 0} for row in rows]
+    (folder / "labelled.jsonl").write_text("\n".join(map(json.dumps, labelled)))
+    assert predict(f"run={run}", "path=labelled.jsonl", "out=p.csv").out.startswith("subset_accuracy=")
+    mistakes = {
+        '{"wet": 1, "cold": 2, "wind": "1"}': "1 of the 4 columns of the training are not there: 'side'",
+        '{"wet": [1], "cold": 2, "wind": "1", "side": "lee"}': "row 0 (from 0): column 'wet' is [1]",
+        '{"wet": 1, "cold": 2, "wind": 4, "side": "lee"}': "column 'wind' is 4, which training never saw",
+        '{"wet": 1,': "bad.jsonl, line 1 is no JSON",
+    }
+    for line, sentence in mistakes.items():
+        (folder / "bad.jsonl").write_text(line)
+        done = predict(f"run={run}", "path=bad.jsonl")
+        assert done.status == 2 and sentence in done.err and done.err.count("\n") == 1, done
+
+
+def test_json_lines_are_read_in_pieces(trained, weather, folder, monkeypatch):
+    """A later piece may have fields that an earlier one lacks, and lack fields that it has."""
+    from mlbench.data import new_rows
+    from mlbench.predict import Trained, predictions
+
+    run = trained("dataset.missing=mean", "dataset.scaling=zscore")
+    rows = weather[30:].drop(columns=["rain", "snow"]).to_dict("records")
+    (folder / "new.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    rows[9] = {name: cell for name, cell in rows[9].items() if name != "wet"} | {"other": 1}
+    (folder / "gap.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    monkeypatch.setattr(new_rows, "CELLS", 12)
+    whole, gap = (
+        [*predictions([Trained.of_run(run)], str(folder / name))] for name in ("new.jsonl", "gap.jsonl")
+    )
+    assert len(whole) == len(gap) == 4
+    np.testing.assert_allclose(torch.cat([piece.scores for piece in whole]), scores_of(run), atol=1e-6)
+    found = torch.cat([piece.scores for piece in gap])
+    np.testing.assert_allclose(found[:9], scores_of(run)[:9], atol=1e-6)
+    assert not np.allclose(found[9], scores_of(run)[9], atol=1e-6)
+
+
 def test_decimal_commas_as_in_the_table_of_the_training(trained, predict, weather, folder):
     commas = {"sep": ";", "decimal": ",", "index": False}
     for name, rows in (("train", weather[:30]), ("test", weather[30:])):

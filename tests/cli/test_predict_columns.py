@@ -109,6 +109,49 @@ def test_what_was_dropped_from_an_arff_file(command, predict, weather, folder):
     np.testing.assert_allclose(found.rain[30:], pd.read_csv(folder / "p.csv").rain, atol=1e-6)
 
 
+@pytest.mark.parametrize("form", ["dense", "sparse"])
+def test_words_of_an_arff_file_in_an_order_of_its_own(form, command, predict, folder):
+    """Its header may declare more values than training saw, fewer, or others first; a row that has one of
+    them is refused. A column of many words names no rows, however few they are.
+    """
+    rng, towns = np.random.default_rng(0), [f"town {number}" for number in range(50)]
+    table = pd.DataFrame({"wet": rng.normal(size=240).round(3), "side": rng.choice(["lee", "luv"], 240)})
+    table["wind"] = rng.choice(["calm", "breeze", "storm"], 240)
+    table["town"] = [towns[row % 50] for row in range(240)]
+    table["rain"] = (table.wet > 0).astype(int)
+    table["snow"] = (table.side == "lee").astype(int)
+    few = table[:12][table.wind[:12] != "storm"]
+    table.to_csv(folder / "train.csv", index=False)
+    few.to_csv(folder / "few.csv", index=False)
+    done = command("dataset=csv", "dataset.path=train.csv", "dataset.labels=[rain,snow]", "train.epochs=3")
+    assert done.status == 0, done
+    run = (folder / done.out.split()[-1]).parent
+    assert predict(f"run={run}", "path=few.csv", "out=few.npz").status == 0
+
+    def written(values, rows):
+        """As WEKA does it: of a sparse row the first value of an attribute is left out."""
+        kinds = {name: "{" + ",".join(f"'{word}'" for word in words) + "}" for name, words in values.items()}
+        head = [f"@attribute {name} {kinds.get(name, 'numeric')}" for name in ("town", "wet", "wind", "side")]
+        lines = []
+        for row in rows[["town", "wet", "wind", "side"]].to_dict("records"):
+            cells = [str(cell) if name == "wet" else f"'{cell}'" for name, cell in row.items()]
+            first = [name in values and cell == values[name][0] for name, cell in row.items()]
+            pairs = [f"{column} {cell}" for column, cell in enumerate(cells) if not first[column]]
+            lines.append("{" + ",".join(pairs) + "}" if form == "sparse" else ",".join(cells))
+        (folder / "new.arff").write_text("\n".join(["@relation r", *head, "@data", *lines]))
+
+    own = {"town": towns[::-1], "wind": ["calm", "breeze"], "side": ["luv", "gale", "lee"]}
+    written(own, few)
+    done = predict(f"run={run}", "path=new.arff", "out=p.csv")
+    assert (done.status, done.err) == (0, ""), done
+    with np.load(folder / "few.npz") as kept:
+        np.testing.assert_allclose(pd.read_csv(folder / "p.csv")[["rain", "snow"]], kept["scores"], atol=1e-6)
+    written(own, few.assign(side=["gale", *few.side[1:]]))
+    done = predict(f"run={run}", "path=new.arff", "out=p.csv")
+    assert done.status == 2 and done.err.count("\n") == 1, done
+    assert "new.arff, line 7: column 'side' is gale, which training never saw; it knows lee, luv" in done.err
+
+
 def test_texts_in_a_column_given_by_number(command, predict, folder):
     rows = [f"{row},{'wet sky' if row % 2 else 'dry land'},{row % 2},{row % 3 // 2}" for row in range(40)]
     (folder / "a.csv").write_text("\n".join(["name,body,rain,snow", *rows]))

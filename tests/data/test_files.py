@@ -1,14 +1,16 @@
 """The bytes of a file, unpacked within bounds, and the numbers in them."""
 
 import bz2
+import codecs
 import gzip
 import lzma
+import random
 import re
 
 import pytest
 
 from mlbench.data import files
-from mlbench.data.files import content, numbers_in
+from mlbench.data.files import content, lines, numbers_in
 from mlbench.data.sources import checksum
 from mlbench.errors import UserError
 
@@ -56,3 +58,18 @@ def test_damaged_is_said_with_a_reason(tmp_path, pack):
 def test_two_numbers_and_nothing_else(text):
     assert numbers_in(text, " ", 2) is None
     assert numbers_in(b" 1\t2e0\n", " ", 2).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_lines_are_those_of_the_content(suffix, tmp_path):
+    """Also of lines that are longer than what is read at once, and of none at the end."""
+    opens = gzip.open if suffix else open
+    long = random.Random(0).randbytes(3_000_000)  # which no packer makes short
+    for number, text in enumerate([b"a", b"a\n", b"\na\r\n\nb", long, long.replace(b"\n", b"") + b"\nb\n"]):
+        path = tmp_path / f"{number}{suffix}"
+        with opens(path, "wb") as file:
+            file.write(codecs.BOM_UTF8 + text)
+        assert [*lines(path)] == content(path).split(b"\n") == text.split(b"\n")
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(UserError, match="is empty"):
+        [*lines(tmp_path / "empty")]

@@ -20,6 +20,7 @@ from mlbench.bench.many import many
 from mlbench.bench.metrics import metrics
 from mlbench.bench.multimodal import multimodal
 from mlbench.bench.page import page
+from mlbench.bench.predict import predict
 from mlbench.bench.records import records
 from mlbench.bench.start import start
 from mlbench.bench.step import step
@@ -46,6 +47,7 @@ SUITES: dict[str, Suite] = {
         metrics,
         intervals,
         load,
+        predict,
         start,
         records,
     )

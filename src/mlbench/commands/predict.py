@@ -19,7 +19,7 @@ USAGE = f"""{spelled("predict")} run=outputs/scene/erm/0123456789abcdef path=new
   reads rows with the columns that the run was trained on, by name and in any order, and writes predictions
 
   run       a run's folder or its model.pt; [a,b,c] gives the mean of their scores, and of their cuts
-  path      .csv, .tsv (also .gz, .bz2, .xz), .parquet, .npz, .arff, .svm, .libsvm; - is a table
+  path      .csv, .tsv, .jsonl (also .gz, .bz2, .xz), .parquet, .npz, .arff, .svm, .libsvm; - is a table
             from the standard input;
             with texts or names of images .jsonl, .csv, .tsv, .parquet, which may hold images, too;
             of a run on several modalities '{{audio: a.csv, text: t.npz}}', joined by id or by their order
@@ -35,6 +35,7 @@ Where path has a column for each label, too, the predictions are measured agains
 KEYS = ("run", "path", "out", "give", "id", "separator", "decimal", "images", "trust")
 GIVE = ("scores", "sets", "labels", "all")
 OUT = (".csv", ".npz", ".parquet")
+GROUP = 500_000  # numbers that a group of rows of a Parquet file has at least
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -165,14 +166,22 @@ def parquet(out: Path, labels: tuple[str, ...], give: str) -> Iterator[Any]:
         ) from None
     with whole(out) as file, contextlib.ExitStack() as stack:
         opened: list[ParquetWriter] = []
+        held: list[pyarrow.Table] = []  # for groups of rows of a size that readers like
+
+        def write_held() -> None:
+            if not opened:
+                opened.append(stack.enter_context(ParquetWriter(file, held[0].schema)))
+            opened[0].write_table(pyarrow.concat_tables(held))
+            held.clear()
 
         def write(piece: "Predicted") -> None:
-            rows = pyarrow.Table.from_pandas(frame(piece, labels, give), preserve_index=False)
-            if not opened:
-                opened.append(stack.enter_context(ParquetWriter(file, rows.schema)))
-            opened[0].write_table(rows)
+            held.append(pyarrow.Table.from_pandas(frame(piece, labels, give), preserve_index=False))
+            if sum(table.num_rows for table in held) * len(labels) > GROUP:
+                write_held()
 
         yield write
+        if held:
+            write_held()
 
 
 def frame(piece: "Predicted", labels: tuple[str, ...], give: str) -> Any:

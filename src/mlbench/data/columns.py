@@ -6,11 +6,11 @@ A column of numbers is a feature as it stands. A nominal attribute becomes
 - one 0/1 column `name=value` for each of its values otherwise, be they words or numbers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -74,17 +74,63 @@ def dropped(path: Path, names: Sequence[str], drop: Sequence[str | int]) -> set[
     return columns
 
 
+def with_values(table: ParsedTable, values: Mapping[str, Sequence[str]]) -> ParsedTable:
+    """The table with nominal attributes whose values are these, in this order; a cell of another one is
+    refused.
+    """
+    attributes, cells = [*table.attributes], table.cells
+    for column, attribute in enumerate(attributes):
+        wanted = tuple(values.get(attribute.name, attribute.values))
+        if attribute.kind != "nominal" or wanted == attribute.values:
+            continue
+        known = {value: place for place, value in enumerate(wanted)}
+        place = np.array([known.get(value, -1) for value in attribute.values], np.float32)
+        found = np.array(cells_of(cells, column))
+        whole = ~np.isnan(found)
+        found[whole] = place[found[whole].astype(np.int64)]
+        if len(strange := np.flatnonzero(found < 0)):
+            row = int(strange[0])
+            word = attribute.values[int(cells_of(table.cells, column)[row])]
+            raise UserError(
+                f"{table.path}, {table.line(row)}: column {attribute.name!r} is {word}, which training never "
+                f"saw; it knows {', '.join(wanted[:10])}{did_you_mean(word, wanted)}"
+            )
+        attributes[column] = replace(attribute, values=wanted)
+        cells = with_column(cells.copy() if cells is table.cells else cells, column, found)
+    return replace(table, attributes=attributes, cells=cells)
+
+
+def with_column(cells: Any, column: int, found: np.ndarray) -> Any:
+    """The cells with another column in the place of this one; dense cells are changed."""
+    if isinstance(cells, np.ndarray):
+        cells[:, column] = found
+        return cells
+    parts = [cells[:, :column], sparse.csr_matrix(found[:, None]), cells[:, column + 1 :]]
+    return sparse.csr_matrix(sparse.hstack(parts, format="csr"))
+
+
 def instances(
-    table: ParsedTable, labels: Sequence[int], missing: str = "refuse", drop: Sequence[str | int] = ()
+    table: ParsedTable,
+    labels: Sequence[int],
+    missing: str = "refuse",
+    drop: Sequence[str | int] = (),
+    features: Collection[str] = (),
 ) -> Instances:
-    """`labels` are columns of the table; all other columns are features, except dropped ones and row ids."""
+    """`labels` are columns of the table; all other columns are features, except dropped ones and row ids.
+    What `features` names is no row id, whatever is in it.
+    """
     if missing not in (*MISSING, LATER):
         raise UserError(f"missing={missing} is none of {', '.join(MISSING)}{did_you_mean(missing, MISSING)}")
     table_cells = table.cells if isinstance(table.cells, np.ndarray) else sparse.csc_matrix(table.cells)
     left_out = dropped(table.path, [attribute.name for attribute in table.attributes], drop)
     refuse_text(table.path, table.attributes, labels, left_out)
     declared = sorted({*range(len(table.attributes))}.difference(labels))
-    kept = [c for c in declared if c not in left_out and not is_row_id(table_cells, c, table.attributes[c])]
+    kept = [
+        column
+        for column, attribute in ((column, table.attributes[column]) for column in declared)
+        if column not in left_out
+        and (attribute.name in features or not is_row_id(table_cells, column, attribute))
+    ]
     attributes = [table.attributes[column] for column in kept]
     cells: Columns = table_cells[:, kept]
     holes = columns_with_holes(cells)
@@ -159,7 +205,7 @@ def is_row_id(cells: Columns, column: int, attribute: Attribute) -> bool:
     return values >= max(rows, ROW_ID_VALUES) and len(np.unique(cells_of(cells, column))) == rows
 
 
-def cells_of(cells: Columns, column: int) -> np.ndarray:
+def cells_of(cells: Columns | sparse.csr_matrix, column: int) -> np.ndarray:
     """One column, dense."""
     return cells[:, column] if isinstance(cells, np.ndarray) else cells[:, [column]].toarray()[:, 0]
 

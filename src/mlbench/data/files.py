@@ -2,6 +2,7 @@
 
 import bz2
 import codecs
+import contextlib
 import gzip
 import lzma
 import warnings
@@ -70,15 +71,38 @@ def unpacked(path: Path) -> Iterator[bytes]:
 def content(path: Path) -> bytes:
     """What a text file holds, unpacked when it is gzip, bzip2 or xz, without a byte order mark."""
     path = Path(path)
-    try:
+    with damage_said(path):
         data = b"".join(unpacked(path)) if opener(path) else path.read_bytes()
+    if not data:
+        raise UserError(f"{path} is empty: put a whole file in its place")
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines of `content(path)`, without their ends; a file may be larger than the memory."""
+    rest, length = b"", 0
+    with damage_said(path):
+        for block in unpacked(path):
+            whole, end, last = (block if length else block.removeprefix(codecs.BOM_UTF8)).rpartition(b"\n")
+            length += len(block)
+            if end:
+                yield from (rest + whole).split(b"\n")
+                rest = b""
+            rest += last
+    if not length:
+        raise UserError(f"{path} is empty: put a whole file in its place")
+    yield rest
+
+
+@contextlib.contextmanager
+def damage_said(path: Path) -> Iterator[None]:
+    """What keeps a file from being read, in a sentence."""
+    try:
+        yield
     except DAMAGE as error:
         if isinstance(error, OSError) and error.errno:
             raise UserError(f"{path} cannot be read: {error.strerror}") from error
         raise UserError(f"{path} is truncated or damaged ({reason(error)}): fetch it again") from error
-    if not data:
-        raise UserError(f"{path} is empty: put a whole file in its place")
-    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def reason(error: Exception) -> str:

@@ -54,6 +54,7 @@ def read_arff(path: Path, schema: Schema, id: str | None) -> Whole:
         lambda _: [column for column, name in enumerate(names) if name in schema.labels],
         LATER if schema.fills else "refuse",
         [*({*texts, *schema.beside.get("drop", ()), *([id] if id else ())} & {*names} - wanted)],
+        schema.values,
     )
     words = None if id is None else [*words_in(data, head, names.index(id))]
     ids = None if words is None else np.array(words, dtype=object)

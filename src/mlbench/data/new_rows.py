@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from mlbench.data.formats import jsonl
 from mlbench.data.formats.cells import MISSING_WORDS
 from mlbench.data.formats.csv import INDEX_NAMES
 from mlbench.data.formats.delimited import TAB, shown_separator
@@ -25,7 +26,8 @@ from mlbench.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     import pandas
 
-CELLS = 2_000_000  # of a table at once
+CELLS = 500_000  # of a table at once
+BUFFER = 1 << 16  # bytes of a column of a Parquet file
 FIRST = 100  # rows that show how a table is written
 PACKED = (".gz", ".bz2", ".xz")
 
@@ -89,8 +91,10 @@ def pieces(
         return of_table(asked, schema, options, known)
     if suffix == ".parquet":
         return of_frames(parquet_frames(asked, schema), asked, schema, options, known)
+    if suffix == ".jsonl":
+        return of_frames(jsonl_frames(asked, schema), asked, schema, options, known)
     if suffix not in READERS:
-        formats = ", ".join([".csv", ".tsv", ".parquet", *READERS])
+        formats = ", ".join([".csv", ".tsv", ".parquet", ".jsonl", *READERS])
         raise UserError(
             f"path={path}: rows are read from {formats}, or `-` for a table from the standard input"
         )
@@ -191,10 +195,26 @@ def parquet_frames(asked: Asked, schema: Schema) -> "Iterator[pandas.DataFrame]"
             f"path={path}: Parquet needs pyarrow, which is missing: pip install 'multilabel-bench[parquet]'"
         ) from None
     try:
-        file = parquet.ParquetFile(Path(path).expanduser())
+        # Without a buffer a column is read as far as its group of rows goes, which may be the whole file.
+        file = parquet.ParquetFile(Path(path).expanduser(), buffer_size=BUFFER, pre_buffer=False)
     except Exception as error:  # pyarrow has errors of its own for damaged files
         raise UserError(f"{path} is no whole Parquet file: {error}") from error
     return (batch.to_pandas() for batch in file.iter_batches(batch_size=asked.at_once(schema)))
+
+
+def jsonl_frames(asked: Asked, schema: Schema) -> "Iterator[pandas.DataFrame]":
+    """Of objects, whose fields are columns. A field that an object lacks is an empty cell."""
+    import pandas as pd
+
+    rows = (row for _, row in jsonl.objects(Path(asked.path).expanduser(), asked.id))
+    header: dict[str, None] = {}
+    as_they_are = {*schema.values, *schema.beside.get("id", ()), *([asked.id] if asked.id else ())}
+    while some := [*itertools.islice(rows, asked.at_once(schema))]:
+        header |= dict.fromkeys(name for row in some for name in row)
+        frame = pd.DataFrame(some, columns=[*header])
+        for name in as_they_are & {*header}:  # beside an empty cell pandas makes 1.0 of 1
+            frame[name] = pd.Series([row.get(name) for row in some], dtype=object)
+        yield frame
 
 
 def of_frames(

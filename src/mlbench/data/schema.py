@@ -113,12 +113,29 @@ class Schema:
 
     def features_in(self, frame: "pandas.DataFrame", where: str, first: int) -> np.ndarray:
         """(n, d) float32, whatever the order of the table's columns; `first` counts the rows before."""
-        blocks = {
-            name: values
+        place = {name: number for number, name in enumerate(self.features)}
+        features = np.empty((len(frame), len(place)), np.float32)
+        kinds = dict(zip(frame.columns, frame.dtypes))
+        at_once = [
+            column
             for column in self.columns
-            for name, values in self._read(frame, column, where, first)
-        }
-        return np.stack([blocks[name] for name in self.features], axis=1).astype(np.float32)
+            if column not in self.values
+            and isinstance(kinds[column], np.dtype)
+            and kinds[column].kind in "biuf"
+        ]
+        block = frame[at_once].to_numpy(np.float64)
+        if fills := [(number, self.fills[name]) for number, name in enumerate(at_once) if name in self.fills]:
+            numbers_of, values = zip(*fills)
+            block[:, numbers_of] = np.where(np.isnan(block[:, numbers_of]), values, block[:, numbers_of])
+        if not (np.abs(block) <= np.finfo(np.float32).max).all():
+            at_once = []  # so that the first column that is wrong is found, and said
+        else:
+            features[:, [place[column] for column in at_once]] = block
+        done = {*at_once}
+        for column in (column for column in self.columns if column not in done):
+            for name, values in self._read(frame, column, where, first):
+                features[:, place[name]] = values
+        return features
 
     def _read(
         self, frame: "pandas.DataFrame", column: str, where: str, first: int

@@ -114,8 +114,15 @@ def traced_with(graph: nn.Module, x: torch.Tensor, path: Path) -> torch.export.E
 
 
 def bare(model: Any) -> Any:
-    """Without what the exporter notes of its own work, such as traces with the paths of this machine."""
+    """Without what the exporter notes of its own work, such as traces with the paths of this machine; the
+    number of rows, for which it makes up a name, is called batch.
+    """
     graph = model.graph
+    (rows,) = {each.type.tensor_type.shape.dim[0].dim_param for each in graph.input}
+    for each in (*graph.input, *graph.output, *graph.value_info):
+        for dimension in each.type.tensor_type.shape.dim:
+            if dimension.dim_param == rows:
+                dimension.dim_param = "batch"
     for part in (
         *graph.node,
         *graph.input,
@@ -207,9 +214,10 @@ def about_x(run: Trained) -> str:
     if run.encoders:
         of = " and ".join(run.encoders)
         return f"x is what the run's encoder gives of {of}, before scaling; it is not in the file"
+    about = "x has a file's columns, unscaled"
     if run.schema.values:
-        return "x has a file's columns, unscaled; a column of words holds the word's place in values, from 0"
-    return "x has a file's columns, unscaled"
+        about += "; a column of words holds the word's place in values, from 0"
+    return f"{about}; NaN where a cell has no value" if run.schema.fills else about
 
 
 @contextmanager

@@ -7,7 +7,7 @@ know all rules of the format and name the line that breaks a rule.
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -53,8 +53,12 @@ def read(
     labels: Callable[[Header], list[int]],
     missing: str = "refuse",
     drop: Sequence[str | int] = (),
+    values: Mapping[str, Sequence[str]] | None = None,
 ) -> Instances:
-    """`labels` chooses the label columns from the header, in the order of the file."""
+    """`labels` chooses the label columns from the header, in the order of the file. Attributes named in
+    `values` are features whose values are these, whatever the header declares.
+    """
+    values = values or {}
     data = content(path)
     head = header(path, data)
     label_columns = labels(head)
@@ -69,7 +73,8 @@ def read(
     table = ParsedTable(
         path, head.attributes, cells, line=lambda row: f"line {line_of(data, head.start, row)}"
     )
-    instances = columns.instances(table, label_columns, missing, drop)
+    table = columns.with_values(table, values)
+    instances = columns.instances(table, label_columns, missing, drop, values)
     named = tuple(head.attributes[column].name for column in sorted(left_out))
     return replace(instances, beside={"drop": named})
 

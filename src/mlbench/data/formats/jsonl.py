@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbench.data.files import content, reason
+from mlbench.data.files import content, lines, reason
 from mlbench.data.formats.label_lists import frequent, label_sets, levels_of
 from mlbench.data.instances import Instances
 from mlbench.data.raw import Images, Raw, Texts
@@ -101,18 +101,18 @@ def several(names: str | Sequence[str] | None) -> list[str]:
 
 
 def objects(path: Path, id: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a file, each with its line or item number for messages."""
-    data = content(path)
-    if data.lstrip()[:1] == b"[":
-        listed = parsed(f"{path}", decoded(path, "", data, id))
-        lines = ((f"item {number}", item) for number, item in enumerate(listed, 1))
+    """The objects of a file, each with its line or item number for messages; of lines one after the other."""
+    first = next((line for line in lines(path) if line.strip()), b"")
+    if first.lstrip()[:1] == b"[":
+        listed = parsed(f"{path}", decoded(path, "", content(path), id))
+        found = ((f"item {number}", item) for number, item in enumerate(listed, 1))
     else:
-        lines = (
+        found = (
             (f"line {number}", parsed(f"{path}, line {number}", decoded(path, f", line {number}", line, id)))
-            for number, line in enumerate(data.split(b"\n"), 1)
+            for number, line in enumerate(lines(path), 1)
             if line.strip()
         )
-    for where, item in lines:
+    for where, item in found:
         if not isinstance(item, dict):
             raise UserError(f"{path}, {where}: {shown(item)} is no object of fields and values")
         yield where, item
