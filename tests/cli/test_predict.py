@@ -229,6 +229,40 @@ def test_json_lines_are_read_in_pieces(trained, weather, folder, monkeypatch):
     assert not np.allclose(found[9], scores_of(run)[9], atol=1e-6)
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_archive_is_read_in_pieces(save, trained, predict, weather, folder, monkeypatch):
+    """Rows, their ids and labels together; a matrix by columns at once. Damage within is said."""
+    from mlbench.data import new_rows
+    from mlbench.predict import Trained, predictions
+
+    run = Trained.of_run(trained("dataset.drop=[wind,side]", "dataset.scaling=zscore"))
+    x, y = weather[30:][["wet", "cold"]].to_numpy(), weather[30:][["rain", "snow"]].to_numpy(np.uint8)
+    ids = np.array([f"row {row}" for row in range(10)])
+    monkeypatch.setattr(new_rows, "CELLS", 6)
+    for features, pieces in ((x, 4), (np.asfortranarray(x), 1)):
+        save(folder / "new.npz", features=features, targets=y, ids=ids)
+        found = [*predictions([run], str(folder / "new.npz"), id="name")]
+        assert len(found) == pieces
+        np.testing.assert_allclose(
+            torch.cat([piece.scores for piece in found]), scores_of(run.path.parent), atol=1e-6
+        )
+        assert np.concatenate([piece.targets for piece in found]).tolist() == y.tolist()
+        assert np.concatenate([piece.ids for piece in found]).tolist() == ids.tolist()
+    save(folder / "none.npz", features=x)
+    found = [*predictions([run], str(folder / "none.npz"))]
+    assert (
+        np.concatenate([piece.ids for piece in found]).tolist() == [*range(10)] and found[-1].targets is None
+    )
+    save(folder / "short.npz", features=x, targets=y[:9])
+    content = bytearray((folder / "none.npz").read_bytes())
+    content[content.index(b"PK\x01\x02") - 40] ^= 1  # of the last numbers
+    (folder / "damaged.npz").write_bytes(content)
+    for name, said in (("short.npz", "rows of features, 9 of targets"), ("damaged.npz", "is no whole .npz")):
+        done = predict(f"run={run.path}", f"path={name}", "out=p.csv")
+        assert done.status == 2 and said in done.err and done.err.count("\n") == 1, done
+        assert not (folder / "p.csv").exists()
+
+
 def test_decimal_commas_as_in_the_table_of_the_training(trained, predict, weather, folder):
     commas = {"sep": ";", "decimal": ",", "index": False}
     for name, rows in (("train", weather[:30]), ("test", weather[30:])):

@@ -87,6 +87,12 @@ def test_a_list_of_labels_by_number(trained, predict, weather, folder):
     done = predict(f"run={run}", "path=new.csv", "out=p.csv")
     assert (done.status, done.err) == (0, "") and done.out.startswith("subset_accuracy="), done
     np.testing.assert_allclose(pd.read_csv(folder / "p.csv")[["rain", "snow"]], scores_of(run), atol=1e-6)
+    rows = table[30:].assign(tags=[tags.split(";") if tags else [] for tags in table.tags[30:]])
+    rows.to_json(folder / "new.jsonl", orient="records", lines=True, double_precision=15)
+    assert (
+        predict(f"run={run}", "path=new.jsonl", "out=q.csv").out.split("q.csv")[0]
+        == done.out.split("p.csv")[0]
+    )
 
 
 def test_what_was_dropped_from_an_arff_file(command, predict, weather, folder):

@@ -1,6 +1,6 @@
-"""Files of rows for a trained method that are read as a whole: archives of NumPy's, ARFF, LIBSVM."""
+"""Files of rows for a trained method that are no tables: archives of NumPy's, in pieces; ARFF, LIBSVM."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,26 +20,35 @@ class Whole(NamedTuple):
     instances: Instances
     header: Sequence[str]  # the names of the file's columns
     ids: np.ndarray | None  # of the column that names the rows, if there is one
+    first: int = 0  # the number of the first row: not 0 for a later part of a file
 
 
-def read_npz(path: Path, schema: Schema, id: str | None) -> Whole:
-    arrays = npz.arrays_in(path)
+def read_npz(path: Path, schema: Schema, id: str | None, at_once: int) -> Iterator[Whole]:
+    by_row = {"targets", "ids", *([id] if id else schema.beside.get("id", ()))}
+    for first, arrays in npz.in_pieces(path, "features", at_once, by_row):
+        yield npz_part(path, schema, id, first, arrays)
+
+
+def npz_part(path: Path, schema: Schema, id: str | None, first: int, arrays: dict[str, np.ndarray]) -> Whole:
     features: Any = npz.matrix_in(path, arrays, "features")
     rows = features.shape[0]
-    if "targets" in arrays or "targets_data" in arrays:
-        instances = npz.read(path)
-    else:
-        instances = npz.instances_of(path, arrays, features, np.zeros((rows, 1), np.uint8))
+    targets: Any = np.zeros((rows, 1), np.uint8)
+    if "targets" in arrays:
+        targets = npz.matrix_in(path, arrays, "targets")
+    elif "targets_data" in arrays:
+        targets = npz.matrix_in(path, arrays, "targets")
+        targets = targets if targets.shape[0] == rows else targets[first : first + rows]
+    instances = npz.instances_of(path, arrays, features, targets)
     if "feature_names" not in arrays and len(instances.feature_names) == len(schema.features):
         instances = replace(instances, feature_names=schema.features, modalities={})
     if "labels" not in arrays and len(instances.labels) == len(schema.labels):
         instances = replace(instances, labels=schema.labels)
     id = id or next((name for name in schema.beside.get("id", ()) if name in arrays), None)
     ids = None if id is None else np.array(ids_in(path, arrays, id, rows), dtype=object)
-    return Whole(instances, instances.feature_names, ids)
+    return Whole(instances, instances.feature_names, ids, first)
 
 
-def read_arff(path: Path, schema: Schema, id: str | None) -> Whole:
+def read_arff(path: Path, schema: Schema, id: str | None, at_once: int) -> Iterator[Whole]:
     """Attributes with the names of labels, if there are any, are the targets. Texts are left out."""
     data = content(path)
     head = arff.header(path, data)
@@ -58,10 +67,10 @@ def read_arff(path: Path, schema: Schema, id: str | None) -> Whole:
     )
     words = None if id is None else [*words_in(data, head, names.index(id))]
     ids = None if words is None else np.array(words, dtype=object)
-    return Whole(instances, names, ids)
+    yield Whole(instances, names, ids)
 
 
-def read_libsvm(path: Path, schema: Schema, id: str | None) -> Whole:
+def read_libsvm(path: Path, schema: Schema, id: str | None, at_once: int) -> Iterator[Whole]:
     """Features are numbers there: those of the training, or the columns in order if it knew names. A file in
     which no row has a label is one without labels.
     """
@@ -72,10 +81,10 @@ def read_libsvm(path: Path, schema: Schema, id: str | None) -> Whole:
     parsed = libsvm.read(path, schema.labels, len(schema.features), first)
     labels = parsed.labels if parsed.targets.any() else tuple(f"no {name}" for name in parsed.labels)
     instances = Instances(parsed.features, parsed.targets, labels, schema.features)
-    return Whole(instances, schema.features, None)
+    yield Whole(instances, schema.features, None)
 
 
-READERS: dict[str, Callable[[Path, Schema, str | None], Whole]] = {
+READERS: dict[str, Callable[[Path, Schema, str | None, int], Iterator[Whole]]] = {
     ".npz": read_npz,
     ".arff": read_arff,
     ".svm": read_libsvm,

@@ -92,13 +92,14 @@ def pieces(
     if suffix == ".parquet":
         return of_frames(parquet_frames(asked, schema), asked, schema, options, known)
     if suffix == ".jsonl":
-        return of_frames(jsonl_frames(asked, schema), asked, schema, options, known)
+        return of_frames(jsonl_frames(asked, schema, options), asked, schema, options, known)
     if suffix not in READERS:
         formats = ", ".join([".csv", ".tsv", ".parquet", ".jsonl", *READERS])
         raise UserError(
             f"path={path}: rows are read from {formats}, or `-` for a table from the standard input"
         )
-    return of_whole(path, READERS[suffix](Path(path).expanduser(), schema, asked.id), schema, known)
+    parts = READERS[suffix](Path(path).expanduser(), schema, asked.id, asked.at_once(schema))
+    return (of_part(path, part, schema, known) for part in parts)
 
 
 def of_table(
@@ -202,8 +203,10 @@ def parquet_frames(asked: Asked, schema: Schema) -> "Iterator[pandas.DataFrame]"
     return (batch.to_pandas() for batch in file.iter_batches(batch_size=asked.at_once(schema)))
 
 
-def jsonl_frames(asked: Asked, schema: Schema) -> "Iterator[pandas.DataFrame]":
-    """Of objects, whose fields are columns. A field that an object lacks is an empty cell."""
+def jsonl_frames(asked: Asked, schema: Schema, options: Mapping[str, Any]) -> "Iterator[pandas.DataFrame]":
+    """Of objects, whose fields are columns. A field that an object lacks is an empty cell; a list of labels
+    may be one of JSON's.
+    """
     import pandas as pd
 
     rows = (row for _, row in jsonl.objects(Path(asked.path).expanduser(), asked.id))
@@ -214,6 +217,11 @@ def jsonl_frames(asked: Asked, schema: Schema) -> "Iterator[pandas.DataFrame]":
         frame = pd.DataFrame(some, columns=[*header])
         for name in as_they_are & {*header}:  # beside an empty cell pandas makes 1.0 of 1
             frame[name] = pd.Series([row.get(name) for row in some], dtype=object)
+        for name in {*schema.beside.get("label_list", ())} & {*header}:
+            mark = options.get("label_separator") or ";"
+            frame[name] = [
+                mark.join(map(str, cell)) if isinstance(cell, list) else cell for cell in frame[name]
+            ]
         yield frame
 
 
@@ -278,9 +286,9 @@ def tell_unknown(where: str, header: Sequence[str], known: set[str]) -> None:
         print(f"mlbench: {where}: {columns} that the method does not know left out: {shown}", file=sys.stderr)
 
 
-def of_whole(path: str, whole: Whole, schema: Schema, known: Collection[str] | None) -> Iterator[Piece]:
-    """One piece, whose columns are put in the order of training by their names."""
-    instances = filled(whole.instances, schema.fills)
+def of_part(path: str, part: Whole, schema: Schema, known: Collection[str] | None) -> Piece:
+    """Its columns are put in the order of training by their names."""
+    instances = filled(part.instances, schema.fills)
     names, wanted = instances.feature_names, schema.features
     features: Any = instances.features
     if names != wanted:
@@ -291,12 +299,13 @@ def of_whole(path: str, whole: Whole, schema: Schema, known: Collection[str] | N
                 f"such as {missing[0]!r}"
             )
         features = features[:, [column_of[name] for name in wanted]]
-    if known is not None:
-        tell_unknown(path, whole.header, {*wanted, *known_to(schema), *known})
+    if known is not None and not part.first:
+        tell_unknown(path, part.header, {*wanted, *known_to(schema), *known})
     targets = None
     if {*schema.labels} <= {*instances.labels}:
         targets = instances.targets[:, [instances.labels.index(label) for label in schema.labels]]
-    yield Piece(np.arange(len(instances)) if whole.ids is None else whole.ids, features, targets)
+    numbers = np.arange(part.first, part.first + len(instances))
+    return Piece(numbers if part.ids is None else part.ids, features, targets)
 
 
 def rows_of(piece: Piece, labels: int, modalities: Mapping[str, tuple[int, int]] | None = None) -> Instances:

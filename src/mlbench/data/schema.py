@@ -124,9 +124,9 @@ class Schema:
             and kinds[column].kind in "biuf"
         ]
         block = frame[at_once].to_numpy(np.float64)
-        if fills := [(number, self.fills[name]) for number, name in enumerate(at_once) if name in self.fills]:
-            numbers_of, values = zip(*fills)
-            block[:, numbers_of] = np.where(np.isnan(block[:, numbers_of]), values, block[:, numbers_of])
+        if self.fills:
+            fills = np.array([self.fills.get(column, np.nan) for column in at_once], np.float64)
+            block = np.where(np.isnan(block), fills, block)
         if not (np.abs(block) <= np.finfo(np.float32).max).all():
             at_once = []  # so that the first column that is wrong is found, and said
         else:

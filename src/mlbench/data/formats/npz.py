@@ -1,10 +1,11 @@
 """NumPy archives: `features` and `targets`, each a dense array or the four parts of a CSR matrix."""
 
+import contextlib
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -55,6 +56,50 @@ def instances_of(
 
 def arrays_in(path: Path, kinds: str = KINDS) -> dict[str, np.ndarray]:
     """All arrays of an archive; refused if one is of another kind than these."""
+    with archive_at(path) as archive:
+        return {name_of(member): array_in(archive, member, kinds) for member in archive.infolist()}
+
+
+def in_pieces(
+    path: Path, name: str, count: int, by_row: Collection[str]
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """The arrays of an archive, of the matrix `name` so many rows at a time, where its rows stand one after
+    the other; with the number of the first one. Of the arrays `by_row` the same rows, if there are as many.
+    """
+    with archive_at(path) as archive:
+        members = {name_of(member): member for member in archive.infolist()}
+        streamed = name in members and is_by_rows(archive, members[name])
+        others = {each: array_in(archive, members[each]) for each in members if not streamed or each != name}
+        if not streamed:
+            yield 0, others
+            return
+        with opened(archive, members[name]) as (file, shape, _, dtype):
+            for first in range(0, shape[0], count):
+                rows = np.empty((min(count, shape[0] - first), shape[1]), dtype)
+                fill(file, rows.reshape(-1).view(np.uint8))
+                some = {
+                    each: array
+                    for each, array in others.items()
+                    if each in by_row and array.shape[:1] == shape[:1]
+                }
+                yield (
+                    first,
+                    {
+                        **others,
+                        **{each: array[first : first + len(rows)] for each, array in some.items()},
+                        name: rows,
+                    },
+                )
+
+
+def is_by_rows(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    with opened(archive, member) as (_, shape, by_columns, dtype):
+        return len(shape) == 2 and min(shape) > 0 and not by_columns and dtype.kind in "buif"
+
+
+@contextlib.contextmanager
+def archive_at(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An archive that may hold what it says; whatever is wrong with it is said in a sentence."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -62,9 +107,7 @@ def arrays_in(path: Path, kinds: str = KINDS) -> dict[str, np.ndarray]:
             if len({member.filename for member in members}) < len(members):
                 raise ValueError("it has two arrays of one name")
             refuse_more_than_room(path, path.stat().st_size, length, f"{len(members)} arrays")
-            return {
-                member.filename.removesuffix(".npy"): array_in(archive, member, kinds) for member in members
-            }
+            yield archive
     except UserError:
         raise
     except FileNotFoundError:
@@ -73,8 +116,15 @@ def arrays_in(path: Path, kinds: str = KINDS) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is no whole .npz archive of plain arrays: {reason(error)}") from error
 
 
-def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str = KINDS) -> np.ndarray:
-    """One array, if its content has as many bytes as its header announces."""
+def name_of(member: zipfile.ZipInfo) -> str:
+    return member.filename.removesuffix(".npy")
+
+
+@contextlib.contextmanager
+def opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str = KINDS) -> Iterator[Any]:
+    """An array's bytes, its shape, whether it stands by columns, its type; refused if it has other than as
+    many bytes as its header announces.
+    """
     name = member.filename
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name!r} is compressed in a way that NumPy does not use")
@@ -85,17 +135,23 @@ def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str = KIN
             raise ValueError(f"{name!r} holds {dtype}, neither numbers nor words")
         if math.prod(shape) * dtype.itemsize != length or min(shape, default=0) < 0:
             raise ValueError(f"{name!r} is said to be {shape} of {dtype}, but has {length:,} bytes")
+        yield file, shape, by_columns, dtype
+
+
+def array_in(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str = KINDS) -> np.ndarray:
+    """One array."""
+    with opened(archive, member, kinds) as (file, shape, by_columns, dtype):
         array = np.empty(shape, dtype, order="F" if by_columns else "C")
         fill(file, array.reshape(-1, order="A").view(np.uint8))
     if dtype.kind == "U" and (array.reshape(-1).view(f"{dtype.str[0]}u4") > LAST_SIGN).any():
-        raise ValueError(f"{name!r} holds what is no text")
+        raise ValueError(f"{member.filename!r} holds what is no text")
     return array
 
 
 def fill(file: IO[bytes], array: np.ndarray) -> None:
-    """Fills the array with the rest of a member of the archive; at its end `zipfile` checks the CRC."""
+    """Fills the array with bytes of a member of the archive; with its last ones `zipfile` checks the CRC."""
     filled = 0
-    while chunk := file.read(1 << 20):
+    while filled < len(array) and (chunk := file.read(min(1 << 20, len(array) - filled))):
         array[filled : filled + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
         filled += len(chunk)
     if filled != len(array):
