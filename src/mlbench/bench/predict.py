@@ -2,24 +2,45 @@
 
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from mlbench.bench.timing import Row, python
 from mlbench.data.new_rows import CELLS
 from mlbench.errors import UserError, did_you_mean
-from mlbench.results.record import peak_memory
 
 DISTINCT = 10_000  # rows of a file, which are repeated
 SUFFIXES = ("csv", "parquet")
 
 Measured = dict[str, float]
+
+CODE = """import json, sys, time
+from pathlib import Path
+import numpy as np
+import pandas as pd
+from pyarrow import parquet
+from mlbench.commands.predict import main
+from mlbench.predict import Trained
+from mlbench.results.record import peak_memory
+
+began = time.perf_counter()
+{work}
+print("\\n" + json.dumps({{"seconds": time.perf_counter() - began, "peak": peak_memory()}}))
+"""
+OURS = "assert not main(sys.argv[1:])"
+READS = {
+    "csv": "for _ in pd.read_csv(sys.argv[1], chunksize=int(sys.argv[2])): pass",
+    "parquet": """for batch in parquet.ParquetFile(sys.argv[1]).iter_batches(int(sys.argv[2])):
+    batch.to_pandas()""",
+}
+PRODUCTS = """trained, at_once, left, features = Trained.of_run(Path(sys.argv[1])), *map(int, sys.argv[2:])
+rows = np.random.default_rng(0).normal(size=(at_once, features)).astype(np.float32)
+while left > 0:
+    trained.scores(rows[:left])
+    left -= at_once"""
 
 
 def predict(
@@ -29,26 +50,27 @@ def predict(
     labels: int = 20,
     suffixes: tuple[str, ...] = SUFFIXES,
 ) -> Iterator[Row]:
-    """Scores of the default network of a file's rows, beside reading the file a piece at a time.
+    """Scores of a file's rows by the default network, beside reading the file in as many pieces.
 
-    Seconds without those of the process' start; memory of the whole process.
+    Seconds without imports, memory with all that was imported. The scores of as many rows that are in memory
+    take the products' seconds.
     """
     for suffix in suffixes:
         if suffix not in SUFFIXES:
             near = did_you_mean(suffix, SUFFIXES)
             raise UserError(f"suffixes={suffix}: choose {', '.join(SUFFIXES)}{near}")
     with tempfile.TemporaryDirectory() as folder:
-        run = trained(Path(folder), features, labels)
+        run, at_once = trained(Path(folder), features, labels), max(CELLS // features, 1)
         for suffix in suffixes:
             path = Path(folder) / f"rows.{suffix}"
             WRITERS[suffix](path, instances, features)
-            out = str(path.with_name(f"predicted.{suffix}"))
+            words = [f"run={run}", f"path={path}", f"out={path.with_name('predicted.parquet')}"]
             turns = [
-                (process("ours", str(run), str(path), out), process("reads", str(path)))
+                (process(OURS, *words), process(READS[suffix], str(path), str(at_once)))
                 for _ in range(repeats)
             ]
             ours, others = ([turn[side] for turn in turns] for side in (0, 1))
-            products = process("products", str(run), str(instances), str(features))
+            products = process(PRODUCTS, str(run), str(at_once), str(instances), str(features))
             seconds = [turn["seconds"] for turn in ours]
             notes = {
                 "rows_a_second": round(instances / statistics.median(seconds)),
@@ -108,58 +130,6 @@ def write_parquet(path: Path, instances: int, features: int) -> None:
 WRITERS: dict[str, Callable[[Path, int, int], None]] = {"csv": write_csv, "parquet": write_parquet}
 
 
-def process(side: str, *arguments: str) -> Measured:
+def process(work: str, *arguments: str) -> Measured:
     """One measurement in a process of its own."""
-    return json.loads(python("-m", "mlbench.bench.predict", side, *arguments).splitlines()[-1])
-
-
-def ours(run: str, path: str, out: str) -> None:
-    from mlbench.commands import predict
-
-    if predict.main([f"run={run}", f"path={path}", f"out={out}"]):
-        raise RuntimeError(f"no predictions of {path}")
-
-
-def reads(path: str) -> None:
-    """As pandas and pyarrow do, as many rows at once as we."""
-    import pandas as pd
-    from pyarrow import parquet
-
-    if path.endswith(".parquet"):
-        file = parquet.ParquetFile(path)
-        for batch in file.iter_batches(batch_size=CELLS // len(file.schema.names)):
-            batch.to_pandas()
-    else:
-        columns = len(pd.read_csv(path, nrows=0).columns)
-        for _ in pd.read_csv(path, chunksize=CELLS // columns):
-            pass
-
-
-def products(run: str, instances: str, features: str) -> None:
-    """The scores of rows in memory, a piece at a time."""
-    from mlbench.predict import Trained
-
-    trained = Trained.of_run(Path(run))
-    rows, left = made_up(CELLS // int(features), int(features)), int(instances)
-    while left > 0:
-        trained.scores(rows[:left])
-        left -= len(rows)
-
-
-def warm() -> None:
-    """Imports what all sides need."""
-    import pandas as pd  # noqa: F401
-    from pyarrow import parquet  # noqa: F401
-
-    import mlbench.predict  # noqa: F401
-
-
-def main(side: str, *arguments: str) -> Any:
-    warm()
-    started = perf_counter()
-    {"ours": ours, "reads": reads, "products": products}[side](*arguments)
-    return {"seconds": perf_counter() - started, "peak": peak_memory()}
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:])))
+    return json.loads(python("-c", CODE.format(work=work), *arguments).splitlines()[-1])
