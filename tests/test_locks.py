@@ -290,6 +290,20 @@ def test_two_hosts_share_a_folder_by_sshfs(begin, mounts, monkeypatch):
     assert log.read_text().split() == ["in", "out"] * 4 and not list(here.iterdir())
 
 
+def test_a_machine_of_the_same_name_is_another_host(leases, begin, tmp_path, monkeypatch):
+    """Whose processes this machine does not see, so that it must not take them for dead ones."""
+    path = tmp_path / ".lock"
+    holder = begin(HOLDING, path, elsewhere=False)
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.wait(PATIENCE)
+    monkeypatch.setattr("mlbench.lease.boot", lambda: 1)
+    with pytest.raises(Timeout):
+        locks.lock(path, timeout=0).acquire()
+    with locks.lock(path, timeout=10 * SHORT):
+        pass
+
+
 def test_who_asks_now_and_then_sees_that_a_holder_is_gone(leases, begin, tmp_path):
     path = tmp_path / ".lock"
     holder = begin(HOLDING, path)

@@ -5,6 +5,7 @@ refuse: there it would stay held for ever. Here whoever finds a lease abandoned 
 is named after it: of several who found it, none removes what another has made since.
 """
 
+import functools
 import hashlib
 import os
 import time
@@ -55,8 +56,10 @@ class Lease(SoftFileLease):
         content = self._content()
         if breaker_pid is None:
             judged = self._looked is not None and self._looked[0] == self._seen(content, marker)
-        else:
-            judged = self.pid == breaker_pid
+        elif (owner := self.owner) and (owner.start or 0) >> 64 == boot():
+            judged = owner.pid == breaker_pid
+        else:  # of another machine with the name of this one, where that process may well live
+            judged = self._marker_unchanged_for(marker) >= self.lease_duration
         if not judged:
             return
         with suppress(Timeout), self._removing(content):
@@ -77,3 +80,11 @@ class Lease(SoftFileLease):
 
     def _seen(self, content: bytes, marker: os.stat_result) -> object:
         return content, marker.st_mtime_ns, marker.st_ino, marker.st_ctime_ns
+
+
+@functools.cache
+def boot() -> int:
+    """A number of this machine since its start, which filelock notes with a lease; 0 where there is none."""
+    with suppress(OSError, ValueError):
+        return int(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""), 16)
+    return 0
