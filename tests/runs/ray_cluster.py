@@ -5,6 +5,7 @@ import secrets
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 from typing import Any
 
 # By the first, which Ray reads when it is imported, its services listen on 127.0.0.1 alone.
@@ -21,11 +22,12 @@ class Cluster:
     """The head is a node, too; commands connect to it by `address`."""
 
     def __init__(self):
-        os.environ.update(VARIABLES)
+        self.folder = tempfile.mkdtemp(prefix="ray-")  # the path of a socket in it may have 107 characters
+        os.environ.update(VARIABLES, RAY_TMPDIR=self.folder)
         from ray.cluster_utils import Cluster
 
         before = signal.getsignal(signal.SIGTERM)
-        self.folder = tempfile.mkdtemp(prefix="ray-")  # the path of a socket in it may have 107 characters
+        Path(self.folder, "ray").mkdir()  # where Ray writes an address, and makes no folder
         self.cluster = Cluster()
         self.cluster.add_node(**NODE, include_dashboard=False, temp_dir=self.folder)
         signal.signal(signal.SIGTERM, before)
@@ -41,5 +43,5 @@ class Cluster:
     def stop(self) -> None:
         self.cluster.shutdown()
         shutil.rmtree(self.folder, ignore_errors=True)
-        for name in VARIABLES:
+        for name in (*VARIABLES, "RAY_TMPDIR"):
             os.environ.pop(name, None)
