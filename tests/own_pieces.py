@@ -47,6 +47,13 @@ class Nowhere(Circles):
     identity = kind = None
 
 
+class Unknown(Circles):
+    """It says nothing of what defines it."""
+
+    def identity(self, cache: Path | None = None) -> Any:
+        return None
+
+
 class Bare(Circles):
     """It loads matrices alone."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from mlbench import embeddings
 from mlbench.assemble import Pieces, assemble, check_embedding, check_shapes, tell_looked_at, tell_untaken
 from mlbench.config import Config, encoding, fingerprint, science, taken
+from mlbench.data.contracts import identity_of
 from mlbench.engine import threads
 from mlbench.engine.fit import fit
 from mlbench.engine.job import Job
@@ -99,7 +100,7 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
     run.pieces = pieces = assemble(config)
     tell_untaken(config)
     tell_looked_at(config, pieces.threshold())
-    identity = pieces.dataset.identity(config.paths.cache) | encoding(config)
+    identity = identity_of(pieces.dataset, config.paths.cache) | encoding(config)
     run.key = fingerprint(science(config, identity))
     folder = store.folder(config.paths.outputs, pieces.dataset.name, config.choices["method"], run.key)
     claims.enter_context(store.claim(folder, wait))

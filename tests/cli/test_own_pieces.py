@@ -81,6 +81,11 @@ def test_seeds_of_it_are_trained_as_one_to_the_same_end(mine, folder):
             "dataset.scaling=own_pieces.Precise: of float32 (300, 5) it made float64 (300, 5)",
         ),
         (
+            {"dataset": "Unknown"},
+            [],
+            "dataset=circles: its identity gave a NoneType, and is to give a dict",
+        ),
+        (
             {"dataset": "Bare"},
             [],
             "dataset=circles: its load gave a tuple, and is to give a mlbench.data.instances.Loaded",

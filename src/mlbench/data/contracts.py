@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbench.data.task import Kind
+from mlbench.errors import UserError
 
 if TYPE_CHECKING:  # help and completion wait for no import of these
     import numpy as np
@@ -54,6 +55,14 @@ class Dataset(Protocol):
     def load(self, cache: Path) -> "Loaded":
         """Reads the data; what is kept for the next time goes below `cache`."""
         ...
+
+
+def identity_of(dataset: Dataset, cache: Path) -> dict[str, Any]:
+    identity = dataset.identity(cache)
+    if not isinstance(identity, dict):
+        given = type(identity).__name__
+        raise UserError(f"dataset={dataset.name}: its identity gave a {given}, and is to give a dict")
+    return identity
 
 
 class Split(Protocol):

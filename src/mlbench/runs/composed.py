@@ -6,6 +6,7 @@ from typing import Any
 
 from mlbench.compose import configure
 from mlbench.config import Config, options, target
+from mlbench.data.contracts import identity_of
 from mlbench.errors import UserError
 from mlbench.runs.run import Run, one
 
@@ -48,5 +49,5 @@ def located(configs: Sequence[Config], jobs: Sequence[Sequence[str]]) -> Iterato
         named = json.dumps(config.dataset, sort_keys=True, default=str)
         if named not in known:
             dataset = target(config.dataset)(**options(config.dataset))
-            known[named] = dataset.name, dataset.identity(config.paths.cache)
+            known[named] = dataset.name, identity_of(dataset, config.paths.cache)
         yield one(config, job, *known[named])

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mlbench.assemble import assemble
 from mlbench.compose import configure
 from mlbench.config import Config, fingerprint, options, science, target
+from mlbench.data.contracts import identity_of
 from mlbench.errors import UserError
 from mlbench.evaluation.suite import find
 from mlbench.locks import lock
@@ -46,7 +47,7 @@ class Study:
         assemble(config)  # refuses pieces that do not fit each other
         self.metric, self.better = config.selection.metric, find(config.selection.metric).better
         dataset = target(config.dataset)(**options(config.dataset))
-        self.dataset, self.identity = dataset.name, dataset.identity(config.paths.cache)
+        self.dataset, self.identity = dataset.name, identity_of(dataset, config.paths.cache)
         asked = {"space": {key: str(kind) for key, kind in self.space.items()}, "sampler": search.sampler}
         science_of_all = science(config.model_copy(update={"seed": 0}), self.identity)
         key = fingerprint(asked | {"seeds": search.seeds, "batch": search.batch, "run": science_of_all})

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlbench.compose import configure
 from mlbench.config import Config, Node
-from mlbench.data.contracts import Dataset, Parts
+from mlbench.data.contracts import Dataset, Parts, identity_of
 from mlbench.data.instances import Instances, statistics
 from mlbench.data.splits import divided, labelled_rows
 from mlbench.errors import UserError, did_you_mean
@@ -29,7 +29,7 @@ class Known:
 
     @cached_property
     def identity(self) -> Node:
-        return self.dataset.identity(self.config.paths.cache)
+        return identity_of(self.dataset, self.config.paths.cache)
 
     @cached_property
     def described(self) -> Node:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mlbench.compose import config_dir, configure_each
 from mlbench.config import Config, options, target, targets
+from mlbench.data.contracts import identity_of
 from mlbench.errors import DoesNotFit, UserError
 from mlbench.results import imported, store
 from mlbench.results.record import write_json
@@ -110,7 +111,7 @@ def _data(config: Config, identities: dict[str, dict]) -> tuple[str, dict] | str
         dataset = target(config.dataset)(**options(config.dataset))
         if named not in identities:
             absent = getattr(dataset, "absent", lambda cache: [])(config.paths.cache)
-            identities[named] = {} if absent else dataset.identity(config.paths.cache)
+            identities[named] = {} if absent else identity_of(dataset, config.paths.cache)
     except UserError as error:
         return str(error)
     return (dataset.name, identities[named]) if identities[named] else "data"
