@@ -82,7 +82,8 @@ MAY_KNOW = {
         *("prepared", "results"),
     },
     "experiment": {
-        *("assemble", "config", "embeddings", "engine", "outcome", "prepared", "results", "seeding"),
+        *("assemble", "config", "data", "embeddings", "engine", "outcome", "prepared", "results"),
+        "seeding",
     },
     "predict": {"data", "encoders", "engine", "errors", "evaluation", "methods", "results", "trust"},
     "estimator": {
@@ -94,8 +95,8 @@ MAY_KNOW = {
         *("compose", "config", "data", "errors", "evaluation", "files", "premises", "results", "words"),
     },
     "runs": {
-        *("assemble", "compose", "config", "engine", "errors", "experiment", "files", "premises", "results"),
-        *("interrupt", "locks"),
+        *("assemble", "compose", "config", "data", "engine", "errors", "experiment", "files", "interrupt"),
+        *("locks", "premises", "results"),
     },
     "tables": {
         *("assemble", "compose", "config", "data", "errors", "evaluation", "files", "results", "runs"),
@@ -118,8 +119,8 @@ MAY_KNOW = {
     },
     "serve": {"data", "encoders", "errors", "export", "predict", "results", "tables"},
     "search": {
-        *("assemble", "compose", "config", "errors", "evaluation", "locks", "names", "results", "runs"),
-        *("seeding", "words"),
+        *("assemble", "compose", "config", "data", "errors", "evaluation", "locks", "names", "results"),
+        *("runs", "seeding", "words"),
     },
     "bench": {
         *("assemble", "backbones", "compose", "config", "data", "encoders", "engine", "errors", "evaluation"),
@@ -247,6 +248,13 @@ def test_the_command_line_starts_without_torch():
     code = f"import sys, mlbench.commands.run; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_scoring_a_file_waits_for_no_lightning():
+    """Which takes some seconds, and more memory than a piece of the file."""
+    code = "import sys, mlbench.commands.predict, mlbench.predict; print('lightning' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_the_map_names_every_room_and_no_other():

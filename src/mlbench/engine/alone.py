@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor
 
 from mlbench.data.rows import Batch, Rows
 from mlbench.engine.flat import Flat, elementwise, shapes_of
 from mlbench.engine.job import load
+from mlbench.engine.lightning import Fabric
 from mlbench.engine.lit import Lit
 from mlbench.engine.plan import Plan, groups_of, resume
 from mlbench.engine.stack import stepping

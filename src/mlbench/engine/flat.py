@@ -141,14 +141,14 @@ class Flat:
         """Brings the gradients of a step to their places, unless they were added up there."""
         if not self.lent:
             return
-        made = [(leaf, place) for leaf, place in self.lent if leaf.grad is not None]
-        if len(made) < len(self.lent):
+        reached = [(leaf, place) for leaf, place in self.lent if leaf.grad is not None]
+        if len(reached) < len(self.lent):
             for gradients in self.gradients:
                 gradients.zero_()
+        made = [leaf.grad for leaf, _ in reached if leaf.grad is not None]
         if made:
-            places, gradients = [place for _, place in made], [leaf.grad for leaf, _ in made]
-            torch._foreach_copy_(places, gradients)  # pyright: ignore[reportPrivateImportUsage]
-        for leaf, place in made:
+            torch._foreach_copy_([place for _, place in reached], made)  # pyright: ignore
+        for leaf, place in reached:
             leaf.grad = place  # what a hook looks at
 
     def clear(self) -> None:

@@ -5,10 +5,10 @@ The engine's loop hands it to Fabric. A plain `lightning.Trainer` takes it as we
 
 from typing import Any
 
-from lightning import LightningModule
 from torch import Tensor
 
 from mlbench.data.rows import Batch
+from mlbench.engine.lightning import LightningModule
 from mlbench.engine.plan import Plan, Schedule, build_optimizer, groups_of
 from mlbench.errors import UserError
 from mlbench.methods.base import Learner, hooks_of

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -23,6 +22,7 @@ from mlbench.engine.generators import begin_drawing, generators
 from mlbench.engine.graph import Graphs, NotCapturable, wanted
 from mlbench.engine.history import History
 from mlbench.engine.job import AGAIN, Job, Outcome
+from mlbench.engine.lightning import Fabric
 from mlbench.engine.native import Native
 from mlbench.engine.plan import Schedule, build_optimizer
 from mlbench.engine.progress import progress

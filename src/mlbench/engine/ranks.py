@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 import torch.distributed
-from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch.multiprocessing.spawn import (
@@ -25,6 +24,7 @@ from torch.multiprocessing.spawn import (
 
 from mlbench.config import Train
 from mlbench.engine import joined
+from mlbench.engine.lightning import Fabric
 from mlbench.errors import UserError
 from mlbench.team import team
 
