@@ -51,8 +51,8 @@ def archive(path: Path) -> Submission:
         raise UserError(
             f"{path}: scores of shape {values.shape} do not fit ids {ids.shape} and labels {labels.shape}"
         )
-    said = _targets(path, arrays["targets"], values) if "targets" in arrays else None
-    return Submission(path, _words(ids), _words(labels), numbers(path, values), said=said)
+    targets = _targets(path, arrays["targets"], values) if "targets" in arrays else None
+    return Submission(path, _words(ids), _words(labels), numbers(path, values), targets=targets)
 
 
 def numbers(path: Path, values: np.ndarray) -> np.ndarray:
@@ -72,11 +72,11 @@ def _of_a_run(path: Path, arrays: dict[str, Any]) -> Submission:
     if rule not in rules:
         raise UserError(f"{path} lacks scores; it is to have the arrays {', '.join(ARRAYS)}")
     ids, values = arrays["ids"], numbers(path, arrays[rule])
-    said, labels = _targets(path, arrays["targets"], values), arrays.get("labels")
+    targets, labels = _targets(path, arrays["targets"], values), arrays.get("labels")
     if ids.ndim != 1 or values.shape[:1] != ids.shape:
         raise UserError(f"{path}: scores of shape {values.shape} do not fit ids {ids.shape}")
     names = None if labels is None else _words(labels)
-    return Submission(path, _words(ids), names, values, (f"selection {rule}",), said=said)
+    return Submission(path, _words(ids), names, values, (f"selection {rule}",), targets=targets)
 
 
 def _targets(path: Path, targets: np.ndarray, values: np.ndarray) -> np.ndarray:

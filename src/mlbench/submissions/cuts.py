@@ -1,4 +1,4 @@
-"""The threshold rule of a command line, and what its cuts are fitted on."""
+"""The threshold rule that a command line names, and the scores and labels that its cuts are fitted on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -40,50 +40,51 @@ class Cuts:
 
     @property
     def looks_at_scores(self) -> bool:
-        """Whether scores of the part that it is fitted on count, and not its true labels alone."""
+        """Whether the rule is fitted on scores, and not on true labels alone."""
         rules = [self.rule, *self.rule.others().values()]
         return any(rule.fitted and getattr(rule, "fit_on", rule.part) != "test" for rule in rules)
 
 
-def cuts_of(given: Mapping[str, str]) -> Cuts:
-    """From `threshold=0.3`, or `threshold=<rule>` and `threshold.<option>=<value>` as of run.py."""
-    said = {key: value for key, value in given.items() if key.partition(".")[0] == "threshold"}
-    text = said.get("threshold", "fixed" if said else "0.5")
+def cuts_of(options: Mapping[str, str]) -> Cuts:
+    """The rule of `threshold=0.3`, or of `threshold=<rule>` and `threshold.<option>=<value>` as in run.py."""
+    settings = {key: value for key, value in options.items() if key.partition(".")[0] == "threshold"}
+    text = settings.get("threshold", "fixed" if settings else "0.5")
     try:
         cut = float(text)
     except ValueError:
-        return _of_conf(said)
-    if not 0 <= cut <= 1 or len(said) > 1:
+        return _of_conf(settings)
+    if not 0 <= cut <= 1 or len(settings) > 1:
         raise UserError(
             f"threshold={text}: give one cut for every label, a number from 0 to 1, or a rule's name"
         )
     return Cuts(Fixed(cut), "fixed", {"_target_": FIXED, "value": cut})
 
 
-def _of_conf(said: Mapping[str, str]) -> Cuts:
+def _of_conf(settings: Mapping[str, str]) -> Cuts:
     from mlbench.compose import configure  # imports Hydra
     from mlbench.premises import build
 
-    config = configure([f"{key}={value}" for key, value in said.items()])
+    config = configure([f"{key}={value}" for key, value in settings.items()])
     return Cuts(build(config.threshold), config.choices["threshold"], config.threshold)
 
 
 def fitting(
-    cuts: Cuts, kind: Kind, given: Mapping[str, str], truth: Truth, data: "Known | None"
+    cuts: Cuts, kind: Kind, options: Mapping[str, str], truth: Truth, data: "Known | None"
 ) -> tuple[Fitting | None, str]:
-    """Scores and targets that the rule is fitted on, and that in words. None for a rule that is not fitted,
-    and for one that is fitted on what it cuts.
+    """Scores and targets that the rule is fitted on, and a sentence that says which.
+
+    No scores and targets for a rule that is not fitted, or that is fitted on the very scores that it cuts.
     """
-    rule, file = cuts.rule, given.get("fit")
+    rule, file = cuts.rule, options.get("fit")
     if not rule.fitted or rule.part == "test":
-        if file or "fit_truth" in given:
+        if file or "fit_truth" in options:
             raise UserError(f"fit: {cuts.described} is not fitted on other scores; leave it out")
         return None, "at cuts that are best by the very labels that are measured" if rule.fitted else ""
     if not file and cuts.looks_at_scores:
         raise UserError(
             f"threshold={cuts.name} is fitted on scores of the {rule.part} part: give them, fit=FILE"
         )
-    labels = _fitting_truth(cuts, given, truth, data)
+    labels = _fitting_truth(cuts, options, truth, data)
     targets = torch.from_numpy(np.asarray(labels.values))
     if not file:
         return (targets.double(), targets), f"by these scores and the labels of {labels.name.rstrip(',')}"
@@ -94,15 +95,17 @@ def fitting(
     return (scores, targets), f"fitted on {file}"
 
 
-def _fitting_truth(cuts: Cuts, given: Mapping[str, str], truth: Truth, data: "Known | None") -> Truth:
-    """True labels of the part that the rule is fitted on, columns as in `truth`."""
-    if "fit_truth" in given:
-        return in_columns(true_labels(Path(given["fit_truth"])), truth.labels)
-    if file := given.get("fit"):
-        found = read(Path(file), truth)
-        if found.said is not None:
-            ids = found.ids or [str(row) for row in range(len(found.said))]
-            return in_columns(Truth(file, ids, found.labels or truth.labels, found.said), truth.labels)
+def _fitting_truth(cuts: Cuts, options: Mapping[str, str], truth: Truth, data: "Known | None") -> Truth:
+    """True labels of the part that the rule is fitted on, with the columns of `truth` in their order."""
+    if "fit_truth" in options:
+        return in_columns(true_labels(Path(options["fit_truth"])), truth.labels)
+    if file := options.get("fit"):
+        submission = read(Path(file), truth)
+        if submission.targets is not None:
+            ids = submission.ids or [str(row) for row in range(len(submission.targets))]
+            return in_columns(
+                Truth(file, ids, submission.labels or truth.labels, submission.targets), truth.labels
+            )
     if data is None:
         what = "fit_truth=FILE says them" + (", as does an array targets in an .npz" if file else "")
         raise UserError(f"threshold={cuts.name} needs true labels of the {cuts.rule.part} part: {what}")

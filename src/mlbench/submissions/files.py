@@ -16,64 +16,64 @@ from mlbench.errors import UserError
 from mlbench.submissions import arrays, texts
 from mlbench.submissions.given import Submission, Truth, some
 
-TEXTS = (".txt", ".out", ".log")  # a printed text, which only its content tells
+TEXTS = (".txt", ".out", ".log")  # printed texts: their content tells which program wrote them
 
 
 def read(path: Path, truth: Truth | None = None, sets: bool = False) -> Submission:
-    """The file's numbers, checked; UserError says what is wrong with it.
+    """The file's numbers, checked; a UserError says what is wrong with the file.
 
-    Files of other programs are read beside their truth. With `sets`, labels that a line lists are its set.
+    `truth` names rows and columns where the file does not. With `sets`, the labels of a line are a label set.
     """
     path = path / "scores.npz" if path.is_dir() else path  # a run's folder
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        found = _csv(path)
+        submission = _csv(path)
     elif suffix == ".npz":
-        found = arrays.archive(path)
+        submission = arrays.archive(path)
     elif truth is None:
         raise UserError(f"{path}: true labels are read from .csv and .npz files")
     elif suffix == ".npy":
-        found = arrays.array(path)
+        submission = arrays.array(path)
     elif suffix == ".arff":
-        found = texts.meka_arff(path, truth)
+        submission = texts.meka_arff(path, truth)
     elif suffix in TEXTS:
-        found = texts.printed(path, truth, sets)
+        submission = texts.printed(path, truth, sets)
     else:
         known = ", ".join((".csv", ".npz", ".npy", ".arff", *TEXTS))
         raise UserError(f"{path}: predictions are read from {known} files")
-    return checked(found)
+    return checked(submission)
 
 
 def true_labels(path: Path) -> Truth:
     """True labels in a file of ours: CSV or NPZ, with ids and label names."""
-    found = read(path)
-    if not found.are_sets:
+    submission = read(path)
+    if not submission.are_sets:
         raise UserError(f"{path}: true labels are 0 or 1, and other numbers are there")
-    if found.ids is None or found.labels is None:
+    if submission.ids is None or submission.labels is None:
         raise UserError(f"{path}: true labels need ids and label names")
-    return Truth(str(path), found.ids, found.labels, found.values)
+    return Truth(str(path), submission.ids, submission.labels, submission.values)
 
 
-def checked(found: Submission) -> Submission:
-    """Refuses an empty file, names that are there twice, and NaN."""
-    if not found.values.size:
-        raise UserError(f"{found.path} has no instances, or no labels")
-    for what, names in (("id", found.ids), ("label", found.labels)):
+def checked(submission: Submission) -> Submission:
+    """Refuses an empty file, an id or a label that stands there twice, and NaN."""
+    if not submission.values.size:
+        raise UserError(f"{submission.path} has no instances, or no labels")
+    for what, names in (("id", submission.ids), ("label", submission.labels)):
         doubled = [name for name, times in Counter(names or ()).items() if times > 1]
         if doubled:
-            raise UserError(f"{found.path}: {what}s are there more than once: {some(doubled)}")
-    rows, columns = np.nonzero(np.isnan(found.values))
+            raise UserError(f"{submission.path}: {what}s are there more than once: {some(doubled)}")
+    rows, columns = np.nonzero(np.isnan(submission.values))
     if len(rows):
         row, column = rows[0], columns[0]
-        at = f"id {found.ids[row]}" if found.ids else f"row {row + 1}"
-        label = f"label {found.labels[column]}" if found.labels else f"column {column + 1}"
-        raise UserError(f"{found.path}: {len(rows)} numbers are NaN, the first at {at}, {label}")
-    return found
+        at = f"id {submission.ids[row]}" if submission.ids else f"row {row + 1}"
+        label = f"label {submission.labels[column]}" if submission.labels else f"column {column + 1}"
+        raise UserError(f"{submission.path}: {len(rows)} numbers are NaN, the first at {at}, {label}")
+    return submission
 
 
-def by_order(found: Submission) -> Submission:
-    """Without its ids: rows are in the order of the true labels."""
-    return replace(found, ids=None)
+def by_order(submission: Submission) -> Submission:
+    """The submission without its ids: its rows count as in the order of the true labels."""
+    return replace(submission, ids=None)
 
 
 def _csv(path: Path) -> Submission:

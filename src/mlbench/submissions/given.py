@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-NAMED = 3  # names in a sentence; of the others, the number
+NAMED = 3  # how many names a sentence lists; it counts the others
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Submission:
     ids: list[str] | None  # None: the rows are in the order of the true labels
     labels: list[str] | None  # likewise the columns
     values: np.ndarray  # (N, L), float32 or float64: scores, or 0 and 1
-    notes: tuple[str, ...] = ()  # what a person should know of how the file was read
-    said: np.ndarray | None = None  # (N, L): the true labels, where the file has them, too
-    listed: bool = False  # whether the file lists label sets, whatever else is said of its numbers
+    notes: tuple[str, ...] = ()  # how the file was read, for a person
+    targets: np.ndarray | None = None  # (N, L): the true labels, where the file has these as well
+    listed: bool = False  # whether the file lists label sets, whatever the options say of its numbers
 
     @property
     def are_sets(self) -> bool:

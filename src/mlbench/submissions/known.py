@@ -16,7 +16,7 @@ from mlbench.premises import check_premises
 from mlbench.submissions.given import Truth
 from mlbench.words import quoted
 
-GROUPS = ("dataset", "split")  # whose choices and options say what is known
+GROUPS = ("dataset", "split")  # groups of conf/ whose choices and options define the rows of each part
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Known:
         return self.parts[part]
 
     def truth(self, part: str) -> Truth:
-        """Ids are the numbers of the rows in the data set, as in a run's scores.npz."""
+        """A part's true labels. Ids are the numbers of its rows in the data set, as in a run's scores.npz."""
         rows, targets = self.rows(part), self.instances.targets
         return Truth(
             name=f"{self.where}, part {part},",
@@ -66,7 +66,7 @@ class Known:
 
 
 def known(words: Sequence[str]) -> Known:
-    """What `run.py` would know with these words: of the data set, the split and the seed."""
+    """The data set, its split and its labels as `run.py` has them with the same words."""
     config = configure(quoted(words))
     dataset, split = check_premises(config)
     loaded = dataset.load(config.paths.cache)

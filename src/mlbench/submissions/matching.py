@@ -1,4 +1,4 @@
-"""Predictions in the order of the true labels: by id and label name, or by their places."""
+"""Predictions in the order of the true labels: by id and label name, or as rows and columns stand."""
 
 import numpy as np
 
@@ -10,19 +10,19 @@ def matched(predictions: Submission, truth: Truth) -> np.ndarray:
     """The values of the predictions, (N, L), in the order of ids and labels of the truth."""
     rows = _places(predictions, truth, "id", predictions.ids, truth.ids)
     columns = _places(predictions, truth, "label", predictions.labels, truth.labels)
-    if predictions.said is not None:
-        _check_said(predictions, predictions.said[np.ix_(rows, columns)], truth)
+    if predictions.targets is not None:
+        _check_targets(predictions, predictions.targets[np.ix_(rows, columns)], truth)
     return predictions.values[np.ix_(rows, columns)]
 
 
 def notes(predictions: Submission) -> list[str]:
-    """How the file was read and matched, where there was a choice."""
-    said = [*predictions.notes]
+    """How the file was read and matched, where a file can be read in several ways."""
+    remarks = [*predictions.notes]
     if predictions.ids is None:
-        said.append("rows by their order")
+        remarks.append("rows by their order")
     if predictions.labels is None:
-        said.append("columns by their order")
-    return said
+        remarks.append("columns by their order")
+    return remarks
 
 
 def _places(
@@ -46,13 +46,13 @@ def _places(
         raise UserError(f"{predictions.path} lacks {what}s that {truth.name} has: {some(missing)}{hint}")
     if extra := [name for name in ours if name not in wanted]:
         raise UserError(f"{predictions.path} has {what}s that {truth.name} lacks: {some(extra)}")
-    place = {name: number for number, name in enumerate(ours)}
-    return [place[name] for name in theirs]
+    positions = {name: number for number, name in enumerate(ours)}
+    return [positions[name] for name in theirs]
 
 
-def _check_said(predictions: Submission, said: np.ndarray, truth: Truth) -> None:
-    """A file that has true labels, too, is of the same rows only if they are the same."""
-    wrong = np.flatnonzero((said != truth.values).any(axis=1))
+def _check_targets(predictions: Submission, targets: np.ndarray, truth: Truth) -> None:
+    """Refuses a file whose own true labels differ from the truth: its rows are others then."""
+    wrong = np.flatnonzero((targets != truth.values).any(axis=1))
     if len(wrong):
         raise UserError(
             f"{predictions.path}: its true labels are not those of {truth.name}, first of id "

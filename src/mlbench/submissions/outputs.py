@@ -25,24 +25,24 @@ class Kind:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Each (N, L), or None where the numbers are not of that kind."""
+    """A file's numbers as each kind of output, (N, L); None for a kind that they are not."""
 
     sets: Tensor | None = None  # booleans, as given
     ranking: Tensor | None = None  # scores as given
-    cuttable: Tensor | None = None  # in [0, 1], in the same order
+    cuttable: Tensor | None = None  # in [0, 1], in the same order as the scores
     probabilities: Tensor | None = None
     taken_for: str = ""
     left_out: str = ""  # which metrics, and what gives them
 
     @property
     def words(self) -> list[str]:
-        """For a person; probabilities are what a file is expected to have."""
+        """What a person is told; nothing of probabilities, which a file is expected to have."""
         known = [] if self.taken_for in ("probabilities", "scores") else [self.taken_for]
         return [*known, *([self.left_out] if self.left_out else [])]
 
 
 def outputs_of(submission: Submission, values: np.ndarray, kind: Kind) -> Outputs:
-    """Of the matched values. Logits are ranked as they are: a sigmoid rounds large ones to 1."""
+    """Matched values as outputs. Logits are ranked as they are: a sigmoid rounds large ones to 1."""
     scores = torch.from_numpy(np.ascontiguousarray(values))
     if kind.squashed and not submission.listed:
         squashed, word = scores.sigmoid(), "logits" if kind.logits else "decision values"

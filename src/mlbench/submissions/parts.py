@@ -1,4 +1,4 @@
-"""All metrics of what a file holds, and the parts of it that intervals are drawn for."""
+"""All metrics that a file's predictions allow, and the outputs that are resampled for intervals."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def frequencies_of(truth: Truth) -> Frequencies | None:
 
 
 def measured(outputs: Outputs, rule: Threshold, fitting: Fitting | None, truth: Truth) -> Measures:
-    """As a run's scores are measured, as far as the numbers allow; fits the rule if it needs that."""
+    """The metrics of a run, as far as the outputs allow them; a rule that is to be fitted is fitted here."""
     targets, frequencies = torch.from_numpy(truth.values), frequencies_of(truth)
 
     def of(*families: str) -> list[str]:
@@ -35,9 +35,9 @@ def measured(outputs: Outputs, rule: Threshold, fitting: Fitting | None, truth: 
     sets = outputs.sets
     if outputs.cuttable is not None:
         if rule.fitted and fitting is None:
-            fitting = outputs.cuttable, targets  # a rule that looks at what it cuts
-        found = measure(rule, outputs.cuttable, targets, fitting, frequencies=frequencies)
-        metrics, by_label, cuts = found.metrics, found.per_label, found.cuts
+            fitting = outputs.cuttable, targets  # the rule is fitted on the scores that it cuts
+        measures = measure(rule, outputs.cuttable, targets, fitting, frequencies=frequencies)
+        metrics, by_label, cuts = measures.metrics, measures.per_label, measures.cuts
         sets = rule.label_sets(outputs.cuttable)
     elif sets is not None:
         metrics = evaluate(None, sets, targets, of_label_sets(frequencies), frequencies)
@@ -53,7 +53,10 @@ def measured(outputs: Outputs, rule: Threshold, fitting: Fitting | None, truth: 
 def _of_labels(
     outputs: Outputs, sets: Tensor | None, targets: Tensor, known: list[str]
 ) -> dict[str, list[float]]:
-    """What `known` lacks, and what a squashed score could tell otherwise; NaN where the file says nothing."""
+    """Metrics of each label: those that `known` lacks, and those by rank, which a sigmoid's rounding changes.
+
+    NaN where the file has no outputs for a metric.
+    """
     nothing = torch.zeros(targets.shape)
     ranking = nothing if outputs.ranking is None else outputs.ranking
     values = per_label(ranking, nothing.bool() if sets is None else sets, targets)
@@ -66,7 +69,10 @@ def _of_labels(
 
 
 def parts_of(outputs: Outputs, rule: Threshold, truth: Truth) -> list[Part]:
-    """The rule is fitted. Metrics of frequent and of rare labels are those of these labels' columns."""
+    """Outputs with the metrics that are computed of them; `rule` is fitted before the call.
+
+    Metrics of frequent and of rare labels are computed of these labels' columns.
+    """
     whole = [part for part in _whole(outputs, rule) if part.names]
     frequencies = frequencies_of(truth)
     if frequencies is None:
@@ -88,7 +94,7 @@ def _whole(outputs: Outputs, rule: Threshold) -> Iterator[Part]:
 
 
 def _of_rule(scores: Tensor, rule: Threshold, ending: str) -> Iterator[Part]:
-    """A rule that has a cut for each metric has a label set for each."""
+    """The rule's label sets: one for all metrics, or one for each, where the rule has a cut for each."""
     if not hasattr(rule, "evaluate"):
         yield Part(rule.label_sets(scores), _part(scores, "label_sets").names, ending)
         return

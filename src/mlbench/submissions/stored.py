@@ -18,12 +18,12 @@ from mlbench.submissions.cuts import Cuts
 from mlbench.submissions.given import Submission, Truth
 from mlbench.submissions.known import Known
 
-RULE = "last"  # nothing is known of epochs; the scores have the name, too
+RULE = "last"  # the rule under which record and scores stand: nothing is known of another program's epochs
 
 
 @dataclass(frozen=True)
 class Import:
-    """What is to be kept: numbers in the order of the truth, and what they were taken for."""
+    """Predictions to be kept: numbers in the order of the truth, and what the numbers were taken for."""
 
     name: str
     submission: Submission
@@ -33,54 +33,58 @@ class Import:
 
 
 def keep(
-    given: Import, data: Known, truth: Truth, cuts: Cuts, measures: Measures, force: bool
+    predictions: Import, data: Known, truth: Truth, cuts: Cuts, measures: Measures, force: bool
 ) -> tuple[Path, bool]:
-    """The path of the record, and whether it was there already; other predictions under one name are refused
-    unless `force`.
+    """Writes the record; returns its path, and whether the same record was there already.
+
+    Other predictions under the same name are refused unless `force`: the record would change what it says.
     """
-    config = imported.named(data.config.model_copy(update={"threshold": dict(cuts.node)}), given.name)
-    folder = imported.folder(config, data.dataset.name, data.identity, given.cut)
+    config = imported.named(data.config.model_copy(update={"threshold": dict(cuts.node)}), predictions.name)
+    folder = imported.folder(config, data.dataset.name, data.identity, predictions.cut)
     refuse_runs(folder.parent)
-    digest = hashlib.sha256(np.ascontiguousarray(given.values, dtype=float).tobytes()).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(predictions.values, dtype=float).tobytes()).hexdigest()
     with store.claim(folder):
         path = folder / "record.json"
         for other, file in others(folder.parent, config, data, digest):
             if not force:
                 raise UserError(
-                    f"as={given.name}: {other} holds other predictions, of {file}; choose another name, "
-                    "another seed=, or force=true, which replaces them"
+                    f"as={predictions.name}: {other} holds other predictions, of {file}; choose another "
+                    "name, another seed=, or force=true, which replaces them"
                 )
             store.clear(other.parent)
         if not force and store.finished(folder) is not None:
             return path, True
         store.clear(folder)
         source = {
-            "file": given.submission.path.name,
+            "file": predictions.submission.path.name,
             "predictions": digest,
-            "taken_for": given.taken_for,
+            "taken_for": predictions.taken_for,
         }
-        made = _record(given, data, truth, cuts, measures, folder.name, source)
+        made = _record(predictions, data, truth, cuts, measures, folder.name, source)
         store.begin(folder, made.config)
         with whole(folder / "scores.npz") as file:
             ids, labels = np.array(truth.ids, dtype=np.int64), np.array(truth.labels)
-            np.savez(file, ids=ids, labels=labels, targets=truth.values, last=given.values)
+            np.savez(file, ids=ids, labels=labels, targets=truth.values, last=predictions.values)
         made.write(path)
     return path, False
 
 
 def others(folder: Path, config: Config, data: Known, digest: str) -> Iterator[tuple[Path, str]]:
-    """Records of other predictions in the same place, whatever the threshold, and the files they are of."""
-    place = config.seed, defining(config.split), data.identity.get("files")
+    """Records of other predictions with the same seed, split and files of data, and the names of their files.
+
+    The threshold does not count: one name has one set of predictions.
+    """
+    protocol = config.seed, defining(config.split), data.identity.get("files")
     for path in sorted(folder.glob(f"{imported.MARK}*/record.json")):
         record = store.finished(path.parent)
         if record is None or record.source.get("predictions") == digest:
             continue
-        if (record.seed, record.config["split"], record.data.get("files")) == place:
+        if (record.seed, record.config["split"], record.data.get("files")) == protocol:
             yield path, record.source.get("file", "")
 
 
 def refuse_runs(folder: Path) -> None:
-    """A method of a person's own may have the name: its runs and imports must not lie in one folder."""
+    """Refuses a folder with runs, of a person's own method of that name: a folder holds runs or imports."""
     for path in sorted(folder.glob("*/record.json")):
         if not path.parent.name.startswith(imported.MARK):
             raise UserError(
@@ -89,7 +93,7 @@ def refuse_runs(folder: Path) -> None:
 
 
 def _record(
-    given: Import,
+    predictions: Import,
     data: Known,
     truth: Truth,
     cuts: Cuts,
@@ -101,16 +105,18 @@ def _record(
     names = dict.fromkeys(config.choices, NOT_TAKEN) | {
         "dataset": config.choices["dataset"],
         "split": config.choices["split"],
-        "method": given.name,
-        "threshold": cuts.name if given.cut else NOT_TAKEN,
+        "method": predictions.name,
+        "threshold": cuts.name if predictions.cut else NOT_TAKEN,
     }
     settings: Node = {
         "dataset": config.dataset,
         "split": defining(config.split),
-        "threshold": dict(cuts.node) if given.cut else {"_target_": None},
+        "threshold": dict(cuts.node) if predictions.cut else {"_target_": None},
         "seed": config.seed,
-        "imported": given.name,
-        "choices": {name: own for name, own in names.items() if "/" not in name and name != "calibration"},
+        "imported": predictions.name,
+        "choices": {
+            name: choice for name, choice in names.items() if "/" not in name and name != "calibration"
+        },
     }
     return Record(
         key=key,

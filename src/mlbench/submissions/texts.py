@@ -1,7 +1,7 @@
 """Predictions as MEKA and LibMultiLabel write them, without ids: rows are in the order of their test file.
 
 MEKA 1.9.1 and later, `-predictions FILE.arff`: its test file with the labels that it predicts, cut at .5.
-MEKA, `-verbosity 6` and more, on the terminal: true labels and scores, with so many decimals less five.
+MEKA, `-verbosity N` from 6 on, on the terminal: true labels, and scores with N - 5 decimals.
 LibMultiLabel, `--save_k_predictions K` and `--save_positive_predictions`: lines of `label:score`, four
 significant digits.
 """
@@ -31,8 +31,8 @@ def meka_arff(path: Path, truth: Truth) -> Submission:
         raise UserError(f"{path} lacks labels that {truth.name} has: {some(absent)}")
     columns = [names.index(label) for label in truth.labels]
     others = [column for column in range(len(names)) if column not in {*columns}]
-    found = arff.read(path, lambda header: columns, drop=others)
-    return Submission(path, None, truth.labels, found.targets.astype(float), listed=True)
+    instances = arff.read(path, lambda header: columns, drop=others)
+    return Submission(path, None, truth.labels, instances.targets.astype(float), listed=True)
 
 
 def printed(path: Path, truth: Truth, sets: bool) -> Submission:
@@ -60,11 +60,11 @@ def _meka(path: Path, text: str, truth: Truth) -> Submission:
     if rows and not true[0].startswith(" "):  # -verbosity 5: the numbers of labels, as [1, 2]
         width = len(truth.labels)
         note = ("label sets as MEKA's threshold cuts",)
-        said = _sets(path, true, width)
-        return Submission(path, None, None, _sets(path, predicted, width), note, said, listed=True)
-    values, said = _matrix(path, predicted), _matrix(path, true)
+        targets = _sets(path, true, width)
+        return Submission(path, None, None, _sets(path, predicted, width), note, targets, listed=True)
+    values, targets = _matrix(path, predicted), _matrix(path, true)
     decimals = len(predicted[0].split()[0].replace(",", ".").partition(".")[2]) if rows else 0
-    return Submission(path, None, None, values, (f"scores of {decimals} decimals",), said)
+    return Submission(path, None, None, values, (f"scores of {decimals} decimals",), targets)
 
 
 def _matrix(path: Path, rows: Sequence[str]) -> np.ndarray:
@@ -126,13 +126,13 @@ def _libmultilabel(path: Path, text: str, truth: Truth, sets: bool) -> Submissio
 def _columns(path: Path, names: Sequence[str], truth: Truth) -> tuple[np.ndarray, list[str]]:
     """Of the labels by name; by number where they have numbers for names, as in files of LIBSVM's format."""
     distinct = sorted(set(names))
-    place, notes = {name: number for number, name in enumerate(truth.labels)}, []
-    if distinct and not place.keys() & set(distinct) and all(name.isdecimal() for name in distinct):
+    number_of, notes = {name: number for number, name in enumerate(truth.labels)}, []
+    if distinct and not number_of.keys() & set(distinct) and all(name.isdecimal() for name in distinct):
         numbers = [int(name) for name in distinct]
         first = 0 if 0 in numbers else 1
         if max(numbers) - first < len(truth.labels) and (not first or max(numbers) == len(truth.labels)):
-            place = {str(number + first): number for number in range(len(truth.labels))}
+            number_of = {str(number + first): number for number in range(len(truth.labels))}
             notes = [f"labels by number, counted from {first}"]
-    if unknown := [name for name in distinct if name not in place]:
+    if unknown := [name for name in distinct if name not in number_of]:
         raise UserError(f"{path} has labels that {truth.name} lacks: {some(unknown)}")
-    return np.array([place[name] for name in names], dtype=int), notes
+    return np.array([number_of[name] for name in names], dtype=int), notes
