@@ -65,8 +65,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def selected(record: Record) -> str:
-    found = record.selected.get(record.rule, {})
-    by = "".join(f", epoch {found['epoch']} by {metric}" for metric in found if metric != "epoch")
+    selection = record.selected.get(record.rule, {})
+    by = "".join(f", epoch {selection['epoch']} by {metric}" for metric in selection if metric != "epoch")
     return f"{record.rule}{by}"
 
 
@@ -92,24 +92,24 @@ def measured(record: Record, sets: Callable[[Tensor], Tensor] | None, scores_fil
         of_sets = [name for name in METRICS if METRICS[name].needs == "label_sets" and name in metrics]
         parts.append(Part(sets(scores).bool(), of_sets))
     known = intervals([part for part in parts if part.resampled], targets, DRAWS)
-    ends = {name: found for name, found in known.items() if found[0] == found[0]}
+    ends = {name: interval for name, interval in known.items() if interval[0] == interval[0]}
     return [
         Measure(name, metrics[name], ends.get(name), definition(name)) for name in METRICS if name in metrics
     ]
 
 
 def row_of(measure: Measure) -> tuple[str, str, str, str]:
-    name, value, ends, said = measure
-    return name, f"{value:.4f}", "" if ends is None else f"[{ends[0]:.4f}, {ends[1]:.4f}]", said
+    name, value, ends, text = measure
+    return name, f"{value:.4f}", "" if ends is None else f"[{ends[0]:.4f}, {ends[1]:.4f}]", text
 
 
 def by_label(record: Record) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of what the record has of each label, and its cut."""
-    found, cuts = record.per_label, record.thresholds.get(record.rule)
-    count = len(found["label"])
+    """Heads and rows of a table of labels: each label's metrics in the record, and its cut."""
+    per_label, cuts = record.per_label, record.thresholds.get(record.rule)
+    count = len(per_label["label"])
     cut = cuts if isinstance(cuts, list) and len(cuts) == count else [cuts] * count
-    columns = found | ({"cut": cut} if isinstance(cut[0], float | int) else {})
-    rows = [[cell(column[place]) for column in columns.values()] for place in range(count)]
+    columns = per_label | ({"cut": cut} if isinstance(cut[0], float | int) else {})
+    rows = [[cell(column[row]) for column in columns.values()] for row in range(count)]
     return [*columns], rows
 
 

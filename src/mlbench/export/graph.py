@@ -39,7 +39,7 @@ class Graph(nn.Module):
 
 
 class Gaps(nn.Module):
-    """Columns of a file, NaN where it has no value → with what training rows have there."""
+    """Columns of a file, NaN where a cell is empty → the same columns, filled from the training rows."""
 
     fills: Tensor
 
@@ -63,7 +63,7 @@ class Words(nn.Module):
 
     def __init__(self, schema: Schema):
         super().__init__()
-        place = {name: number for number, name in enumerate(schema.columns)}
+        positions = {name: number for number, name in enumerate(schema.columns)}
         columns, values = [], []
         of_words = {
             f"{name}={word}": (name, number)
@@ -72,9 +72,11 @@ class Words(nn.Module):
         }
         for feature in schema.features:
             name, number = of_words.get(feature, (feature, np.nan))
-            columns.append(place[name])
+            columns.append(positions[name])
             values.append(number)
-        self.known = [len(schema.values.get(name, ())) for name in schema.columns]  # words; 0 of numbers
+        self.known = [
+            len(schema.values.get(name, ())) for name in schema.columns
+        ]  # how many words each column may hold; 0 for numbers
         self.register_buffer("column", torch.tensor(columns))
         self.register_buffer("value", torch.tensor(values, dtype=torch.float32))
 
@@ -83,16 +85,16 @@ class Words(nn.Module):
         return torch.where(self.value.isnan(), spread, (spread == self.value).to(x.dtype))
 
     def raw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Some file's rows, whose numbers are those of feature rows (B, d) and whose words are drawn."""
-        found = np.empty((len(rows), len(self.known)))
+        """Rows as a file may have them: numbers from feature rows (B, d), words drawn at random."""
+        table = np.empty((len(rows), len(self.known)))
         for column, count in enumerate(self.known):
             places = np.flatnonzero(self.column.numpy() == column)
-            found[:, column] = rng.integers(count, size=len(rows)) if count else rows[:, places[0]]
-        return found
+            table[:, column] = rng.integers(count, size=len(rows)) if count else rows[:, places[0]]
+        return table
 
 
 class Scaled(nn.Module):
-    """As mlbench.data.scaling does it, in float64 and rounded once."""
+    """The scaling of mlbench.data.scaling: in float64, rounded once to float32."""
 
     shift: Tensor
     spread: Tensor
@@ -115,7 +117,7 @@ def scaler(run: Trained) -> nn.Module:
 
 
 class Scores(nn.Module):
-    """A method's scores of rows whose labels nobody knows."""
+    """A method's scores of rows without known labels."""
 
     def __init__(self, method: Learner, labels: int):
         super().__init__()
@@ -129,21 +131,21 @@ class Scores(nn.Module):
 
 
 class Counted(Steps):
-    """ONNX has no search in a sorted list."""
+    """Steps that find a score's place by counting: ONNX has no search in a sorted list."""
 
     def place(self, scores: Tensor) -> Tensor:
         return (scores.unsqueeze(-1) >= self.x).sum(-1)
 
 
 def calibrated(run: Trained) -> nn.Module:
-    found = run.calibrated
-    if isinstance(found, Steps):
-        return Counted(found.x, found.y, found.fitted)
-    return nn.Identity() if found is None else found
+    calibration = run.calibrated
+    if isinstance(calibration, Steps):
+        return Counted(calibration.x, calibration.y, calibration.fitted)
+    return nn.Identity() if calibration is None else calibration
 
 
 class Sets(nn.Module):
-    """Cuts in the type of the scores, as mlbench.predict has them."""
+    """Label sets by the cuts of mlbench.predict, compared in the type of the scores."""
 
     cuts: Tensor
 

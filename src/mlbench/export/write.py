@@ -1,4 +1,4 @@
-"""A run's graph as an ONNX file, which is there only if onnxruntime finds the scores that PyTorch finds."""
+"""A run's graph as an ONNX file, written only if onnxruntime computes the scores that PyTorch computes."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ from mlbench.predict import Trained
 from mlbench.results import store
 from mlbench.results.record import Record
 
-BATCHES = (1, 2, 7)  # rows that are scored at once where a file is checked
+BATCHES = (1, 2, 7)  # batch sizes with which an exported model is checked
 TOLERANCE = 1e-5
 
 
@@ -99,23 +99,23 @@ def onnx_of(graph: Any, x: torch.Tensor, path: Path, optimize: bool = True) -> A
 
 
 def traced_with(graph: nn.Module, x: torch.Tensor, path: Path) -> torch.export.ExportedProgram:
-    """The operations that `graph` does, for any number of rows: followed as they are called, or, where that
-    fails, read from the code.
+    """The operations of `graph`, for any number of rows: traced as it runs, or read from its code where a
+    trace fails.
     """
     first: Exception | None = None
     for strict in (False, True):
         try:
             rows = torch.export.Dim("batch")
             return torch.export.export(graph, (x,), dynamic_shapes=({0: rows},), strict=strict)
-        except Exception as error:  # whatever the method does that is no graph
+        except Exception as error:  # a method's own code may raise anything while it is traced
             first = first or error
     assert first is not None, "there were attempts"
     raise UserError(f"{path} cannot be exported: its scores are no graph ({reason(first)})") from first
 
 
 def bare(model: Any) -> Any:
-    """Without what the exporter notes of its own work, such as traces with the paths of this machine; the
-    number of rows, for which it makes up a name, is called batch.
+    """The model without the exporter's notes on its own work, such as traces with paths of this machine; the
+    dimension of rows, for which the exporter makes up a name, is called batch.
     """
     graph = model.graph
     (rows,) = {each.type.tensor_type.shape.dim[0].dim_param for each in graph.input}
@@ -138,19 +138,19 @@ def bare(model: Any) -> Any:
 
 
 def check(run: Trained, graph: Graph, content: bytes) -> None:
-    """Refuses a model whose scores are not PyTorch's, or whose label sets are not the cuts' of its scores."""
+    """Refuses a model whose scores differ from PyTorch's, or whose label sets are not its scores, cut."""
     session = session_of(content)
     for count in BATCHES:
         x = some_rows(graph, run, count)
-        found, *sets = session.run(None, {"x": x})
-        apart = np.abs(found - scores_of(run, graph, x)).max()
-        if not apart <= TOLERANCE:  # a NaN is not, either
+        scores, *sets = session.run(None, {"x": x})
+        apart = np.abs(scores - scores_of(run, graph, x)).max()
+        if not apart <= TOLERANCE:  # false for NaN as well
             raise UserError(
                 f"{run.path} cannot be exported: onnxruntime's scores of {count} rows are {apart:.1e} off "
                 f"PyTorch's, and {TOLERANCE:.0e} is allowed; no file was written"
             )
         if graph.sets is not None:
-            wanted = graph.sets(torch.from_numpy(found)).numpy()
+            wanted = graph.sets(torch.from_numpy(scores)).numpy()
             assert sets[0].dtype == wanted.dtype and np.array_equal(sets[0], wanted), "a comparison is exact"
 
 
@@ -169,7 +169,7 @@ def missing(name: str) -> str:
 
 
 def scores_of(run: Trained, graph: Graph, x: np.ndarray) -> np.ndarray:
-    """As `mlbench predict` scores rows."""
+    """The scores that `mlbench predict` gives the rows of a file."""
     features = graph.columns(torch.from_numpy(x)).numpy()
     return run.scores(features).numpy()
 
@@ -186,9 +186,9 @@ def some_rows(graph: Graph, run: Trained, count: int) -> np.ndarray:
 
 
 def described(run: Trained, record: Record, graph: Graph) -> dict[str, str]:
-    """What the file says of itself, lists as JSON."""
+    """The metadata of the ONNX file; lists are JSON."""
     schema = run.schema
-    said = {
+    metadata = {
         "mlbench": record.versions.get("mlbench", ""),
         "key": record.key,
         "dataset": run.dataset,
@@ -198,16 +198,16 @@ def described(run: Trained, record: Record, graph: Graph) -> dict[str, str]:
         "x": about_x(run),
     }
     if isinstance(graph.columns, Words):
-        said["values"] = json.dumps({name: [*words] for name, words in schema.values.items()})
+        metadata["values"] = json.dumps({name: [*words] for name, words in schema.values.items()})
     if graph.sets is not None:
-        said["cuts"] = json.dumps(graph.sets.cuts.tolist())
-        said["cut"] = "score >= cut" if run.at_cut else "score > cut"
-        said["cuts_fitted_on"] = run.cut_on
+        metadata["cuts"] = json.dumps(graph.sets.cuts.tolist())
+        metadata["cut"] = "score >= cut" if run.at_cut else "score > cut"
+        metadata["cuts_fitted_on"] = run.cut_on
     if run.citation:
-        said["citation"] = run.citation
+        metadata["citation"] = run.citation
     if run.licence:
-        said["licence"] = run.licence
-    return said
+        metadata["licence"] = run.licence
+    return metadata
 
 
 def about_x(run: Trained) -> str:
@@ -222,7 +222,7 @@ def about_x(run: Trained) -> str:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """torch's exporter talks of its own affairs."""
+    """Silences warnings and logs of torch's exporter, which concern its developers."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -234,7 +234,7 @@ def quietly() -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what began it all."""
+    """The first line of the error that caused the others."""
     while error.__cause__ is not None:
         error = error.__cause__
     return first_line(error)
