@@ -1,4 +1,4 @@
-"""What a page, or a program, is told of the runs that answer it."""
+"""The description of the served runs that a page or a program receives."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def record_of(run: Trained) -> Record | None:
 
 
 def about(ensemble: Ensemble) -> dict[str, Any]:
-    """Without a word of where the runs lie."""
+    """The description of the runs, without their paths: whoever asks need not know this machine."""
     first = ensemble.runs[0]
     cuts = None if ensemble.cuts is None else ensemble.cuts.tolist()
     told = {
@@ -67,7 +67,7 @@ def metrics(ensemble: Ensemble) -> dict[str, Any]:
     sets = None if cuts is None else lambda scores: above(scores, cuts, at_cut)
     try:
         metrics = measured(record, sets, run.path.parent / "scores.npz")
-    except UserError:  # its scores are no longer there
+    except UserError:  # the run's scores.npz has been removed
         return {"draws": 0, "metrics": side_by_side(records)}
     return {"draws": DRAWS, "metrics": [row_of(*measure) for measure in metrics]}
 

@@ -1,4 +1,4 @@
-"""A request's rows to scores and label sets, by the very way that `mlbench predict` goes."""
+"""A request's rows to scores and label sets, by the same functions as `mlbench predict`."""
 
 import threading
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from mlbench.errors import UserError
 from mlbench.predict import Ensemble
 from mlbench.serve.given import columns_in, raw_in
 
-ONE_AT_A_TIME = threading.Lock()  # a method is no two threads' at once, and neither is the memory
+ONE_AT_A_TIME = threading.Lock()  # threads must not share a method, nor the memory of one
 
 
 def answer(ensemble: Ensemble, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a request brings: rows of columns, texts, images. It is all in the request: no file is opened."""
+"""The content of a request: rows of columns, texts, images. The request holds it all: no file is opened."""
 
 import base64
 import binascii
@@ -55,8 +55,9 @@ def check_keys(body: Mapping[str, Any], keys: Sequence[str]) -> None:
 
 
 def columns_in(body: Mapping[str, Any], schemas: Sequence[Schema]) -> tuple[list[Piece], list[str]]:
-    """The rows as each of several runs on the same columns reads them, and the names of the columns that no
-    run knows. Rows without names are in the order of the first run.
+    """The request's rows as each run reads them, and the names of columns that no run knows.
+
+    The runs have the same columns. A row without names has its cells in the order of the first run's columns.
     """
     import pandas as pd
 
@@ -69,8 +70,8 @@ def columns_in(body: Mapping[str, Any], schemas: Sequence[Schema]) -> tuple[list
     header, rows = lines_of(body[CSV], schema) if CSV in body else rows_of(body[ROWS], schema)
     if not rows:
         raise UserError("there are no rows")
-    place = {name: number for number, name in enumerate(header)}
-    cells = {name: [row[place[name]] for row in rows] for name in schema.columns}
+    positions = {name: number for number, name in enumerate(header)}
+    cells = {name: [row[positions[name]] for row in rows] for name in schema.columns}
     for name in schema.fills:  # the columns in which a cell may lack a value
         cells[name] = [None if is_gap(cell) else cell for cell in cells[name]]
     table = pd.DataFrame(cells)
@@ -84,10 +85,13 @@ def is_gap(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING_WORDS)
 
 
-def rows_of(given: Any, schema: Schema) -> Lines:
-    """Of objects by column name, or lists in the order of training; one of them may come by itself."""
-    several = isinstance(given, list) and all(isinstance(row, dict | list) for row in given)
-    listed = given if several else [given]
+def rows_of(content: Any, schema: Schema) -> Lines:
+    """Header and cells of a list of rows, or of one row without a list around it.
+
+    A row is an object, cells by column name, or a list of cells in the order of the training columns.
+    """
+    several = isinstance(content, list) and all(isinstance(row, dict | list) for row in content)
+    listed = content if several else [content]
     columns = schema.columns
     header = dict.fromkeys(columns)
     rows = []
@@ -112,13 +116,13 @@ def rows_of(given: Any, schema: Schema) -> Lines:
     return [*header], rows
 
 
-def lines_of(given: Any, schema: Schema) -> Lines:
-    """Of a table in text. Its first line is a header where it names a column; else the cells are in the order
-    of training.
+def lines_of(content: Any, schema: Schema) -> Lines:
+    """Header and cells of a table in text. The first line is a header where it names a column of the run;
+    else the cells stand in the order of the training columns.
     """
-    if not isinstance(given, str):
-        raise UserError(f"csv is {shown(given)}, and should be the text of a table")
-    text = given.removeprefix("\ufeff").replace("\0", "\ufffd")
+    if not isinstance(content, str):
+        raise UserError(f"csv is {shown(content)}, and should be the text of a table")
+    text = content.removeprefix("\ufeff").replace("\0", "\ufffd")
     separator = shown_separator(Path("pasted"), text)
     try:
         lines = [
@@ -171,9 +175,11 @@ def raw_in(body: Mapping[str, Any], fields: Mapping[str, Sequence[str]]) -> RawP
     keys = [KEYS[field] for field in fields]
     check_keys(body, keys)
     for key in keys:
-        given = body.get(key)
-        if not (isinstance(given, list) and given):
-            raise UserError(f"{key} is {'missing' if given is None else shown(given)}, and should be a list")
+        values = body.get(key)
+        if not (isinstance(values, list) and values):
+            raise UserError(
+                f"{key} is {'missing' if values is None else shown(values)}, and should be a list"
+            )
     lengths = [len(body[key]) for key in keys]
     if len({*lengths}) > 1:
         raise UserError(f"there are {lengths[0]} {keys[0]} and {lengths[1]} {keys[1]}: a row has one of each")
@@ -183,10 +189,10 @@ def raw_in(body: Mapping[str, Any], fields: Mapping[str, Sequence[str]]) -> RawP
     return RawPiece(np.arange(lengths[0]), raw)
 
 
-def texts(given: Sequence[Any], fields: Sequence[str]) -> Texts:
-    """Of texts, or of objects that have the fields of the training's texts."""
+def texts(entries: Sequence[Any], fields: Sequence[str]) -> Texts:
+    """Texts from strings, or from objects with the fields that the training texts had."""
     rows = []
-    for number, each in enumerate(given):
+    for number, each in enumerate(entries):
         name = f"{number} (from 0)"
         if isinstance(each, dict):
             rows.append(text_of(Path(TEXTS), (name, each), fields))
@@ -199,9 +205,9 @@ def texts(given: Sequence[Any], fields: Sequence[str]) -> Texts:
     return Texts(tuple(rows), tuple(map(str, range(len(rows)))))
 
 
-def images(given: Sequence[Any]) -> Sent:
-    """Of base64."""
-    data = [image(each, f"image {number} (from 0)") for number, each in enumerate(given)]
+def images(encoded: Sequence[Any]) -> Sent:
+    """Images from their base64."""
+    data = [image(each, f"image {number} (from 0)") for number, each in enumerate(encoded)]
     if (pixels := sum(map(size, data))) > PIXELS:
         raise UserError(
             f"the images have {pixels:,} pixels together, more than the {PIXELS:,} that are decoded at once"
@@ -210,10 +216,10 @@ def images(given: Sequence[Any]) -> Sent:
     return Sent(Path(), names, names, data)
 
 
-def image(given: Any, where: str) -> bytes:
-    if not isinstance(given, str):
-        raise UserError(f"{where} is {shown(given)}, and should be the base64 of an image file")
+def image(encoded: Any, where: str) -> bytes:
+    if not isinstance(encoded, str):
+        raise UserError(f"{where} is {shown(encoded)}, and should be the base64 of an image file")
     try:
-        return base64.b64decode(given, validate=True)
+        return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise UserError(f"{where} is no base64 of an image file") from None

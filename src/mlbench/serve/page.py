@@ -1,4 +1,4 @@
-"""The page: one HTML document that holds its style and script, and asks nobody but this server."""
+"""The page: one HTML document that holds its style and script, and sends requests to this server alone."""
 
 import base64
 import functools
@@ -29,7 +29,7 @@ def script() -> str:
 
 @functools.cache
 def policy() -> str:
-    """The page's own style and script, images that a person dropped, this server; nothing else."""
+    """The content security policy: own style and script, images a person dropped, this server, no more."""
     return (
         f"default-src 'none'; style-src {hashed(style())}; script-src {hashed(script())}; "
         "img-src data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'"
@@ -37,6 +37,6 @@ def policy() -> str:
 
 
 def hashed(text: str) -> str:
-    """Of an element's content, which begins on a line of its own."""
+    """The policy's hash of an element's content, which begins on a new line."""
     digest = base64.b64encode(hashlib.sha256(f"\n{text}".encode()).digest()).decode()
     return f"'sha256-{digest}'"

@@ -22,7 +22,7 @@ from mlbench.serve.given import parsed
 from mlbench.serve.page import page, policy
 
 PATIENCE = 30  # seconds for which a connection may be silent
-LINGER = 2  # seconds for which what is refused may still be sent, so that its sender reads why
+LINGER = 2  # seconds for which the body of a refused request is read on, so that its sender reads the refusal
 HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -32,7 +32,7 @@ HEADERS = {
 
 
 class Refused(Exception):
-    """A status of HTTP and a sentence."""
+    """A refused request: a status of HTTP and the sentence that its sender reads."""
 
     def __init__(self, status: int, sentence: str):
         super().__init__(sentence)
@@ -59,11 +59,11 @@ class Server(ThreadingHTTPServer):
             raise UserError(f"port={port}: should be 0 to 65535") from None
 
     def server_bind(self) -> None:
-        """Without the look-up of this machine's name that the standard library does."""
+        """Binds without the standard library's look-up of this machine's name, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is none of ours."""
+        """Says nothing of a client that closed its connection: that is no fault of the server."""
         error = sys.exc_info()[1]
         if isinstance(error, Exception) and not isinstance(error, ConnectionError | TimeoutError):
             tell(error)
@@ -99,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def respond(self) -> None:
         if self.command != "POST" and self.headers.get("Content-Length", "0") != "0":
-            self.close_connection = True  # a body that nobody reads is no next request
+            self.close_connection = True  # else an unread body would be parsed as the next request
         try:
             self.check_sender()
             ways: Mapping[str, tuple[str, Callable[[], Any]]] = {
@@ -122,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
             self.give(422, {"error": str(error)})
         except (ConnectionError, TimeoutError):
             self.close_connection = True
-        except Exception as error:  # ours to mend: what it was stands in the terminal, not in the answer
+        except Exception as error:  # a fault of the server: the terminal shows it, the answer does not
             tell(error)
             self.refuse(500, "this should not happen; the terminal in which mlbench serve runs says what did")
 
@@ -163,7 +163,7 @@ class Handler(BaseHTTPRequestHandler):
         return int(written)
 
     def handle_expect_100(self) -> bool:
-        """What is too long is refused before it is sent."""
+        """Refuses a body that is too long before the client sends it."""
         with contextlib.suppress(Refused):
             self.length()
             return super().handle_expect_100()
@@ -199,13 +199,13 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def refuse(self, status: int, sentence: str, more: Mapping[str, str] = {}) -> None:
-        """Of a request whose body, if it has one, was not read: the connection ends."""
+        """Answers a request whose body was not read, and ends the connection, on which the body may stand."""
         self.close_connection = True
         self.give(status, {"error": sentence}, more)
         self.linger()
 
     def linger(self) -> None:
-        """Reads on for a moment: a connection that is closed on somebody who sends loses him the answer."""
+        """Reads on for a moment: a client that still sends when its connection closes loses the answer."""
         with contextlib.suppress(OSError):
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_WR)
@@ -215,15 +215,17 @@ class Handler(BaseHTTPRequestHandler):
                 pass
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the standard library refuses: an unknown method, lines and headers out of all proportion."""
+        """Answers what the standard library refuses: an unknown method, a line or header that is too long."""
         if code == 501:
             return self.respond()
         self.command = getattr(self, "command", None) or "GET"
-        self.request_version = self.protocol_version  # an answer has a status line whatever the request had
+        self.request_version = (
+            self.protocol_version
+        )  # the answer gets a status line even if the request had none
         self.refuse(code, f"this is no request that can be read ({code})")
 
     def log_message(self, *_: Any) -> None:
-        """Requests are nobody's but the person's who sends them."""
+        """Logs nothing: requests belong to the person who sends them."""
 
 
 def is_address(name: str) -> bool:
@@ -234,7 +236,7 @@ def is_address(name: str) -> bool:
 
 
 def serve(ensemble: Ensemble, host: str, port: int, shown: Sequence[str] = ()) -> None:
-    """Answers until Ctrl-C or SIGTERM, which end the process at once, whatever is being answered."""
+    """Answers until Ctrl-C or SIGTERM, which end the process at once, in the middle of an answer as well."""
     server = Server(ensemble, host, port, shown)
     if not is_loopback(host):
         complain(f"host={host}: whoever reaches this address may ask; there is no password")
