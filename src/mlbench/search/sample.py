@@ -1,4 +1,4 @@
-"""A random sample of a space: the same on every machine, and of an option whatever others there are."""
+"""A random sample of a space: the same on every machine; no option's values depend on other options."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ Point = dict[str, str | bool | int | float]
 
 
 def sample(space: Mapping[str, Dimension], count: int) -> list[Point]:
-    """So many points, each option drawn evenly, or evenly in its logarithm, by a stream of its own name."""
+    """`count` points. An option is drawn evenly, or evenly in its logarithm, by a stream of its own name."""
     columns = {name: [value(dimension, u) for u in stream(name, count)] for name, dimension in space.items()}
     return [dict(zip(columns, values)) for values in zip(*columns.values())]
 

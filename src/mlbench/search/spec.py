@@ -37,21 +37,21 @@ class Dimension(Strict):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
-def _dimension(given: Any) -> Any:
-    return {"choices": given} if isinstance(given, list) else given
+def _dimension(node: Any) -> Any:
+    return {"choices": node} if isinstance(node, list) else node
 
 
 class Search(Strict):
-    overrides: tuple[str, ...] = ()  # of every run, as run.py would be given them
+    overrides: tuple[str, ...] = ()  # words of run.py that every run has
     space: dict[str, Annotated[Dimension, BeforeValidator(_dimension)]] = Field(min_length=1)
     sampler: Literal["tpe", "random"] = "tpe"
     trials: int = Field(default=40, ge=1)
     batch: int = Field(default=8, ge=1)  # drawn together, so that they can be trained as one
-    seeds: int = Field(default=1, ge=1)  # runs of a trial; their mean counts
+    seeds: int = Field(default=1, ge=1)  # runs of a trial, whose mean is the trial's value
 
 
-def read(name: str, given: Mapping[str, str]) -> Search:
-    """The search of that name or in that file, where keys `given` by hand override."""
+def read(name: str, changes: Mapping[str, str]) -> Search:
+    """The search of that name or in that file; `changes`, of a command line, replace its keys."""
     file = name.endswith(".yaml")
     path = Path(name) if file else config_dir() / "sweep" / f"{name}.yaml"
     if not path.is_file():
@@ -66,4 +66,4 @@ def read(name: str, given: Mapping[str, str]) -> Search:
         validated(Search, stated, "")
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    return validated(Search, stated | dict(given), "")
+    return validated(Search, stated | dict(changes), "")

@@ -1,4 +1,4 @@
-"""Draws trials, has their runs made, reports their values. Optuna keeps the trials, the store the runs.
+"""Draws trials, launches their runs, reports their values. Optuna keeps the trials, the store the runs.
 
 A trial is drawn from a generator of its own, seeded by its number, and is kept whole or not at all: a search
 that was stopped, by kill -9 too, goes on with the trials that it would have had without the stop.
@@ -74,7 +74,7 @@ class Study:
                 raise UserError(f"{self.folder / 'trials.db'} holds trials of another search; remove it")
         while True:
             trials = study.get_trials(deepcopy=False)
-            # A batch is drawn whole before any of it is told, so that it is the same after a stop.
+            # A batch is drawn whole before any of its values is reported: a stop does not change it then.
             begun = len(trials) % self.search.batch or not drawn_of(study)
             for number in range(len(trials), self._end_of_batch(len(trials)) if begun else 0):
                 self._draw(study, number)
