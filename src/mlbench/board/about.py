@@ -17,31 +17,31 @@ Planned = Mapping[str, Sequence[Case]]  # by variant
 def about_methods(planned: Planned) -> dict[str, dict[str, Any]]:
     """Every method of the tables, in their order; the options of one that is run, from the first data set."""
     words = content(Path(__file__).with_name("methods.yaml"))
-    found: dict[str, dict[str, Any]] = {}
+    methods: dict[str, dict[str, Any]] = {}
     for variant, cases in planned.items():
         for case in cases:
-            said = found.setdefault(case.method, words_of(words, case.method))
-            if case.runs and variant == "default" and not said["settings"]:
-                said["settings"] = settings(case)
-            if case.runs and variant == "tuned" and not said["space"]:
-                said["space"] = space(case)
-    return found
+            entry = methods.setdefault(case.method, words_of(words, case.method))
+            if case.runs and variant == "default" and not entry["settings"]:
+                entry["settings"] = settings(case)
+            if case.runs and variant == "tuned" and not entry["space"]:
+                entry["space"] = space(case)
+    return methods
 
 
 def words_of(words: Mapping[str, Any], name: str) -> dict[str, Any]:
-    said = {"title": name, "family": "own"} | words.get(name, {})
-    return {key: said[key] for key in SAID if key in said} | {"settings": {}, "space": {}}
+    entry = {"title": name, "family": "own"} | words.get(name, {})
+    return {key: entry[key] for key in SAID if key in entry} | {"settings": {}, "space": {}}
 
 
 def settings(case: Case) -> dict[str, Any]:
     """What its default runs on the first data set were told, and what follows for the method's options."""
     config = case.runs[0].config
-    said = {f"method.{name}": value for name, value in options(config.method).items()}
+    values = {f"method.{name}": value for name, value in options(config.method).items()}
     if (config.loss or {}).get("_target_") and "loss" in config.choices:
-        said["loss"], said["backbone"] = config.choices["loss"], config.choices["backbone"]
+        values["loss"], values["backbone"] = config.choices["loss"], config.choices["backbone"]
     return {
         name: value if isinstance(value, int | float | str | None) else str(value)
-        for name, value in said.items()
+        for name, value in values.items()
     }
 
 
@@ -60,9 +60,9 @@ def about_datasets(planned: Planned, truths: Mapping[str, Truth]) -> dict[str, d
     """Every data set of the tables, in their order; labels only where something has been run."""
     words = content(Path(__file__).with_name("datasets.yaml"))
     names = dict.fromkeys(case.dataset for cases in planned.values() for case in cases)
-    found = {}
+    datasets = {}
     for name in names:
-        said = {"title": name, "domain": "", "licence": "not known"} | words.get(name, {})
+        entry = {"title": name, "domain": "", "licence": "not known"} | words.get(name, {})
         configs = (
             case.runs[0].config.dataset
             for cases in planned.values()
@@ -74,9 +74,9 @@ def about_datasets(planned: Planned, truths: Mapping[str, Truth]) -> dict[str, d
         statistics = {key: counted[key] for key in STATISTICS if key in counted}
         if "cardinality" in statistics:
             statistics["density"] = round(statistics["cardinality"] / statistics["labels"], 4)
-        said |= {"citation": dataset.get("citation") or "", "statistics": statistics}
+        entry |= {"citation": dataset.get("citation") or "", "statistics": statistics}
         if truth := truths.get(name):
             statistics["imbalance"] = round(truth.imbalance, 2)
-            said |= {"frequencies": truth.frequencies, "cooccurrence": truth.together}
-        found[name] = said
-    return found
+            entry |= {"frequencies": truth.frequencies, "cooccurrence": truth.together}
+        datasets[name] = entry
+    return datasets

@@ -31,11 +31,11 @@ def against(board: Board, method: str) -> dict[str, dict[str, Count]]:
         other = line.second if line.first == method else line.first
         side = side_of(line.low, line.high, better(line.metric))
         sides.setdefault((other, line.metric), []).append(-side if line.first == method else side)
-    found = {
+    counts = {
         other: {m: counted(sides.get((other, m), [])) for m in METRICS}
         for other in {other for other, _ in sides}
     }
-    return {name: found[name] for name in [*board.methods, *sorted(found)] if name in found}
+    return {name: counts[name] for name in [*board.methods, *sorted(counts)] if name in counts}
 
 
 def side_of(low: float, high: float, direction: Better) -> int:

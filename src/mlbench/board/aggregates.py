@@ -59,13 +59,13 @@ def front(cost: Sequence[float], score: Sequence[float]) -> list[int]:
     A point beats another if it costs at most as much, scores at least as high, and is not the same in both.
     """
     known = [at for at in range(len(cost)) if not (np.isnan(cost[at]) or np.isnan(score[at]))]
-    best, found, last = -np.inf, [], None
+    best, unbeaten, last = -np.inf, [], None
     for at in sorted(known, key=lambda at: (cost[at], -score[at])):
         point = (cost[at], score[at])
         if score[at] > best or point == last:
-            found.append(at)
+            unbeaten.append(at)
             best, last = score[at], point
-    return found
+    return unbeaten
 
 
 def whole(grid: Grid) -> Grid:

@@ -21,10 +21,10 @@ def bins(labels: Frame) -> Frame:
     inside = frame.groupby([*keys, "dataset"])[["f1", "ap"]].mean()
     inside["labels"] = frame.groupby([*keys, "dataset"]).size()
     grouped = inside.groupby(keys)
-    found = grouped[["f1", "ap"]].mean()
-    found["labels"] = grouped["labels"].sum()
-    found["datasets"] = grouped.size()
-    return found.reset_index()
+    means = grouped[["f1", "ap"]].mean()
+    means["labels"] = grouped["labels"].sum()
+    means["datasets"] = grouped.size()
+    return means.reset_index()
 
 
 def bin_of(support: Any) -> Any:

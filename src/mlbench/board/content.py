@@ -63,12 +63,12 @@ def _frame(path: Path, names: tuple[str, ...]) -> Frame:
 def _json(path: Path) -> dict[str, dict[str, Any]]:
     _there(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path}: not JSON: {error}") from None
-    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+    if not isinstance(entries, dict) or not all(isinstance(each, dict) for each in entries.values()):
         raise UserError(f"{path}: should map each name to what is said of it")
-    return found
+    return entries
 
 
 def _there(path: Path) -> None:

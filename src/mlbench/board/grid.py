@@ -100,11 +100,11 @@ def costs(records: Frame, column: str, of: Grid) -> np.ndarray:
     """The means of a column over the finished runs of each cell of a grid: (D, R)."""
     done = records[records["state"] == "finished"]
     cells = done.groupby(["dataset", "method", "variant"])[column].mean()
-    found = np.full((len(of.datasets), len(of.rows)), np.nan)
+    means = np.full((len(of.datasets), len(of.rows)), np.nan)
     rows = {row: number for number, row in enumerate(of.rows)}
     for (dataset, method, variant), value in cells.items():
-        found[of.datasets.index(dataset), rows[Row(method, variant)]] = value
-    return found
+        means[of.datasets.index(dataset), rows[Row(method, variant)]] = value
+    return means
 
 
 def better(metric: str) -> Better:
@@ -122,8 +122,8 @@ def duels(grid: Grid) -> np.ndarray:
     apart = mean(sign * (grid.values[:, :, :, None] - grid.values[:, :, None, :]), 1)
     won = np.where(np.abs(apart) < RESOLUTION, 0.5, (apart > 0).astype(float))
     won[np.isnan(apart)] = np.nan
-    own = np.arange(len(grid.rows))
-    won[:, own, own] = np.nan
+    diagonal = np.arange(len(grid.rows))
+    won[:, diagonal, diagonal] = np.nan
     return won
 
 

@@ -49,7 +49,7 @@ def harvest(
 def written(out: Path, planned: Planned, before: Board | None = None) -> list[Path]:
     """Writes the files of the planned cells, and of those of `before` of which no run is here."""
     methods = about_methods(planned)
-    families = {name: said["family"] for name, said in methods.items()}
+    families = {name: entry["family"] for name, entry in methods.items()}
     records: list[Row] = []
     labels: list[Row] = []
     finished: dict[tuple[str, str, str], list[Run]] = {}
@@ -57,18 +57,18 @@ def written(out: Path, planned: Planned, before: Board | None = None) -> list[Pa
     for variant, cases in planned.items():
         folds = sorted({run.fold or 0 for case in cases for run in case.runs})
         for case in cases:
-            found = {run.key: record for run in case.runs if (record := store.finished(run.folder))}
-            chosen = [*counted(case, choices(case, found))]
+            by_key = {run.key: record for run in case.runs if (record := store.finished(run.folder))}
+            chosen = [*counted(case, choices(case, by_key))]
             about = case.dataset, case.method, variant
             records += [
                 identity(about, families, fold) | outcome
-                for fold, outcome in chosen_rows(case, folds, chosen, found)
+                for fold, outcome in chosen_rows(case, folds, chosen, by_key)
             ]
-            done = [run for run in chosen if run.key in found]
+            done = [run for run in chosen if run.key in by_key]
             if done and case.dataset not in truths:
                 truths[case.dataset] = truth_of(done[0].config)
             if done:
-                labels += of_labels(about, done, found, truths[case.dataset])
+                labels += of_labels(about, done, by_key, truths[case.dataset])
                 finished[about] = done
     defaults = {
         (dataset, method): done for (dataset, method, kind), done in finished.items() if kind == "default"
@@ -103,16 +103,16 @@ def settings_of(outputs: Path) -> list[str]:
 
 
 def chosen_rows(
-    case: Case, folds: Iterable[int], chosen: Iterable[Run], found: Mapping[str, Record]
+    case: Case, folds: Iterable[int], chosen: Iterable[Run], by_key: Mapping[str, Record]
 ) -> Iterable[tuple[int, Row]]:
     """A line a fold of the table: what was measured, or why nothing was."""
     by_fold = {run.fold or 0: run for run in chosen}
     for fold in folds:
         run = by_fold.get(fold)
-        if run and run.key in found:
-            yield fold, of_record(found[run.key], options(case, run))
+        if run and run.key in by_key:
+            yield fold, of_record(by_key[run.key], options(case, run))
         else:
-            yield fold, lost(case, run, found)
+            yield fold, lost(case, run, by_key)
 
 
 def identity(about: tuple[str, str, str], families: Mapping[str, str], fold: int) -> Row:
@@ -144,10 +144,10 @@ def of_record(record: Record, chosen: str) -> Row:
     }
 
 
-def lost(case: Case, run: Run | None, found: Mapping[str, Record]) -> Row:
+def lost(case: Case, run: Run | None, by_key: Mapping[str, Record]) -> Row:
     """A line without numbers."""
     failure = store.failure(run.folder) if run else {}
-    state, reason = state_of(failure), failure.get("reason") or why_none(case, found)
+    state, reason = state_of(failure), failure.get("reason") or why_none(case, by_key)
     return {
         "key": run.key if run else "",
         "state": state,
@@ -168,12 +168,12 @@ def state_of(failure: Mapping[str, str]) -> str:
 
 
 def of_labels(
-    about: tuple[str, str, str], runs: Iterable[Run], found: Mapping[str, Record], truth: Truth
+    about: tuple[str, str, str], runs: Iterable[Run], by_key: Mapping[str, Record], truth: Truth
 ) -> list[Row]:
     """A line a label: the means over the folds that have finished."""
     sums: dict[str, list[tuple[float, float, float]]] = {}
     for run in runs:
-        known, support = found[run.key].per_label, truth.support(run.fold or 0)
+        known, support = by_key[run.key].per_label, truth.support(run.fold or 0)
         for label, f1, ap in zip(known["label"], known["f1"], known["ap"]):
             sums.setdefault(label, []).append((support[label], f1, ap))
     names = ("dataset", "method", "variant", "label", "support", "f1", "ap")

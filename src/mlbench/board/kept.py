@@ -61,15 +61,15 @@ def with_kept(before: content.Board, records: list[Row], labels: list[Row], pair
 
 def with_kept_truths(before: content.Board, datasets: dict[str, Row]) -> None:
     """What the labels of a data set are like, in place, where it was known before and is not here."""
-    for name, said in before.datasets.items():
+    for name, entry in before.datasets.items():
         if name not in datasets:
-            datasets[name] = said
-        elif "frequencies" in said and "frequencies" not in datasets[name]:
-            datasets[name] |= {key: said[key] for key in OF_TRUTH}
-            datasets[name]["statistics"] = said["statistics"]
+            datasets[name] = entry
+        elif "frequencies" in entry and "frequencies" not in datasets[name]:
+            datasets[name] |= {key: entry[key] for key in OF_TRUTH}
+            datasets[name]["statistics"] = entry["statistics"]
 
 
 def with_kept_methods(before: content.Board, methods: dict[str, Row]) -> None:
     """Methods that no table of here has, in place."""
-    for name, said in before.methods.items():
-        methods.setdefault(name, said)
+    for name, entry in before.methods.items():
+        methods.setdefault(name, entry)

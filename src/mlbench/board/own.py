@@ -154,12 +154,12 @@ def placed(board: Board, name: str, metric: str) -> list[Place]:
 
 def rated(board: Board, name: str, metric: str) -> Rating | None:
     """None of a method that has run on fewer data sets than a rating takes, which is three."""
-    found = standing(board.records, metric)
-    at, ratings = found.grid.rows.index(Row(name)), found.ratings
+    standings = standing(board.records, metric)
+    at, ratings = standings.grid.rows.index(Row(name)), standings.ratings
     if math.isnan(ratings.elo[at]):
         return None
-    of = int(sum(not math.isnan(place) for place in found.places))
-    return Rating(ratings.elo[at], ratings.low[at], ratings.high[at], int(found.places[at]), of)
+    of = int(sum(not math.isnan(place) for place in standings.places))
+    return Rating(ratings.elo[at], ratings.low[at], ratings.high[at], int(standings.places[at]), of)
 
 
 def why_nothing(runs: Sequence[Run], datasets: Sequence[str], imported: str) -> str:

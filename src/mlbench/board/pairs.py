@@ -74,8 +74,8 @@ def of_pairs(dataset: str, pooled: Mapping[str, Pooled]) -> list[dict[str, Any]]
     for first, second in itertools.combinations(names, 2):
         assert (pooled[first].ids == pooled[second].ids).all(), "all methods are tested on the same rows"
         for metric in columns.METRICS:
-            found = paired(values[first][metric], values[second][metric])
-            numbers = (found.value, found.low, found.high, found.bootstrap)
+            difference = paired(values[first][metric], values[second][metric])
+            numbers = (difference.value, difference.low, difference.high, difference.bootstrap)
             rows.append(dict(zip(columns.PAIRS, (dataset, metric, first, second, *map(rounded, numbers)))))
     return rows
 

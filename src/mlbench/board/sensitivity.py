@@ -36,11 +36,11 @@ def agreement(orders: Sequence[np.ndarray]) -> np.ndarray:
     from scipy import stats
 
     taus = np.full((len(orders), len(orders)), np.nan)
-    for i, one in enumerate(orders):
+    for i, order in enumerate(orders):
         for j, other in enumerate(orders):
-            both = ~(np.isnan(one) | np.isnan(other))
+            both = ~(np.isnan(order) | np.isnan(other))
             if both.sum() > 1:
-                taus[i, j] = stats.kendalltau(one[both], other[both])[0]
+                taus[i, j] = stats.kendalltau(order[both], other[both])[0]
     return taus
 
 
@@ -58,7 +58,7 @@ class Tuned:
 
 def tuning(grid: Grid) -> list[Tuned]:
     """By falling gain. Only methods that have both rows on a data set."""
-    errors, found = grid.errors, []
+    errors, methods = grid.errors, []
     won = duels(grid)
     for row in grid.rows:
         if row.variant != VARIANTS[1] or Row(row.method) not in grid.rows:
@@ -72,7 +72,7 @@ def tuning(grid: Grid) -> list[Tuned]:
         share = np.divide(
             apart, errors[both, default], out=np.zeros_like(apart), where=errors[both, default] > 0
         )
-        found.append(
+        methods.append(
             Tuned(
                 row.method,
                 datasets=int(both.sum()),
@@ -82,7 +82,7 @@ def tuning(grid: Grid) -> list[Tuned]:
                 p=_signed_ranks(apart),
             )
         )
-    return sorted(found, key=lambda each: (-each.gain, each.method))
+    return sorted(methods, key=lambda each: (-each.gain, each.method))
 
 
 def _signed_ranks(apart: np.ndarray) -> float:

@@ -32,8 +32,8 @@ class Site:
 
     @cached_property
     def families(self) -> dict[str, str]:
-        found = self.board.records.drop_duplicates("method").set_index("method")["family"].to_dict()
-        return {name: str(family or "") for name, family in found.items()}
+        families = self.board.records.drop_duplicates("method").set_index("method")["family"].to_dict()
+        return {name: str(family or "") for name, family in families.items()}
 
     @cached_property
     def first(self) -> str:
@@ -60,28 +60,28 @@ class Site:
     @cached_property
     def cells(self) -> dict[tuple[str, str, str], tuple[Counter, str]]:
         """Data set, method and variant → the states of its runs, and the first reason that is given."""
-        found: dict[tuple[str, str, str], tuple[Counter, str]] = {}
+        cells: dict[tuple[str, str, str], tuple[Counter, str]] = {}
         names = ["dataset", "method", "variant", "state", "reason"]
         for dataset, method, variant, state, reason in self.board.records[names].itertuples(index=False):
-            states, said = found.get((dataset, method, variant), (Counter(), ""))
+            states, earlier = cells.get((dataset, method, variant), (Counter(), ""))
             states[state] += 1
-            found[dataset, method, variant] = states, said or str(reason or "")
-        return found
+            cells[dataset, method, variant] = states, earlier or str(reason or "")
+        return cells
 
     @cached_property
     def tested(self) -> dict[tuple[str, str], list[tuple[str, str, float, float]]]:
         """Metric and data set → first, second, and the interval of the difference."""
-        found: dict[tuple[str, str], list[tuple[str, str, float, float]]] = {}
+        intervals: dict[tuple[str, str], list[tuple[str, str, float, float]]] = {}
         names = ["metric", "dataset", "first", "second", "low", "high"]
         for metric, dataset, *line in self.board.pairs[names].itertuples(index=False):
-            found.setdefault((metric, dataset), []).append(tuple(line))
-        return found
+            intervals.setdefault((metric, dataset), []).append(tuple(line))
+        return intervals
 
     @cached_property
     def beside_reference(self) -> dict[tuple[str, str], list[bool]]:
         """Metric and method → whether it is better than the reference, for each data set on which it is told
         from it by the bootstrap."""
-        found: dict[tuple[str, str], list[bool]] = {}
+        outcomes: dict[tuple[str, str], list[bool]] = {}
         for (metric, _), lines in self.tested.items():
             if metric not in self.standings:
                 continue
@@ -90,8 +90,8 @@ class Site:
                 if REFERENCE.method in (first, second) and not low <= 0 <= high:
                     other = second if first == REFERENCE.method else first
                     wins = (low > 0) == higher  # of the first
-                    found.setdefault((metric, other), []).append(wins == (first == other))
-        return found
+                    outcomes.setdefault((metric, other), []).append(wins == (first == other))
+        return outcomes
 
     def linked(self, row: Row) -> str:
         """The row's name as HTML, leading to the page of its method."""

@@ -63,12 +63,12 @@ def data(site: Site) -> dict[str, Any]:
 
 def _elo(site: Site, metric: str, rows: list[Row]) -> list[list[int] | None]:
     each = site.standings[metric]
-    found = []
+    ratings = []
     for row in rows:
         at = each.grid.rows.index(row)
         values = [each.ratings.elo[at], each.ratings.low[at], each.ratings.high[at]]
-        found.append(None if np.isnan(values).any() else [round(value) for value in values])
-    return found
+        ratings.append(None if np.isnan(values).any() else [round(value) for value in values])
+    return ratings
 
 
 def _means(site: Site, metric: str, rows: list[Row]) -> list[list[int | None]]:
@@ -86,11 +86,11 @@ def _pairs(site: Site) -> dict[str, list[list[int | None]]]:
     """ "metric data set" → [first, second, difference, low, high, p] by numbers of rows."""
     at = {row.method: number for number, row in enumerate(site.ordered) if row.variant == VARIANTS[0]}
     metrics, datasets = list(site.standings), site.datasets
-    found: dict[str, list[list[int | None]]] = {}
+    lines: dict[str, list[list[int | None]]] = {}
     pairs = site.board.pairs.sort_values(["metric", "dataset", "first", "second"])
     for dataset, metric, first, second, *numbers in pairs.itertuples(index=False):
         if metric in metrics and dataset in datasets and first in at and second in at:
-            place = f"{metrics.index(metric)} {datasets.index(dataset)}"
+            key = f"{metrics.index(metric)} {datasets.index(dataset)}"
             line = [at[first], at[second], *(_whole(value) for value in numbers)]
-            found.setdefault(place, []).append(line)
-    return found
+            lines.setdefault(key, []).append(line)
+    return lines

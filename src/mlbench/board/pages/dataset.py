@@ -18,23 +18,23 @@ MOST = 200  # labels that are listed
 
 
 def page(site: Site, dataset: str) -> str:
-    said, title = site.board.datasets.get(dataset, {}), site.titled(dataset)
-    about = escape(str(said.get("domain") or ""))
+    entry, title = site.board.datasets.get(dataset, {}), site.titled(dataset)
+    about = escape(str(entry.get("domain") or ""))
     body = [
         markup.head(f"data set <code>{escape(dataset)}</code>", title, about),
-        _facts(said),
+        _facts(entry),
         section("Who leads", _leaders(site, dataset), LEADERS, "leaders"),
     ]
-    if frequencies := said.get("frequencies"):
+    if frequencies := entry.get("frequencies"):
         body.append(
-            section("How often labels occur", _frequencies(dataset, said, frequencies), name="frequency")
+            section("How often labels occur", _frequencies(dataset, entry, frequencies), name="frequency")
         )
-    together = said.get("cooccurrence") or {}
+    together = entry.get("cooccurrence") or {}
     if len(together.get("labels") or []) > 1:
         body.append(section("Which labels occur together", _together(together), TOGETHER, "together"))
     if labels := _labels(site, dataset):
         body.append(section("Label by label", labels, BY_LABEL, "labels"))
-    body.append(section("Where it is from", _source(said), name="source"))
+    body.append(section("Where it is from", _source(entry), name="source"))
     return markup.page(f"{title} on the board", "\n".join(body))
 
 
@@ -47,9 +47,9 @@ TOGETHER = "Of the rows with the label of the line, the share that has the label
 BY_LABEL = "F1 of the best row and of BR, means over the splits; training rows that carry the label."
 
 
-def _facts(said: dict[str, Any]) -> str:
+def _facts(entry: dict[str, Any]) -> str:
     facts = {}
-    for name, value in (said.get("statistics") or {}).items():
+    for name, value in (entry.get("statistics") or {}).items():
         if isinstance(value, int | float):
             shown = f"{value:,}" if isinstance(value, int) else markup.number(value, 3)
         else:
@@ -85,7 +85,7 @@ def _leaders(site: Site, dataset: str) -> str:
 
 def _ordered(site: Site, dataset: str) -> list[Row]:
     """By the mean of their places on this data set; rows that did not run here are left out."""
-    found: dict[Row, float] = {}
+    mean_places: dict[Row, float] = {}
     for row in site.names:
         places = []
         for each in site.standings.values():
@@ -93,8 +93,8 @@ def _ordered(site: Site, dataset: str) -> list[Row]:
             places.append(place)
         known = [place for place in places if not np.isnan(place)]
         if known:
-            found[row] = sum(known) / len(known)
-    return sorted(found, key=lambda row: (found[row], row))
+            mean_places[row] = sum(known) / len(known)
+    return sorted(mean_places, key=lambda row: (mean_places[row], row))
 
 
 def _tied(site: Site, metric: str, dataset: str) -> set[str]:
@@ -118,18 +118,18 @@ def _cell(site: Site, metric: str, dataset: str, row: Row, places: np.ndarray, t
     value = each.grid.means[d, at]
     if np.isnan(value):
         return cell(markup.NONE)
-    said = f"<b>{markup.number(value)}</b>" if places[d, at] == 1 else markup.number(value)
-    said += "<em>×</em>" if each.grid.imputed[d, :, at].any() else ""
-    said += "<em>≈</em>" if row.variant == "default" and row.method in tied else ""
+    shown = f"<b>{markup.number(value)}</b>" if places[d, at] == 1 else markup.number(value)
+    shown += "<em>×</em>" if each.grid.imputed[d, :, at].any() else ""
+    shown += "<em>≈</em>" if row.variant == "default" and row.method in tied else ""
     splits = each.grid.values[d, :, at]
     known = splits[~np.isnan(splits)]
     spread = f' title="± {np.std(known, ddof=1):.3f} over {len(known)} splits"' if len(known) > 1 else ""
-    return cell(said, value, more=markup.share(each.scores[d, at]) + spread)
+    return cell(shown, value, more=markup.share(each.scores[d, at]) + spread)
 
 
-def _frequencies(dataset: str, said: dict[str, Any], frequencies: dict[str, int]) -> str:
+def _frequencies(dataset: str, entry: dict[str, Any], frequencies: dict[str, int]) -> str:
     counts = [int(each) for each in frequencies.values()]
-    instances = (said.get("statistics") or {}).get("instances")
+    instances = (entry.get("statistics") or {}).get("instances")
     ordered = sorted(counts, reverse=True)
     of = f" of {instances:,}" if isinstance(instances, int) else ""
     caption = (
@@ -141,12 +141,12 @@ def _frequencies(dataset: str, said: dict[str, Any], frequencies: dict[str, int]
     )
 
 
-def _together(said: dict[str, Any]) -> str:
-    counts = np.array(said["counts"], float)
-    own = np.diag(counts)[:, None]
-    share = np.divide(counts, own, out=np.full_like(counts, np.nan), where=own > 0)
+def _together(together: dict[str, Any]) -> str:
+    counts = np.array(together["counts"], float)
+    diagonal = np.diag(counts)[:, None]
+    share = np.divide(counts, diagonal, out=np.full_like(counts, np.nan), where=diagonal > 0)
     return square(
-        [str(name) for name in said["labels"]], 100 * share, share, 0, "per cent of the line’s label"
+        [str(name) for name in together["labels"]], 100 * share, share, 0, "per cent of the line’s label"
     )
 
 
@@ -174,9 +174,9 @@ def _labels(site: Site, dataset: str) -> str:
         cells += cell(markup.number(line.f1), line.f1) + cell(site.linked(row), site.names[row], "words")
         rows.append(("", cells + cell(markup.number(other), other)))
     more = len(best) - MOST
-    said = f'<p class="about">{more:,} rarer labels are in labels.parquet.</p>' if more > 0 else ""
+    note = f'<p class="about">{more:,} rarer labels are in labels.parquet.</p>' if more > 0 else ""
     return (
-        markup.search("labels-table", "label", False) + table(heads, rows, "grid", name="labels-table") + said
+        markup.search("labels-table", "label", False) + table(heads, rows, "grid", name="labels-table") + note
     )
 
 
@@ -189,10 +189,10 @@ def whole_rows(site: Site, dataset: str, labels: Frame) -> Frame:
     return labels[[row in most for row in zip(labels["method"], labels["variant"])]]
 
 
-def _source(said: dict[str, Any]) -> str:
+def _source(entry: dict[str, Any]) -> str:
     facts = {}
     for key, name in (("citation", "cite"), ("licence", "licence"), ("address", "address")):
-        if value := said.get(key):
+        if value := entry.get(key):
             facts[name] = escape(str(value))
     return (
         markup.facts(facts).replace("<div>", '<div class="long">') if facts else "<p>Nothing is recorded.</p>"

@@ -55,9 +55,9 @@ def pareto(
             f'fill="{ACCENT if at in front else "var(--paper)"}"><title>{escape(names[at])}: '
             f"{seconds[at]:.3g} s, {scores[at]:.3f}</title></circle>"
         )
-        if place := _room(names[at], at_x, at_y, taken):
+        if position := _room(names[at], at_x, at_y, taken):
             parts.append(
-                letters(*place, escape(names[at])).replace('fill="currentColor"', f'fill="{ink}"', 1)
+                letters(*position, escape(names[at])).replace('fill="currentColor"', f'fill="{ink}"', 1)
             )
     return drawing(WIDTH, HEIGHT, title, parts)
 
@@ -83,8 +83,8 @@ def _room(
     return None
 
 
-def _over(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _over(box: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
 
 
 def _decades(seconds: Sequence[float]) -> tuple[int, int]:
@@ -153,8 +153,8 @@ def lines(places: Sequence[str], series: dict[str, Sequence[float | None]], titl
     """Values from 0 to 1 at named places; a series has a colour and a dash of its own."""
     width = WIDTH - LEFT - RIGHT
 
-    def x(place: int) -> float:
-        return LEFT + width * (place + 0.5) / len(places)
+    def x(index: int) -> float:
+        return LEFT + width * (index + 0.5) / len(places)
 
     def y(value: float) -> float:
         return 260 - 40 - (260 - TOP - 40) * value
@@ -179,8 +179,8 @@ def lines(places: Sequence[str], series: dict[str, Sequence[float | None]], titl
         while any(abs(at_y - other) < 14 for other in ends):
             at_y += 2
         ends.append(at_y)
-        said = letters(points[-1][0] + 10, at_y + 4, "start", escape(name))
-        parts.append(said.replace('fill="currentColor"', f'fill="{ink}"', 1))
+        text = letters(points[-1][0] + 10, at_y + 4, "start", escape(name))
+        parts.append(text.replace('fill="currentColor"', f'fill="{ink}"', 1))
     return drawing(WIDTH, 260, title, parts)
 
 

@@ -28,6 +28,6 @@ def square(names: Sequence[str], values: np.ndarray, colour: np.ndarray, decimal
 def _cell(name: str, other: str, value: float, colour: float, decimals: int, numbered: bool) -> str:
     if np.isnan(value):
         return "<td></td>"
-    said = markup.number(float(value), decimals)
-    title = escape(f"{name}, {other}: {said}")
-    return f'<td{share(float(colour))} title="{title}">{said if numbered else ""}</td>'
+    shown = markup.number(float(value), decimals)
+    title = escape(f"{name}, {other}: {shown}")
+    return f'<td{share(float(colour))} title="{title}">{shown if numbered else ""}</td>'

@@ -147,10 +147,10 @@ def _datasets(site: Site) -> str:
     heads.append(worded(f"best by {spoken(site.first)}"))
     rows = []
     for name in site.datasets:
-        said = site.board.datasets.get(name, {})
-        domain = str(said.get("domain") or "")
+        entry = site.board.datasets.get(name, {})
+        domain = str(entry.get("domain") or "")
         cells = [th(link("dataset", name, site.titled(name)), "row"), cell(escape(domain), domain, "words")]
-        cells += [_statistic(said.get("statistics", {}).get(key)) for key in STATISTICS]
+        cells += [_statistic(entry.get("statistics", {}).get(key)) for key in STATISTICS]
         cells.append(_leader(site, name))
         rows.append(("", "".join(cells)))
     return table(heads, rows, "grid", name="datasets-table")
@@ -176,11 +176,11 @@ def _methods(site: Site) -> str:
     heads.append(th("what it is", more='class="words"'))
     rows = []
     for name in site.methods:
-        said = site.board.methods.get(name, {})
-        family, year = site.families[name], said.get("year")
+        entry = site.board.methods.get(name, {})
+        family, year = site.families[name], entry.get("year")
         cells = th(site.linked(Row(name)), "row") + cell(escape(family), family, "words")
         cells += cell(escape(str(year or markup.NONE)), year if isinstance(year, int) else None)
-        cells += f'<td class="words long">{escape(str(said.get("what") or ""))}</td>'
+        cells += f'<td class="words long">{escape(str(entry.get("what") or ""))}</td>'
         rows.append(("", cells))
     return markup.search("methods-table", "method, family, words", False) + table(
         heads, rows, "grid methods", name="methods-table"

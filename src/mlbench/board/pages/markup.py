@@ -39,15 +39,15 @@ NAVIGATION = """<nav class="site" aria-label="the board">
 
 def head(kicker: str, title: str, about: str = "") -> str:
     """`kicker` and `about` are HTML."""
-    said = f'<p class="lead">{about}</p>' if about else ""
-    return f'<header>\n<p class="kicker">{kicker}</p>\n<h1>{escape(title)}</h1>\n{said}</header>'
+    lead = f'<p class="lead">{about}</p>' if about else ""
+    return f'<header>\n<p class="kicker">{kicker}</p>\n<h1>{escape(title)}</h1>\n{lead}</header>'
 
 
 def section(title: str, inside: str, about: str = "", name: str = "") -> str:
     """`inside` and `about` are HTML."""
     named = f' id="{name}"' if name else ""
-    said = f'<p class="about">{about}</p>' if about else ""
-    return f"<section{named}>\n<h2>{escape(title)}</h2>\n{said}\n{inside}\n</section>"
+    intro = f'<p class="about">{about}</p>' if about else ""
+    return f"<section{named}>\n<h2>{escape(title)}</h2>\n{intro}\n{inside}\n</section>"
 
 
 def address(kind: str, name: str) -> str:
@@ -65,21 +65,21 @@ def link(kind: str, name: str, shown: str) -> str:
 def spoken(metric: str) -> str:
     """f1_macro → F1 macro."""
     words = metric.split("_")
-    said = " ".join(ACRONYMS.get(word, word) for word in words)
-    return said[0].upper() + said[1:]
+    text = " ".join(ACRONYMS.get(word, word) for word in words)
+    return text[0].upper() + text[1:]
 
 
 def number(value: float | None, decimals: int = 3) -> str:
     """With a true minus sign; a dash where there is none."""
     if value is None or math.isnan(value):
         return NONE
-    said = f"{value:.{decimals}f}"
-    return said[1:] if said.startswith("-") and float(said) == 0 else said.replace("-", MINUS)
+    text = f"{value:.{decimals}f}"
+    return text[1:] if text.startswith("-") and float(text) == 0 else text.replace("-", MINUS)
 
 
 def signed(value: float, decimals: int = 3) -> str:
-    said = number(value, decimals)
-    return said if said == NONE or said.startswith(MINUS) or float(said) == 0 else f"+{said}"
+    text = number(value, decimals)
+    return text if text == NONE or text.startswith(MINUS) or float(text) == 0 else f"+{text}"
 
 
 def whole(value: float) -> str:
@@ -111,8 +111,8 @@ def cell(inside: str, value: float | str | None = None, kind: str = "", more: st
     """`inside` is HTML; `value` is what the column sorts by."""
     named = f' class="{kind}"' if kind else ""
     sorts = isinstance(value, str) or (value is not None and not math.isnan(value))
-    said = escape(value) if isinstance(value, str) else f"{value:.6g}" if sorts else ""
-    return f'<td{named} data-value="{said}"{more}>{inside}</td>'
+    sort_key = escape(value) if isinstance(value, str) else f"{value:.6g}" if sorts else ""
+    return f'<td{named} data-value="{sort_key}"{more}>{inside}</td>'
 
 
 def table(
@@ -128,10 +128,10 @@ def table(
         for place, (more, cells) in enumerate(rows)
     )
     named = f' id="{name}"' if name else ""
-    said = f"<caption>{escape(caption)}</caption>" if caption else ""
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
         f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(caption or name or "table")}">'
-        f'<table class="{kind}"{named}>{said}<thead><tr>{"".join(heads)}</tr></thead>'
+        f'<table class="{kind}"{named}>{title}<thead><tr>{"".join(heads)}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -150,8 +150,8 @@ def search(table_name: str, what: str, variants: bool) -> str:
     chips = (
         "".join(
             f'<label class="chip"><input type="radio" name="{table_name}-variant" value="{value}"'
-            f"{' checked' if not value else ''}><span>{said}</span></label>"
-            for value, said in (("", "all"), ("default", "as published"), ("tuned", "tuned"))
+            f"{' checked' if not value else ''}><span>{label}</span></label>"
+            for value, label in (("", "all"), ("default", "as published"), ("tuned", "tuned"))
         )
         if variants
         else ""
@@ -174,11 +174,11 @@ def figure(name: str, caption: str, drawing: str) -> str:
     )
 
 
-def facts(said: dict[str, str], long: str = "") -> str:
-    """`said` is HTML by name; `long` is the name of one that takes a whole line."""
+def facts(values: dict[str, str], long: str = "") -> str:
+    """`values` is HTML by name; `long` is the name of one that takes a whole line."""
     inside = "".join(
         f"<div{' class=long' if name == long else ''}><dt>{escape(name)}</dt><dd>{words}</dd></div>"
-        for name, words in said.items()
+        for name, words in values.items()
     )
     return f'<dl class="facts">{inside}</dl>'
 

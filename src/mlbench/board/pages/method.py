@@ -17,19 +17,19 @@ from mlbench.tables.render.page import sortable
 
 
 def page(site: Site, method: str) -> str:
-    said, title = site.board.methods.get(method, {}), site.board.title(method)
+    entry, title = site.board.methods.get(method, {}), site.board.title(method)
     rows = sorted(row for row in site.names if row.method == method)
     body = [
-        markup.head(f"method <code>{escape(method)}</code>", title, escape(str(said.get("what") or ""))),
-        _facts(site, method, said),
-        section("The claim and what was found", _found(site, method, said), name="found"),
+        markup.head(f"method <code>{escape(method)}</code>", title, escape(str(entry.get("what") or ""))),
+        _facts(site, method, entry),
+        section("The claim and what was found", _found(site, method, entry), name="found"),
         *(
             section(_heading(row, len(rows)), _cells(site, row), CELLS if row is rows[0] else "")
             for row in rows
         ),
         section("Labels by frequency", _labels(site, method), LABELS, "labels"),
         section("Cost", _cost(site, rows), COSTS, "cost"),
-        section("Settings", _settings(said), name="settings"),
+        section("Settings", _settings(entry), name="settings"),
     ]
     if lost := _lost(site, method):
         body.append(section("What failed, and what was not run", lost, name="lost"))
@@ -53,17 +53,17 @@ def _heading(row: Row, count: int) -> str:
     return "Where it wins and loses, " + ("tuned" if row.variant == VARIANTS[1] else "as its paper sets it")
 
 
-def _facts(site: Site, method: str, said: dict[str, Any]) -> str:
+def _facts(site: Site, method: str, entry: dict[str, Any]) -> str:
     facts = {"family": escape(site.families[method])}
-    if paper := said.get("paper"):
+    if paper := entry.get("paper"):
         facts["paper"] = escape(str(paper))
-    if year := said.get("year"):
+    if year := entry.get("year"):
         facts["year"] = escape(str(year))
     return markup.facts(facts, long="paper")
 
 
-def _found(site: Site, method: str, said: dict[str, Any]) -> str:
-    claim = str(said.get("claim") or "")
+def _found(site: Site, method: str, entry: dict[str, Any]) -> str:
+    claim = str(entry.get("claim") or "")
     parts = [f"<p><b>Its paper:</b> {escape(claim)}</p>" if claim else ""]
     row = Row(method)
     against = row != REFERENCE and REFERENCE in site.names
@@ -123,9 +123,9 @@ def _cell(site: Site, metric: str, dataset: str, row: Row, places: np.ndarray) -
     value, place = each.grid.means[d, at], places[d, at]
     if np.isnan(value):
         return cell("·")
-    said = f"<b>{markup.number(value)}</b>" if place == 1 else markup.number(value)
-    said += "<em>×</em>" if each.grid.imputed[d, :, at].any() else ""
-    return cell(f"{said} <i>{place:.0f}</i>", value, more=markup.share(each.scores[d, at]))
+    shown = f"<b>{markup.number(value)}</b>" if place == 1 else markup.number(value)
+    shown += "<em>×</em>" if each.grid.imputed[d, :, at].any() else ""
+    return cell(f"{shown} <i>{place:.0f}</i>", value, more=markup.share(each.scores[d, at]))
 
 
 def _labels(site: Site, method: str) -> str:
@@ -150,10 +150,10 @@ def _labels(site: Site, method: str) -> str:
         title,
         "training rows with the label",
     )
-    said = "; ".join(
+    sizes = "; ".join(
         f"{name}: {counts[at][0]:,} labels of {counts[at][1]} data sets" for name, at in zip(names, bins)
     )
-    return markup.figure(f"{method}-labels", f"F1, mean over labels. {escape(said)}.", drawn)
+    return markup.figure(f"{method}-labels", f"F1, mean over labels. {escape(sizes)}.", drawn)
 
 
 def _cost(site: Site, rows: list[Row]) -> str:
@@ -176,10 +176,10 @@ def _cost(site: Site, rows: list[Row]) -> str:
     return table(heads, lines, "grid", name="cost-table") if lines else "<p>No run has finished.</p>"
 
 
-def _settings(said: dict[str, Any]) -> str:
+def _settings(entry: dict[str, Any]) -> str:
     parts = []
     for key, title in (("settings", "As its paper sets it"), ("space", "Search space of the tuned row")):
-        options = said.get(key)
+        options = entry.get(key)
         if isinstance(options, dict) and options:
             lines = [
                 (
@@ -207,9 +207,9 @@ def _lost(site: Site, method: str) -> str:
         lost = {state: count for state, count in sorted(states.items()) if state in (*FAILED, "not_run")}
         if name != method or not lost:
             continue
-        said = ", ".join(f"{state.replace('_', ' ')} ({count})" for state, count in lost.items())
+        summary = ", ".join(f"{state.replace('_', ' ')} ({count})" for state, count in lost.items())
         cells = th(link("dataset", dataset, site.titled(dataset)), "row")
-        cells += f"<td class='words'>{escape(variant)}</td><td class='words'>{escape(said)}</td>"
+        cells += f"<td class='words'>{escape(variant)}</td><td class='words'>{escape(summary)}</td>"
         lines.append(("", cells + f"<td class='words long'>{escape(reason)}</td>"))
     heads = [th(name) for name in ("data set", "variant", "state, and runs", "reason")]
     return table(heads, lines, "grid", name="lost-table") if lines else ""

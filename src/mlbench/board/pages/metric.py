@@ -123,8 +123,8 @@ def _drawn(site: Site, each: Standing) -> str:
     metric = each.grid.metric
     title = f"Ratings by {spoken(metric)}"
     names = [site.names[each.grid.rows[at]] for at in rated]
-    said = "Ratings with the 95 % interval of the bootstrap over data sets; BR is 1000."
-    drawing = markup.figure(f"{metric}-ratings", said, figures.intervals(names, elo, low, high, title))
+    caption = "Ratings with the 95 % interval of the bootstrap over data sets; BR is 1000."
+    drawing = markup.figure(f"{metric}-ratings", caption, figures.intervals(names, elo, low, high, title))
     return f"<details><summary>The ratings as a figure</summary>{drawing}</details>"
 
 
@@ -176,8 +176,8 @@ def _tests(site: Site, each: Standing) -> str:
 
 
 def _p_is(p: float) -> str:
-    said = markup.p_value(p)
-    return said.replace("&lt;", "&lt; ") if said.startswith("&lt;") else f"= {said}"
+    text = markup.p_value(p)
+    return text.replace("&lt;", "&lt; ") if text.startswith("&lt;") else f"= {text}"
 
 
 def _time(site: Site, each: Standing) -> str:
@@ -188,8 +188,8 @@ def _time(site: Site, each: Standing) -> str:
     unbeaten = front(list(seconds), list(scores))
     title = f"Normalised {spoken(each.grid.metric)} against seconds to train"
     drawn = figures.pareto(names, list(seconds), list(scores), unbeaten, title)
-    said = f"Means over {datasets} data sets. Unbeaten: {escape(', '.join(names[at] for at in unbeaten))}."
-    return markup.figure(f"{each.grid.metric}-time", said, drawn)
+    caption = f"Means over {datasets} data sets. Unbeaten: {escape(', '.join(names[at] for at in unbeaten))}."
+    return markup.figure(f"{each.grid.metric}-time", caption, drawn)
 
 
 def _cells(site: Site, each: Standing) -> str:
@@ -209,12 +209,12 @@ def _cells(site: Site, each: Standing) -> str:
                 title = f' title="{escape(reason)}"' if reason else ""
                 cells.append(cell("·", more=title))
                 continue
-            said = markup.number(means[d, at])
-            said = f"<b>{said}</b>" if best[d, at] else said
-            said += "<em>×</em>" if made.imputed[d, :, at].any() else ""
-            said += f"<em>n={splits[d, at]}</em>" if splits[d, at] < most[d] else ""
+            text = markup.number(means[d, at])
+            text = f"<b>{text}</b>" if best[d, at] else text
+            text += "<em>×</em>" if made.imputed[d, :, at].any() else ""
+            text += f"<em>n={splits[d, at]}</em>" if splits[d, at] < most[d] else ""
             more = markup.share(each.scores[d, at]) + (f' title="{escape(reason)}"' if reason else "")
-            cells.append(cell(said, means[d, at], more=more))
+            cells.append(cell(text, means[d, at], more=more))
         rows.append((f'data-variant="{made.rows[at].variant}"', "".join(cells)))
     return markup.search("cells-table", "method", False) + table(
         heads, rows, "grid heated", name="cells-table"

@@ -30,8 +30,8 @@ def data(site: Site) -> dict[str, Any]:
     metrics = list(site.standings)
     texts: dict[str, int] = {}  # options and reasons recur
 
-    def text(said: object) -> int:
-        return texts.setdefault(str(said or ""), len(texts))
+    def text(value: object) -> int:
+        return texts.setdefault(str(value or ""), len(texts))
 
     lines = []
     columns = ["dataset", "method", "variant", "split", "seed", "state", "key", "options", "reason"]
