@@ -63,7 +63,7 @@ def as_typed(text: str) -> str:
 
 def pairs(arguments: Sequence[str], first: str = "", keys: Iterable[str] = ()) -> dict[str, str]:
     """The words by their keys. `first` is the key that a word without one is likely to belong to."""
-    given: dict[str, str] = {}
+    options: dict[str, str] = {}
     for index, argument in enumerate(arguments):
         key, sign, value = argument.partition("=")
         if argument.startswith("-"):
@@ -76,29 +76,29 @@ def pairs(arguments: Sequence[str], first: str = "", keys: Iterable[str] = ()) -
             raise UserError(f"{argument}: write {first}={argument}; --help lists the keys")
         if not sign:
             raise UserError(f"{argument}: write key=value; --help lists the keys")
-        if given.setdefault(key, value) != value:
-            raise UserError(f"{key}={given[key]} and {argument}: {key} is given twice; leave one out")
-    return given
+        if options.setdefault(key, value) != value:
+            raise UserError(f"{key}={options[key]} and {argument}: {key} is given twice; leave one out")
+    return options
 
 
-def check_keys(given: Iterable[str], known: Iterable[str]) -> None:
+def check_keys(keys: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
-    for key in given:
+    for key in keys:
         if key not in known:
             near = did_you_mean(key, known)
             are = "are" if len(known) > 1 else "is"
             raise UserError(f"{key}: no such key; there {are} {', '.join(known)}{near}")
 
 
-def is_true(given: Mapping[str, str], key: str) -> bool:
-    if (value := given.get(key, "false")) not in ("true", "false"):
+def is_true(options: Mapping[str, str], key: str) -> bool:
+    if (value := options.get(key, "false")) not in ("true", "false"):
         raise UserError(f"{key}={value}: choose true or false")
     return value == "true"
 
 
-def outputs_of(given: Mapping[str, str], there: bool = False) -> Path:
+def outputs_of(options: Mapping[str, str], there: bool = False) -> Path:
     """The folder of the runs; `there` refuses one that does not exist."""
-    outputs = Path(given.get("paths.outputs", "outputs")).expanduser()
+    outputs = Path(options.get("paths.outputs", "outputs")).expanduser()
     if there and not outputs.is_dir():
         raise UserError(f"paths.outputs={outputs}: there is no such folder")
     return outputs

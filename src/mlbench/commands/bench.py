@@ -64,20 +64,20 @@ def run(arguments: list[str]) -> None:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(as_typed(usage()))
         return
-    given = pairs(arguments, "suite", ("suite", "page", "paths.outputs"))
-    outputs = Path(given.pop("paths.outputs", "outputs")).expanduser()
-    shown_on = given.pop("page", None)
-    if shown_on and not given:  # of what was measured before
+    options = pairs(arguments, "suite", ("suite", "page", "paths.outputs"))
+    outputs = Path(options.pop("paths.outputs", "outputs")).expanduser()
+    shown_on = options.pop("page", None)
+    if shown_on and not options:  # of what was measured before
         write_page(Path(shown_on), outputs)
         return
-    name = given.pop("suite", "all")
+    name = options.pop("suite", "all")
     if name != "all" and name not in SUITES:
         raise UserError(f"suite={name}: choose {', '.join(SUITES)} or all{did_you_mean(name, SUITES)}")
     here = [suite for suite in SUITES.values() if suite is not graph or torch.cuda.is_available()]
     chosen = here if name == "all" else [SUITES[name]]
     known = {key: option for suite in chosen for key, option in inspect.signature(suite).parameters.items()}
-    check_keys(given, ["suite", "page", "paths.outputs", *known])
-    settings = {key: typed(key, value, known[key].default) for key, value in given.items()}
+    check_keys(options, ["suite", "page", "paths.outputs", *known])
+    settings = {key: typed(key, value, known[key].default) for key, value in options.items()}
     for suite in chosen:
         of = "-gpu" if settings.get("accelerator") == "gpu" else ""
         report(suite, settings, outputs / "bench" / f"{suite.__name__}{of}.json")

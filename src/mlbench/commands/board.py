@@ -46,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> None:
-    action, given = read(arguments)
-    out = Path(given.pop("out", OUT.get(action, ""))).expanduser()
+    action, options = read(arguments)
+    out = Path(options.pop("out", OUT.get(action, ""))).expanduser()
     ways = {
         "harvest": harvest,
         "render": render,
@@ -57,7 +57,7 @@ def run(arguments: list[str]) -> None:
         "data": data,
         "add": add,
     }
-    ways[action](out, given)
+    ways[action](out, options)
 
 
 def read(arguments: list[str]) -> tuple[str, dict[str, str]]:
@@ -66,37 +66,37 @@ def read(arguments: list[str]) -> tuple[str, dict[str, str]]:
     if (key := first.partition("=")[0]) in ("data", "add") and key != first:
         return key, USUAL | pairs(arguments, key, KEYS[key])
     if first not in KEYS:
-        said = f"{first}: no such word" if first else "a word is needed"
-        raise UserError(f"board: {said}; there are {', '.join(KEYS)}{did_you_mean(first, KEYS)}")
-    given = pairs(rest, KEYS[first][0], KEYS[first])
+        problem = f"{first}: no such word" if first else "a word is needed"
+        raise UserError(f"board: {problem}; there are {', '.join(KEYS)}{did_you_mean(first, KEYS)}")
+    options = pairs(rest, KEYS[first][0], KEYS[first])
     if first not in OPEN:
-        check_keys(given, KEYS[first])
-    return first, given
+        check_keys(options, KEYS[first])
+    return first, options
 
 
-def harvest(out: Path, given: dict[str, str]) -> None:
+def harvest(out: Path, options: dict[str, str]) -> None:
     from mlbench.board import harvest as harvests  # imports torch
 
-    outputs = outputs_of(given)
-    tables = {given["table"]: "default"} if "table" in given else None
-    for path in harvests.harvest(outputs, out, tables, is_true(given, "keep")):
+    outputs = outputs_of(options)
+    tables = {options["table"]: "default"} if "table" in options else None
+    for path in harvests.harvest(outputs, out, tables, is_true(options, "keep")):
         print(path)
 
 
-def render(out: Path, given: dict[str, str]) -> None:
+def render(out: Path, options: dict[str, str]) -> None:
     from mlbench.board.pages import site  # imports pandas
 
     pages = site.render(out)
     print(f"{len(pages)} pages; the first is {out / 'index.html'}")
 
 
-def against(out: Path, given: dict[str, str]) -> None:
+def against(out: Path, options: dict[str, str]) -> None:
     from mlbench.board import against as beside  # imports pandas
     from mlbench.board import content
     from mlbench.board.columns import METRICS
 
     board = content.read(out if out.name else content.own_folder())
-    counts = beside.against(board, given.get("method", "br"))
+    counts = beside.against(board, options.get("method", "br"))
     print("better:worse of data sets, where the 95 % interval of the difference is on one side of 0")
     width = max(map(len, counts))
     print("  ".join([" " * width, *METRICS]))
@@ -105,80 +105,80 @@ def against(out: Path, given: dict[str, str]) -> None:
         print("  ".join([name.ljust(width), *cells]).rstrip())
 
 
-def again(out: Path, given: dict[str, str]) -> None:
+def again(out: Path, options: dict[str, str]) -> None:
     from mlbench.board import again as once_more  # imports pandas
     from mlbench.board import content
 
     board = content.read(out if out.name else content.own_folder())
-    count, seed = (number_of(given, key, usual) for key, usual in (("count", 20), ("seed", 0)))
+    count, seed = (number_of(options, key, usual) for key, usual in (("count", 20), ("seed", 0)))
     same = 0
     print("the metric in which a run differs most from the board's: the board's, then the one of here")
-    for each in once_more.again(board, count, seed, outputs_of(given)):
+    for each in once_more.again(board, count, seed, outputs_of(options)):
         same += each.apart <= RESOLUTION
         values = f"{each.shown:.6f}  {each.here:.6f}"
         print(f"{each.dataset:20} {each.method:20} split {each.split}  {each.metric:16} {values}", flush=True)
     print(f"{same} of {count} are the same in all metrics, to {RESOLUTION:g}")
 
 
-def splits(out: Path, given: dict[str, str]) -> None:
+def splits(out: Path, options: dict[str, str]) -> None:
     """Without `dataset.path`, of a data set of the registry."""
     from mlbench.board.splits import write_splits
     from mlbench.words import quoted
 
     if not out.name:
         raise UserError("board splits: out is needed and not given: out=scene.json")
-    if not any(word.startswith("dataset") for word in given):
+    if not any(word.startswith("dataset") for word in options):
         raise UserError("board splits: dataset is needed and not given: dataset=scene")
-    print(write_splits(quoted([f"{key}={value}" for key, value in given.items()]), out))
+    print(write_splits(quoted([f"{key}={value}" for key, value in options.items()]), out))
 
 
-def data(out: Path, given: dict[str, str]) -> None:
+def data(out: Path, options: dict[str, str]) -> None:
     """Ends with what to use."""
     from mlbench.board.own import on_data, training  # imports torch
     from mlbench.compose import READERS
     from mlbench.words import quoted
 
-    path, metric, outputs = Path(given["data"]), given["metric"], outputs_of(given)
+    path, metric, outputs = Path(options["data"]), options["metric"], outputs_of(options)
     if path.suffix not in READERS:
         raise UserError(f"data={path}: should end in one of {', '.join(READERS)}")
     if not path.is_file():
         raise UserError(f"data={path}: there is no such file")
-    further = [f"{key}={value}" for key, value in given.items() if key.startswith("dataset.")]
-    own = [key for key in given if not key.startswith("dataset.") and key not in USUAL]
-    check_keys(own, [*KEYS["data"], "dataset.…"])
+    further = [f"{key}={value}" for key, value in options.items() if key.startswith("dataset.")]
+    keys = [key for key in options if not key.startswith("dataset.") and key not in USUAL]
+    check_keys(keys, [*KEYS["data"], "dataset.…"])
     words = [f"dataset={READERS[path.suffix]}", f"dataset.path={path}", *further]
-    methods = [name for name in given["methods"].split(",") if name]
-    found, left = on_data(words, outputs, seconds_of(given), metric, methods)
+    methods = [name for name in options["methods"].split(",") if name]
+    results, left = on_data(words, outputs, seconds_of(options), metric, methods)
     print(f"{metric} on all rows, each tested once by five folds; in brackets 95 % of resamples of the rows;")
     print("then the difference to the best, with its p")
-    for each in found:
+    for each in results:
         print(
             f"{each.method:20} {each.value:.4f} [{each.low:.4f}, {each.high:.4f}]  "
             f"{each.to_best.value:+.4f}  p {each.to_best.bootstrap:.3f}"
         )
     if left:
-        print(f"not done within {given['seconds']} seconds, or cannot be: {', '.join(left)}")
-    equal = [each.method for each in found[1:] if each.to_best.bootstrap > 0.05]
-    print(f"use {found[0].method}" + (f"; {', '.join(equal)} may be as good" if equal else ""))
-    print(f"{spelled('run')} {shlex.join(quoted(training(found[0].case)))}")
+        print(f"not done within {options['seconds']} seconds, or cannot be: {', '.join(left)}")
+    equal = [each.method for each in results[1:] if each.to_best.bootstrap > 0.05]
+    print(f"use {results[0].method}" + (f"; {', '.join(equal)} may be as good" if equal else ""))
+    print(f"{spelled('run')} {shlex.join(quoted(training(results[0].case)))}")
 
 
-def add(out: Path, given: dict[str, str]) -> None:
+def add(out: Path, options: dict[str, str]) -> None:
     from mlbench.board.content import own_folder
     from mlbench.board.own import added, check_metric, placed, rated  # imports torch
     from mlbench.board.pages.markup import address
     from mlbench.submissions.names import check_name
     from mlbench.words import quoted
 
-    metric, name = given["metric"], given["add"]
+    metric, name = options["metric"], options["add"]
     check_metric(metric)
     check_name(name, "add")
-    own = [f"{key}={value}" for key, value in given.items() if key not in (*KEYS["add"], *USUAL)]
-    if not own and "as" not in given:
+    words = [f"{key}={value}" for key, value in options.items() if key not in (*KEYS["add"], *USUAL)]
+    if not words and "as" not in options:
         raise UserError("board add: what the method is is not given: method=..., or as=... of predictions")
-    asked = [each for each in given["datasets"].split(",") if each]
+    asked = [each for each in options["datasets"].split(",") if each]
     known = out if out.name else own_folder()
-    board, folder = added(name, quoted(own), asked, outputs_of(given), known, given.get("as", ""))
+    board, folder = added(name, quoted(words), asked, outputs_of(options), known, options.get("as", ""))
     lines = placed(board, name, metric)
     print(f"{metric}, mean over five folds; its place among the board's defaults; the best there; br")
     for dataset, mine, place, of, best, reference in lines:
@@ -194,17 +194,17 @@ def add(out: Path, given: dict[str, str]) -> None:
     print(folder / address("method", name))
 
 
-def number_of(given: dict[str, str], key: str, usual: int) -> int:
-    if not (text := given.get(key, str(usual))).isdecimal():
+def number_of(options: dict[str, str], key: str, usual: int) -> int:
+    if not (text := options.get(key, str(usual))).isdecimal():
         raise UserError(f"{key}={text}: a whole number")
     return int(text)
 
 
-def seconds_of(given: dict[str, str]) -> float:
+def seconds_of(options: dict[str, str]) -> float:
     try:
-        seconds = float(given["seconds"])
+        seconds = float(options["seconds"])
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise UserError(f"seconds={given['seconds']}: a number of seconds above 0")
+        raise UserError(f"seconds={options['seconds']}: a number of seconds above 0")
     return seconds

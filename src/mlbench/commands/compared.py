@@ -24,38 +24,38 @@ class Scored:
     words: str  # how the file was read, matched and cut
 
 
-def alone(found: Scored, truth: Truth, draws: int, seed: int) -> None:
+def alone(result: Scored, truth: Truth, draws: int, seed: int) -> None:
     """A line a metric: its value, and its interval if draws are asked for."""
-    values = found.measures.metrics
-    known = intervals(found.parts, torch.from_numpy(truth.values), draws, seed) if draws else {}
+    values = result.measures.metrics
+    known = intervals(result.parts, torch.from_numpy(truth.values), draws, seed) if draws else {}
     if draws:
         print(f"in brackets the middle 95 % of {draws} bootstrap resamples of the instances, seed {seed}")
-        say_left_out(found.parts, values)
+        say_left_out(result.parts, values)
     width = max(map(len, values))
     for name, value in values.items():
         interval = f"  {bracketed(*known[name])}".rstrip() if name in known else ""
         print(f"{name.ljust(width)}  {number(value)}{interval}")
 
 
-def beside(one: Scored, other: Scored, truth: Truth, draws: int, seed: int) -> None:
+def beside(result: Scored, other: Scored, truth: Truth, draws: int, seed: int) -> None:
     """A line a metric that both have: the two values, their difference, its interval and p values."""
-    if one.words != other.words:
+    if result.words != other.words:
         print(f"{other.submission.path}: {other.words}")
-    first, second = in_common(one.parts, other.parts), in_common(other.parts, one.parts)
+    first, second = in_common(result.parts, other.parts), in_common(other.parts, result.parts)
     if not first:
-        raise UserError(f"{one.submission.path} and {other.submission.path} have no metric in common")
-    ours, theirs = one.measures.metrics, other.measures.metrics
-    found = differences(first, second, torch.from_numpy(truth.values), draws, seed)
-    print(f"first: {one.submission.path}, second: {other.submission.path}")
+        raise UserError(f"{result.submission.path} and {other.submission.path} have no metric in common")
+    ours, theirs = result.measures.metrics, other.measures.metrics
+    tested = differences(first, second, torch.from_numpy(truth.values), draws, seed)
+    print(f"first: {result.submission.path}, second: {other.submission.path}")
     print(
         f"in brackets the middle 95 % of the difference in {draws} bootstrap resamples of the instances; p "
         f"by these, and by swaps of the predictions of instances, {draws} at random or all there are; "
         f"seed {seed}"
     )
     say_left_out(first, ours)
-    width = max(map(len, found))
+    width = max(map(len, tested))
     print(f"{'metric'.ljust(width)}     first    second     first − second         p bootstrap  p swaps")
-    for name, each in found.items():
+    for name, each in tested.items():
         print(
             f"{name.ljust(width)}  {number(ours[name])}  {number(theirs[name])}  {each.value:+.6f} "
             f"{bracketed(each.low, each.high, '+')}  {each.bootstrap:.4f}  {each.permutation:.4f}"

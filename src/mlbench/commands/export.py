@@ -26,21 +26,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> None:
-    given = pairs(arguments, KEYS[0], KEYS)
-    check_keys(given, KEYS)
+    options = pairs(arguments, KEYS[0], KEYS)
+    check_keys(options, KEYS)
     for key in ("run", "out"):
-        if not given.get(key):
+        if not options.get(key):
             raise UserError(f"{key} is needed and not given; --help shows how")
-    out = Path(given["out"]).expanduser()
+    out = Path(options["out"]).expanduser()
     if out.suffix != ".onnx":
-        raise UserError(f"out={given['out']}: should end in .onnx")
+        raise UserError(f"out={options['out']}: should end in .onnx")
 
     from mlbench.commands.predict import names_in
     from mlbench.export.write import about_x, exported, write
     from mlbench.trust import trust
 
-    trust(names_in(given.get("trust", "[]")))
-    made = exported(Path(given["run"]))
+    trust(names_in(options.get("trust", "[]")))
+    made = exported(Path(options["run"]))
     write(out, made.content)
     write(out.with_suffix(".md"), made.card.encode())
     print(about_x(made.run))

@@ -43,23 +43,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    given = pairs(arguments, KEYS[0], KEYS)
-    check_keys(given, KEYS)
-    for key, value in given.items():
+    options = pairs(arguments, KEYS[0], KEYS)
+    check_keys(options, KEYS)
+    for key, value in options.items():
         if not value:
             raise UserError(f"{key}=: a value is missing; write {key}=..., or leave the word out")
-    if given.get("format", "markdown") != "markdown":
-        raise UserError(f"format={given['format']}: choose markdown, or leave it out")
+    if options.get("format", "markdown") != "markdown":
+        raise UserError(f"format={options['format']}: choose markdown, or leave it out")
     settings = OmegaConf.load(config_dir() / "config.yaml")
-    cache = Path(given.get("paths.cache") or settings.paths.cache).expanduser()
+    cache = Path(options.get("paths.cache") or settings.paths.cache).expanduser()
     entries = dict(described())
-    if "format" in given:
+    if "format" in options:
         print(markdown(list(entries.values())))
         return 0
-    if "dataset" not in given:
+    if "dataset" not in options:
         show(list(entries.values()), cache)
         return 0
-    names = [name.strip() for name in given["dataset"].strip("[]").split(",") if name.strip()]
+    names = [name.strip() for name in options["dataset"].strip("[]").split(",") if name.strip()]
     for name in names:
         if name not in entries:
             raise UserError(f"dataset={name}: there is no such data set{did_you_mean(name, entries)}")

@@ -17,9 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> None:
-    given = pairs(arguments, KEYS[0], KEYS)
-    check_keys(given, KEYS)
-    removing, outputs = is_true(given, "remove"), outputs_of(given, there=True)
+    options = pairs(arguments, KEYS[0], KEYS)
+    check_keys(options, KEYS)
+    removing, outputs = is_true(options, "remove"), outputs_of(options, there=True)
     total, count = 0, 0
     for each in [*unneeded(outputs)]:
         size = each.size

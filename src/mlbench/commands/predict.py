@@ -43,12 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> None:
-    given = pairs(arguments, KEYS[0], KEYS)
-    check_keys(given, KEYS)
+    options = pairs(arguments, KEYS[0], KEYS)
+    check_keys(options, KEYS)
     for key in ("run", "path"):
-        if not given.get(key):
+        if not options.get(key):
             raise UserError(f"{key} is needed and not given; --help shows how")
-    give, out = given.get("give", "scores"), given.get("out")
+    give, out = options.get("give", "scores"), options.get("out")
     if give not in GIVE:
         raise UserError(f"give={give}: should be one of {', '.join(GIVE)}{did_you_mean(give, GIVE)}")
     if out and Path(out).suffix not in OUT:
@@ -57,14 +57,14 @@ def run(arguments: list[str]) -> None:
     from mlbench.predict import Trained, predictions
     from mlbench.trust import trust
 
-    trust(names_in(given.get("trust", "[]")))
-    runs = [Trained.of_run(Path(path)) for path in names_in(given["run"])]
+    trust(names_in(options.get("trust", "[]")))
+    runs = [Trained.of_run(Path(path)) for path in names_in(options["run"])]
     labels = runs[0].schema.labels
     needs_sets = give != "scores"
-    if given.get("decimal", ".") not in (".", ","):
-        raise UserError(f"decimal={given['decimal']}: . or , stands before a fraction")
-    id, separator, decimal, images = (given.get(key) for key in ("id", "separator", "decimal", "images"))
-    path = files_in(given["path"]) or given["path"]
+    if options.get("decimal", ".") not in (".", ","):
+        raise UserError(f"decimal={options['decimal']}: . or , stands before a fraction")
+    id, separator, decimal, images = (options.get(key) for key in ("id", "separator", "decimal", "images"))
+    path = files_in(options["path"]) or options["path"]
     pieces = predictions(runs, path, id, separator, decimal, needs_sets, images)
     kept: list[Predicted] = []
     with writer(out, labels, give) as write:

@@ -32,13 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> None:
-    given = pairs(arguments, KEYS[0], KEYS)
-    check_keys(given, KEYS)
-    outputs = outputs_of(given)
+    options = pairs(arguments, KEYS[0], KEYS)
+    check_keys(options, KEYS)
+    outputs = outputs_of(options)
     records = records_in(outputs)
     if not records:
         raise UserError(f"{outputs}: no finished runs; {spelled('run')} makes one")
-    how = given.get("map", "pca")
+    how = options.get("map", "pca")
     if how != "pca" and how != "tsne":
         raise UserError(f"map={how}: should be one of {', '.join(NAMES)}{did_you_mean(how, NAMES)}")
     drawn = content(records)

@@ -55,41 +55,41 @@ def run(arguments: list[str]) -> int:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(as_typed(USAGE + ", ".join(specs.names())))
         return 0
-    given, settings, launcher = read(arguments)
-    tables = [name.strip() for name in given["table"].split(",")]
+    options, settings, launcher = read(arguments)
+    tables = [name.strip() for name in options["table"].split(",")]
     read_specs = {name: specs.read(name) for name in tables}  # all of them before the first runs
-    planned = {name: cases(name, spec, given, settings) for name, spec in read_specs.items()}
+    planned = {name: cases(name, spec, options, settings) for name, spec in read_specs.items()}
     return max(
-        table(name, spec, planned[name], given, settings, launcher) for name, spec in read_specs.items()
+        table(name, spec, planned[name], options, settings, launcher) for name, spec in read_specs.items()
     )
 
 
 def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
     """Our own keys; what `run.py` is told of how to run; what Hydra is told of the launcher."""
-    given, settings, launcher = {}, [], []
+    options, settings, launcher = {}, [], []
     for key, value in pairs(arguments, "table", (*KEYS, *PASSED)).items():
         if key.startswith(("hydra.", "hydra/")):
             launcher.append(f"{key}={value}")
         elif key in PASSED or key.startswith(("logger.", "launch.")):
             settings.append(f"{key}={value}")
         else:
-            given[key] = value
-    check_keys(given, [*KEYS, *PASSED])
-    if not given.get("table"):
+            options[key] = value
+    check_keys(options, [*KEYS, *PASSED])
+    if not options.get("table"):
         raise UserError(f"table=... is needed; there are: {', '.join(specs.names())}")
     for key in SWITCHES:
-        if given.setdefault(key, "false") not in ("true", "false"):
-            raise UserError(f"{key}={given[key]}: choose true or false")
+        if options.setdefault(key, "false") not in ("true", "false"):
+            raise UserError(f"{key}={options[key]}: choose true or false")
     for key in NUMBERS:
-        if key in given and not (given[key].isdecimal() and int(given[key])):
-            raise UserError(f"{key}={given[key]}: a whole number, 1 or more")
-    if launcher and "processes" in given:
-        raise UserError(f"processes={given['processes']} and a launcher of Hydra's exclude each other")
+        if key in options and not (options[key].isdecimal() and int(options[key])):
+            raise UserError(f"{key}={options[key]}: a whole number, 1 or more")
+    if launcher and "processes" in options:
+        raise UserError(f"processes={options['processes']} and a launcher of Hydra's exclude each other")
     if launcher and any(word.startswith("launch") for word in settings):
         raise UserError("launch=... and a launcher of Hydra's both say where the runs go; leave one out")
-    if "processes" in given:
-        settings.append(f"launch.processes={given['processes']}")
-    return given, [*quoted(settings), "train.progress=false"], launcher  # one bar for all
+    if "processes" in options:
+        settings.append(f"launch.processes={options['processes']}")
+    return options, [*quoted(settings), "train.progress=false"], launcher  # one bar for all
 
 
 def folders(settings: list[str]) -> tuple[Path, Path]:
@@ -101,17 +101,17 @@ def folders(settings: list[str]) -> tuple[Path, Path]:
     return Path(paths.outputs).expanduser(), Path(paths.cache).expanduser()
 
 
-def cases(name: str, spec: specs.Spec, given: dict[str, str], settings: list[str]) -> "list[Case]":
+def cases(name: str, spec: specs.Spec, options: dict[str, str], settings: list[str]) -> "list[Case]":
     """A table's plan, none for one that only counts. Nothing that it names is unknown then."""
     if isinstance(spec, specs.Statistics):
         return []
     from mlbench.tables import measured, plan  # imports torch
 
     outputs, _ = folders(settings)
-    plan.part(given.get("only", ""), spec)
+    plan.part(options.get("only", ""), spec)
     try:
         measured.check({metric: known.ours for metric, known in spec.metrics.items()})
-        return plan.plan(spec, outputs, settings, int(given.get("seeds", spec.seeds)))
+        return plan.plan(spec, outputs, settings, int(options.get("seeds", spec.seeds)))
     except UserError as error:
         raise UserError(f"table={name}: {error}") from None
 
@@ -120,7 +120,7 @@ def table(
     name: str,
     spec: specs.Spec,
     cases: "list[Case]",
-    given: dict[str, str],
+    options: dict[str, str],
     settings: list[str],
     launcher: list[str],
 ) -> int:
@@ -130,25 +130,25 @@ def table(
     if isinstance(spec, specs.Statistics):
         from mlbench.tables.render.write import write_counted
 
-        if given["dry_run"] == "false":
+        if options["dry_run"] == "false":
             print(write_counted(name, spec, folder, cache))
         return 0
     from mlbench.tables import plan, progress  # imports torch
     from mlbench.tables.render.write import write
     from mlbench.tables.table import fill
 
-    chosen = plan.part(given.get("only", ""), spec)
-    if given["dry_run"] == "true":
+    chosen = plan.part(options.get("only", ""), spec)
+    if options["dry_run"] == "true":
         print("\n".join(progress.described([case for case in cases if chosen(case)])))
     runs = [run for run in plan.runs_of([c for c in cases if chosen(c)]) if not run.imported]
     missing = [run for run in runs if not run.over]
-    if given["dry_run"] == "true":
+    if options["dry_run"] == "true":
         if missing and not launcher:
             from mlbench.runs.launched import foretold  # imports Lightning
 
             print(foretold(missing, asked=True), end="")
         return 0
-    if missing and given["render"] == "false":
+    if missing and options["render"] == "false":
         from mlbench.runs.execute import run_missing  # imports Lightning
 
         run_missing(missing, launcher)
@@ -157,4 +157,4 @@ def table(
     for run in failed:
         shown = " ".join(word for word in run.overrides if word.partition("=")[0] not in PASSED)
         complain(f"{shown}  failed: {run.reason}")
-    return 2 if failed and given["render"] == "false" else 0
+    return 2 if failed and options["render"] == "false" else 0

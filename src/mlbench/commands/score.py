@@ -58,64 +58,64 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(arguments: list[str]) -> None:
     files = [word for word in arguments if is_file(word)]
-    given = pairs([word for word in arguments if word not in files], keys=KEYS)
-    check(files, given)
-    draws, seed = whole("intervals", given.get("intervals"), 1), whole("seed", given.get("seed", "0"), 0)
+    options = pairs([word for word in arguments if word not in files], keys=KEYS)
+    check(files, options)
+    draws, seed = whole("intervals", options.get("intervals"), 1), whole("seed", options.get("seed", "0"), 0)
 
     from mlbench.commands import compared
     from mlbench.submissions.cuts import cuts_of
     from mlbench.submissions.outputs import Kind
 
-    cuts = cuts_of(given)
+    cuts = cuts_of(options)
     kind = Kind(
-        logits=given.get("scores") == "logits",
-        decisions=given.get("scores") == "decisions",
-        sets_as_scores=given.get("treat") == "scores",
-        sets=given.get("treat") == "sets",
+        logits=options.get("scores") == "logits",
+        decisions=options.get("scores") == "decisions",
+        sets_as_scores=options.get("treat") == "scores",
+        sets=options.get("treat") == "sets",
     )
-    data, truth = true_labels(given)
-    found = [scored(Path(file), cuts, kind, given, truth, data) for file in files]
-    kept = keep(given, found[0], data, truth, cuts) if "as" in given and data is not None else ""
-    print(f"{len(truth.ids)} instances, {len(truth.labels)} labels; {found[0].words}")
-    if len(found) == 1:
-        compared.alone(found[0], truth, draws, seed)
+    data, truth = true_labels(options)
+    results = [scored(Path(file), cuts, kind, options, truth, data) for file in files]
+    kept = keep(options, results[0], data, truth, cuts) if "as" in options and data is not None else ""
+    print(f"{len(truth.ids)} instances, {len(truth.labels)} labels; {results[0].words}")
+    if len(results) == 1:
+        compared.alone(results[0], truth, draws, seed)
     else:
-        compared.beside(found[0], found[1], truth, draws or DRAWS, seed)
+        compared.beside(results[0], results[1], truth, draws or DRAWS, seed)
     if kept:
         print(kept)
 
 
-def check(files: list[str], given: dict[str, str]) -> None:
+def check(files: list[str], options: dict[str, str]) -> None:
     """Refuses words that are none, or that do not go together."""
-    check_keys([key for key in given if not key.startswith(OPTIONS)], KEYS)
+    check_keys([key for key in options if not key.startswith(OPTIONS)], KEYS)
     if len(files) not in (1, 2):
         raise UserError(
             f"{len(files)} files of predictions are given: write {spelled('score')} FILE [FILE] truth=FILE"
         )
-    if bool(given.get("truth")) == bool(given.get("dataset")):
-        both = "truth= and dataset= exclude each other" if given.get("truth") else "truth= is missing"
+    if bool(options.get("truth")) == bool(options.get("dataset")):
+        both = "truth= and dataset= exclude each other" if options.get("truth") else "truth= is missing"
         raise UserError(
             f"{both}: the file of true labels, as truth=labels.csv, or a data set, as dataset=scene part=test"
         )
     for key, values in VALUES.items():
-        if given.get(key, values[0]) not in values:
-            raise UserError(f"{key}={given[key]}: choose {' or '.join(values)}, or leave it out")
-    needs_data = [key for key in ("part", "split", "as") if key in given]
-    needs_data += [key for key in given if key.startswith(("dataset.", "split."))]
-    if "dataset" not in given and needs_data:
-        raise UserError(f"{needs_data[0]}={given[needs_data[0]]}: needs a data set, as dataset=scene")
-    if "as" in given:
+        if options.get(key, values[0]) not in values:
+            raise UserError(f"{key}={options[key]}: choose {' or '.join(values)}, or leave it out")
+    needs_data = [key for key in ("part", "split", "as") if key in options]
+    needs_data += [key for key in options if key.startswith(("dataset.", "split."))]
+    if "dataset" not in options and needs_data:
+        raise UserError(f"{needs_data[0]}={options[needs_data[0]]}: needs a data set, as dataset=scene")
+    if "as" in options:
         from mlbench.submissions.names import check_name
 
-        check_name(given["as"])
+        check_name(options["as"])
         if len(files) == 2:
-            raise UserError(f"as={given['as']}: two files are given; keep one after the other")
-        if given.get("part", "test") != "test":
+            raise UserError(f"as={options['as']}: two files are given; keep one after the other")
+        if options.get("part", "test") != "test":
             raise UserError(
-                f"as={given['as']}: a record is of part=test; part={given['part']} goes without as="
+                f"as={options['as']}: a record is of part=test; part={options['part']} goes without as="
             )
-    elif "force" in given:
-        raise UserError(f"force={given['force']}: replaces a record, and as= names none")
+    elif "force" in options:
+        raise UserError(f"force={options['force']}: replaces a record, and as= names none")
 
 
 def is_file(word: str) -> bool:
@@ -134,20 +134,20 @@ def whole(key: str, text: str | None, least: int) -> int:
     return int(text)
 
 
-def true_labels(given: dict[str, str]) -> "tuple[Known | None, Truth]":
-    if "truth" in given:
+def true_labels(options: dict[str, str]) -> "tuple[Known | None, Truth]":
+    if "truth" in options:
         from mlbench.submissions import files
 
-        return None, files.true_labels(Path(given["truth"]))
+        return None, files.true_labels(Path(options["truth"]))
     from mlbench.submissions.known import known
 
-    words = [f"{key}={value}" for key, value in given.items() if key in DATA or key.startswith(OPTIONS[:2])]
+    words = [f"{key}={value}" for key, value in options.items() if key in DATA or key.startswith(OPTIONS[:2])]
     data = known(words)
-    return data, data.truth(given.get("part", "test"))
+    return data, data.truth(options.get("part", "test"))
 
 
 def scored(
-    path: Path, cuts: "Cuts", kind: "Kind", given: dict[str, str], truth: "Truth", data: "Known | None"
+    path: Path, cuts: "Cuts", kind: "Kind", options: dict[str, str], truth: "Truth", data: "Known | None"
 ) -> "Scored":
     """The file's numbers, matched and measured."""
     from mlbench.commands.compared import Scored
@@ -157,26 +157,26 @@ def scored(
     from mlbench.submissions.outputs import outputs_of
 
     submission = read(path, truth, kind.sets)
-    submission = by_order(submission) if given.get("ids") == "order" else submission
+    submission = by_order(submission) if options.get("ids") == "order" else submission
     values = matching.matched(submission, truth)
     outputs = outputs_of(submission, values, kind)
     words = [*matching.notes(submission), *outputs.words]
     fitted_on = None
     if outputs.cuttable is not None:
-        fitted_on, how = fitting(cuts, kind, given, truth, data)
+        fitted_on, how = fitting(cuts, kind, options, truth, data)
         words += [", ".join(filter(None, [cuts.described, how]))]
-    elif any(key.partition(".")[0] in ("threshold", "fit") for key in given):
+    elif any(key.partition(".")[0] in ("threshold", "fit") for key in options):
         words += ["threshold changes nothing: there are no scores to cut"]
     measures = parts.measured(outputs, cuts.rule, fitted_on, truth)
     drawn = parts.parts_of(outputs, cuts.rule, truth)
     return Scored(submission, values, outputs, measures, drawn, "; ".join(words))
 
 
-def keep(given: dict[str, str], found: "Scored", data: "Known", truth: "Truth", cuts: "Cuts") -> str:
+def keep(options: dict[str, str], result: "Scored", data: "Known", truth: "Truth", cuts: "Cuts") -> str:
     """Keeps the predictions as a record; its path."""
     from mlbench.submissions.stored import Import, keep
 
-    cut = found.outputs.cuttable is not None
-    what = Import(given["as"], found.submission, found.values, found.outputs.taken_for, cut)
-    path, there = keep(what, data, truth, cuts, found.measures, given.get("force") == "true")
+    cut = result.outputs.cuttable is not None
+    what = Import(options["as"], result.submission, result.values, result.outputs.taken_for, cut)
+    path, there = keep(what, data, truth, cuts, result.measures, options.get("force") == "true")
     return f"{path}{' was there already, with the same predictions' if there else ''}"

@@ -52,13 +52,13 @@ def run(arguments: list[str]) -> int:
 
 def asked(arguments: list[str]) -> tuple[str, specs.Search, list[str], list[str]]:
     """The search and its name; what every run is told; what Hydra is told of the launcher."""
-    given = pairs(arguments, "sweep", ("sweep", *OWN))
-    if not (name := given.pop("sweep", None)):
+    options = pairs(arguments, "sweep", ("sweep", *OWN))
+    if not (name := options.pop("sweep", None)):
         raise UserError(f"sweep=... is needed; there are: {', '.join(choices('sweep'))}")
-    changed = {key: given.pop(key) for key in OWN if key in given}
-    launcher = [f"{key}={given.pop(key)}" for key in [*given] if key.startswith(("hydra.", "hydra/"))]
+    changed = {key: options.pop(key) for key in OWN if key in options}
+    launcher = [f"{key}={options.pop(key)}" for key in [*options] if key.startswith(("hydra.", "hydra/"))]
     search = specs.read(name, changed)
-    return name, search, overrides_of(search, given), launcher
+    return name, search, overrides_of(search, options), launcher
 
 
 def _study(name: str, search: specs.Search, overrides: list[str], launcher: list[str]) -> "Study":
@@ -71,10 +71,10 @@ def _study(name: str, search: specs.Search, overrides: list[str], launcher: list
     return Study(name.removesuffix(".yaml").rpartition("/")[2], search, overrides, launcher)
 
 
-def overrides_of(search: specs.Search, given: dict[str, str]) -> list[str]:
+def overrides_of(search: specs.Search, options: dict[str, str]) -> list[str]:
     """What every run is told: the command line's word counts before the file's."""
-    all_overrides = pairs(search.overrides) | given | {"selection.rule": "best", "train.progress": "false"}
-    for key, value in given.items():
+    all_overrides = pairs(search.overrides) | options | {"selection.rule": "best", "train.progress": "false"}
+    for key, value in options.items():
         if key in search.space:
             raise UserError(f"{key}={value}: the sweep searches it; leave it out")
         (word,) = quoted([f"{key}={value}"])

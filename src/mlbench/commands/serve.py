@@ -28,16 +28,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> int | None:
-    given = pairs(arguments, KEYS[0], KEYS)
-    check_keys(given, KEYS)
-    if not given.get("run"):
+    options = pairs(arguments, KEYS[0], KEYS)
+    check_keys(options, KEYS)
+    if not options.get("run"):
         raise UserError("run is needed and not given; --help shows how")
-    port, host = given.get("port", "8000"), given.get("host", "127.0.0.1")
+    port, host = options.get("port", "8000"), options.get("host", "127.0.0.1")
     if not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise UserError(f"port={port}: should be 0 to 65535")
 
     try:
-        load_and_serve(names_in(given["run"]), names_in(given.get("trust", "[]")), host, int(port))
+        load_and_serve(names_in(options["run"]), names_in(options.get("trust", "[]")), host, int(port))
     except KeyboardInterrupt:
         complain("stopped")
         return 130

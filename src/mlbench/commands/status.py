@@ -21,15 +21,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> None:
-    given = pairs(arguments, KEYS[0], KEYS)
-    check_keys(given, KEYS)
-    every, outputs = is_true(given, "all"), outputs_of(given, there=True)
-    found = [*seen(outputs)]
-    counts = {state: sum(each.state == state for each in found) for state in STATES}
+    options = pairs(arguments, KEYS[0], KEYS)
+    check_keys(options, KEYS)
+    every, outputs = is_true(options, "all"), outputs_of(options, there=True)
+    runs = [*seen(outputs)]
+    counts = {state: sum(each.state == state for each in runs) for state in STATES}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    print(f"{outputs}: {len(found)} run{'' if len(found) == 1 else 's'}" + (f": {told}" if told else ""))
+    print(f"{outputs}: {len(runs)} run{'' if len(runs) == 1 else 's'}" + (f": {told}" if told else ""))
     waiting = [*tasks(outputs)]
-    kinds = {state: [each.line() for each in found if each.state == state] for state in STATES[:-1]}
+    kinds = {state: [each.line() for each in runs if each.state == state] for state in STATES[:-1]}
     for kind, lines in (kinds | {"tasks of launches": [task.line() for task in waiting]}).items():
         listed(kind, lines, None if every else MOST)
 
