@@ -58,8 +58,8 @@ def encoders(
     images; and, where its weights are, this encoder from JPEG to features, beside its network alone.
     """
     yield linear_on_features(features, repeats)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         name, images, targets = photographs(configure([]).paths.cache, instances, folder)
         yield from network_on(images, targets, name, size, folder, epochs, repeats, workers)
         if importlib.util.find_spec(PACKAGE):
@@ -159,11 +159,11 @@ def network_on(
 def photographs(cache: Path, count: int, folder: Path) -> tuple[str, Images, Tensor]:
     """Those of ml2000 where it is here, else random ones of the same shape."""
     if state(dict(described())["ml2000"], cache) == "here":
-        found = assemble(configure(["dataset=ml2000"])).dataset.load(cache).instances
-        images = found.raw["image"]
+        instances = assemble(configure(["dataset=ml2000"])).dataset.load(cache).instances
+        images = instances.raw["image"]
         assert isinstance(images, Images)
-        some = np.arange(min(count, len(found)))
-        return "ml2000", images[some], torch.from_numpy(found.targets[some]).float()
+        some = np.arange(min(count, len(instances)))
+        return "ml2000", images[some], torch.from_numpy(instances.targets[some]).float()
     from PIL import Image
 
     rng = np.random.default_rng(SEED)

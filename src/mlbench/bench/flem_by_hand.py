@@ -49,8 +49,8 @@ def by_hand_of(method: FLEM) -> ByHand:
     labels, features = method.head.weight.shape
     model = ByHand(features, labels, method.estimator.feature.more.weight.shape[0])
     with torch.no_grad():
-        for parameter, given in zip(model.parameters(), method.parameters(), strict=True):
-            parameter.copy_(given)
+        for parameter, initial in zip(model.parameters(), method.parameters(), strict=True):
+            parameter.copy_(initial)
     return model
 
 

@@ -124,16 +124,16 @@ def train_captured(model: nn.Module, x: Tensor, y: Tensor, batch_size: int, seed
         optimizer.zero_grad()
 
     with torch.cuda.stream(stream):
-        given = torch.arange(batch_size, device=x.device)
+        batch = torch.arange(batch_size, device=x.device)
         for _ in range(3):
-            step(given)
+            step(batch)
         recorded = torch.cuda.CUDAGraph()
         with torch.cuda.graph(recorded, stream=stream):
-            step(given)
+            step(batch)
         for seed in seeds:
             for rows in order(len(x), seed, 0).to(x.device).split(batch_size):
                 if len(rows) < batch_size:
                     step(rows)
                     continue
-                given.copy_(rows)
+                batch.copy_(rows)
                 recorded.replay()

@@ -69,8 +69,8 @@ def beside_padded(
         batch = rows.batch(torch.arange(size).clamp(max=instances - 1))
         return first.loss(batch.x, batch.targets).detach()
 
-    def agree(one: Tensor, other: Tensor) -> dict[str, float]:
-        return {"first_loss_apart": (one - other).abs().item()}
+    def agree(ours: Tensor, by_hand: Tensor) -> dict[str, float]:
+        return {"first_loss_apart": (ours - by_hand).abs().item()}
 
     title = f"m3la, {instances} × {' + '.join(map(str, widths))} × {labels}"
     row = compare(title, "padded, by hand", ours, by_hand, repeats, agree)

@@ -16,9 +16,9 @@ class ByHand(nn.Module):
         self.unit, self.output = nn.GRUCell(labels + features, hidden), nn.Linear(hidden, labels)
         self.parents = [row.nonzero().flatten().tolist() for row in method.parents]
         joint = torch.cat([method.values.weight.T, method.features.weight], 1)
-        given = [joint, method.states.weight, method.features.bias, method.states.bias]
+        weights = [joint, method.states.weight, method.features.bias, method.states.bias]
         with torch.no_grad():
-            for parameter, first in zip(self.unit.parameters(), given, strict=True):
+            for parameter, first in zip(self.unit.parameters(), weights, strict=True):
                 parameter.copy_(first)
         self.output.load_state_dict(method.output.state_dict())
 

@@ -68,8 +68,8 @@ def measured(command: str, folder: Path) -> tuple[float, dict]:
     name, *words = COMMANDS[command]
     words = [word.format(folder) for word in words]
     began = perf_counter()
-    said = python("-c", CODE.format(command=name), *words, f"paths.outputs={folder}/outputs", cwd=folder)
-    seconds, left = perf_counter() - began, json.loads(said.splitlines()[-1])
+    output = python("-c", CODE.format(command=name), *words, f"paths.outputs={folder}/outputs", cwd=folder)
+    seconds, left = perf_counter() - began, json.loads(output.splitlines()[-1])
     if left["status"]:
         raise RuntimeError(f"{name} {' '.join(words)} ended with status {left['status']}")
     return seconds, left
@@ -99,9 +99,9 @@ def make(folder: Path, runs: int) -> int:
             config = config.model_copy(update={"seed": seed})
             key = fingerprint(science(config, identity))
             made = record(key, taken(config.model_dump(mode="json")), identity, code, about)
-            place = store.folder(config.paths.outputs, dataset.name, "erm", key)
-            place.mkdir(parents=True)
-            (place / "record.json").write_text(json.dumps(asdict(made), indent=1))
+            run_folder = store.folder(config.paths.outputs, dataset.name, "erm", key)
+            run_folder.mkdir(parents=True)
+            (run_folder / "record.json").write_text(json.dumps(asdict(made), indent=1))
     return len(settings) * seeds
 
 
