@@ -101,7 +101,7 @@ def map_of(embeddings: Path) -> Sheet:
     shown = plane(embeddings)
     frequent = sorted((-shown.targets.sum(0, dtype=int)).argsort(kind="stable")[:LABELS].tolist())
     rows = [
-        [*place.tolist(), int(row), *(carried[frequent] != 0).tolist()]
-        for place, row, carried in zip(shown.places, shown.ids, shown.targets)
+        [*position.tolist(), int(row), *(carried[frequent] != 0).tolist()]
+        for position, row, carried in zip(shown.places, shown.ids, shown.targets)
     ]
     return Sheet(["x", "y", "row", *(f"label {shown.labels[label]}" for label in frequent)], rows)

@@ -8,7 +8,7 @@ from mlbench.compose import configure
 from mlbench.config import Config, options, target
 from mlbench.data.contracts import identity_of
 from mlbench.errors import UserError
-from mlbench.runs.run import Run, one
+from mlbench.runs.run import Run, run_of
 
 
 def composed(jobs: Sequence[Sequence[str]], more: Sequence[str] = ()) -> Iterator[Config | Exception]:
@@ -50,4 +50,4 @@ def located(configs: Sequence[Config], jobs: Sequence[Sequence[str]]) -> Iterato
         if named not in known:
             dataset = target(config.dataset)(**options(config.dataset))
             known[named] = dataset.name, identity_of(dataset, config.paths.cache)
-        yield one(config, job, *known[named])
+        yield run_of(config, job, *known[named])

@@ -31,8 +31,8 @@ def side_by_side(work: Work, runs: Sequence[Run], processes: int, per_gpu: int =
     context = multiprocessing.get_context("forkserver")  # torch and Lightning are imported once for all
     context.set_forkserver_preload([work.__module__])
     workers = [
-        context.Process(target=_worker, args=(work, todo, os.environ | place, number))
-        for number, place in enumerate(places)
+        context.Process(target=_worker, args=(work, todo, os.environ | environment, number))
+        for number, environment in enumerate(places)
     ]
     for worker in workers:
         worker.start()

@@ -95,7 +95,7 @@ def with_seeds(
     return tuple(runs)
 
 
-def one(config: Config, overrides: Sequence[str], dataset: str, identity: dict[str, Any]) -> Run:
+def run_of(config: Config, overrides: Sequence[str], dataset: str, identity: dict[str, Any]) -> Run:
     """The run of a configuration, on the data set of that name and identity."""
     return _run(config, overrides, dataset, science(config, identity))
 
