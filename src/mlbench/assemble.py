@@ -70,10 +70,10 @@ def build_calibrator(config: Config) -> Calibrator | None:
     check_method(config.method["_target_"], method)
     if (gives := method.gives(options(config.method))) in made.takes:
         return made
-    said = {"votes": "shares of votes, whose logits may be infinite", "decisions": "yes and no"}[gives]
+    kind = {"votes": "shares of votes, whose logits may be infinite", "decisions": "yes and no"}[gives]
     other = {"votes": "calibration=isotonic goes", "decisions": "method.scores=probability goes"}[gives]
     raise DoesNotFit(
-        f"calibration={choices['calibration']}: the scores of method={choices['method']} are {said}; {other}"
+        f"calibration={choices['calibration']}: the scores of method={choices['method']} are {kind}; {other}"
     )
 
 
@@ -264,16 +264,16 @@ def check_backbone(node: Node, task: Task) -> None:
     try:
         network = build_backbone(node, task)
         with torch.no_grad():
-            given = network.eval()(torch.zeros(2, task.features))
+            outputs = network.eval()(torch.zeros(2, task.features))
     except UserError:
         raise
     except Exception:
         return
     gives_logits = getattr(network, "gives", "features") == "logits"
     width = len(task.labels) if gives_logits else network.width
-    if not isinstance(given, torch.Tensor) or given.shape != (2, width):
+    if not isinstance(outputs, torch.Tensor) or outputs.shape != (2, width):
         states = f"there are {width} labels" if gives_logits else f"its width is {width}"
-        raise UserError(f"{setting}: of 2 rows it gives {named(given)}, and {states}")
+        raise UserError(f"{setting}: of 2 rows it gives {named(outputs)}, and {states}")
 
 
 def check_loss(config: Config, task: Task) -> None:
@@ -282,8 +282,10 @@ def check_loss(config: Config, task: Task) -> None:
     """
     name, node = config.choices["loss"], config.loss
     statistics = {"instances", "positives"} & inspect.signature(target(node)).parameters.keys()
-    given = options(node) | dict.fromkeys(statistics)
-    check_call(target(node), f"loss._target_={node['_target_']}", "logits and targets", None, None, **given)
+    arguments = options(node) | dict.fromkeys(statistics)
+    check_call(
+        target(node), f"loss._target_={node['_target_']}", "logits and targets", None, None, **arguments
+    )
     logits = torch.zeros(2, len(task.labels), requires_grad=True)
     try:
         value = build_loss(node, task)(logits, torch.eye(2, len(task.labels)))
@@ -304,11 +306,11 @@ def check_loss(config: Config, task: Task) -> None:
         )
 
 
-def named(given: Any) -> str:
+def named(value: Any) -> str:
     """What a person's piece gave, for messages."""
-    if isinstance(given, torch.Tensor):
-        return f"a tensor of shape {tuple(given.shape)}"
-    return f"a {type(given).__name__}"
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"
 
 
 def check_outputs(config: Config) -> None:

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from mlbench.errors import UserError, did_you_mean, unknown_key
-from mlbench.idle import UNUSED, one_stage, said, settled, undoubted, unlooked
+from mlbench.idle import UNUSED, one_stage, settled, undoubted, unlooked, without_neutral
 from mlbench.signatures import light, parameters
 from mlbench.spelling import NOT_OFFERED, VALUES
 from mlbench.trust import located, of_python, trust, unimportable
@@ -143,8 +143,8 @@ def check(composed: DictConfig, choices: dict[str, str], importing: bool = True)
     try:
         tree: Any = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
-        said = str(error).splitlines()[0]
-        raise UserError(rf"{error.full_key}: {said}; for ${{ itself write '\${{'") from error
+        problem = str(error).splitlines()[0]
+        raise UserError(rf"{error.full_key}: {problem}; for ${{ itself write '\${{'") from error
     for path, missing in _missing(tree):
         raise UserError(f"{path} is needed and not given: {path}={missing}")
     validated(Config, tree | {"choices": choices}, "")
@@ -199,7 +199,7 @@ def encodes(dataset: Node, field: str) -> bool:
 
 def science_of_training(train: Node) -> Node:
     """The keys of conf/train that change a result."""
-    return said({name: value for name, value in train.items() if name in TRAINING})
+    return without_neutral({name: value for name, value in train.items() if name in TRAINING})
 
 
 def taken(content: Node) -> Node:
@@ -223,7 +223,7 @@ def taken(content: Node) -> Node:
     choices = {name: choice for name, choice in choices.items() if name not in idle}
     defined = {group: defining(content[group]) for group in ("method", "split")}
     unused = {name: UNUSED[name] for name in unlooked(content, method)}
-    selection = said({**content["selection"], **unused})
+    selection = without_neutral({**content["selection"], **unused})
     changed = {"train": settled(train, one_stage(method)), "selection": selection}
     unused = {name: UNUSED[name] for name in undoubted(content["threshold"])}
     changed["threshold"] = content["threshold"] | unused

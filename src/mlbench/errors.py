@@ -28,12 +28,12 @@ class DataMissing(UserError):
     """A data set's files are nowhere to be had."""
 
 
-def did_you_mean(given: str, valid: Iterable[str]) -> str:
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
     """'; did you mean X?' when a valid name is near what was given, else nothing."""
-    if len(given) > LONGEST_NAME:
+    if len(word) > LONGEST_NAME:
         return ""
     names = {name.lower(): name for name in valid if len(name) <= LONGEST_NAME}
-    near = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
     return f"; did you mean {names[near[0]]}?" if near else ""
 
 

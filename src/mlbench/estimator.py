@@ -136,9 +136,9 @@ class Classifier(ClassifierMixin, BaseEstimator):
         method = pieces.method(task)
         method.rows_scaled_by(self.scaler_)
         with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder) / memory.InMemory.name / config.choices["method"] / "run"
+            run_folder = Path(folder) / memory.InMemory.name / config.choices["method"] / "run"
             frequencies = Frequencies.of(task.positives, task.instances)
-            stages = Stages(method, parts, config, {}, place, pieces.threshold, told_nobody, frequencies)
+            stages = Stages(method, parts, config, {}, run_folder, pieces.threshold, told_nobody, frequencies)
             while jobs := stages.ask():
                 stages.take(jobs, [fit(job) for job in jobs])
         models, _ = stages.models()

@@ -68,7 +68,7 @@ class Experiment:
     code: str = ""  # hash of the run's code
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     pieces: Pieces = field(init=False)
-    given: Prepared = field(init=False)
+    prepared: Prepared = field(init=False)
     stages: Stages = field(init=False)
     jobs: list[Job] = field(default_factory=list)  # the fits that the run waits for
 
@@ -116,20 +116,20 @@ def prepare(run: Experiment, claims: ExitStack, wait: bool) -> None:
         run.ended = record, folder / "record.json"
         return
 
-    run.given = given = prepared(config, pieces, identity)
-    check_shapes(config, given.task)
-    check_threshold(pieces.threshold(), given.task, given.parts)
+    run.prepared = ready = prepared(config, pieces, identity)
+    check_shapes(config, ready.task)
+    check_threshold(pieces.threshold(), ready.task, ready.parts)
     seed_everything(derive(config.seed, "method"))
-    method = pieces.method(given.task)
-    method.rows_scaled_by(given.scaler)
+    method = pieces.method(ready.task)
+    method.rows_scaled_by(ready.scaler)
     if config.outputs.embeddings:
         check_embedding(method, config.choices["method"])
 
     settings = taken(config.model_dump(mode="json"))
     store.begin(folder, settings)
-    pieces.tracker.start(begun(run.key, settings, given.task.name, given.data, folder))
+    pieces.tracker.start(begun(run.key, settings, ready.task.name, ready.data, folder))
     threshold, report = pieces.threshold, pieces.tracker.log
-    run.stages = Stages(method, given.parts, config, identity, folder, threshold, report, given.frequencies)
+    run.stages = Stages(method, ready.parts, config, identity, folder, threshold, report, ready.frequencies)
     run.jobs = run.stages.ask()
 
 
@@ -150,18 +150,18 @@ def finish(run: Experiment) -> None:
     """Scores, measures and records; the record is written last."""
     if run.ended:
         return
-    config, pieces, folder, given = run.config, run.pieces, run.folder, run.given
+    config, pieces, folder, prepared = run.config, run.pieces, run.folder, run.prepared
     models, selected = run.stages.models()
     clock = time.monotonic()
-    scored = measured_under(config, pieces, given, models)
+    scored = measured_under(config, pieces, prepared, models)
     chosen = scored[config.selection.rule]
-    save(folder, config, pieces, given, scored)
+    save(folder, config, pieces, prepared, scored)
     if config.outputs.embeddings:
-        metrics = embeddings.keep(folder, chosen.model, given.parts, given.task, config.train)
+        metrics = embeddings.keep(folder, chosen.model, prepared.parts, prepared.task, config.train)
         chosen.measures.metrics.update(metrics)
     record = recorded(
         run.stages,
-        given,
+        prepared,
         scored,
         selected,
         key=run.key,

@@ -20,7 +20,7 @@ UNUSED = NEUTRAL | {"drop_last": False, "metric": "f1_macro", "every": 1, "delta
 CONFORMAL = "mlbench.evaluation.conformal.Conformal"
 
 
-def said(options: Node) -> Node:
+def without_neutral(options: Node) -> Node:
     """Without options that were added later and have the value that changes nothing."""
     return {name: value for name, value in options.items() if name not in NEUTRAL or value != NEUTRAL[name]}
 

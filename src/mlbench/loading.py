@@ -30,9 +30,9 @@ class Repository(ConfigRepository):
     def load_config(self, config_path: str) -> ConfigResult | None:
         name = (*(source.path for source in self.sources), config_path)
         if name not in files:
-            if (found := super().load_config(config_path)) is None:
+            if (loaded := super().load_config(config_path)) is None:
                 return None
-            files[name] = found
+            files[name] = loaded
         return copy.deepcopy(files[name])
 
 

@@ -87,8 +87,8 @@ def _type_of(device: int, mounts: Path) -> str:
         lines = [line.split(" - ") for line in mounts.read_text(errors="replace").splitlines()]
     except OSError:
         return ""
-    found = [parts[-1].split()[0] for parts in lines if re.match(rf"\d+ \d+ {named} ", parts[0])]
-    return found[-1] if found else ""
+    types = [parts[-1].split()[0] for parts in lines if re.match(rf"\d+ \d+ {named} ", parts[0])]
+    return types[-1] if types else ""
 
 
 @functools.cache

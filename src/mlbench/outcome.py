@@ -43,13 +43,13 @@ class Scored:
 
 
 def measured_under(
-    config: Config, pieces: Pieces, given: Prepared, models: dict[str, Method]
+    config: Config, pieces: Pieces, prepared: Prepared, models: dict[str, Method]
 ) -> dict[str, Scored]:
     """The test part, scored and measured, for the model of each selection rule."""
     rule, calibrator = pieces.threshold(), pieces.calibrator
     assert rule.part != "test" or rule.suffix == "_oracle", "a rule that sees test targets says so"
     asked = ["test", *([rule.part] if rule.fitted else []), *([calibrator.part] if calibrator else [])]
-    known = given.parts | ({} if given.labelled is None else {"training": given.labelled})
+    known = prepared.parts | ({} if prepared.labelled is None else {"training": prepared.labelled})
     parts = {part: known[part] for part in asked}
     scored = {}
     for name, model in models.items():
@@ -65,38 +65,38 @@ def measured_under(
             scores = {part: calibration(of_part) for part, of_part in scores.items()}
         fit_on = (scores[rule.part], parts[rule.part].targets) if rule.fitted else None
         orders, targets = model.column_orders(), parts["test"].targets
-        measures = measure(pieces.threshold(), scores["test"], targets, fit_on, orders, given.frequencies)
+        measures = measure(pieces.threshold(), scores["test"], targets, fit_on, orders, prepared.frequencies)
         rate = sum(map(len, parts.values())) / worked
         scored[name] = Scored(model, scores["test"], measures, calibration, rate)
     return scored
 
 
-def save(folder: Path, config: Config, pieces: Pieces, given: Prepared, scored: dict[str, Scored]) -> None:
+def save(folder: Path, config: Config, pieces: Pieces, prepared: Prepared, scored: dict[str, Scored]) -> None:
     """Writes the files beside the record: scores, findings, and the model with the way of a row to it."""
     chosen = scored[config.selection.rule]
-    save_scores(folder / "scores.npz", scored, given.parts["test"])
+    save_scores(folder / "scores.npz", scored, prepared.parts["test"])
     for name, tensors in chosen.model.findings().items():
-        save_findings(folder / f"{name}.npz", tensors, given.parts["train"], given.task)
+        save_findings(folder / f"{name}.npz", tensors, prepared.parts["train"], prepared.task)
     nodes = {"method": config.method, "backbone": config.backbone, "loss": config.loss}
-    rows = way_of_rows(pieces, given, chosen)
-    write(folder / "model.pt", packed(chosen.model, nodes, given.task) | {"rows": rows})
+    rows = way_of_rows(pieces, prepared, chosen)
+    write(folder / "model.pt", packed(chosen.model, nodes, prepared.task) | {"rows": rows})
 
 
-def fields_of(pieces: Pieces, given: Prepared, field: str) -> list[str]:
+def fields_of(pieces: Pieces, prepared: Prepared, field: str) -> list[str]:
     """The fields of the data set's file in which its texts, or the names of its images, are."""
-    named = given.schema.beside.get(field) or getattr(pieces.dataset, "options", {}).get(field, field)
+    named = prepared.schema.beside.get(field) or getattr(pieces.dataset, "options", {}).get(field, field)
     return [named] if isinstance(named, str) else [*named]
 
 
-def way_of_rows(pieces: Pieces, given: Prepared, chosen: Scored) -> dict[str, Any]:
+def way_of_rows(pieces: Pieces, prepared: Prepared, chosen: Scored) -> dict[str, Any]:
     """What leads from a row of a file to the trained method, and from its scores to a label set."""
     dataset, rule = pieces.dataset, pieces.threshold()
     return {
-        "schema": given.schema.plain,
+        "schema": prepared.schema.plain,
         "scaling": dataset.scaling,
-        "scaler": given.scaler.state,
+        "scaler": prepared.scaler.state,
         "encoders": {field: described(encoder) for field, encoder in pieces.encoders.items()},
-        "fields": {field: fields_of(pieces, given, field) for field in pieces.encoders},
+        "fields": {field: fields_of(pieces, prepared, field) for field in pieces.encoders},
         "calibration": chosen.calibration and chosen.calibration.plain,
         "cuts": chosen.measures.cuts,
         "at_cut": rule.at_cut,
@@ -104,7 +104,7 @@ def way_of_rows(pieces: Pieces, given: Prepared, chosen: Scored) -> dict[str, An
         "citation": getattr(dataset, "citation", None),
         "licence": getattr(dataset, "licence", None),
         "options": json.loads(json.dumps(getattr(dataset, "options", {}), default=str)),
-        "example": given.example,
+        "example": prepared.example,
     }
 
 
@@ -126,7 +126,7 @@ def save_findings(path: Path, tensors: dict[str, Tensor], train: Rows, task: Tas
 
 def recorded(
     stages: Stages,
-    given: Prepared,
+    prepared: Prepared,
     scored: dict[str, Scored],
     selected: dict[str, dict[str, float]],
     *,
@@ -136,7 +136,7 @@ def recorded(
     scoring: float,
 ) -> Record:
     """The record of a run whose stages are trained and whose test part is scored, in `scoring` seconds."""
-    config, test = stages.config, given.parts["test"]
+    config, test = stages.config, prepared.parts["test"]
     settings = taken(config.model_dump(mode="json"))
     measured, chosen = {rule: each.measures for rule, each in scored.items()}, scored[config.selection.rule]
     return Record(
@@ -145,12 +145,12 @@ def recorded(
         seed=config.seed,
         rule=config.selection.rule,
         metrics={rule: measures.metrics for rule, measures in measured.items()},
-        per_label={"label": list(given.task.labels)} | chosen.measures.per_label,
+        per_label={"label": list(prepared.task.labels)} | chosen.measures.per_label,
         thresholds={rule: measures.cuts for rule, measures in measured.items()},
         selected=selected,
         facts=stages.method.facts() | facts_of_rows(chosen.model, test, device_of(config.train)),
-        parts={part: len(rows) for part, rows in given.parts.items()},
-        data=given.data,
+        parts={part: len(rows) for part, rows in prepared.parts.items()},
+        data=prepared.data,
         config=settings,
         seconds=stages.seconds | {"scoring": scoring},
         peak_memory_bytes=peak_memory(),
@@ -160,7 +160,7 @@ def recorded(
         machine=machine(),
         revision=revision(),
         code=code,
-        calibration=told({rule: each.calibration for rule, each in scored.items()}, given.task.labels),
+        calibration=told({rule: each.calibration for rule, each in scored.items()}, prepared.task.labels),
         trained=stages.trained,
         cost=cost(stages.processor_seconds, chosen),
     )

@@ -46,8 +46,8 @@ def prepared(config: Config, pieces: Pieces, identity: Node) -> Prepared:
     """
     loaded = pieces.dataset.load(config.paths.cache)
     if not isinstance(loaded, Loaded):
-        given, wanted = type(loaded).__name__, f"{Loaded.__module__}.{Loaded.__name__}"
-        raise UserError(f"dataset={pieces.dataset.name}: its load gave a {given}, and is to give a {wanted}")
+        kind, wanted = type(loaded).__name__, f"{Loaded.__module__}.{Loaded.__name__}"
+        raise UserError(f"dataset={pieces.dataset.name}: its load gave a {kind}, and is to give a {wanted}")
     vectors, words = loaded.instances, loaded.instances.words
     rows = divided(pieces.split, vectors.targets, loaded.official, config.seed, words)
     labelled = labelled_rows(pieces.split, rows)

@@ -9,16 +9,16 @@ from typing_extensions import get_protocol_members
 from mlbench.errors import UserError
 
 
-def check_offers(given: Any, protocol: type, setting: str) -> None:
+def check_offers(piece: Any, protocol: type, setting: str) -> None:
     """Refuses a data set, a split or a scaler that lacks a member; `setting` is the word that named it."""
-    missing = [name for name in sorted(get_protocol_members(protocol)) if not offers(given, protocol, name)]
+    missing = [name for name in sorted(get_protocol_members(protocol)) if not offers(piece, protocol, name)]
     if missing:
         what = f"{protocol.__module__}.{protocol.__name__}"
         raise UserError(f"{setting}: it has no {' and no '.join(missing)}; {what} says what it needs")
 
 
-def offers(given: Any, protocol: type, name: str) -> bool:
-    offered = getattr(given, name, None)
+def offers(piece: Any, protocol: type, name: str) -> bool:
+    offered = getattr(piece, name, None)
     return callable(offered) if inspect.isfunction(vars(protocol).get(name)) else offered is not None
 
 

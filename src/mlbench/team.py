@@ -65,9 +65,9 @@ def first_host(nodes: str) -> str:
 
 def words(arguments: list[str], size: int) -> list[str]:
     """A command's words with the number of devices that a team of this size stands for."""
-    given = [word for word in arguments if word.startswith("train.devices=")]
-    if given and given[-1] != f"train.devices={size}":
+    devices = [word for word in arguments if word.startswith("train.devices=")]
+    if devices and devices[-1] != f"train.devices={size}":
         raise UserError(
-            f"{given[-1]}: {size} processes were started, which are train.devices={size}; leave it out"
+            f"{devices[-1]}: {size} processes were started, which are train.devices={size}; leave it out"
         )
-    return arguments if given else [*arguments, f"train.devices={size}"]
+    return arguments if devices else [*arguments, f"train.devices={size}"]
