@@ -1,4 +1,4 @@
-"""What is said of methods and data sets beside their numbers; the words: methods.yaml, datasets.yaml."""
+"""Descriptions of methods and data sets, which methods.yaml and datasets.yaml hold, for the board's files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ Planned = Mapping[str, Sequence[Case]]  # by variant
 
 
 def about_methods(planned: Planned) -> dict[str, dict[str, Any]]:
-    """Every method of the tables, in their order; the options of one that is run, from the first data set."""
+    """Every method of the tables, in their order, with the options that it has on its first data set."""
     words = content(Path(__file__).with_name("methods.yaml"))
     methods: dict[str, dict[str, Any]] = {}
     for variant, cases in planned.items():
@@ -34,7 +34,7 @@ def words_of(words: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def settings(case: Case) -> dict[str, Any]:
-    """What its default runs on the first data set were told, and what follows for the method's options."""
+    """The options of the method, of its loss and of its backbone in the case's runs, as plain values."""
     config = case.runs[0].config
     values = {f"method.{name}": value for name, value in options(config.method).items()}
     if (config.loss or {}).get("_target_") and "loss" in config.choices:
@@ -46,7 +46,7 @@ def settings(case: Case) -> dict[str, Any]:
 
 
 def space(case: Case) -> dict[str, list[Any]]:
-    """The values that were drawn of each option."""
+    """The values that the case's runs have of each option."""
     drawn: dict[str, set[str]] = {}
     for run in case.runs:
         for word in run.overrides:
@@ -57,7 +57,7 @@ def space(case: Case) -> dict[str, list[Any]]:
 
 
 def about_datasets(planned: Planned, truths: Mapping[str, Truth]) -> dict[str, dict[str, Any]]:
-    """Every data set of the tables, in their order; labels only where something has been run."""
+    """Every data set of the tables, in their order; statistics of labels only where a run read the data."""
     words = content(Path(__file__).with_name("datasets.yaml"))
     names = dict.fromkeys(case.dataset for cases in planned.values() for case in cases)
     datasets = {}

@@ -32,7 +32,7 @@ class Again:
 
 
 def again(board: Board, count: int, seed: int, outputs: Path) -> Iterator[Again]:
-    """So many runs, drawn from those of the board's defaults that have finished, as they come out here."""
+    """Draws `count` finished runs of the board's default rows, makes each here and compares its metrics."""
     from mlbench.runs.execute import run_missing  # imports Lightning
 
     records, stated = board.records, specs.stated_by(MAIN)

@@ -10,7 +10,7 @@ from mlbench.evaluation.metric import Better
 
 
 class Count(NamedTuple):
-    """Of the data sets on which both have been run."""
+    """How many data sets of those on which both methods have been run decide for each."""
 
     better: int
     worse: int
@@ -21,7 +21,7 @@ class Count(NamedTuple):
 
 
 def against(board: Board, method: str) -> dict[str, dict[str, Count]]:
-    """By method, as the board lists them, and by metric; the 95 % intervals are those of pairs.parquet."""
+    """The counts by method, in the board's order, and by metric, from the 95 % intervals of pairs.parquet."""
     lines = board.pairs[(board.pairs["first"] == method) | (board.pairs["second"] == method)]
     if lines.empty:
         names = sorted({*board.pairs["first"], *board.pairs["second"]})

@@ -43,7 +43,7 @@ def normalised(grid: Grid) -> np.ndarray:
 
 
 def _least(errors: np.ndarray) -> np.ndarray:
-    """(D, 1); NaN where nothing is known."""
+    """The lowest error on each data set, (D, 1); NaN where no row has one."""
     known = np.where(np.isnan(errors), np.inf, errors).min(1, keepdims=True, initial=np.inf)
     return np.where(np.isinf(known), np.nan, known)
 
@@ -69,7 +69,7 @@ def front(cost: Sequence[float], score: Sequence[float]) -> list[int]:
 
 
 def whole(grid: Grid) -> Grid:
-    """The data sets and the rows that tests over data sets can take: there is no gap."""
+    """The grid's data sets and rows without a gap, which tests over data sets need."""
     datasets, rows = block(~np.isnan(grid.means))
     return grid.of(datasets, rows)
 

@@ -28,7 +28,7 @@ def bins(labels: Frame) -> Frame:
 
 
 def bin_of(support: Any) -> Any:
-    """The number of the bin, of a number or of many."""
+    """The number of the bin of a support, or of an array of supports."""
     return np.searchsorted(EDGES, support, side="right") - 1
 
 

@@ -1,4 +1,4 @@
-"""The board as its files have it: records, labels, pairs, and what is said of data sets and methods."""
+"""The board as read from its files: records, labels, pairs, descriptions of data sets and methods."""
 
 import json
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def own_folder() -> Path:
 
 
 def read(folder: Path) -> Board:
-    """UserError names the file that is not there or is not a board's."""
+    """The board in a folder; a UserError names a file that is missing or is none of a board's."""
     return Board(
         records=_frame(folder / columns.RECORDS_FILE, columns.RECORDS),
         labels=_frame(folder / columns.LABELS_FILE, columns.LABELS),

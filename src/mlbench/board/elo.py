@@ -23,7 +23,7 @@ RIDGE = 1e-5  # of a step, where rows have not met: less would let rounding move
 
 @dataclass(frozen=True)
 class Ratings:
-    """NaN for rows that are not rated."""
+    """Ratings with their intervals; NaN for rows that are not rated."""
 
     elo: np.ndarray  # (R,)
     low: np.ndarray

@@ -37,21 +37,21 @@ class Grid:
 
     @cached_property
     def means(self) -> np.ndarray:
-        """Over the splits that there are: (D, R)."""
+        """The means over the splits that a cell has: (D, R)."""
         return mean(self.values, 1)
 
     @cached_property
     def errors(self) -> np.ndarray:
-        """What a perfect method has 0 of: (D, R)."""
+        """The distance of each mean to the value of a perfect method: (D, R)."""
         return self.means if self.better == "low" else 1 - self.means
 
     @cached_property
     def splits(self) -> np.ndarray:
-        """How many there are: (D, R)."""
+        """How many splits each cell has: (D, R)."""
         return (~np.isnan(self.values)).sum(1)
 
     def of(self, datasets: Iterable[int], rows: Sequence[int]) -> "Grid":
-        """The same with these data sets and rows alone."""
+        """The grid with these data sets and rows alone."""
         chosen = list(datasets)
         return replace(
             self,
@@ -151,7 +151,7 @@ def _last(shares: np.ndarray) -> int:
 
 
 def mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """Over what is known; NaN, without a warning, where nothing is."""
+    """The mean of the values that are not NaN; NaN, without a warning, where all are."""
     known = ~np.isnan(values)
     count = known.sum(axis)
     total = np.where(known, values, 0).sum(axis)

@@ -145,7 +145,7 @@ def of_record(record: Record, chosen: str) -> Row:
 
 
 def lost(case: Case, run: Run | None, by_key: Mapping[str, Record]) -> Row:
-    """A line without numbers."""
+    """The line of a run without numbers: its state and the reason."""
     failure = store.failure(run.folder) if run else {}
     state, reason = state_of(failure), failure.get("reason") or why_none(case, by_key)
     return {
@@ -158,7 +158,7 @@ def lost(case: Case, run: Run | None, by_key: Mapping[str, Record]) -> Row:
 
 
 def state_of(failure: Mapping[str, str]) -> str:
-    """By what the run's folder says of its end; nothing there: it has not begun."""
+    """The state of a run without a record, from the failure that its folder notes; without one, not_run."""
     kind, reason = failure.get("type", ""), failure.get("reason", "")
     if not failure or kind in ("DoesNotFit", "DataMissing"):
         return "not_run"

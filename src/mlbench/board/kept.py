@@ -27,7 +27,7 @@ def cell_of(row: Row) -> Cell:
 
 
 def cells_begun(records: list[Row]) -> set[Cell]:
-    """Those with a run that has ended, well or not."""
+    """The cells with a run that has finished or failed."""
     return {cell_of(row) for row in records if row["state"] != "not_run"}
 
 
@@ -43,7 +43,7 @@ def pair_of(row: Row) -> tuple[str, str, str, str]:
 
 
 def with_kept(before: content.Board, records: list[Row], labels: list[Row], pairs: list[Row]) -> None:
-    """Takes into the lists, in place, the lines of all cells that nothing was run of here."""
+    """Appends to the lists, in place, the lines that `before` has of cells without a run on this machine."""
     begun, planned = cells_begun(records), keys_of(records)
     old = before.records.to_dict("records")
     kept = (cells_begun(old) - begun) | (keys_of(old).keys() - planned)
@@ -60,7 +60,7 @@ def with_kept(before: content.Board, records: list[Row], labels: list[Row], pair
 
 
 def with_kept_truths(before: content.Board, datasets: dict[str, Row]) -> None:
-    """What the labels of a data set are like, in place, where it was known before and is not here."""
+    """Adds to `datasets`, in place, statistics of labels that `before` has and no run here computed."""
     for name, entry in before.datasets.items():
         if name not in datasets:
             datasets[name] = entry
@@ -70,6 +70,6 @@ def with_kept_truths(before: content.Board, datasets: dict[str, Row]) -> None:
 
 
 def with_kept_methods(before: content.Board, methods: dict[str, Row]) -> None:
-    """Methods that no table of here has, in place."""
+    """Adds to `methods`, in place, those of `before` that no table here has."""
     for name, entry in before.methods.items():
         methods.setdefault(name, entry)

@@ -63,7 +63,7 @@ def on_data(
     take as many processor seconds at most. What has finished before is read.
     """
     check_metric(metric)
-    index = outputs / "board" / f"{fingerprint({'words': [*words]})}.json"  # of another file: another one
+    index = outputs / "board" / f"{fingerprint({'words': [*words]})}.json"  # an index for each file
     spec = own_table(words, index, methods)
     write_splits(quoted(words), index)
     cases = planned(spec, outputs, [f"launch.seconds={seconds:g}"])
@@ -106,7 +106,7 @@ def run_within(cases: Sequence[Case], seconds: float) -> None:
 
 
 def standings(done: Sequence[Case], metric: str) -> list[Standing]:
-    """By the metric on all test rows together, with intervals of the bootstrap over rows."""
+    """The methods by the metric on all test rows together, with intervals of the bootstrap over rows."""
     pooled = {case.method: Pooled.of(case.runs) for case in done}
     values = {name: drawn(each.only(metric), each.targets, DRAWS)[metric] for name, each in pooled.items()}
     low = find(metric).better == "low"
@@ -135,7 +135,7 @@ def training(case: Case) -> list[str]:
 def placed(board: Board, name: str, metric: str) -> list[Place]:
     """By data set: the method's mean over folds, its place among so many, the best one's mean and BR's.
 
-    Of the default rows that have finished every fold. A data set on which the method has not is told aside.
+    Only default rows that have finished every fold count. A message names a data set on which `name` has not.
     """
     low, defaults = find(metric).better == "low", board.records[board.records["variant"] == "default"]
     lines = []
@@ -153,7 +153,7 @@ def placed(board: Board, name: str, metric: str) -> list[Place]:
 
 
 def rated(board: Board, name: str, metric: str) -> Rating | None:
-    """None of a method that has run on fewer data sets than a rating takes, which is three."""
+    """The method's rating; None where it has run on fewer than the three data sets that a rating takes."""
     standings = standing(board.records, metric)
     at, ratings = standings.grid.rows.index(Row(name)), standings.ratings
     if math.isnan(ratings.elo[at]):

@@ -19,7 +19,7 @@ DRAWS = 1000
 
 
 def pairs(finished: Mapping[tuple[str, str], Sequence[Run]]) -> list[dict[str, Any]]:
-    """Of the methods that have finished the most splits of a data set; by data set and method."""
+    """The lines of all pairs of methods that have finished the most splits of a data set."""
     rows = []
     for dataset in dict.fromkeys(dataset for dataset, _ in finished):
         of_dataset = {method: runs for (name, method), runs in finished.items() if name == dataset}

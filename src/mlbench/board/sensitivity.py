@@ -57,7 +57,7 @@ class Tuned:
 
 
 def tuning(grid: Grid) -> list[Tuned]:
-    """By falling gain. Only methods that have both rows on a data set."""
+    """The methods that have a default and a tuned row on a data set, by falling gain."""
     errors, methods = grid.errors, []
     won = duels(grid)
     for row in grid.rows:

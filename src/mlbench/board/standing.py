@@ -1,4 +1,4 @@
-"""How all rows stand by one metric: what a page of the board shows, and what others take from it."""
+"""How all rows stand by one metric: ratings, places, gaps and times, as the board's pages show them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,17 +45,17 @@ class Standing:
 
     @cached_property
     def win(self) -> np.ndarray:
-        """Over all others that were met."""
+        """The mean win rate of each row over the rows that it has met."""
         return mean(aggregates.win_rates(self.won), 1)
 
     @cached_property
     def covered(self) -> np.ndarray:
-        """Data sets."""
+        """The number of data sets on which each row has run."""
         return (self.grid.splits > 0).sum(0)
 
     @cached_property
     def imputed(self) -> np.ndarray:
-        """Data sets on which a split has the score of the prior."""
+        """The number of data sets on which a split of the row has the score of the prior."""
         return self.grid.imputed.any(1).sum(0)
 
     @cached_property

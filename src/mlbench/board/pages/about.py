@@ -1,4 +1,4 @@
-"""What every page is drawn from."""
+"""The board with the standings, grids and names from which every page is drawn."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Site:
 
     @cached_property
     def cells(self) -> dict[tuple[str, str, str], tuple[Counter, str]]:
-        """Data set, method and variant → the states of its runs, and the first reason that is given."""
+        """Data set, method and variant → the states of the cell's runs, and the first reason among them."""
         cells: dict[tuple[str, str, str], tuple[Counter, str]] = {}
         names = ["dataset", "method", "variant", "state", "reason"]
         for dataset, method, variant, state, reason in self.board.records[names].itertuples(index=False):
@@ -79,8 +79,8 @@ class Site:
 
     @cached_property
     def beside_reference(self) -> dict[tuple[str, str], list[bool]]:
-        """Metric and method → whether it is better than the reference, for each data set on which it is told
-        from it by the bootstrap."""
+        """Metric and method → for each data set on which the bootstrap tells the method from the reference,
+        whether the method is better."""
         outcomes: dict[tuple[str, str], list[bool]] = {}
         for (metric, _), lines in self.tested.items():
             if metric not in self.standings:
@@ -89,7 +89,7 @@ class Site:
             for first, second, low, high in lines:
                 if REFERENCE.method in (first, second) and not low <= 0 <= high:
                     other = second if first == REFERENCE.method else first
-                    wins = (low > 0) == higher  # of the first
+                    wins = (low > 0) == higher  # whether `first` is better
                     outcomes.setdefault((metric, other), []).append(wins == (first == other))
         return outcomes
 

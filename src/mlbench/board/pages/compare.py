@@ -12,7 +12,7 @@ from mlbench.board.pages.about import Site
 from mlbench.board.pages.markup import address, section, spoken
 from mlbench.board.standing import REFERENCE
 
-UNIT = 10_000  # values are whole numbers of it, which takes half the space
+UNIT = 10_000  # a page holds values as whole multiples of 1 / UNIT, which takes half the space
 
 CHOICE = """<form class="controls choose" id="choose" hidden>
 <label>First <select id="first"></select></label>
@@ -72,7 +72,7 @@ def _elo(site: Site, metric: str, rows: list[Row]) -> list[list[int] | None]:
 
 
 def _means(site: Site, metric: str, rows: list[Row]) -> list[list[int | None]]:
-    """By data set, then row."""
+    """The means by data set, then by row."""
     made = site.standings[metric].grid
     means = made.means[:, [made.rows.index(row) for row in rows]]
     return [[_whole(value) for value in line] for line in means]

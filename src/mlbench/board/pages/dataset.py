@@ -84,7 +84,7 @@ def _leaders(site: Site, dataset: str) -> str:
 
 
 def _ordered(site: Site, dataset: str) -> list[Row]:
-    """By the mean of their places on this data set; rows that did not run here are left out."""
+    """The rows by their mean place on this data set over the metrics; without rows that have none."""
     mean_places: dict[Row, float] = {}
     for row in site.names:
         places = []
@@ -181,7 +181,7 @@ def _labels(site: Site, dataset: str) -> str:
 
 
 def whole_rows(site: Site, dataset: str, labels: Frame) -> Frame:
-    """Of the rows that have finished the most splits: a mean over fewer may be of the easy ones."""
+    """The lines of rows that have finished the most splits: a mean over fewer may be over easy ones."""
     records = site.board.records
     done = records[(records["dataset"] == dataset) & (records["state"] == "finished")]
     splits = done.groupby(["method", "variant"])["split"].nunique()

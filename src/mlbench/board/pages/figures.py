@@ -29,7 +29,7 @@ def drawing(width: float, height: float, title: str, parts: Sequence[str]) -> st
 def pareto(
     names: Sequence[str], seconds: Sequence[float], scores: Sequence[float], front: Sequence[int], title: str
 ) -> str:
-    """Time in powers of ten, score from 0 to 1; who is on the front is filled and joined, and named first."""
+    """Time in powers of ten, score from 0 to 1. Points of the front are filled, joined and named first."""
     low, high = _decades(seconds)
     width = WIDTH - LEFT - RIGHT
 
@@ -65,7 +65,7 @@ def pareto(
 def _room(
     name: str, x: float, y: float, taken: list[tuple[float, float, float, float]]
 ) -> tuple[float, float, str] | None:
-    """Where a name is beside its point and over nothing else, if anywhere; then it is taken."""
+    """A position for a name beside its point that covers nothing, or None; its box is added to `taken`."""
     length = len(name) * LETTER * 0.88
     for at_x, at_y, anchor in (
         (x + 7, y + 4, "start"),
@@ -145,7 +145,7 @@ def intervals(
 
 
 def _step(span: float) -> int:
-    """Between two ticks, so that there are ten at most."""
+    """The distance of two ticks with which the axis has ten at most."""
     return next(step for step in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10**9) if span / step <= 10)
 
 

@@ -70,7 +70,7 @@ def spoken(metric: str) -> str:
 
 
 def number(value: float | None, decimals: int = 3) -> str:
-    """With a true minus sign; a dash where there is none."""
+    """A number with a true minus sign; a dash where the value is None or NaN."""
     if value is None or math.isnan(value):
         return NONE
     text = f"{value:.{decimals}f}"
@@ -146,7 +146,7 @@ def th(inside: str, scope: str = "col", more: str = "") -> str:
 
 
 def search(table_name: str, what: str, variants: bool) -> str:
-    """What narrows a table to some of its rows; the script brings it to life."""
+    """The form that narrows a table to some of its rows, hidden until the page's script runs."""
     chips = (
         "".join(
             f'<label class="chip"><input type="radio" name="{table_name}-variant" value="{value}"'

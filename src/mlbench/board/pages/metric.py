@@ -115,7 +115,7 @@ def _ratings(site: Site, metric: str) -> str:
 
 
 def _drawn(site: Site, each: Standing) -> str:
-    """The ratings as a figure, for a paper; folded away, for the table has them."""
+    """The ratings as a figure for a paper, folded away because the table shows the same numbers."""
     rated = [at for at in each.order if not np.isnan(each.ratings.elo[at])]
     if len(rated) < 2:
         return ""
@@ -132,12 +132,12 @@ def _rating(each: Standing, at: int) -> str:
     elo, low, high = each.ratings.elo[at], each.ratings.low[at], each.ratings.high[at]
     if np.isnan(elo):
         return cell(markup.NONE)
-    interval = "" if low == high else f" <i>{low:.0f}–{high:.0f}</i>"  # of the one at 1000
+    interval = "" if low == high else f" <i>{low:.0f}–{high:.0f}</i>"  # the row at 1000 has no interval
     return cell(f"<b>{elo:.0f}</b>{interval}", elo)
 
 
 def _interval(each: Standing, at: int) -> str:
-    """The interval drawn on the scale of all."""
+    """The interval of a rating, drawn on the scale of all ratings."""
     rated = each.ratings
     if np.isnan(rated.elo[at]):
         return "<td></td>"

@@ -42,7 +42,7 @@ def drawn(board: Board) -> dict[str, str]:
 
 
 def begun(records: Frame) -> Frame:
-    """Without tuned rows of which no run was begun: they are planned, and say nothing yet."""
+    """The records without those of tuned rows of which no run has begun: there is nothing to show of them."""
     run = records.loc[records["state"] != "not_run", ["method", "variant"]]
     known = set(run.itertuples(index=False, name=None))
     rows = zip(records["method"], records["variant"])
