@@ -21,7 +21,7 @@ ROLES = ("dataset", "method", "backbone", "loss", "split", "threshold", "seed")
 def main() -> None:
     hear_sigterm()
     first = sys.argv[1] if len(sys.argv) > 1 else ""
-    if not is_word(first):  # no word of its own, but an override or an option of `run`
+    if not is_word(first):  # not the name of a command, but an override or an option of `run`
         first = "run"
     elif first in COMMANDS:
         del sys.argv[1]
@@ -32,12 +32,12 @@ def main() -> None:
 
 
 def is_word(text: str) -> bool:
-    """Letters, digits and underscores alone."""
+    """Whether the text is letters, digits and underscores alone, as the name of a command is."""
     return text.replace("_", "a").isalnum()
 
 
 def advice(word: str, following: list[str]) -> str:
-    """What was most likely meant: `method erm` is method=erm."""
+    """The word that a person most likely meant: `method erm` is method=erm."""
     from mlbench.errors import did_you_mean
 
     if word in ROLES and following and is_word(following[0]):

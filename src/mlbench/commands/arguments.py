@@ -1,4 +1,4 @@
-"""What the commands beside `run` share: words of the form key=value, and what is wrong said in one line."""
+"""What the commands beside `run` share: options of the form key=value, errors in one line."""
 
 import os
 import re
@@ -48,7 +48,7 @@ def show_help(text: str) -> None:
 
 
 def nobody_reads() -> int:
-    """After `| head` has seen enough: what is still to be written goes nowhere, and nothing is wrong."""
+    """The exit status once a reader such as `| head` has closed the pipe: the rest is dropped in silence."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -62,7 +62,7 @@ def as_typed(text: str) -> str:
 
 
 def pairs(arguments: Sequence[str], first: str = "", keys: Iterable[str] = ()) -> dict[str, str]:
-    """The words by their keys. `first` is the key that a word without one is likely to belong to."""
+    """The options: values by key. `first` is the key to which a word without a key is likely to belong."""
     options: dict[str, str] = {}
     for index, argument in enumerate(arguments):
         key, sign, value = argument.partition("=")

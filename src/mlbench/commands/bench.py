@@ -67,7 +67,7 @@ def run(arguments: list[str]) -> None:
     options = pairs(arguments, "suite", ("suite", "page", "paths.outputs"))
     outputs = Path(options.pop("paths.outputs", "outputs")).expanduser()
     shown_on = options.pop("page", None)
-    if shown_on and not options:  # of what was measured before
+    if shown_on and not options:  # a page of the measurements that are kept
         write_page(Path(shown_on), outputs)
         return
     name = options.pop("suite", "all")
@@ -108,7 +108,7 @@ def shown(value: Any) -> str:
 
 
 def typed(key: str, value: str, default: Any) -> Any:
-    """`value` as the kind of thing that the default is."""
+    """`value` in the type of the default."""
     if isinstance(default, tuple):
         return tuple(value.split(","))
     if isinstance(default, str):
@@ -121,7 +121,7 @@ def typed(key: str, value: str, default: Any) -> Any:
 
 
 def report(suite: Suite, settings: dict[str, Any], path: Path) -> None:
-    """Prints the rows as they come, and keeps them."""
+    """Prints each row when it is measured, and keeps all in the file."""
     options = inspect.signature(suite).parameters
     settings = {key: settings.get(key, option.default) for key, option in options.items()}
     name = suite.__name__

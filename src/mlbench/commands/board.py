@@ -31,13 +31,20 @@ KEYS = {
     "render": ("out",),
     "against": ("method", "out"),
     "again": ("count", "seed", "out", "paths.outputs"),
-    "splits": ("out",),  # and what chooses a data set
+    "splits": ("out",),  # and the words that choose a data set
     "data": ("data", "seconds", "metric", "methods", "paths.outputs"),  # and the options of the data set
-    "add": ("add", "datasets", "metric", "as", "out", "paths.outputs"),  # and what chooses the method
+    "add": (
+        "add",
+        "datasets",
+        "metric",
+        "as",
+        "out",
+        "paths.outputs",
+    ),  # and the words that choose the method
 }
 OUT: dict[str, str] = dict.fromkeys(("harvest", "render"), "docs/board")  # others read mlbench's own board
-RESOLUTION = 1e-6  # of metrics that are called the same
-OPEN = ("splits", "data", "add")  # take words of `run`, too
+RESOLUTION = 1e-6  # metrics that differ by less count as the same
+OPEN = ("splits", "data", "add")  # actions that take words of `run` as well
 USUAL = {"seconds": "600", "metric": "f1_macro", "methods": "", "datasets": "emotions,birds,scene,yeast"}
 
 
@@ -61,7 +68,7 @@ def run(arguments: list[str]) -> None:
 
 
 def read(arguments: list[str]) -> tuple[str, dict[str, str]]:
-    """What is to be done, and the words of the form key=value."""
+    """The action, and its options by key."""
     first, *rest = arguments or [""]
     if (key := first.partition("=")[0]) in ("data", "add") and key != first:
         return key, USUAL | pairs(arguments, key, KEYS[key])
@@ -121,7 +128,7 @@ def again(out: Path, options: dict[str, str]) -> None:
 
 
 def splits(out: Path, options: dict[str, str]) -> None:
-    """Without `dataset.path`, of a data set of the registry."""
+    """Writes the splits of a data set of the registry, or of the file at `dataset.path`."""
     from mlbench.board.splits import write_splits
     from mlbench.words import quoted
 
@@ -133,7 +140,7 @@ def splits(out: Path, options: dict[str, str]) -> None:
 
 
 def data(out: Path, options: dict[str, str]) -> None:
-    """Ends with what to use."""
+    """Compares the board's methods on a person's data; the last line is the command that trains the best."""
     from mlbench.board.own import on_data, training  # imports torch
     from mlbench.compose import READERS
     from mlbench.words import quoted

@@ -17,15 +17,15 @@ from mlbench.submissions.outputs import Outputs
 @dataclass(frozen=True)
 class Scored:
     submission: Submission
-    values: np.ndarray  # matched
+    values: np.ndarray  # in the order of the true labels
     outputs: Outputs
     measures: Measures
-    parts: list[Part]  # what intervals are drawn for
+    parts: list[Part]  # the outputs that are resampled for intervals
     words: str  # how the file was read, matched and cut
 
 
 def alone(result: Scored, truth: Truth, draws: int, seed: int) -> None:
-    """A line a metric: its value, and its interval if draws are asked for."""
+    """Prints a line a metric: its value, and its interval if `draws` is above 0."""
     values = result.measures.metrics
     known = intervals(result.parts, torch.from_numpy(truth.values), draws, seed) if draws else {}
     if draws:
@@ -38,7 +38,7 @@ def alone(result: Scored, truth: Truth, draws: int, seed: int) -> None:
 
 
 def beside(result: Scored, other: Scored, truth: Truth, draws: int, seed: int) -> None:
-    """A line a metric that both have: the two values, their difference, its interval and p values."""
+    """Prints a line a metric that both have: the two values, their difference, its interval and p values."""
     if result.words != other.words:
         print(f"{other.submission.path}: {other.words}")
     first, second = in_common(result.parts, other.parts), in_common(other.parts, result.parts)
@@ -63,14 +63,14 @@ def beside(result: Scored, other: Scored, truth: Truth, draws: int, seed: int) -
 
 
 def in_common(parts: list[Part], others: list[Part]) -> list[Part]:
-    """The parts with those metrics only that the others have, too."""
+    """The parts, with those of their metrics alone that the other file has as well."""
     names = {name + part.ending for part in others for name in part.names}
     kept = [replace(p, names=[name for name in p.names if name + p.ending in names]) for p in parts]
     return [part for part in kept if part.names]
 
 
 def say_left_out(parts: list[Part], values: dict[str, float]) -> None:
-    """Which metrics have no interval, and why; those of groups of labels go by their metric's reason."""
+    """Prints which metrics have no interval, and why; a metric of a group of labels has the same reason."""
     for part in parts:
         for name, reason in left_out(part.names).items() if part.columns is None else ():
             print(f"{name + part.ending} has no interval: {reason}")

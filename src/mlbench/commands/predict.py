@@ -35,7 +35,7 @@ Where path has a column for each label, too, the predictions are measured agains
 KEYS = ("run", "path", "out", "give", "id", "separator", "decimal", "images", "trust")
 GIVE = ("scores", "sets", "labels", "all")
 OUT = (".csv", ".npz", ".parquet")
-GROUP = 500_000  # numbers that a group of rows of a Parquet file has at least
+GROUP = 500_000  # least count of numbers in a row group of a Parquet file
 
 
 def main(arguments: list[str] | None = None) -> int:

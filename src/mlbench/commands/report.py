@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> None:
     if drawn["grids"]:
         print(write(outputs / HEAT, comma(drawn)))
     else:
-        (outputs / HEAT).unlink(missing_ok=True)  # of runs that are no longer there
+        (outputs / HEAT).unlink(missing_ok=True)  # the old file shows runs that have been removed
 
 
 def records_in(outputs: Path) -> dict[str, Brief]:

@@ -65,7 +65,7 @@ def run(arguments: list[str]) -> int:
 
 
 def read(arguments: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
-    """Our own keys; what `run.py` is told of how to run; what Hydra is told of the launcher."""
+    """The options of this command; the words that `run.py` gets; the words on the launcher, for Hydra."""
     options, settings, launcher = {}, [], []
     for key, value in pairs(arguments, "table", (*KEYS, *PASSED)).items():
         if key.startswith(("hydra.", "hydra/")):
@@ -102,7 +102,7 @@ def folders(settings: list[str]) -> tuple[Path, Path]:
 
 
 def cases(name: str, spec: specs.Spec, options: dict[str, str], settings: list[str]) -> "list[Case]":
-    """A table's plan, none for one that only counts. Nothing that it names is unknown then."""
+    """A table's plan, empty for a table that only counts; refuses names in the table that do not exist."""
     if isinstance(spec, specs.Statistics):
         return []
     from mlbench.tables import measured, plan  # imports torch
@@ -124,7 +124,7 @@ def table(
     settings: list[str],
     launcher: list[str],
 ) -> int:
-    """One table; the exit status."""
+    """Makes one table; returns the exit status."""
     outputs, cache = folders(settings)
     folder = outputs / "tables" / one_name("table", specs.stem(name))
     if isinstance(spec, specs.Statistics):

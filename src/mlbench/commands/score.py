@@ -86,7 +86,7 @@ def run(arguments: list[str]) -> None:
 
 
 def check(files: list[str], options: dict[str, str]) -> None:
-    """Refuses words that are none, or that do not go together."""
+    """Refuses unknown options, and options that exclude each other."""
     check_keys([key for key in options if not key.startswith(OPTIONS)], KEYS)
     if len(files) not in (1, 2):
         raise UserError(
@@ -119,14 +119,14 @@ def check(files: list[str], options: dict[str, str]) -> None:
 
 
 def is_file(word: str) -> bool:
-    """Folders of a sweep have = in their names, so that a word with one may be a path."""
+    """Whether a word is a path: as folders of a sweep have = in their names, a word with = may be one."""
     key, sign, _ = word.partition("=")
     known = key in KEYS or key.startswith(OPTIONS)
     return not known and not word.startswith("-") and (not sign or Path(word).exists())
 
 
 def whole(key: str, text: str | None, least: int) -> int:
-    """The whole number; 0 where none is given."""
+    """The whole number in `text`; 0 where `text` is None."""
     if text is None:
         return 0
     if not text.isdecimal() or int(text) < least:
@@ -173,7 +173,7 @@ def scored(
 
 
 def keep(options: dict[str, str], result: "Scored", data: "Known", truth: "Truth", cuts: "Cuts") -> str:
-    """Keeps the predictions as a record; its path."""
+    """Keeps the predictions as a record; returns the line that names its path."""
     from mlbench.submissions.stored import Import, keep
 
     cut = result.outputs.cuttable is not None

@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> int:
 
 
 def asked(arguments: list[str]) -> tuple[str, specs.Search, list[str], list[str]]:
-    """The search and its name; what every run is told; what Hydra is told of the launcher."""
+    """The name, the search, the words that every run gets, and the words on the launcher that Hydra gets."""
     options = pairs(arguments, "sweep", ("sweep", *OWN))
     if not (name := options.pop("sweep", None)):
         raise UserError(f"sweep=... is needed; there are: {', '.join(choices('sweep'))}")
@@ -72,7 +72,7 @@ def _study(name: str, search: specs.Search, overrides: list[str], launcher: list
 
 
 def overrides_of(search: specs.Search, options: dict[str, str]) -> list[str]:
-    """What every run is told: the command line's word counts before the file's."""
+    """The words that every run gets; an option of the command line replaces the file's."""
     all_overrides = pairs(search.overrides) | options | {"selection.rule": "best", "train.progress": "false"}
     for key, value in options.items():
         if key in search.space:

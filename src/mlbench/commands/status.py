@@ -1,4 +1,4 @@
-"""The command line that tells what runs, how far it is, and what failed."""
+"""The command line that lists the runs at work, how far each is, and the runs that failed."""
 
 from collections.abc import Sequence
 
