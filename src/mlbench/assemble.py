@@ -61,7 +61,7 @@ def assemble(config: Config) -> Pieces:
 
 
 def build_calibrator(config: Config) -> Calibrator | None:
-    """Refused for a method whose scores are nothing that it could calibrate."""
+    """The configured calibration, or None; refused for a method whose scores it cannot calibrate."""
     node, choices, method = config.calibration, config.choices, target(config.method)
     if node["_target_"] is None:
         return None
@@ -78,7 +78,7 @@ def build_calibrator(config: Config) -> Calibrator | None:
 
 
 def check_data(config: Config, pieces: Pieces) -> None:
-    """The data set and the split offer what the method asks for."""
+    """Refuses a data set or a split that lacks what the method requires."""
     check_method(config.method["_target_"], target(config.method))
     dataset, requires = pieces.dataset, target(config.method).requires
     method = config.choices["method"]
@@ -126,7 +126,7 @@ def check_data(config: Config, pieces: Pieces) -> None:
 
 
 def check_unknown(config: Config) -> None:
-    """The method and its loss can leave out entries of which it is not known whether they are positive."""
+    """Refuses unknown labels where the method or its loss cannot leave such entries out."""
     choices = config.choices
     if not target(config.method).requires.unknown_labels:
         raise DoesNotFit(
@@ -152,7 +152,7 @@ AS_THEY_ARE = {"image": "use encoder.image=pixels", "text": "use encoder.text=to
 
 
 def kind_of_rows(dataset: Dataset, made: dict[str, Encoder]) -> Kind:
-    """What the rows are that a method sees. Vectors stand side by side, images and texts stand alone."""
+    """The kind of the rows that a method gets. Vectors stand side by side, images and texts stand alone."""
     if not made:
         return dataset.kind
     gives: dict[str, Kind] = {field: getattr(encoder, "gives", "vector") for field, encoder in made.items()}
@@ -173,7 +173,7 @@ def kind_of_rows(dataset: Dataset, made: dict[str, Encoder]) -> Kind:
 
 
 def kind_named(config: Config, dataset: Dataset, made: dict[str, Encoder]) -> str:
-    """Where the kind of the rows comes from, for messages."""
+    """The setting that decides the kind of the rows, for messages."""
     kind = kind_of_rows(dataset, made)
     if len(made) == 1:
         (field,) = made
@@ -222,7 +222,7 @@ def tell_untaken(config: Config) -> None:
 
 
 def tell_untrained(config: Config, asked: Sequence[str]) -> None:
-    """What was asked of training, and the method does not take."""
+    """Tells which settings of training a person typed that the method does not use."""
     taken, name = getattr(target(config.method), "train_options", TRAINING), config.choices["method"]
     for word in asked:
         option = re.match(r"\+*train[./](\w+)", word)
@@ -231,7 +231,7 @@ def tell_untrained(config: Config, asked: Sequence[str]) -> None:
 
 
 def tell_looked_at(config: Config, threshold: Threshold) -> None:
-    """What a rule promises does not hold for a model or a map that its part has chosen or fitted."""
+    """Tells where a rule's promise fails: its part has chosen the model or fitted the calibration."""
     if not threshold.promises:
         return
     others = [f"selection.rule={config.selection.rule}"] if config.selection.rule != "last" else []
@@ -245,7 +245,7 @@ def tell_looked_at(config: Config, threshold: Threshold) -> None:
 
 
 def check_shapes(config: Config, task: Task) -> None:
-    """What backbone and loss give of a batch fits the task, if the method takes any."""
+    """Refuses a backbone or a loss whose result for a batch does not fit the task."""
     parameters = inspect.signature(target(config.method)).parameters
     if "backbone" in parameters and not within(config.backbone["_target_"], ("mlbench",)):
         check_backbone(config.backbone, task)
@@ -254,8 +254,8 @@ def check_shapes(config: Config, task: Task) -> None:
 
 
 def check_backbone(node: Node, task: Task) -> None:
-    """A person's own backbone can be called with the task, and is as wide as it says. A backbone for a single
-    modality may fail on the whole task: it is not refused for that.
+    """Refuses a person's own backbone that cannot be called with the task, or is not as wide as it says. A
+    backbone for a single modality may fail on the whole task: it is not refused for that.
     """
     setting = f"backbone._target_={node['_target_']}"
     check_call(target(node), setting, "the task and its options", task, **options(node))
@@ -277,8 +277,8 @@ def check_backbone(node: Node, task: Task) -> None:
 
 
 def check_loss(config: Config, task: Task) -> None:
-    """The loss takes its options and the labels there are, as one with a weight for each may not, and gives
-    one number with a gradient.
+    """Refuses a loss that does not take its options or the task's labels (it may have a weight for each), or
+    that does not give one number with a gradient.
     """
     name, node = config.choices["loss"], config.loss
     statistics = {"instances", "positives"} & inspect.signature(target(node)).parameters.keys()
@@ -307,7 +307,7 @@ def check_loss(config: Config, task: Task) -> None:
 
 
 def named(value: Any) -> str:
-    """What a person's piece gave, for messages."""
+    """The type, or the shape, of what a person's piece returned, for messages."""
     if isinstance(value, torch.Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
     return f"a {type(value).__name__}"
@@ -327,7 +327,7 @@ def check_outputs(config: Config) -> None:
 
 
 def check_embedding(method: Method, name: str) -> None:
-    """Before any training: a method of a person's own may keep its backbone under another name."""
+    """Refuses, before any training, a person's own method whose backbone is not where embeddings need it."""
     if type(method).embed is Method.embed and "backbone" not in dict(method.named_children()):
         raise UserError(
             f"outputs.embeddings=true: method={name} keeps no backbone as self.backbone; give it embed(batch)"

@@ -107,7 +107,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return [*(f"{key}={value}" for key, value in chosen.items() if value is not None), *self.options]
 
     def _train(self, config: Config, pieces: Pieces) -> None:
-        """As experiment.prepare and experiment.train do it, on these rows and in a folder that goes."""
+        """Trains as experiment.prepare and experiment.train do, on the rows of X, in a temporary folder."""
         instances, split = pieces.dataset.load(Path()).instances, pieces.split
         if not (type(split).__module__ == "mlbench.data.splits" and config.choices["split"] == "official"):
             raise UserError("an estimator trains on all rows it is given: options can name no other split")
@@ -234,7 +234,7 @@ def plain(X: Any) -> Features:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Afterwards the caller's random numbers go on as if none had been drawn, with as many threads."""
+    """Restores the states of the caller's random generators and the number of threads afterwards."""
     before, threads = generators(), torch.get_num_threads()
     try:
         yield

@@ -21,7 +21,7 @@ CONFORMAL = "mlbench.evaluation.conformal.Conformal"
 
 
 def without_neutral(options: Node) -> Node:
-    """Without options that were added later and have the value that changes nothing."""
+    """The options without those that were added later and have the value that changes nothing."""
     return {name: value for name, value in options.items() if name not in NEUTRAL or value != NEUTRAL[name]}
 
 

@@ -62,7 +62,7 @@ def locked(path: Path) -> bool:
 
 @functools.lru_cache(10_000)
 def _asked(path: Path, _: bool) -> BaseFileLock:
-    """Of a lease it takes several looks to see that nobody touches it any more: the same lock makes them."""
+    """The lock of a path, kept: only repeated looks of the same lock show that a lease is abandoned."""
     return lock(path, timeout=0)
 
 

@@ -33,7 +33,7 @@ from mlbench.results.record import Record, machine, peak_memory, revision, versi
 
 @dataclass(frozen=True)
 class Scored:
-    """Of one model: the scores of the test part and their measures, and what calibrated the scores."""
+    """One model with its scores of the test part, their measures, and the calibration of the scores."""
 
     model: Method
     scores: Tensor
@@ -83,13 +83,13 @@ def save(folder: Path, config: Config, pieces: Pieces, prepared: Prepared, score
 
 
 def fields_of(pieces: Pieces, prepared: Prepared, field: str) -> list[str]:
-    """The fields of the data set's file in which its texts, or the names of its images, are."""
+    """The fields of the data set's file that hold its texts, or the names of its images."""
     named = prepared.schema.beside.get(field) or getattr(pieces.dataset, "options", {}).get(field, field)
     return [named] if isinstance(named, str) else [*named]
 
 
 def way_of_rows(pieces: Pieces, prepared: Prepared, chosen: Scored) -> dict[str, Any]:
-    """What leads from a row of a file to the trained method, and from its scores to a label set."""
+    """All that predict.py needs to lead a row of a file to the method, and scores to a label set."""
     dataset, rule = pieces.dataset, pieces.threshold()
     return {
         "schema": prepared.schema.plain,

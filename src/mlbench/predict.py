@@ -37,7 +37,7 @@ class Trained:
     """What a run left, from a row of a file to a label set."""
 
     path: Path
-    dataset: str  # its name
+    dataset: str  # the data set's name
     method: Method
     schema: Schema
     scaler: Scaler
@@ -60,7 +60,7 @@ class Trained:
         return Reading(str(self.path), self.schema, self.options, self.fields, several, masks)
 
     def features(self, piece: Piece | RawPiece) -> Features:
-        """Of texts and images what the encoders make of them."""
+        """The features of a piece; the encoders compute those of texts and images."""
         if isinstance(piece, Piece):
             return piece.features
         return beside([encoder.encode(piece.raw[field], "cpu") for field, encoder in self.encoders.items()])
@@ -117,7 +117,7 @@ class Trained:
 
     @property
     def has_cuts(self) -> bool:
-        """Not where each instance, or each metric, has a cut of its own."""
+        """Whether new rows can be cut; false where each instance, or each metric, has its own cut."""
         return isinstance(self.cuts, float | list) and self.cuts != []
 
 
@@ -171,7 +171,7 @@ class Ensemble:
                 raise UserError(f"{run.path} and {first.path} were trained on different columns")
 
     def predicted(self, pieces: Sequence[Piece | RawPiece]) -> Predicted:
-        """Of the same rows as each run reads them."""
+        """The predictions for the same rows, of which each run has its own piece."""
         total = torch.zeros(len(pieces[0].ids), len(self.schema.labels))
         targets = None
         for run, order, piece in zip(self.runs, self.orders, pieces):

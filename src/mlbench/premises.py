@@ -47,14 +47,14 @@ def check_premises(config: Config) -> tuple[Dataset, Split]:
 
 
 def check_rows(split: Split, rows: int | None) -> None:
-    """The split can part as many rows as the data set is known to have."""
+    """Refuses a split that cannot divide as many rows as the data set is known to have."""
     check = getattr(split, "check_rows", None)
     if rows is not None and check:
         check(rows)
 
 
 def check_groups(dataset: Dataset, split: Split) -> None:
-    """The data set has the field by which the split keeps rows together."""
+    """Refuses a data set without the field by which the split keeps rows together."""
     group, known = getattr(split, "group", None), getattr(dataset, "groups", ())
     if group and group not in known:
         has = f"it has {', '.join(known)}{did_you_mean(group, known)}" if known else "it has none"
@@ -62,14 +62,14 @@ def check_groups(dataset: Dataset, split: Split) -> None:
 
 
 def check_label_count(threshold: Node, labels: int | None) -> None:
-    """A rule that predicts k labels finds as many in what is known of the data set."""
+    """Refuses a rule that predicts k labels where the data set is known to have fewer."""
     k = threshold.get("k")
     if labels is not None and isinstance(k, int) and k > labels:
         raise UserError(f"threshold.k={k}: there are {labels} labels; choose as many or fewer")
 
 
 def check_neighbours(config: Config, dataset: Dataset, split: Split) -> None:
-    """ML-kNN finds as many neighbours of a training row as it asks for in what is known of the data set."""
+    """Refuses more neighbours than the known number of training rows lets ML-kNN find."""
     k = config.method.get("k") if config.method["_target_"] == ML_KNN else None
     rows = training_rows(dataset, split, config.seed) if k else None
     if k and rows and k >= rows:
@@ -94,7 +94,7 @@ def training_rows(dataset: Dataset, split: Split, seed: int) -> int | None:
         return None
     ends = itertools.accumulate(counts[part] for part in dataset.official)
     official = {part: np.arange(end - counts[part], end) for part, end in zip(dataset.official, ends)}
-    targets = np.zeros((counts["instances"], 1), np.uint8)  # sizes do not depend on what they are
+    targets = np.zeros((counts["instances"], 1), np.uint8)  # the sizes of parts do not depend on the labels
     parts = dataclasses.replace(split, stratified=False)(targets, official or None, seed)
     return len(parts["train"])
 
@@ -131,7 +131,7 @@ def has_validation(config: Config, dataset: Dataset, split: Split) -> bool:
 
 
 def check_patience(config: Config, dataset: Dataset, split: Split) -> None:
-    """Refuses it where no epoch is looked at; with a method in closed form it changes nothing."""
+    """Refuses patience where no epoch is measured; with a method in closed form patience changes nothing."""
     looks = config.selection.rule == "oracle" or has_validation(config, dataset, split)
     if (patience := config.selection.patience) and not looks and target(config.method).train_options:
         raise UserError(f"selection.patience={patience} needs a validation part: add split.validation=0.1")

@@ -23,7 +23,7 @@ def offers(piece: Any, protocol: type, name: str) -> bool:
 
 
 def check_call(function: Callable[..., Any], setting: str, what: str, *arguments: Any, **named: Any) -> None:
-    """Refuses what cannot be called with these arguments, which `what` names."""
+    """Refuses a function that cannot be called with these arguments, which `what` names."""
     try:
         inspect.signature(function).bind(*arguments, **named)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""A batch whose rows several processes share: every one has its own part, and can see what all have."""
+"""A batch whose rows several processes share: each process holds a part, and can gather all parts."""
 
 import torch
 import torch.distributed

@@ -1,4 +1,4 @@
-"""Runs by the words that make them."""
+"""From the words of run.py to runs."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ def composed(jobs: Sequence[Sequence[str]], more: Sequence[str] = ()) -> Iterato
 
 
 def runs_of(jobs: Sequence[Sequence[str]]) -> list[Run]:
-    """The runs that these words make; a UserError where they make none."""
+    """The runs that the jobs' words make; a UserError where words make none."""
     configs = []
     for config in composed(jobs):
         if isinstance(config, Exception):
@@ -43,7 +43,7 @@ def runs_of(jobs: Sequence[Sequence[str]]) -> list[Run]:
 
 
 def located(configs: Sequence[Config], jobs: Sequence[Sequence[str]]) -> Iterator[Run]:
-    """Each as a run, whose key needs the identity of its data set: asked for once a data set."""
+    """Each configuration as a run. A run's key needs its data set's identity, computed once a data set."""
     known: dict[str, tuple[str, dict[str, Any]]] = {}
     for config, job in zip(configs, jobs):
         named = json.dumps(config.dataset, sort_keys=True, default=str)

@@ -41,14 +41,14 @@ class Estimate:
         return None if self.once is None else self.bytes_once + runs * self.bytes_each
 
     def fitting(self, seconds: float) -> int:
-        """How many runs take so many seconds; at least one."""
+        """How many runs a group of `seconds` may have; at least one."""
         if self.once is None or not self.each:
             return 10**9
         return max(1, int((seconds - self.once) // self.each))
 
 
 def estimated(run: Run, outputs: Path) -> Estimate:
-    """What a group that this run is in will take."""
+    """The time and memory that a group with this run will take."""
     known = list(alike(run, outputs))
     return by_records(known) if known else by_operations(run.config)
 

@@ -105,7 +105,7 @@ def _of_fold(config: Config, fold: int | None) -> Config:
 
 
 def _run(config: Config, overrides: Sequence[str], dataset: str, content: dict[str, Any]) -> Run:
-    """`content` is the run's science, which differs in nothing but the seed between many runs."""
+    """The run of a configuration; `content` is its science, which many runs share but for the seed."""
     key = fingerprint(content)
     folder = store.folder(config.paths.outputs, dataset, config.choices["method"], key)
     return Run(config.seed, config, tuple(overrides), key, folder, config.split.get("fold"))
