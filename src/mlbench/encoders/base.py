@@ -20,7 +20,7 @@ class Encoder(Protocol):
     It is built for every configuration, so neither its module nor its constructor imports what is large.
     """
 
-    learns: ClassVar[bool]  # whether `fit` learns from rows; one that does not is frozen
+    learns: ClassVar[bool]  # whether `fit` learns from rows; an encoder that does not is frozen
     needs: ClassVar[tuple[str, ...]]  # modules it imports at work, besides those of every installation
 
     def check(self) -> None:
@@ -28,7 +28,7 @@ class Encoder(Protocol):
         ...
 
     def weights(self) -> str | None:
-        """SHA-256 of what a file brings to the features besides the options; None where no file does."""
+        """SHA-256 of the files on which the features depend besides the options; None without such files."""
         ...
 
     def fit(self, rows: Raw) -> None:
@@ -70,7 +70,7 @@ class Frozen:
     learns: ClassVar[bool] = False
     gives: ClassVar[Kind] = "vector"  # what a row becomes
     needs: ClassVar[tuple[str, ...]] = ()
-    width: int = 0  # of its features, once it has encoded
+    width: int = 0  # columns of the features, known once the encoder has encoded
 
     def check(self) -> None:
         check_needs(self.needs)
@@ -80,7 +80,7 @@ class Frozen:
         return None
 
     def fit(self, rows: Raw) -> None:
-        """There is nothing to learn."""
+        """Does nothing: a frozen encoder learns nothing."""
 
     def feature_names(self) -> list[str]:
         return [f"{type(self).__name__.lower()}{number}" for number in range(1, self.width + 1)]
@@ -133,6 +133,6 @@ def check_needs(modules: tuple[str, ...]) -> None:
 
 
 def options(encoder: Any) -> Plain:
-    """What an encoder, a dataclass, was built with; a path is text."""
+    """The options of an encoder, the fields of its dataclass; a path as text."""
     given = {field.name: getattr(encoder, field.name) for field in fields(encoder) if field.init}
     return {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}

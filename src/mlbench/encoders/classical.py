@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Classical(Described):
-    """The options are those of the three; words and Gaussians are learned from the same descriptors."""
+    """Its options are those of the three; words and Gaussians are learned from the same descriptors."""
 
     words: int
     gaussians: int

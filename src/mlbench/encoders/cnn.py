@@ -21,7 +21,7 @@ from mlbench.layers import Dropout, Embedding, Linear
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-SPREAD = 0.25  # of a word's numbers around 0 before training (Kim's code)
+SPREAD = 0.25  # the range of a word's numbers around 0 before training (Kim's code)
 
 
 class Maps(nn.Module):
@@ -48,7 +48,7 @@ class Maps(nn.Module):
         self.widths = widths
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        # Not by `padding_idx`, of which vmap minds the gradient in the first replica alone.
+        # `padding_idx` is not used: under vmap only the first replica would leave its gradient out.
         words = (self.embedding(x) * (x != PADDING).unsqueeze(-1)).mT
         return [
             window(F.pad(words, (0, width - 1))).relu() for window, width in zip(self.windows, self.widths)
@@ -116,7 +116,7 @@ class TextCNN(nn.Module):
 
 
 def lengths_of(x: Tensor) -> Tensor:
-    """(B,): of each text in tokens; one that has none counts as one of padding."""
+    """(B,): the length of each text in tokens; a text without tokens counts as one token of padding."""
     return (x != PADDING).sum(-1).clamp(min=1)
 
 

@@ -27,7 +27,7 @@ class WordCounts:
                 raise UserError(f"encoder.text.{name}={getattr(self, name)}: a whole number, 1 or larger")
 
     def check(self) -> None:
-        """It needs what every installation has."""
+        """Refuses nothing: every installation has scikit-learn."""
 
     def weights(self) -> str | None:
         return None

@@ -1,4 +1,4 @@
-"""What encoders share that describe an image by many places of it: the descriptors, and their learning."""
+"""Descriptors at many points of an image, and how encoders learn from them."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -68,7 +68,7 @@ class Described:
         return None
 
     def fit(self, rows: Raw) -> None:
-        """From equally many descriptors of each image, which `seed` chooses."""
+        """Learns from equally many descriptors of each image, which `seed` draws."""
         assert isinstance(rows, Images)
         random, each = np.random.default_rng(self.seed), max(self.sample // len(rows), 1)
         found = pictures(rows, lambda image: descriptors(grey(image, self.size), self.step))

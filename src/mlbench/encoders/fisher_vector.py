@@ -48,7 +48,7 @@ class FisherVector(Described):
 
     @cached_property
     def mixture(self) -> Any:
-        """scikit-learn's, as it was fitted."""
+        """The fitted mixture of scikit-learn, from its weights, means and deviations."""
         from sklearn.mixture import GaussianMixture
 
         made: Any = GaussianMixture(self.gaussians, covariance_type="diag")
@@ -58,7 +58,7 @@ class FisherVector(Described):
         return made
 
     def vector(self, found: np.ndarray) -> np.ndarray:
-        """Its signed root, to length 1."""
+        """The Fisher vector of an image's descriptors: its signed root, scaled to length 1."""
         from skimage.feature import fisher_vector
 
         within = (found - self.learned["mean"]) @ self.learned["directions"]

@@ -34,7 +34,7 @@ class HFImage(Located):
         return features
 
     def pooled(self, given: Any) -> "Tensor":
-        """(B, d) of what the network gives: a sequence of states (B, T, d), or a map (B, d, H, W)."""
+        """(B, d) from the network's output: a sequence of states (B, T, d), or a map (B, d, H, W)."""
         if self.pooling == "pooler":
             if getattr(given, "pooler_output", None) is None:
                 raise UserError(f"{self.path} has no pooler: use encoder.image.pooling=mean")

@@ -21,7 +21,7 @@ from mlbench.locks import lock
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BYTES = 2**26  # of images that are decoded before they are written
+BYTES = 2**26  # bytes of images that are decoded before they are written
 
 
 @dataclass(kw_only=True)
@@ -72,7 +72,7 @@ def once(path: Path, encoder: Pixels, rows: Images) -> np.ndarray:
 
 
 def opened(path: Path) -> np.ndarray | None:
-    """None where the file is missing or damaged."""
+    """The images in the file, as a map; None where the file is missing or damaged."""
     try:
         found = mapped(path)
     except (OSError, ValueError, EOFError):

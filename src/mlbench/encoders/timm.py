@@ -46,7 +46,7 @@ class Timm(Located):
         return features
 
     def loaded(self) -> tuple[dict[str, Any], Any]:
-        """What the folder says of its network, and the network without its last layer."""
+        """The preparation that the folder's configuration states, and the network without its last layer."""
         try:
             timm: Any = importlib.import_module("timm")
             from safetensors.torch import load_file
@@ -67,7 +67,7 @@ class Preparation:
 
     height: int
     width: int
-    share: float  # of a side that is kept of the resized image
+    share: float  # the share of a resized image's side that is kept
     mode: str
     interpolation: str
     scale: tuple[list[float], list[float]]  # mean and deviation of red, green and blue

@@ -46,7 +46,7 @@ class Tokens:
 
     @property
     def learns(self) -> bool:
-        """The words; a tokenizer knows its own."""
+        """Whether words are learned from training texts: a tokenizer brings its own."""
         return self.tokenizer is None
 
     def check(self) -> None:
@@ -61,7 +61,7 @@ class Tokens:
         return text_folder(str(self.tokenizer), self.revision)
 
     def fit(self, rows: Raw) -> None:
-        """The most frequent words; of equally frequent ones the first in the alphabet."""
+        """Learns the most frequent words; of equally frequent words the first in the alphabet."""
         assert isinstance(rows, Texts)
         counts = Counter(word for text in rows.rows for word in self.words(text))
         if not counts:
@@ -70,7 +70,7 @@ class Tokens:
         self.names = (NONE, UNKNOWN, *ranked[: self.vocabulary])
 
     def words(self, text: str) -> Iterator[str]:
-        """The words of a text as far as it is read."""
+        """The words of a text, `max_length` of them at most."""
         found = WORD.finditer(text.lower() if self.lower else text)
         return (each.group() for each in islice(found, self.max_length))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlbench.encoders.base import Training
 
 COUNTS = ("vocabulary", "max_length", "embedding", "maps", "pools", "width", "epochs", "batch_size")
-WEIGHT = "weight "  # before the name of each tensor in its state
+WEIGHT = "weight "  # the prefix of each tensor's name in the encoder's state
 
 
 @dataclass(kw_only=True)
@@ -66,7 +66,7 @@ class XMLCNN:
         return None
 
     def fit(self, rows: Raw, targets: np.ndarray, train: "Training") -> None:
-        """A stage of its own: the network and a layer of labels, by binary cross-entropy."""
+        """Trains the network with a layer of labels on top by binary cross-entropy, in its own stage."""
         import torch
 
         from mlbench.data.rows import Rows
