@@ -29,7 +29,7 @@ def code_of(config: Config) -> str:
 
 @lru_cache(4096)
 def _code_of(text: str) -> str:
-    """Of a configuration but for its seed, which many runs share."""
+    """The hash for a configuration without its seed: runs that differ in the seed alone compute it once."""
     content = taken(json.loads(text))
     named = {name.rpartition(".")[0] for piece in PIECES for name in targets(content.get(piece))}
     named |= {name.rpartition(".")[0] for name in targets(content) if not within(name, ("mlbench",))}
@@ -38,7 +38,7 @@ def _code_of(text: str) -> str:
 
 @cache
 def hashed(modules: frozenset[str]) -> str:
-    """Computed once a process: what it has imported stays as it is, even if the files change."""
+    """The hash, computed once a process: imported code stays as it was, even if its files change."""
     return fingerprint(sources(modules))
 
 

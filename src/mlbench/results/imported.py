@@ -5,7 +5,7 @@ from pathlib import Path
 from mlbench.config import Config, Node, defining, fingerprint
 from mlbench.results import store
 
-MARK = "imported-"  # begins every key of theirs
+MARK = "imported-"  # every key of an import begins with it
 OF_FEATURES = ("scaling", "modalities", "use", "missing_modalities", "encoders")
 
 

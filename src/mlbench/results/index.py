@@ -28,7 +28,7 @@ NAME = "records.index"
 FORMAT = b"1"
 SHARED = ("choices", "data", "config", "versions", "revision", "code", "rule", "imported")
 FRESH = 2.0  # seconds: a file that is younger may change again without its times telling
-SPARE = 1000  # lines that count no more, beside one for each that counts
+SPARE = 1000  # outdated lines that are kept, beside one for each line that counts
 
 Stamp = bytes
 
@@ -53,8 +53,8 @@ class Index:
     def _forget(self) -> None:
         self.lines: dict[str, Line] = {}
         self.briefs: dict[str, tuple[Stamp, Brief]] = {}
-        self.texts: dict[bytes, bytes] = {}  # shared by several lines, each once
-        self.parts: dict[bytes, dict[str, Any]] = {}  # the same, parsed
+        self.texts: dict[bytes, bytes] = {}  # texts that several lines share, each held once
+        self.parts: dict[bytes, dict[str, Any]] = {}  # shared texts, parsed
         self.inode, self.end, self.read_lines = 0, 0, 0
 
     def brief(self, run: Path) -> Brief | None:

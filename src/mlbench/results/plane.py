@@ -10,7 +10,7 @@ import numpy as np
 from mlbench.errors import UserError
 
 How = Literal["pca", "tsne"]
-ROWS = 2000  # that are drawn at most
+ROWS = 2000  # how many rows are drawn at most
 
 
 @dataclass(frozen=True)
