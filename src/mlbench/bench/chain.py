@@ -103,7 +103,7 @@ def run(stage: Stage, config: Config) -> None:
 
 
 def literal_of(chain: Chain) -> LiteralChain:
-    """A literal chain of the same size, with weights of its own."""
+    """A literal chain of the same size, with other random weights."""
     literal = LiteralChain(*chain.size)
     copy_weights(literal, chain)
     return literal

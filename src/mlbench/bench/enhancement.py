@@ -27,7 +27,7 @@ from mlbench.seeding import derive
 
 WEIGHTS = (0.0001, 0.001, 0.01, 0.1)  # the paper's grid, of w_ld and of w_le
 FLEM_D = ["method=flem_d", "paper=flem", "split.validation=0.2", "selection.metric=hamming_loss"]
-LITERAL = 4  # of the literal runs, which take long and are all alike, so many are timed
+LITERAL = 4  # how many literal runs are timed: they take long and are all alike
 
 
 def enhancement(
@@ -74,7 +74,7 @@ def step_by_hand(name: str, epochs: int, repeats: int, instances: int) -> Row:
 
 
 def many_beside_literal(name: str, epochs: int, repeats: int, instances: int, runs: int) -> Row:
-    """Seconds of a run."""
+    """Seconds that each run of the grid takes, all trained as one, beside literal runs."""
     config = on("scene", FLEM_D)
     prepared = [*stages_of(config, runs, instances if name == "random" else None)]
     train, held = prepared[0][0].data, prepared[0][1]

@@ -102,8 +102,8 @@ def trained(folder: Path, features: int, labels: int) -> Path:
     pd.concat([table, of_labels], axis=1).to_csv(folder / "train.csv", index=False)
     data = ["dataset=csv", f"dataset.path={folder}/train.csv", f"dataset.labels=[{','.join(names)}]"]
     words = [*data, "dataset.scaling=zscore", "train.epochs=1", f"paths.outputs={folder}/outputs"]
-    said = python("-m", "mlbench", *words, f"paths.cache={folder}/cache", cwd=folder)
-    return Path(said.split()[-1]).parent
+    output = python("-m", "mlbench", *words, f"paths.cache={folder}/cache", cwd=folder)
+    return Path(output.split()[-1]).parent
 
 
 def write_csv(path: Path, instances: int, features: int) -> None:

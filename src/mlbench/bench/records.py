@@ -64,7 +64,7 @@ def records(repeats: int = 5, runs: int = 10_000, commands: tuple[str, ...] = (*
 
 
 def measured(command: str, folder: Path) -> tuple[float, dict]:
-    """Seconds of a process, and what it says of itself: bytes of memory at most, seconds of the processor."""
+    """Seconds of a process, and its report: the peak of its memory in bytes, seconds of the processor."""
     name, *words = COMMANDS[command]
     words = [word.format(folder) for word in words]
     began = perf_counter()

@@ -15,7 +15,7 @@ class Row:
     """One comparison: seconds of ours and of the other, repeat by repeat."""
 
     name: str
-    against: str  # what the other is
+    against: str  # what ours is compared with
     ours: list[float]
     other: list[float]
     notes: dict[str, Any] = field(default_factory=dict)
