@@ -33,14 +33,7 @@ KEYS = {
     "again": ("count", "seed", "out", "paths.outputs"),
     "splits": ("out",),  # and the words that choose a data set
     "data": ("data", "seconds", "metric", "methods", "paths.outputs"),  # and the options of the data set
-    "add": (
-        "add",
-        "datasets",
-        "metric",
-        "as",
-        "out",
-        "paths.outputs",
-    ),  # and the words that choose the method
+    "add": ("add", "datasets", "metric", "as", "out", "paths.outputs"),  # and words that choose a method
 }
 OUT: dict[str, str] = dict.fromkeys(("harvest", "render"), "docs/board")  # others read mlbench's own board
 RESOLUTION = 1e-6  # metrics that differ by less count as the same
