@@ -112,6 +112,13 @@ class Cluster:
                 found.append(number)
         return found
 
+    def kill_slurmd(self) -> None:
+        """Only it: the tasks that it has started go on."""
+        number = self.pid("slurmd")
+        kill(number, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{number}").exists())
+        (self.top / "slurmd.pid").unlink(missing_ok=True)
+
     def lose_node(self) -> None:
         """As if its plug was pulled: slurmd, and all that it has started."""
         for number in [self.pid("slurmd"), *self.tasks()]:

@@ -97,6 +97,19 @@ def test_a_node_that_is_lost(cluster, sent, folder, undisturbed):
     assert measured(folder / "outputs") == undisturbed()
 
 
+def test_slurmd_is_killed_and_started_again(cluster, sent, folder, undisturbed):
+    """Its tasks go on without it, and SLURM takes them up again."""
+    command = sent()
+    job = job_of(folder)
+    cluster.kill_slurmd()
+    assert len(cluster.call("squeue", "--noheader", "--array").splitlines()) == 2
+    cluster.start_node()
+    done = command.wait()
+    assert done.status == 0, done.err + logs(folder)
+    assert cluster.restarts(job) == [0, 0]
+    assert measured(folder / "outputs") == undisturbed()
+
+
 def test_a_job_of_higher_priority_takes_the_node(cluster, sent, folder, undisturbed):
     command = sent()
     job = job_of(folder)
