@@ -119,6 +119,17 @@ class Cluster:
         until(lambda: not Path(f"/proc/{number}").exists())
         (self.top / "slurmd.pid").unlink(missing_ok=True)
 
+    def freeze(self) -> list[int]:
+        """The tasks and their shepherds, which are stopped until somebody lets them go on."""
+        numbers = self.tasks()
+        for number in numbers:
+            kill(number, signal.SIGSTOP)
+        return numbers
+
+    def state(self) -> str:
+        """Of the node, by the controller."""
+        return self.call("sinfo", "-h", "-p", "main", "-o", "%T", check=False).strip()
+
     def lose_node(self) -> None:
         """As if its plug was pulled: slurmd, and all that it has started."""
         for number in [self.pid("slurmd"), *self.tasks()]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from slurm import Cluster, lacking
+from slurm import Cluster, kill, lacking
 from two_groups import REPRODUCE, TABLE, checkpoints, measured
 
 from commands import ROOT, records, until
@@ -107,6 +107,23 @@ def test_slurmd_is_killed_and_started_again(cluster, sent, folder, undisturbed):
     done = command.wait()
     assert done.status == 0, done.err + logs(folder)
     assert cluster.restarts(job) == [0, 0]
+    assert measured(folder / "outputs") == undisturbed()
+
+
+def test_a_node_that_hangs_comes_back(cluster, sent, folder, undisturbed):
+    """SLURM has put its tasks back meanwhile: they are there twice, and none does what another one is at."""
+    command = sent()
+    job = job_of(folder)
+    hanging = cluster.freeze()
+    cluster.kill_slurmd()
+    until(lambda: cluster.state().startswith("down") and cluster.restarts(job) == [1, 1])
+    assert hanging and not records(folder / "outputs")
+    for number in hanging:
+        kill(number, signal.SIGCONT)
+    cluster.start_node()
+    done = command.wait()
+    assert done.status == 0 or "the same command goes on" in done.err, done.err + logs(folder)
+    assert done.status == 0 or sent_again(folder, cluster).returncode == 0
     assert measured(folder / "outputs") == undisturbed()
 
 
