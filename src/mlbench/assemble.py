@@ -267,7 +267,7 @@ def check_backbone(node: Node, task: Task) -> None:
             outputs = network.eval()(torch.zeros(2, task.features))
     except UserError:
         raise
-    except Exception:
+    except Exception:  # the method builds the backbone as well, for its rows: what fails there is said then
         return
     gives_logits = getattr(network, "gives", "features") == "logits"
     width = len(task.labels) if gives_logits else network.width

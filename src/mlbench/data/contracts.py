@@ -58,6 +58,7 @@ class Dataset(Protocol):
 
 
 def identity_of(dataset: Dataset, cache: Path) -> dict[str, Any]:
+    """The data set's identity; refuses a person's own that gives none, before a key is made of it."""
     identity = dataset.identity(cache)
     if not isinstance(identity, dict):
         given = type(identity).__name__
