@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# A file's tests run in one of two processes, which makes what they share once.
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# A file's tests run in one of three processes, which makes what they share once; a third one works while others wait.
+SIDE_BY_SIDE := -n 3 --dist loadfile
 
 # Training on two devices: as many processes as there are cores, which have the machine to themselves.
 ALONE := tests/engine/test_ddp.py

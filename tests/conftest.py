@@ -24,6 +24,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# The commands of tests start in folders of their own, where a relative path names nothing.
+if roots := [root for root in os.environ.get("MLBENCH_DATA", "").split(os.pathsep) if root.strip()]:
+    os.environ["MLBENCH_DATA"] = os.pathsep.join(os.path.abspath(os.path.expanduser(root)) for root in roots)
+
+
 def pytest_addoption(parser):
     parser.addoption("--fuzz", type=int, default=15, help="how many damaged files of each kind are read")
     parser.addoption("--thorough", action="store_true", help="every method in stacks of more sizes")
