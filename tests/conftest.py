@@ -25,8 +25,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # The commands of tests start in folders of their own, where a relative path names nothing.
-if roots := [root for root in os.environ.get("MLBENCH_DATA", "").split(os.pathsep) if root.strip()]:
-    os.environ["MLBENCH_DATA"] = os.pathsep.join(os.path.abspath(os.path.expanduser(root)) for root in roots)
+if roots := [Path(root) for root in os.environ.get("MLBENCH_DATA", "").split(os.pathsep) if root.strip()]:
+    os.environ["MLBENCH_DATA"] = os.pathsep.join(str(root.expanduser().absolute()) for root in roots)
 
 
 def pytest_addoption(parser):

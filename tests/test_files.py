@@ -4,6 +4,10 @@ import errno
 import functools
 import multiprocessing
 import os
+import shutil
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -69,13 +73,38 @@ def killed_at(path):
 def test_what_a_killed_process_left_goes_with_the_next_writing(tmp_path):
     """Of the same file; what a living process is writing, another machine or another file stays."""
     path = files.write(tmp_path / "[table].md", "first")
-    others = [tmp_path / f"[table].md.{files.HERE}-{os.getppid()}-0.tmp", tmp_path / "[table].md.far-1-0.tmp"]
+    names = [f"{files.HERE}-{os.getppid()}-0", f"{files.NODE}-123abc-4194305-0", "far-123abc-4194305-0"]
+    others = [tmp_path / f"[table].md.{name}.tmp" for name in names]
     for other in others:
         other.touch()
     context = multiprocessing.get_context("fork")
     killed = context.Process(target=killed_at, args=[path])
     killed.start()
     killed.join()
-    assert len([*tmp_path.iterdir()]) == 4 and path.read_text() == "first"
+    assert len([*tmp_path.iterdir()]) == 5 and path.read_text() == "first"
     files.write(path, "second")
     assert path.read_text() == "second" and sorted(tmp_path.iterdir()) == sorted([path, *others])
+
+
+def test_a_machine_of_the_same_name_is_waited_for(tmp_path):
+    """Its processes cannot be asked for: what nobody has written to for a day is abandoned."""
+    path = files.write(tmp_path / "record.json", "first")
+    left = tmp_path / f"record.json.{files.NODE}-123abc-1-0.tmp"
+    for hours, stays in ((23, True), (25, False)):
+        left.touch()
+        os.utime(left, (time.time() - 3600 * hours,) * 2)
+        files.write(path, "second")
+        assert left.exists() == stays
+
+
+def test_processes_in_containers_of_one_machine_are_told_apart():
+    """A process that numbers processes anew, as one in a container does, has another name for where it is."""
+    apart = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable]
+    if shutil.which("unshare") is None or subprocess.run([*apart, "-c", ""], capture_output=True).returncode:
+        pytest.skip("processes may not be numbered anew here")
+    words = ["-c", "from mlbench import files; print(files.HERE)"]
+    there = subprocess.run([*apart, *words], capture_output=True, text=True, check=True).stdout.strip()
+    again = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert again == files.HERE != there and there.startswith(f"{files.NODE}-")

@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from commands import PATIENCE
 from made_up import made_up_record
+from mlbench import files
 from mlbench.commands import gc, status
 from mlbench.compose import configure
 from mlbench.engine.job import Job
@@ -129,7 +130,7 @@ def litter(run):
 
 
 def temporary(run, process, age):
-    path = run / f"model.pt.{os.uname().nodename.partition('.')[0]}-{process}-ab12.tmp"
+    path = run / f"model.pt.{files.HERE}-{process}-ab12.tmp"
     path.write_text("half")
     os.utime(path, (time.time() - age,) * 2)
     return path
