@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 
 ROWS = 40
 WORDS = ("calm", "breeze", "storm")
@@ -132,6 +133,20 @@ def test_label_sets_in_every_form(trained, predict, folder):
         np.testing.assert_array_equal(kept["scores"], scores_of(run))
     packed = pd.read_parquet(folder / "p.parquet")
     np.testing.assert_array_equal(packed[["rain", "snow"]].to_numpy(), scores_of(run))
+
+
+@pytest.mark.parametrize("ids", [[*"abcd"], ["a,b", 'he said "no"', "two\nlines", "é"], [0, 1, 2, 3]])
+def test_the_text_of_a_table_is_read_as_what_was_written(ids):
+    from mlbench.commands.predict import lines
+
+    scores = np.array([0, 1e-7, 0.1, 1], np.float32)
+    written = pd.DataFrame({"id": ids, "rain": scores, "labels": ["", "rain;snow", "a, b", "x"]})
+    read = pd.read_csv(
+        io.BytesIO(lines(written)), names=[*written], keep_default_na=False, dtype={"rain": np.float32}
+    )
+    assert read.id.tolist() == ids and read.labels.tolist() == written.labels.tolist()
+    assert np.array_equal(read.rain, scores)
+    assert lines(written).count(b"\n") == 4 + ("two\nlines" in ids)
 
 
 def test_several_runs_give_their_mean(trained, predict):
@@ -261,6 +276,40 @@ def test_an_archive_is_read_in_pieces(save, trained, predict, weather, folder, m
         done = predict(f"run={run.path}", f"path={name}", "out=p.csv")
         assert done.status == 2 and said in done.err and done.err.count("\n") == 1, done
         assert not (folder / "p.csv").exists()
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_sparse_archive_is_read_in_pieces(save, trained, weather, folder, monkeypatch):
+    """Rows, their ids and labels together; parts that do not fit each other are refused as a whole."""
+    from mlbench.data.formats import npz
+    from mlbench.errors import UserError
+    from mlbench.predict import Trained, predictions
+
+    run = Trained.of_run(trained("dataset.drop=[wind,side]", "dataset.scaling=minmax"))
+    rows, targets = weather[30:][["wet", "cold"]].to_numpy().copy(), weather[30:][["rain", "snow"]].to_numpy()
+    rows[3], rows[4:7, 0] = 0, 0
+    x = sparse.csr_matrix(rows)
+    parts = {f"features_{name}": getattr(x, name) for name in ("data", "indices", "indptr", "shape")}
+    ids = np.array([f"row {row}" for row in range(10)])
+    monkeypatch.setattr(npz, "THIN", 3)
+    monkeypatch.setattr("mlbench.data.new_rows.CELLS", 2)
+    save(folder / "new.npz", **parts, targets=targets, ids=ids)
+    np.savez(folder / "dense.npz", features=rows, targets=targets)
+    found = [*predictions([run], str(folder / "new.npz"), id="name")]
+    expected = torch.cat([piece.scores for piece in predictions([run], str(folder / "dense.npz"))])
+    assert [len(piece.ids) for piece in found] == [3, 3, 3, 1]
+    np.testing.assert_allclose(torch.cat([piece.scores for piece in found]), expected, atol=1e-6)
+    assert np.concatenate([piece.targets for piece in found]).tolist() == targets.tolist()
+    assert np.concatenate([piece.ids for piece in found]).tolist() == ids.tolist()
+    for name, value, said in (
+        ("indptr", x.indptr[::-1].copy(), "rows that begin before the one above them"),
+        ("indices", x.indices + 1, "an entry outside of its rows and columns"),
+        ("shape", np.array([11, 2]), "other lengths than its shape says"),
+        ("data", x.data.astype(str), "are no CSR matrix"),
+    ):
+        save(folder / "new.npz", **{**parts, f"features_{name}": value})
+        with pytest.raises(UserError, match=said):
+            [*predictions([run], str(folder / "new.npz"))]
 
 
 def test_decimal_commas_as_in_the_table_of_the_training(trained, predict, weather, folder):

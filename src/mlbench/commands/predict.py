@@ -1,6 +1,7 @@
 """The command line that predicts: a trained run, or several, and a file of new rows."""
 
 import contextlib
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,11 +132,31 @@ def writer(out: str | None, labels: tuple[str, ...], give: str) -> Iterator[Any]
 
             def write(piece: "Predicted") -> None:
                 nonlocal first
-                frame(piece, labels, give).to_csv(file, index=False, header=first, lineterminator="\n")
-                first = False
+                rows = frame(piece, labels, give)
+                if first:
+                    file.write(rows[:0].to_csv(index=False, lineterminator="\n").encode())
+                    first = False
+                file.write(lines(rows))
 
             yield write
             file.flush()
+
+
+def lines(rows: Any) -> bytes:
+    """A data frame as text; pyarrow takes a sixth of pandas' time for it, and knows no quotes where only some
+    cells need them.
+    """
+    try:
+        import pyarrow
+        from pyarrow import csv
+    except ImportError:
+        return rows.to_csv(index=False, header=False, lineterminator="\n").encode()
+    text, bare = io.BytesIO(), csv.WriteOptions(include_header=False, quoting_style="none")
+    try:
+        csv.write_csv(pyarrow.Table.from_pandas(rows, preserve_index=False), text, bare)
+    except pyarrow.ArrowInvalid:
+        return rows.to_csv(index=False, header=False, lineterminator="\n").encode()
+    return text.getvalue()
 
 
 @contextlib.contextmanager

@@ -1,9 +1,7 @@
 """Rows of any file for a trained method, a piece at a time, so that a file may be larger than the memory."""
 
-import bz2
-import gzip
+import io
 import itertools
-import lzma
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,13 +18,14 @@ from mlbench.data.formats.label_lists import label_list, mark_of
 from mlbench.data.gaps import filled
 from mlbench.data.instances import Features, Instances
 from mlbench.data.new_files import READERS, Whole
+from mlbench.data.plain_tables import NotPlain, opened, plain_frames
 from mlbench.data.schema import Schema, targets_in
 from mlbench.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas
 
-CELLS = 500_000  # of a table at once
+CELLS = 1_250_000  # of a table at once
 BUFFER = 1 << 16  # bytes of a column of a Parquet file
 FIRST = 100  # rows that show how a table is written
 PACKED = (".gz", ".bz2", ".xz")
@@ -78,6 +77,11 @@ def is_table(path: str) -> bool:
     return path == "-" or suffix_of(path) in (".csv", ".tsv", ".txt")
 
 
+class Frame(NamedTuple):
+    header: Sequence[str]  # all columns of the file
+    rows: "pandas.DataFrame"  # with the columns that are read
+
+
 def pieces(
     asked: Asked, schema: Schema, options: Mapping[str, Any], known: Collection[str] | None = ()
 ) -> Iterator[Piece]:
@@ -113,7 +117,7 @@ def of_table(
         raise UserError(f"{asked.where} is no table of text with a header line: {error}") from error
 
 
-def frames(asked: Asked, schema: Schema, options: Mapping[str, Any]) -> "Iterator[pandas.DataFrame]":
+def frames(asked: Asked, schema: Schema, options: Mapping[str, Any]) -> Iterator[Frame]:
     import pandas as pd
 
     decimal, separator = options.get("decimal") or ".", options.get("separator")
@@ -123,37 +127,57 @@ def frames(asked: Asked, schema: Schema, options: Mapping[str, Any]) -> "Iterato
         separator = separator_of(asked.source)
     if separator == decimal:
         raise UserError(f"{asked.where}: separator={separator} stands between columns and within numbers")
+    separator = "\t" if separator in TAB else separator
     missing = [form for word in MISSING_WORDS for form in {word, word.upper(), word.title(), "NaN"}]
-    named = [name for option in ("id", "label_list") for name in schema.beside.get(option, ())]
-    as_words = [
-        *schema.values,
-        *named,
-        *(INDEX_NAMES if "" in named else ()),
-        *([asked.id] if asked.id else ()),
-    ]
-    words: Any = dict.fromkeys(as_words, str)
-    return pd.read_csv(
-        asked.source,
-        sep="\t" if separator in TAB else separator,
-        decimal=decimal,
-        chunksize=asked.at_once(schema),
-        na_values=missing,
-        keep_default_na=False,
-        dtype=words,
-        encoding="utf-8-sig",
-        skipinitialspace=True,
-        low_memory=False,
-    )
+    words = words_of(asked, schema)
+    way: Any = {
+        "sep": separator,
+        "decimal": decimal,
+        "na_values": missing,
+        "keep_default_na": False,
+        "dtype": dict.fromkeys(words, str),
+        "encoding": "utf-8-sig",
+        "skipinitialspace": True,
+        "low_memory": False,
+    }
+    at_once, given = asked.at_once(schema), 0
+    if asked.source is not sys.stdin.buffer:
+
+        def header_of(line: bytes) -> list[str]:
+            return [str(name) for name in pd.read_csv(io.BytesIO(line), nrows=0, **way).columns]
+
+        numbers = {*schema.columns, *schema.labels}
+        try:
+            for header, frame in plain_frames(
+                asked.source, separator, decimal, missing, numbers, words, at_once, header_of
+            ):
+                yield Frame(header, frame)
+                given += len(frame)
+            return
+        except NotPlain:
+            pass  # pandas goes on after the rows that were given
+    for frame in pd.read_csv(asked.source, chunksize=at_once, **way):
+        if given >= len(frame):
+            given -= len(frame)
+            continue
+        yield Frame([str(name) for name in frame.columns], frame[given:])
+        given = 0
+
+
+def words_of(asked: Asked, schema: Schema) -> set[str]:
+    """The columns whose cells are words, whatever they look like."""
+    named = {name for option in ("id", "label_list") for name in schema.beside.get(option, ())}
+    return {*schema.values, *named, *(INDEX_NAMES if "" in named else ()), *([asked.id] if asked.id else ())}
 
 
 def fits(asked: Asked, schema: Schema, options: Mapping[str, Any]) -> bool:
     """Whether the first rows of a table, read with these options, have the columns that the method knows."""
     try:
-        frame = next(iter(frames(asked._replace(rows=FIRST), schema, options)), None)
-        if frame is None:
+        read = next(frames(asked._replace(rows=FIRST), schema, options), None)
+        if read is None:
             return True
-        schema.check(asked.where, [str(name) for name in frame.columns])
-        schema.features_in(frame, asked.where, 0)
+        schema.check(asked.where, read.header)
+        schema.features_in(read.rows, asked.where, 0)
     except (UserError, ValueError, EOFError):  # pandas' own are ValueErrors
         return False
     return True
@@ -182,12 +206,11 @@ def beside_in(header: Sequence[str], schema: Schema, option: str) -> str | None:
 
 
 def separator_of(path: Path) -> str:
-    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-    with openers.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8", errors="replace") as file:
+    with opened(path, "rt", encoding="utf-8", errors="replace") as file:
         return shown_separator(path, "".join(itertools.islice(file, 3)))
 
 
-def parquet_frames(asked: Asked, schema: Schema) -> "Iterator[pandas.DataFrame]":
+def parquet_frames(asked: Asked, schema: Schema) -> Iterator[Frame]:
     path = asked.path
     try:
         import pyarrow.parquet as parquet
@@ -200,10 +223,13 @@ def parquet_frames(asked: Asked, schema: Schema) -> "Iterator[pandas.DataFrame]"
         file = parquet.ParquetFile(Path(path).expanduser(), buffer_size=BUFFER, pre_buffer=False)
     except Exception as error:  # pyarrow has errors of its own for damaged files
         raise UserError(f"{path} is no whole Parquet file: {error}") from error
-    return (batch.to_pandas() for batch in file.iter_batches(batch_size=asked.at_once(schema)))
+    header = [str(name) for name in file.schema_arrow.empty_table().to_pandas().columns]
+    wanted = {*schema.columns, *schema.labels, *words_of(asked, schema)} & {*header}
+    parts = file.iter_batches(batch_size=asked.at_once(schema), columns=[*wanted] or None)
+    return (Frame(header, batch.to_pandas()) for batch in parts)
 
 
-def jsonl_frames(asked: Asked, schema: Schema, options: Mapping[str, Any]) -> "Iterator[pandas.DataFrame]":
+def jsonl_frames(asked: Asked, schema: Schema, options: Mapping[str, Any]) -> Iterator[Frame]:
     """Of objects, whose fields are columns. A field that an object lacks is an empty cell; a list of labels
     may be one of JSON's.
     """
@@ -222,20 +248,19 @@ def jsonl_frames(asked: Asked, schema: Schema, options: Mapping[str, Any]) -> "I
             frame[name] = [
                 mark.join(map(str, cell)) if isinstance(cell, list) else cell for cell in frame[name]
             ]
-        yield frame
+        yield Frame([*header], frame)
 
 
 def of_frames(
-    frames: "Iterator[pandas.DataFrame]",
+    frames: Iterator[Frame],
     asked: Asked,
     schema: Schema,
     options: Mapping[str, Any],
     known: Collection[str] | None,
 ) -> Iterator[Piece]:
     where, id, first, listed = asked.where, asked.id, 0, None
-    for frame in frames:
+    for header, frame in frames:
         if not first:
-            header = [str(name) for name in frame.columns]
             schema.check(where, header)
             refuse_twins(where, header, schema.columns)
             if id is not None and id not in header:

@@ -114,7 +114,6 @@ class Schema:
     def features_in(self, frame: "pandas.DataFrame", where: str, first: int) -> np.ndarray:
         """(n, d) float32, whatever the order of the table's columns; `first` counts the rows before."""
         place = {name: number for number, name in enumerate(self.features)}
-        features = np.empty((len(frame), len(place)), np.float32)
         kinds = dict(zip(frame.columns, frame.dtypes))
         at_once = [
             column
@@ -123,13 +122,16 @@ class Schema:
             and isinstance(kinds[column], np.dtype)
             and kinds[column].kind in "biuf"
         ]
-        block = frame[at_once].to_numpy(np.float64)
+        block = single_block(frame[at_once])
         if self.fills:
-            fills = np.array([self.fills.get(column, np.nan) for column in at_once], np.float64)
+            fills = np.array([self.fills.get(column, np.nan) for column in at_once], np.float32)
             block = np.where(np.isnan(block), fills, block)
-        if not (np.abs(block) <= np.finfo(np.float32).max).all():
+        if not np.isfinite(block).all():
             at_once = []  # so that the first column that is wrong is found, and said
-        else:
+        elif len(at_once) == len(place):
+            return np.ascontiguousarray(block)
+        features = np.empty((len(frame), len(place)), np.float32)
+        if at_once:
             features[:, [place[column] for column in at_once]] = block
         done = {*at_once}
         for column in (column for column in self.columns if column not in done):
@@ -157,6 +159,13 @@ class Schema:
             yield feature, (words == feature.removeprefix(f"{column}=")).to_numpy(dtype=np.float32)
 
 
+def single_block(frame: Any) -> np.ndarray:
+    """Columns of numbers as float32; one that float32 cannot hold is infinite."""
+    alike = {*frame.dtypes} == {np.dtype(np.float32)}
+    with np.errstate(over="ignore"):
+        return frame.to_numpy(np.float32 if alike else np.float64).astype(np.float32, copy=False)
+
+
 def numbers(cells: Any, where: str, first: int, fill: float | None = None) -> np.ndarray:
     """A column of finite numbers; words for 0 and 1 count as these. `fill` goes into empty cells."""
     if cells.dtype.kind in "biuf":
@@ -166,7 +175,8 @@ def numbers(cells: Any, where: str, first: int, fill: float | None = None) -> np
         values = np.array([number(word) for word in words.fillna("")], np.float64)
     if fill is not None:
         values = np.where(cells.isna().to_numpy(dtype=bool), fill, values)
-    wrong = np.flatnonzero(~np.isfinite(values) | (np.abs(values) > np.finfo(np.float32).max))
+    with np.errstate(over="ignore"):
+        wrong = np.flatnonzero(~np.isfinite(values.astype(np.float32)))
     if len(wrong):
         shown = str(cells.iloc[wrong[0]]).strip()[:40] or "empty"
         raise UserError(

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import zipfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +18,7 @@ from mlbench.errors import UserError, did_you_mean
 
 PARTS = ("data", "indices", "indptr", "shape")
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+THIN = 8192  # rows of a sparse matrix at once, if not more
 KINDS = "buifcU"  # kinds of arrays that are accepted: numbers and words
 LAST_SIGN = 0x10FFFF  # the last character of Unicode
 
@@ -68,33 +69,78 @@ def in_pieces(
     """
     with archive_at(path) as archive:
         members = {name_of(member): member for member in archive.infolist()}
-        streamed = name in members and is_by_rows(archive, members[name])
-        others = {each: array_in(archive, members[each]) for each in members if not streamed or each != name}
-        if not streamed:
+        own: list[str] = []  # the arrays that come in parts
+        if name not in members:
+            pointers = row_pointers(archive, members, name)
+            if pointers is not None:
+                own = [f"{name}_{part}" for part in PARTS]
+                parts = sparse_parts(archive, members, name, pointers, max(count, THIN))
+        elif is_by_rows(archive, members[name]):
+            own, parts = [name], dense_parts(archive, members[name], count)
+        others = {each: array_in(archive, members[each]) for each in members if each not in own}
+        if not own:
             yield 0, others
             return
-        with opened(archive, members[name]) as (file, shape, _, dtype):
-            for first in range(0, shape[0], count):
-                rows = np.empty((min(count, shape[0] - first), shape[1]), dtype)
-                fill(file, rows.reshape(-1).view(np.uint8))
-                some = {
-                    each: array
-                    for each, array in others.items()
-                    if each in by_row and array.shape[:1] == shape[:1]
-                }
-                yield (
-                    first,
-                    {
-                        **others,
-                        **{each: array[first : first + len(rows)] for each, array in some.items()},
-                        name: rows,
-                    },
-                )
+        for first, last, rows, arrays_of_part in parts:
+            some = {
+                each: array[first:last]
+                for each, array in others.items()
+                if each in by_row and array.shape[:1] == (rows,)
+            }
+            yield first, {**others, **some, **dict(zip(own, arrays_of_part))}
+
+
+Part = tuple[int, int, int, Sequence[np.ndarray]]  # first row, last + 1, rows of the whole, the part's arrays
+
+
+def dense_parts(archive: zipfile.ZipFile, member: zipfile.ZipInfo, count: int) -> Iterator[Part]:
+    with opened(archive, member) as (file, shape, _, dtype):
+        for first in range(0, shape[0], count):
+            rows = np.empty((min(count, shape[0] - first), shape[1]), dtype)
+            fill(file, rows.reshape(-1).view(np.uint8))
+            yield first, first + len(rows), shape[0], [rows]
+
+
+def sparse_parts(
+    archive: zipfile.ZipFile,
+    members: Mapping[str, zipfile.ZipInfo],
+    name: str,
+    pointers: np.ndarray,
+    count: int,
+) -> Iterator[Part]:
+    rows, columns = len(pointers) - 1, array_in(archive, members[f"{name}_shape"])[1]
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(opened(archive, members[f"{name}_{part}"])) for part in PARTS[:2]]
+        for first in range(0, rows, count):
+            part = pointers[first : first + count + 1]
+            arrays_of_part = [np.empty(part[-1] - part[0], dtype) for _, _, _, dtype in files]
+            for (file, *_), array in zip(files, arrays_of_part):
+                fill(file, array.view(np.uint8))
+            shape = np.array([len(part) - 1, columns])
+            yield first, first + len(part) - 1, rows, [*arrays_of_part, part - part[0], shape]
 
 
 def is_by_rows(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
     with opened(archive, member) as (_, shape, by_columns, dtype):
         return len(shape) == 2 and min(shape) > 0 and not by_columns and dtype.kind in "buif"
+
+
+def row_pointers(
+    archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], name: str
+) -> np.ndarray | None:
+    """Where each row of a CSR matrix begins, if all its parts are there and fit each other."""
+    if not all(f"{name}_{part}" in members for part in PARTS):
+        return None
+    pointers, shape = (array_in(archive, members[f"{name}_{part}"]) for part in PARTS[2:])
+    lengths = []
+    for part in PARTS[:2]:
+        with opened(archive, members[f"{name}_{part}"]) as (_, length, _, _):
+            lengths.append(length)
+    whole = all(each.ndim == 1 and each.dtype.kind in "ui" for each in (pointers, shape)) and len(shape) == 2
+    if not whole or len(pointers) < 2 or len(pointers) - 1 != shape[0]:
+        return None
+    ends = pointers[0] == 0 and lengths == [(pointers[-1],)] * 2
+    return pointers if ends and (pointers[1:] >= pointers[:-1]).all() else None
 
 
 @contextlib.contextmanager
