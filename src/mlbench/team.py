@@ -63,8 +63,16 @@ def first_host(nodes: str) -> str:
     return re.sub(r"\[(\d+).*", r"\1", nodes.partition(",")[0])
 
 
+def rank_here() -> int:
+    """The number that torchrun or srun has given to this process, whether or not the team can be."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
+
+
 def words(arguments: list[str], size: int) -> list[str]:
     """A command's words with the number of devices that a team of this size stands for."""
+    elsewhere = ("processes=", "launch=", "launch.processes=", "hydra/launcher=")
+    if word := next((word for word in arguments if word.startswith(elsewhere)), ""):
+        raise UserError(f"{word}: {size} processes were started, which train each run together; leave it out")
     devices = [word for word in arguments if word.startswith("train.devices=")]
     if devices and devices[-1] != f"train.devices={size}":
         raise UserError(

@@ -155,3 +155,6 @@ def test_a_team_is_its_devices():
     assert words(["train.devices=2"], 2) == ["train.devices=2"]
     with pytest.raises(UserError, match=r"train\.devices=4: 2 processes were started"):
         words(["train.devices=4"], 2)
+    for word in ("processes=3", "launch=slurm", "hydra/launcher=joblib"):
+        with pytest.raises(UserError, match=f"{word}: 2 processes were started"):
+            words(["table=ant/2", word], 2)

@@ -1,5 +1,6 @@
 """The command line that rebuilds published tables: plan, run what is missing, render."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from mlbench.commands.arguments import answered, as_typed, check_keys, pairs
+from mlbench.commands.first import carried_out
 from mlbench.compose import config_dir
 from mlbench.config import MACHINE
 from mlbench.errors import UserError, complain
@@ -47,8 +49,8 @@ PASSED = (
 )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return answered(run, arguments)
+def main(arguments: list[str] | None = None) -> int | None:
+    return carried_out(partial(answered, run, arguments))
 
 
 def run(arguments: list[str]) -> int:

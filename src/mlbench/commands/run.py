@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from mlbench import __version__
 from mlbench.commands.arguments import show_help
+from mlbench.commands.first import carried_out
 from mlbench.commands.lines import close_sweep, finished, show, summary
 from mlbench.compose import config_dir, explain, names
 from mlbench.errors import (
@@ -32,7 +33,6 @@ from mlbench.interrupt import INTERRUPTED, hear_sigterm
 from mlbench.loading import start
 from mlbench.runs.job import execute
 from mlbench.spelling import arranged
-from mlbench.team import team, words
 from mlbench.words import quoted
 
 sweeps: list[Path] = []  # folders of the sweeps this process started
@@ -41,18 +41,7 @@ errors: list[Exception] = []  # what stopped the one job of this process
 
 def main() -> None:
     """Exit status 0: done; 2: something for a person to mend, said in one line; 130: interrupted."""
-    try:
-        joined = team()
-        sys.argv[1:] = words(sys.argv[1:], joined.size) if joined else sys.argv[1:]
-    except UserError as error:
-        if int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0:  # the others end alike
-            complain(error)
-        sys.exit(2)
-    if joined is None:
-        return alone()
-    from mlbench.engine.joined import led  # imports torch
-
-    sys.exit(led(alone))
+    sys.exit(carried_out(alone))
 
 
 def alone() -> None:

@@ -1,11 +1,13 @@
 """The command line that searches for hyper-parameters on validation data."""
 
 import shlex
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlbench.commands.arguments import answered, as_typed, pairs
+from mlbench.commands.first import carried_out
 from mlbench.compose import choices
 from mlbench.errors import UserError
 from mlbench.search import spec as specs
@@ -31,8 +33,8 @@ OWN = ("trials", "seeds", "batch", "sampler")
 SHOWN = 5  # trials, best first
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return answered(run, arguments)
+def main(arguments: list[str] | None = None) -> int | None:
+    return carried_out(partial(answered, run, arguments))
 
 
 def run(arguments: list[str]) -> int:

@@ -1,0 +1,25 @@
+"""A command that torchrun or srun has started in several processes: the first of them carries it out."""
+
+import sys
+from collections.abc import Callable
+
+from mlbench.errors import UserError, complain
+from mlbench.team import rank_here, team, words
+
+
+def carried_out(command: Callable[[], int | None]) -> int | None:
+    """The exit status of a command, which a process that was started by itself carries out, too.
+
+    The other processes train with the first one.
+    """
+    try:
+        if (joined := team()) is None:
+            return command()
+        sys.argv[1:] = words(sys.argv[1:], joined.size)
+    except UserError as error:
+        if not rank_here():  # the others end alike
+            complain(error)
+        return 2
+    from mlbench.engine.joined import led  # imports torch
+
+    return led(command)
