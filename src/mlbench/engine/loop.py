@@ -23,7 +23,7 @@ from mlbench.engine.graph import Graphs, NotCapturable, wanted
 from mlbench.engine.history import History
 from mlbench.engine.job import AGAIN, Job, Outcome
 from mlbench.engine.lightning import Fabric
-from mlbench.engine.native import Native
+from mlbench.engine.native import Native, ends_of
 from mlbench.engine.plan import Schedule, build_optimizer
 from mlbench.engine.progress import progress
 from mlbench.engine.ranks import any_of, of_all, orphaned
@@ -62,7 +62,7 @@ class Loop:
         self.history = History(jobs, self.batches)
         for watch in self.history.watches:
             watch.data = watch.data.to(device)
-        replicas.choose([self.data.batch(rows) for rows in self._ends(self._batches(0))])
+        replicas.choose([self.data.batch(rows) for rows in ends_of(self._batches(0))])
         self.loss = compiled(replicas.losses) if self.plan.train.compile else replicas.losses
         groups = replicas.groups(self.plans)
         self.optimizer = build_optimizer(self.plan.optimizer, groups, device)
@@ -111,10 +111,6 @@ class Loop:
             rows = rows.pin_memory()
         rows = rows.to(self.fabric.device, non_blocking=True)
         return rows.split(self.plan.batch_size, dim=-1)[: self.batches]
-
-    def _ends(self, batches: Sequence[Tensor]) -> list[Tensor]:
-        """The first batch, and the last one if it is smaller."""
-        return [batches[0], *([batches[-1]] if batches[-1].shape != batches[0].shape else [])]
 
     def _train_epoch(self, tell: Callable[[int, float, float | None], None]) -> None:
         """Trains the current epoch to its end."""

@@ -29,7 +29,7 @@ from mlbench.engine.loop import Loop
 from mlbench.engine.native import Native, NotNative
 from mlbench.engine.score import device_of
 from mlbench.engine.signals import Stop
-from mlbench.engine.stack import BrokenAlone, Stack
+from mlbench.engine.stack import BrokenAlone, CannotStack, Stack
 from mlbench.layers import Dropout
 from mlbench.methods.base import STAGE_OPTIONS
 
@@ -193,8 +193,14 @@ def _train(jobs: list[Job]) -> dict[Path, Outcome]:
         try:
             native = Native(modules, [job.plan for job in ordered], fabric.device)
             loop = Loop(ordered, native, fabric, checkpoint_of(jobs), stop)
-        except NotNative:
-            loop = Loop(ordered, Stack(modules, fabric.device), fabric, checkpoint_of(jobs), stop)
+        except NotNative as error:
+            native_not = f"as one module {error}"
+            try:
+                loop = Loop(ordered, Stack(modules, fabric.device), fabric, checkpoint_of(jobs), stop)
+            except CannotStack as reason:
+                raise CannotStack(f"{reason}; {native_not}") from None
+            label = f"{first.label} is trained as one by vmap, which changes last digits"
+            print(f"mlbench: {label}: {native_not}", file=sys.stderr)
         outcomes = loop.run()
     if stop.asked:
         raise KeyboardInterrupt

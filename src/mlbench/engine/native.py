@@ -29,7 +29,7 @@ ENOUGH = 1_500_000
 
 
 class NotNative(Exception):
-    """A module's operations do not carry along what stands before the last dimensions."""
+    """A module's operations do not carry along what stands before the last dimensions; it says where."""
 
 
 class Native(Stacked):
@@ -51,10 +51,10 @@ class Native(Stacked):
         for module, plan in zip(self.modules, plans):
             begin_draws(module, plan.seed)
         shapes = [shapes_of(module) for module in self.modules]
-        if any(shape != shapes[0] for shape in shapes) or not elementwise(
-            plans[0].optimizer, self.modules[0]
-        ):
-            raise NotNative
+        if any(shape != shapes[0] for shape in shapes):
+            raise NotNative("the parameters differ in shape")
+        if not elementwise(plans[0].optimizer, self.modules[0]):
+            raise NotNative("the parameters cannot lie in one vector")
         self.parts = groups_of(self.modules[0], plans[0])
         names = [part["params"] for part in self.parts]
         like = self.modules[0].get_parameter(names[0][0])
@@ -96,40 +96,43 @@ class Native(Stacked):
             if hook in hooks:
                 hooks[hook](*arguments)
 
-    def exact(self, batch: Batch) -> bool:
-        """Whether every replica has the loss and the gradient on this batch that it has alone: bit for bit,
-        where bits can be had. False, too, if its operations refuse one more dimension.
+    def difference(self, batch: Batch) -> str:
+        """Where a replica has another loss or gradient on this batch than alone: compared bit for bit, where
+        bits can be had. Empty if nowhere.
         """
         try:
             with self._drawing_again():
                 losses = self.losses(batch)
                 if losses.shape != (len(self.modules),):
-                    return False
+                    return f"the loss of {len(self.modules)} has the shape {(*losses.shape,)}"
                 losses.backward(torch.ones_like(losses))
                 self.collect()
-        except Exception:  # a module may fail in any way on one more dimension
-            return False
+        except Exception as error:  # a module may fail in any way on one more dimension
+            return f"the loss of several fails ({first_line(error)})"
         finally:
             gradients = [gradients.clone() for gradients in self.flat.gradients]
             self.flat.clear()
         with self._drawing_again():
-            return all(self._same(number, losses, gradients, batch) for number in self._compared())
+            differences = (self._apart(number, losses, gradients, batch) for number in self._compared())
+            return next(filter(None, differences), "")
 
     def _compared(self) -> Sequence[int]:
         """The replicas that are compared with themselves alone: all, or a few where bits cannot be had."""
         every = range(len(self.modules))
         return every if exact_here(self.device) else every[:: max(len(every) // 8, 1)]
 
-    def _same(self, number: int, losses: Tensor, gradients: Sequence[Tensor], batch: Batch) -> bool:
+    def _apart(self, number: int, losses: Tensor, gradients: Sequence[Tensor], batch: Batch) -> str:
+        """What of one replica differs from what it has alone; empty if nothing does."""
         module, names = self.modules[number], [*self.flat.places]
-        loss = module.loss(alone(batch, number))
+        loss, rows = module.loss(alone(batch, number)), batch.targets.shape[1]
         leaves = [module.get_parameter(name) for name in names]
         gradients_alone = torch.autograd.grad(loss, leaves, allow_unused=True)
-        return same(loss, losses[number]) and all(
-            same(self.flat.view(name, gradients)[number], expected)
-            for name, expected in zip(names, gradients_alone)
-            if expected is not None
-        )
+        if not same(loss, losses[number]):
+            return f"the loss of {rows} rows is another than alone"
+        for name, expected in zip(names, gradients_alone):
+            if expected is not None and not same(self.flat.view(name, gradients)[number], expected):
+                return f"the gradient of {name} over {rows} rows is another than alone"
+        return ""
 
     @contextlib.contextmanager
     def _drawing_again(self) -> Iterator[None]:
@@ -148,18 +151,13 @@ class Native(Stacked):
                 layer_draws.begin(*kept)
 
     def choose(self, batches: Sequence[Batch]) -> None:
+        """Raises NotNative if a replica learns other things from these batches (R, B, ...) than alone."""
         try:
-            if any(self.hooks):
-                exact = self._rehearsed(batches)
-            else:
-                self.exact(batches[0])  # a loss may find something out at its first call, and remember it
-                before = [memory_of(module) for _, module in self.pieces]
-                exact = all(self.exact(batch) for batch in batches)
-                exact = exact and before == [memory_of(module) for _, module in self.pieces]
+            difference = self._rehearsed(batches) if any(self.hooks) else self._tried(batches)
         except Exception as error:  # the loss of one alone fails, too: training it alone tells why
-            raise NotNative from error
-        if not exact:
-            raise NotNative
+            raise NotNative(first_line(error)) from error
+        if difference:
+            raise NotNative(difference)
         if self.device.type == "cuda":
             self._draw_at_once()
 
@@ -174,25 +172,42 @@ class Native(Stacked):
                 if isinstance(part, Drawing):
                     part.draws = part.draws[:1]
 
-    def _rehearsed(self, batches: Sequence[Batch]) -> bool:
-        """Whether replicas whose module has hooks go through steps as each does by itself.
+    def _tried(self, batches: Sequence[Batch]) -> str:
+        """Where replicas whose module has no hooks differ on one of these batches; empty if nowhere."""
+        self.difference(batches[0])  # a loss may find something out at its first call, and remember it
+        before = [memory_of(module) for _, module in self.pieces]
+        if difference := next(filter(None, map(self.difference, batches)), ""):
+            return difference
+        return (
+            ""
+            if before == [memory_of(module) for _, module in self.pieces]
+            else "its loss changes what it holds"
+        )
+
+    def _rehearsed(self, batches: Sequence[Batch]) -> str:
+        """Where replicas whose module has hooks go through steps otherwise than each does by itself; empty if
+        nowhere.
 
         At least three steps, so that what a hook remembers of one step takes part in the next.
         """
         steps = [*itertools.islice(itertools.cycle(batches), max(len(batches), 3))]
         stack = Native([self.modules], self.plans, self.device, self.piece)
-        losses = rehearse(stack, steps)
+        try:
+            losses = rehearse(stack, steps)
+        except Exception as error:
+            return f"a step of several fails ({first_line(error)})"
         stack.hand_back()
         for number in self._compared():
             plan = self.plans[number]
             single = Alone(copy.deepcopy(self.modules[number]), fabric_of(plan.train))
             single.groups([plan])
             if not same(rehearse(single, [alone(batch, number) for batch in steps]), losses[:, number]):
-                return False
-            tensors = zip(tensors_of(single.modules[0]), tensors_of(stack.modules[number]), strict=True)
-            if not all(itertools.starmap(same, tensors)):
-                return False
-        return True
+                return "the loss of some steps is another than alone"
+            theirs = tensors_of(single.modules[0])
+            for name, tensor in tensors_of(stack.modules[number]).items():
+                if not same(tensor, theirs[name]):
+                    return f"{name} is another after some steps than alone"
+        return ""
 
     def groups(self, plans: Sequence[Plan]) -> list[dict[str, Any]]:
         """The optimiser's groups; the plans of a group of replicas are the same."""
@@ -270,12 +285,20 @@ def same_beside(job: Job, device: torch.device) -> bool:
         with torch.no_grad():
             for parameter in neighbour.parameters():
                 parameter.mul_(0.5)
-        batch = rows.batch(torch.arange(min(plan.batch_size, len(rows))))
-        both = batch.map(lambda part: torch.stack([part, part]).to(device))
-        Native([[module, neighbour]], [plan, plan], device).choose([both])
+        batches = plan.visits(len(rows), 0).split(plan.batch_size)[: plan.batches(len(rows))]
+        both = [
+            rows.batch(numbers).map(lambda part: torch.stack([part, part]).to(device))
+            for numbers in ends_of(batches)
+        ]
+        Native([[module, neighbour]], [plan, plan], device).choose(both)
     except Exception:  # a module that cannot be rehearsed, or copied, is trained all the same
         return False
     return True
+
+
+def ends_of(batches: Sequence[Tensor]) -> list[Tensor]:
+    """The first batch of row numbers, and the last one if it is smaller."""
+    return [batches[0], *([batches[-1]] if batches[-1].shape != batches[0].shape else [])]
 
 
 def edges_of(modules: Sequence[nn.Module], piece: int) -> list[int]:
@@ -323,8 +346,12 @@ def fixed_in(module: nn.Module) -> dict[str, Tensor]:
     return frozen | dict(module.named_buffers())
 
 
-def tensors_of(module: nn.Module) -> list[Tensor]:
-    return [*module.parameters(), *module.buffers()]
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def rehearse(replicas: Alone | Native, batches: Sequence[Batch]) -> Tensor:

@@ -21,6 +21,7 @@ from torch.func import functional_call, vmap
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.shared import beside
 from mlbench.engine.plan import IMPLEMENTATION, Plan, groups_of, in_one_pass, resume
+from mlbench.layers import Drawing
 from mlbench.methods.base import Learner, hooks_of
 
 Hyper = dict[tuple[str, str, str], Tensor]  # (module, attribute, keyword of a partial or "") -> (R,)
@@ -142,7 +143,13 @@ class Stack(Stacked):
             except Exception as error:  # a method may fail in any way on one more dimension
                 reason = str(error).strip().partition("\n")[0] or type(error).__name__
                 if "randomness" in reason:  # what vmap advises nobody can follow here
-                    reason = "it draws from torch's own generator, a layer of mlbench.layers.Drawing does not"
+                    drawing = any(isinstance(part, Drawing) for part in self.modules[0].modules())
+                    others = (
+                        ""
+                        if drawing
+                        else " from torch's own generator, a layer of mlbench.layers.Drawing does not"
+                    )
+                    reason = f"it draws{others}"
                 raise CannotStack(f"its loss cannot be had for several at once ({reason})") from error
 
     def _alone(self, batch: Batch) -> tuple[Tensor, Gradients]:
