@@ -222,7 +222,8 @@ def test_a_method_draws_between_its_stages_what_it_draws_alone(table):
     words = ["method._target_=outside.TwoStages"]
     alone = [experiment.run(config) for config in seeds_of(table("alone", *words))]
     ended, said = side_by_side(seeds_of(table("together", *words)))
-    assert said.count("\n") == 1 and "student is trained one by one: what after_step does" in said
+    assert said.count("\n") == 2 and "student is trained one by one: what after_step does" in said
+    assert "teacher is trained as one by vmap, which changes last digits: as one module" in said
     for (record, ours), (single, theirs) in zip(ended, alone, strict=True):
         ways = record.trained, single.trained
         assert ways == ("stacked", "alone"), "the teacher's loss is a mean over all"
