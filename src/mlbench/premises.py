@@ -8,7 +8,7 @@ from typing import Any
 from mlbench.config import Config, Node, checked, options, target
 from mlbench.data.contracts import Dataset, Split
 from mlbench.errors import DoesNotFit, UserError, did_you_mean
-from mlbench.evaluation.groups import grouped
+from mlbench.evaluation.groups import at_depth, grouped
 from mlbench.protocols import check_offers
 from mlbench.signatures import light, source_of
 
@@ -101,7 +101,7 @@ def training_rows(dataset: Dataset, split: Split, seed: int) -> int | None:
 
 def check_metric(name: str) -> None:
     known = metric_names()
-    if name not in known:
+    if name not in known and not at_depth(name, known):
         near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
         raise UserError(f"selection.metric={name}: no such metric{near}")
 

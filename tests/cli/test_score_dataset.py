@@ -15,6 +15,7 @@ from mlbench.evaluation.f1_cuts import F1PerLabel
 from mlbench.evaluation.frequency import Frequencies
 from mlbench.evaluation.measure import measure
 from mlbench.evaluation.oracle import Oracle
+from mlbench.evaluation.suite import evaluate
 from mlbench.evaluation.thresholds import Fixed
 from mlbench.evaluation.transductive import LabelCardinality
 from mlbench.results.record import Record
@@ -164,6 +165,46 @@ def test_intervals_of_rare_and_of_frequent_labels(shore, capsys):
     assert "have no interval" in lines["psp_at_1,"]
 
 
+def test_the_top_k_of_a_k_that_a_person_names(shore, capsys):
+    scores = saved("a.npz", shore)
+    names = ["precision_at_2", "psp_at_2"]
+    _, values, _ = scored(capsys, "a.npz", *DATA, f"also=[{','.join(names)},f1_macro]")
+    _, usual, _ = scored(capsys, "a.npz", *DATA)
+    assert {*values} - {*usual} == {*names}
+    expected = evaluate(scores, None, targets_of(shore, "test"), names, frequencies(shore))
+    assert values == near(usual | expected)
+    assert score.main(["a.npz", *DATA, "also=precision_at_2", "intervals=40"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert len(lines["precision_at_2"].split()) == 4
+    said = scored(capsys, "a.npz", *DATA, "also=precision_at_0", status=2)
+    assert "unknown metric 'precision_at_0'; did you mean precision_at_" in said
+    np.savez("truth.npz", ids=shore.rows("test"), labels=LABELS, scores=TARGETS[shore.rows("test")])
+    said = scored(capsys, "a.npz", "truth=truth.npz", "also=psp_at_2", status=2)
+    assert "also=psp_at_2: needs how often training shows each label, which dataset= knows" in said
+
+
+def test_a_table_has_the_top_k_of_any_k_of_kept_scores(shore, capsys):
+    scores = saved("a.npz", shore)
+    scored(capsys, "a.npz", *DATA, "as=theirs")
+    table(1, metrics="[ndcg_at_2, ap_macro]", method="{prior: [method=prior], theirs: {imported: theirs}}")
+    assert reproduce.main(["table=mine.yaml"]) == 0
+    capsys.readouterr()
+    text = Path("outputs/tables/mine/table.md").read_text()
+    rows = {line.split("|")[1].strip(" *"): line for line in text.splitlines() if line.startswith("| **")}
+    expected = evaluate(scores, None, targets_of(shore, "test"), ["ndcg_at_2"])["ndcg_at_2"]
+    assert f"{expected:.4f}" in rows["theirs (imported)"]
+    (path,) = Path("outputs/shore/prior").glob("*/record.json")
+    with np.load(path.parent / "scores.npz") as kept:
+        ours = evaluate(
+            torch.from_numpy(kept["last"]), None, torch.from_numpy(kept["targets"]), ["ndcg_at_2"]
+        )
+    assert f"{ours['ndcg_at_2']:.4f}" in rows["prior"]
+    assert "ndcg_at_2" not in json.loads(path.read_text())["metrics"]["last"]
+    table(1, metrics="[ndcg_at_0]")
+    assert reproduce.main(["table=mine.yaml"]) == 2
+    assert "unknown metric 'ndcg_at_0'; did you mean ndcg_at_" in capsys.readouterr().err
+
+
 def test_decision_values_are_cut_at_zero_and_have_no_likelihood(shore, capsys):
     rows = shore.rows("test")
     values = np.random.default_rng(3).normal(size=(len(rows), 3)) + TARGETS[rows]
@@ -248,13 +289,16 @@ def test_names_that_could_be_mistaken_are_refused(shore, capsys):
     assert "is a run of a method of that name" in scored(capsys, "a.npz", *DATA, "as=mine", status=2)
 
 
-def table(seeds, *more):
+THREE = "{prior: [method=prior], theirs: {imported: theirs}, other: {imported: other}}"
+
+
+def table(seeds, *more, metrics="[f1_macro, ap_macro, brier]", method=THREE):
     lines = [
         "title: Theirs",
         "axes:",
         f"  dataset: {{shore: {json.dumps(DATA)}}}",
-        "  method: {prior: [method=prior], theirs: {imported: theirs}, other: {imported: other}}",
-        "metrics: [f1_macro, ap_macro, brier]",
+        f"  method: {method}",
+        f"metrics: {metrics}",
         f"seeds: {seeds}",
         *more,
     ]

@@ -90,11 +90,12 @@ def test_the_best_epochs_model_is_what_training_until_then_gives(experiment):
     assert np.array_equal(scores["best"], scores["last"]) == (epoch == 6)
 
 
-@pytest.mark.parametrize("metric", ["hamming_loss", "bce"])
-def test_a_metric_that_is_better_when_low(metric, experiment):
+@pytest.mark.parametrize("metric, best", [("hamming_loss", min), ("bce", min), ("recall_at_2", max)])
+def test_a_metric_and_its_best_epoch(metric, best, experiment):
     record, history, _ = experiment(VALIDATION, "selection.rule=best", f"selection.metric={metric}")
     values = [row[f"validation_{metric}"] for row in history]
-    assert record.selected["best"] == {"epoch": values.index(min(values)) + 1, metric: min(values)}
+    assert record.selected["best"] == {"epoch": values.index(best(values)) + 1, metric: best(values)}
+    assert "recall_at_2" not in record.metrics["best"]
 
 
 def test_stages_follow_each_other(experiment):

@@ -134,7 +134,7 @@ def test_propensity_scored_precision_is_a_loop(levels, options):
     targets = (torch.rand(12, 5, generator=generator) < 0.4).int()
     targets[0], targets[1] = 0, 1
     counts, n = [40, 3, 0, 17, 17], 60
-    names = {f"psp_at_{k}": k for k in (1, 3, 5)}
+    names = {f"psp_at_{k}": k for k in (1, 2, 3, 4, 5)}
     found = evaluate(scores, None, targets, names, Frequencies(torch.tensor(counts), n, **options))
     for name, k in names.items():
         loop = loop_psp(scores.tolist(), targets.tolist(), counts, n, k, **options)

@@ -124,6 +124,22 @@ def test_ranking_equals_loops(case):
     assert found == pytest.approx(loop_ranking(scores, targets), rel=1e-12, abs=1e-12, nan_ok=True)
 
 
+@settings(max_examples=100, deadline=None)
+@given(ranking_cases(), st.integers(1, 8))
+def test_the_top_k_may_be_of_any_k(case, k):
+    scores, targets = case
+    names = [f"{family}_at_{k}" for family in ("precision", "recall", "ndcg")]
+    found = evaluate(torch.tensor(scores), None, torch.tensor(targets), ["precision_at_3", *names])
+    there = loop_ranking(scores, targets)["precision_at_3"]
+    expected = dict.fromkeys(names, math.nan)
+    if k <= len(scores[0]):
+        held = [expected_in_top(*row, k) for row in zip(scores, targets)]
+        shares = [top / max(sum(map(bool, row)), 1) for top, row in zip(held, targets)]
+        gains = [expected_gain(*row, k) for row in zip(scores, targets)]
+        expected = dict(zip(names, (fmean(held) / k, fmean(shares), fmean(gains))))
+    assert found == pytest.approx({"precision_at_3": there} | expected, rel=1e-12, abs=1e-12, nan_ok=True)
+
+
 def random_rankings(seed, levels):
     generator = torch.Generator().manual_seed(seed)
     rows, columns = 20 + 5 * seed, 5 + seed % 6

@@ -7,7 +7,7 @@ import torch
 
 from mlbench.errors import UserError
 from mlbench.evaluation import curves, label_sets, likelihood, order, ranking, reliability
-from mlbench.evaluation.suite import METRICS, evaluate, find, per_label
+from mlbench.evaluation.suite import METRICS, definition, evaluate, find, per_label, stem_of
 
 SCORE_METRICS = [name for name, metric in METRICS.items() if metric.needs == "scores"]
 MODULES = (label_sets, ranking, curves, likelihood, reliability)
@@ -72,6 +72,17 @@ def test_registry():
 def test_every_metric_says_what_it_is():
     for name, metric in METRICS.items():
         assert metric.reduce.__doc__, name
+
+
+def test_metrics_of_the_top_k_are_made_for_any_k_and_say_theirs():
+    assert find("ndcg_at_10") is find("ndcg_at_10") and "ndcg_at_10" not in METRICS
+    assert "the top 20) / 20; NaN with fewer than 20 labels" in definition("precision_at_20")
+    assert definition("recall_at_3") == definition("recall_at_10").replace("10", "3")
+    assert stem_of("ndcg_at_10_shared_first") == "ndcg_at_10" == stem_of("ndcg_at_10")
+    for name in ("ndcg_at_0", "ndcg_at_03", "ndcg_at_x", "ndgc_at_10", "ndcg_at_-1", "ndcg_at_²"):
+        with pytest.raises(UserError, match=f"unknown metric '{name}'; did you mean ndcg_at_"):
+            find(name)
+    assert stem_of("f1_at_10") is None
 
 
 def test_each_function_alone_gives_what_the_suite_gives():

@@ -32,6 +32,7 @@ USAGE = f"""{spelled("score")} PREDICTIONS [PREDICTIONS] truth=LABELS       all 
   scores=decisions     they are decision values: a label is predicted above 0; no likelihoods
   treat=scores         a file of 0 and 1 alone holds label sets; this measures them as scores, too
   treat=sets           the labels that a line of LibMultiLabel's lists are its label set
+  also=[ndcg_at_10]    metrics of the top k for another k than 1, 3 and 5
   intervals=2000       the 95 % interval of each metric, over so many bootstrap resamples of the instances
   seed=0               of these, and of the split
   as=my-method         keeps them as a record of the data set, for tables and reports; force=true replaces one
@@ -39,7 +40,7 @@ USAGE = f"""{spelled("score")} PREDICTIONS [PREDICTIONS] truth=LABELS       all 
 Of two files every metric's difference is printed, first minus second, with its interval and two p values: by
 the bootstrap, and by swapping the two predictions of random instances (intervals=2000 of each)."""
 
-OWN = ("truth", "part", "ids", "fit", "fit_truth", "scores", "treat", "intervals", "as", "force")
+OWN = ("truth", "part", "ids", "fit", "fit_truth", "scores", "treat", "also", "intervals", "as", "force")
 DATA = ("dataset", "split", "seed", "paths.outputs", "paths.cache")  # and options of the first two
 KEYS = (*OWN, *DATA, "threshold")
 OPTIONS = ("dataset.", "split.", "threshold.")
@@ -167,9 +168,21 @@ def scored(
         words += [", ".join(filter(None, [cuts.described, how]))]
     elif any(key.partition(".")[0] in ("threshold", "fit") for key in options):
         words += ["threshold changes nothing: there are no scores to cut"]
-    measures = parts.measured(outputs, cuts.rule, fitted_on, truth)
-    drawn = parts.parts_of(outputs, cuts.rule, truth)
+    also = further(options.get("also", "[]"), truth)
+    measures = parts.measured(outputs, cuts.rule, fitted_on, truth, also)
+    drawn = parts.parts_of(outputs, cuts.rule, truth, also)
     return Scored(submission, values, outputs, measures, drawn, "; ".join(words))
+
+
+def further(written: str, truth: "Truth") -> list[str]:
+    """The metrics that `also` names; all others are measured without being asked for."""
+    from mlbench.commands.predict import names_in
+    from mlbench.evaluation.suite import ALL, find
+
+    metrics = [find(name) for name in names_in(written)]
+    if needy := [each.name for each in metrics if each.counted and truth.positives is None]:
+        raise UserError(f"also={needy[0]}: needs how often training shows each label, which dataset= knows")
+    return [each.name for each in metrics if each.name not in ALL]
 
 
 def keep(options: dict[str, str], result: "Scored", data: "Known", truth: "Truth", cuts: "Cuts") -> str:

@@ -26,6 +26,10 @@ Which definition is behind a name, what it does with ties and with empty rows, a
 A run measures all of them, from the scores and the label sets of its test part. A threshold rule that looks
 at test labels adds `_oracle` to the names. NaN, in a record null: the data leave this metric undefined.
 
+Metrics of the top k are those of any k that a person names, wherever a metric is named: a table has
+`ndcg_at_10`, `selection.metric=` and `mlbench score ... also=[recall_at_20]` take it, `mlbench.metrics` has
+it. A run measures those of 1, 3 and 5.
+
 `python -m mlbench.evaluation.describe` prints this page from the code.
 """
 MODULES = (label_sets, ranking, curves, likelihood, reliability, propensity)

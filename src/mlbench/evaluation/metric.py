@@ -59,7 +59,7 @@ class Metric:
     better: Better
     family: Family
     needs: Needs
-    prepare: Callable[[Tensor, Tensor], Any]  # the work that all metrics of the family share
+    prepare: Callable[..., Any]  # of outputs and targets, the work that all metrics of the family share
     reduce: Callable[..., Tensor]  # from the prepared form to one number; its docstring defines the metric
     of_instances: bool = False  # a mean over instances; one that leaves the metric undefined is left out
     counted: bool = False  # whether `reduce` takes the labels' frequencies in training, too

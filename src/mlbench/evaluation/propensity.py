@@ -6,6 +6,7 @@ N training instances, N_l of which carry the label, A = .55 and B = 1.5; `mlbenc
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,17 +17,18 @@ from mlbench.evaluation.order import Standing, summarise
 from mlbench.evaluation.ranking import DEPTHS, chance_in_top
 
 
-def rank_relevant(scores: Tensor, targets: Tensor) -> "Relevant":
+def rank_relevant(scores: Tensor, targets: Tensor, depths: tuple[int, ...] = DEPTHS) -> "Relevant":
     check_shapes(scores, targets)
-    return Relevant(labels=scores.shape[1], **summarise(scores, targets, _summary))
+    summary = summarise(scores, targets, partial(_summary, depths=depths))
+    return Relevant(labels=scores.shape[1], depths=depths, **summary)
 
 
-def _summary(standing: Standing) -> dict[str, Tensor]:
+def _summary(standing: Standing, depths: tuple[int, ...]) -> dict[str, Tensor]:
     return {
         "size": standing.relevant,
         "broken": standing.broken,
         "label": standing.column,
-        "chances": torch.stack([chance_in_top(standing, k) for k in DEPTHS], dim=1),
+        "chances": torch.stack([chance_in_top(standing, k) for k in depths], dim=1),
     }
 
 
@@ -42,7 +44,7 @@ def psp_at(relevant: "Relevant", frequencies: Frequencies, k: int) -> Tensor:
     worth = inverse_propensities(frequencies).to(relevant.chances)[relevant.label]
     if relevant.labels < k or relevant.broken.any():
         return worth.new_tensor(torch.nan)
-    gained = (worth * relevant.chances[:, DEPTHS.index(k)]).sum()
+    gained = (worth * relevant.chances[:, relevant.depths.index(k)]).sum()
     return gained / best_top(worth, relevant.size, k)
 
 
@@ -91,7 +93,8 @@ class Relevant:
     """What the metrics need to know of the M relevant entries, instance by instance."""
 
     labels: int
+    depths: tuple[int, ...]  # the k of the top k
     size: Tensor  # (N,) relevant labels of an instance
     broken: Tensor  # (N,) whether a score of the instance is NaN
     label: Tensor  # (M,)
-    chances: Tensor  # (M, len(DEPTHS)) the chance to be among the top k
+    chances: Tensor  # (M, len(depths)) the chance to be among the top k

@@ -7,6 +7,7 @@ otherwise. A NaN score in a row that counts makes the metric NaN.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,24 +15,25 @@ from torch import Tensor
 from mlbench.evaluation.metric import Better, Metric, check_shapes, mean_where, metric_of
 from mlbench.evaluation.order import Standing, area_under_roc, average_precision, summarise
 
-DEPTHS = (1, 3, 5)  # of metrics of the top k
+DEPTHS = (1, 3, 5)  # of metrics of the top k that are always measured; `suite.find` knows those of others
 
 
-def rank_labels(scores: Tensor, targets: Tensor) -> "Rankings":
+def rank_labels(scores: Tensor, targets: Tensor, depths: tuple[int, ...] = DEPTHS) -> "Rankings":
     check_shapes(scores, targets)
-    return Rankings(labels=scores.shape[1], **summarise(scores, targets, _summary))
+    summary = summarise(scores, targets, partial(_summary, depths=depths))
+    return Rankings(labels=scores.shape[1], depths=depths, **summary)
 
 
-def _summary(standing: Standing) -> dict[str, Tensor]:
+def _summary(standing: Standing, depths: tuple[int, ...]) -> dict[str, Tensor]:
     irrelevant_within = standing.within - standing.relevant_within
     discounts = discounts_to(standing.entries, standing.within)
-    gains = [standing.total(expected_discount(standing, discounts, k)) for k in DEPTHS]
-    best = discounts[standing.relevant.unsqueeze(1).clamp(max=standing.relevant.new_tensor(DEPTHS))]
+    gains = [standing.total(expected_discount(standing, discounts, k)) for k in depths]
+    best = discounts[standing.relevant.unsqueeze(1).clamp(max=standing.relevant.new_tensor(depths))]
     return {
         "relevant": standing.relevant,
         "misordered": standing.total(irrelevant_within) / standing.pairs,
         "depth": standing.largest(standing.within),
-        "in_top": torch.stack([standing.total(chance_in_top(standing, k)) for k in DEPTHS], dim=1),
+        "in_top": torch.stack([standing.total(chance_in_top(standing, k)) for k in depths], dim=1),
         "gain": torch.stack(gains, dim=1) / best,
         "average_precision": average_precision(standing),
         "area_under_roc": area_under_roc(standing),
@@ -64,19 +66,19 @@ def ranking_metric(better: Better) -> Callable[..., Metric]:
 def precision_at(rankings: "Rankings", k: int) -> Tensor:
     if rankings.labels < k:
         return rankings.in_top.new_tensor(torch.nan)
-    return (rankings.in_top[:, DEPTHS.index(k)] / k).mean()
+    return (rankings.in_top[:, rankings.depths.index(k)] / k).mean()
 
 
 def recall_at(rankings: "Rankings", k: int) -> Tensor:
     if rankings.labels < k:
         return rankings.in_top.new_tensor(torch.nan)
-    return (rankings.in_top[:, DEPTHS.index(k)] / rankings.relevant.clamp(min=1)).mean()
+    return (rankings.in_top[:, rankings.depths.index(k)] / rankings.relevant.clamp(min=1)).mean()
 
 
 def gain_at(rankings: "Rankings", k: int) -> Tensor:
     if rankings.labels < k:
         return rankings.gain.new_tensor(torch.nan)
-    return torch.where(rankings.relevant > 0, rankings.gain[:, DEPTHS.index(k)], 0).mean()
+    return torch.where(rankings.relevant > 0, rankings.gain[:, rankings.depths.index(k)], 0).mean()
 
 
 @ranking_metric("low")
@@ -244,11 +246,12 @@ class Rankings:
     """What the metrics need to know of each instance."""
 
     labels: int
+    depths: tuple[int, ...]  # the k of the top k
     relevant: Tensor  # (N,) number of relevant labels
     misordered: Tensor  # (N,) share of misordered pairs, ties included; NaN without a pair
     depth: Tensor  # (N,) rank of the last relevant label; 0 without any
-    in_top: Tensor  # (N, len(DEPTHS)) expected number of relevant labels among the top k
-    gain: Tensor  # (N, len(DEPTHS)) expected DCG of the top k / the best DCG; NaN without relevant labels
+    in_top: Tensor  # (N, len(depths)) expected number of relevant labels among the top k
+    gain: Tensor  # (N, len(depths)) expected DCG of the top k / the best DCG; NaN without relevant labels
     average_precision: Tensor  # (N,) 0 without relevant labels
     area_under_roc: Tensor  # (N,) NaN without a pair
 

@@ -37,7 +37,9 @@ LEFT_OUT = {
 def left_out(names: Iterable[str]) -> dict[str, str]:
     """The metrics that cannot be resampled here, and why."""
     known = (count, rank_labels, rank_instances, rank_entries, log_likelihood, reliability)
-    others = {name: "it is not known how to resample it" for name in names if find(name).prepare not in known}
+    forms = {name: find(name).prepare for name in names}
+    forms = {name: getattr(form, "func", form) for name, form in forms.items()}  # those of any k are partial
+    others = {name: "it is not known how to resample it" for name in names if forms[name] not in known}
     return {name: reason for name, reason in LEFT_OUT.items() if name in names} | others
 
 
@@ -244,7 +246,7 @@ def _apart(prepared: Any) -> Any:
 
 def _tensors(prepared: Any) -> dict[str, Any]:
     """The tensors of a prepared form, those of a form within it as a dictionary of their own."""
-    values = {name: value for name, value in vars(prepared).items() if not isinstance(value, int)}
+    values = {name: value for name, value in vars(prepared).items() if not isinstance(value, int | tuple)}
     return {name: v if isinstance(v, Tensor) else _tensors(v) for name, v in values.items()}
 
 

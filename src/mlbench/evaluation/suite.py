@@ -1,8 +1,12 @@
 """The registry of all metrics, and their values for one set of outputs."""
 
 import inspect
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cache, partial
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +14,7 @@ from torch import Tensor
 from mlbench.errors import UserError, did_you_mean
 from mlbench.evaluation import curves, label_sets, likelihood, propensity, ranking, reliability
 from mlbench.evaluation.frequency import Frequencies, by_group
+from mlbench.evaluation.groups import at_depth
 from mlbench.evaluation.label_sets import f1_per_label
 from mlbench.evaluation.metric import Metric
 
@@ -28,16 +33,37 @@ METRICS = of_modules(label_sets, ranking, curves, likelihood, reliability)
 COUNTED = of_modules(propensity) | by_group(METRICS)  # those that take the labels' frequencies in training
 ALL = METRICS | COUNTED
 
+OF_TOP: dict[str, Callable[..., Tensor]] = {
+    "precision": ranking.precision_at,
+    "recall": ranking.recall_at,
+    "ndcg": ranking.gain_at,
+    "psp": propensity.psp_at,
+}
 OF_LABEL_SETS = [name for name, metric in METRICS.items() if metric.needs == "label_sets"]
 OF_RULES = ("_oracle", "_clean", "_fixed")  # what threshold rules end names of metrics of label sets in
 
 
 def find(name: str) -> Metric:
     """The metric of that name; UserError with the nearest name where there is none."""
-    if name not in ALL:
+    if not (metric := ALL.get(name) or of_top(name)):
         near = did_you_mean(name, ALL) or f": known are {', '.join(ALL)}"
         raise UserError(f"unknown metric {name!r}{near}")
-    return ALL[name]
+    return metric
+
+
+@cache
+def of_top(name: str) -> Metric | None:
+    """The metric of the top k of that name, whatever k is; None where the name is of no such family."""
+    if not (known := at_depth(name, ALL)):
+        return None
+    family, k = known
+    like = ALL[f"{family}_at_3"]
+
+    def reduce(*prepared: Any) -> Tensor:
+        return OF_TOP[family](*prepared, k)
+
+    reduce.__doc__ = re.sub(r"\b3\b", str(k), inspect.getdoc(like.reduce) or "")
+    return replace(like, name=name, prepare=partial(like.prepare, depths=(k,)), reduce=reduce)
 
 
 def every(frequencies: Frequencies | None) -> dict[str, Metric]:
@@ -51,7 +77,9 @@ def of_label_sets(frequencies: Frequencies | None) -> list[str]:
 
 def stem_of(name: str) -> str | None:
     """The metric that a threshold rule or a method gave a suffix: f1_macro of `f1_macro_oracle`."""
-    stems = [stem for stem in ALL if name == stem or name.startswith(f"{stem}_")]
+    deep = re.match(r"[a-z]+_at_\d+", name)
+    known = [*ALL, *([deep[0]] if deep and of_top(deep[0]) else [])]
+    stems = [stem for stem in known if name == stem or name.startswith(f"{stem}_")]
     return max(stems, key=len, default=None)
 
 
@@ -64,7 +92,7 @@ def without_rule(name: str) -> str:
 
 def definition(name: str) -> str:
     """The metric of that name in a sentence; docs/metrics.md adds its conventions."""
-    return paragraphs(ALL[name].reduce)[0]
+    return paragraphs(find(name).reduce)[0]
 
 
 def paragraphs(documented: object) -> list[str]:

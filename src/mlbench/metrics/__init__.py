@@ -1,6 +1,7 @@
 """The metrics of runs for other programs: `f1_micro(label_sets, targets)`, `ap_macro(scores, targets)`.
 
-Each metric of docs/metrics.md is a function of this module, under its name there. It takes arrays or tensors
+Each metric of docs/metrics.md is a function of this module, under its name there, and so is each of the top
+k for another k, as `ndcg_at_10`. It takes arrays or tensors
 (N, L) and returns a float, NaN where the data leave the metric undefined. `streamed.Streamed` keeps batches.
 A target that is NaN is not known: its entry is left out, and a warning says how many (docs/metrics.md).
 Metrics by label frequency and psp_at_k also take `counts=`, the training instances that carry each label, and
@@ -18,12 +19,12 @@ from torch import Tensor
 from mlbench.errors import UserError
 from mlbench.evaluation.frequency import Frequencies
 from mlbench.evaluation.metric import Metric
-from mlbench.evaluation.suite import ALL, find
+from mlbench.evaluation.suite import ALL, find, of_top
 from mlbench.evaluation.unknown import of_known
 
 
 def __getattr__(name: str) -> Callable[..., float]:
-    if name not in ALL:
+    if name not in ALL and not of_top(name):
         raise AttributeError(f"module 'mlbench.metrics' has no attribute {name!r}")
     return partial(value, name)
 

@@ -1,6 +1,6 @@
 """All metrics that a file's predictions allow, and the outputs that are resampled for intervals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -24,8 +24,12 @@ def frequencies_of(truth: Truth) -> Frequencies | None:
     return Frequencies(torch.from_numpy(truth.positives), truth.instances)
 
 
-def measured(outputs: Outputs, rule: Threshold, fitting: Fitting | None, truth: Truth) -> Measures:
-    """The metrics of a run, as far as the outputs allow them; a rule that is to be fitted is fitted here."""
+def measured(
+    outputs: Outputs, rule: Threshold, fitting: Fitting | None, truth: Truth, also: Sequence[str] = ()
+) -> Measures:
+    """The metrics of a run, as far as the outputs allow them; a rule that is to be fitted is fitted here.
+    `also` are further metrics of order.
+    """
     targets, frequencies = torch.from_numpy(truth.values), frequencies_of(truth)
 
     def of(*families: str) -> list[str]:
@@ -43,7 +47,7 @@ def measured(outputs: Outputs, rule: Threshold, fitting: Fitting | None, truth: 
         metrics = evaluate(None, sets, targets, of_label_sets(frequencies), frequencies)
     metrics = {name: value for name, value in metrics.items() if name not in of("likelihood")}
     if outputs.ranking is not None:
-        metrics |= evaluate(outputs.ranking, None, targets, of("ranking", "curves"), frequencies)
+        metrics |= evaluate(outputs.ranking, None, targets, [*of("ranking", "curves"), *also], frequencies)
     if outputs.probabilities is not None:
         metrics |= evaluate(outputs.probabilities, None, targets, of("likelihood"), frequencies)
     by_label |= _of_labels(outputs, sets, targets, [*by_label])
@@ -68,12 +72,15 @@ def _of_labels(
     return {name: column for name, column in values.items() if name != "f1" or not known}
 
 
-def parts_of(outputs: Outputs, rule: Threshold, truth: Truth) -> list[Part]:
-    """Outputs with the metrics that are computed of them; `rule` is fitted before the call.
+def parts_of(outputs: Outputs, rule: Threshold, truth: Truth, also: Sequence[str] = ()) -> list[Part]:
+    """Outputs with the metrics that are computed of them, and `also`; `rule` is fitted before the call.
 
     Metrics of frequent and of rare labels are computed of these labels' columns.
     """
     whole = [part for part in _whole(outputs, rule) if part.names]
+    tops = [name for name in also if not find(name).counted]
+    if outputs.ranking is not None and tops:
+        whole.append(Part(outputs.ranking, tops))
     frequencies = frequencies_of(truth)
     if frequencies is None:
         return whole

@@ -1,13 +1,17 @@
 """What a table can show of a record: its metrics under a selection rule, and facts of the run itself."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
 
 from mlbench.errors import UserError
 from mlbench.evaluation.embedding import PROBES
 from mlbench.evaluation.metric import Better
+from mlbench.evaluation.suite import ALL, evaluate, find, of_top, paragraphs, stem_of, without_rule
 from mlbench.evaluation.suite import definition as definition_of_metric
-from mlbench.evaluation.suite import find, paragraphs, stem_of, without_rule
 from mlbench.results.record import Record
 
 
@@ -35,6 +39,23 @@ def values(record: Record, rule: str) -> dict[str, float]:
         return record.metrics[record.rule]
     metrics = record.metrics.get(rule)
     return metrics | {name: fact.of(record) for name, fact in FACTS.items()} if metrics else {}
+
+
+def with_depths(record: Record, scores: Path, wanted: Collection[str]) -> Record:
+    """The record with those of the wanted metrics that are of the top k, for a k that no record has, measured
+    of the run's kept scores. Where a metric needs what the scores' file does not have, it stays away.
+    """
+    tops = [name for name in wanted if name not in ALL and (metric := of_top(name)) and not metric.counted]
+    if not tops or not scores.is_file():
+        return record
+    with np.load(scores) as kept:
+        targets = torch.from_numpy(kept["targets"])
+        more = {
+            rule: evaluate(torch.from_numpy(kept[rule]), None, targets, tops)
+            for rule in record.metrics
+            if rule in kept
+        }
+    return replace(record, metrics={rule: each | more.get(rule, {}) for rule, each in record.metrics.items()})
 
 
 def definition(name: str) -> str:

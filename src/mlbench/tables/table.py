@@ -18,7 +18,7 @@ from mlbench.runs.run import Run
 from mlbench.tables.cells import Cell, cell
 from mlbench.tables.choice import Choice, choices, counted, why_none
 from mlbench.tables.comparison import Comparison, compare, order_agreement
-from mlbench.tables.measured import better, values
+from mlbench.tables.measured import better, values, with_depths
 from mlbench.tables.plan import Case, runs_of
 from mlbench.tables.published import Published, published
 from mlbench.tables.ranks import Name, half_up, mean_ranks, ranks
@@ -84,7 +84,7 @@ class Table:
 
 def fill(name: str, spec: Results, cases: list[Case]) -> Table:
     """The table as far as there are records; UserError where there is none, though there could be."""
-    records = _records(cases)
+    records = _records(cases, [each.ours for each in spec.metrics.values()])
     if not records and any(case.runs for case in cases):
         raise UserError(f"table={name}: none of its runs is here; {command(name)} runs them")
     if records:
@@ -96,8 +96,8 @@ def fill(name: str, spec: Results, cases: list[Case]) -> Table:
     return replace(table, views=[_view(variant, table) for variant in variants])
 
 
-def _records(cases: list[Case]) -> dict[str, Record]:
-    """The finished runs by key. A record that cannot be read is named and left out."""
+def _records(cases: list[Case], metrics: list[str]) -> dict[str, Record]:
+    """The finished runs by key, with these metrics. A record that cannot be read is named and left out."""
     records = {}
     for case in cases:
         for run in case.runs:
@@ -107,7 +107,7 @@ def _records(cases: list[Case]) -> dict[str, Record]:
                 print(f"mlbench: {error}", file=sys.stderr)
                 continue
             if record is not None:
-                records[run.key] = record
+                records[run.key] = with_depths(record, run.folder / "scores.npz", metrics)
     return records
 
 
