@@ -111,7 +111,7 @@ ANSWERS = {
     "train.strategy=fsdp": "none that shares out the weights, for the reasons in docs/scale.md",
     "logger=wandb logger.mode=onlin": "did you mean online?",
     "selection.metric=f1_makro": "selection.metric=f1_makro: no such metric; did you mean f1_macro?",
-    "selection.metric=ndcg_at_0": "selection.metric=ndcg_at_0: no such metric; did you mean ndcg_at_3?",
+    "selection.metric=ndcg_at_0": "selection.metric=ndcg_at_0: no such metric; did you mean ndcg_at_",
     # what does not go together
     "selection.rule=best": "add split.validation=0.1",
     "threshold=per_label threshold.fit_on=validation": "add split.validation=0.1",

@@ -13,13 +13,15 @@ def carried_out(command: Callable[[], int | None]) -> int | None:
     The other processes train with the first one.
     """
     try:
-        if (joined := team()) is None:
-            return command()
-        sys.argv[1:] = words(sys.argv[1:], joined.size)
+        joined = team()
+        if joined is not None:
+            sys.argv[1:] = words(sys.argv[1:], joined.size)
     except UserError as error:
         if not rank_here():  # the others end alike
             complain(error)
         return 2
+    if joined is None:
+        return command()
     from mlbench.engine.joined import led  # imports torch
 
     return led(command)
