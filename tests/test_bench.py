@@ -29,7 +29,7 @@ TINY = {
     "metrics": ["repeats=2", "instances=150", "labels=4"],
     "intervals": ["repeats=1", "instances=30", "labels=3", "draws=20", "looped=2"],
     "load": ["repeats=1", "instances=20", "datasets=multidigits"],
-    "predict": ["repeats=1", "instances=30", "features=4", "labels=2"],
+    "predict": ["repeats=1", "instances=30", "features=4", "labels=2", "suffixes=parquet"],
     "start": ["repeats=1", "commands=import,help"],
     "records": ["repeats=1", "runs=20", "commands=status"],
 }
@@ -44,7 +44,7 @@ ROWS = {
     "metrics": 8,
     "intervals": 1,
     "load": 1,
-    "predict": 2,
+    "predict": 1,
     "start": 2,
     "records": 1,
 }

@@ -83,7 +83,7 @@ def read(path, fills, known):
     return found, ""
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tables(), st.booleans(), st.sampled_from([64, 1 << 20]))
 def test_a_quick_reader_gives_what_pandas_gives(tmp_path_factory, content, fills, block):
     path = tmp_path_factory.getbasetemp() / "rows.csv"
