@@ -1,7 +1,9 @@
 """What tests of stacks share: how two outcomes are compared, numbers in which replicas differ, a module."""
 
 import copy
+import functools
 
+import pytest
 import torch
 
 from mlbench.methods.erm import ERM
@@ -52,3 +54,25 @@ class Hooked(ERM):
         self.average.bias.lerp_(self.head.bias, 0.1)
         newest = self.average.bias.abs().amax(-1, keepdim=True)
         self.queue.copy_(torch.cat([self.queue[..., 1:], newest], -1))
+
+
+def close(ours, theirs):
+    """As close as the order of sums allows in a short training; in all that is named, and its order."""
+    near = functools.partial(torch.testing.assert_close, rtol=0, atol=1e-5)
+    near(ours.last, theirs.last)
+    assert [list(row) for row in ours.history] == [list(row) for row in theirs.history]
+    for row, other in zip(ours.history, theirs.history):
+        assert row == pytest.approx(other, abs=1e-5)
+    assert ours.kept.keys() == theirs.kept.keys()
+    for rule, kept in ours.kept.items():
+        assert kept["epoch"] == theirs.kept[rule]["epoch"]
+        assert kept["value"] == pytest.approx(theirs.kept[rule]["value"], abs=1e-9)
+        near(kept["state"], theirs.kept[rule]["state"])
+
+
+BY_VMAP = "mlbench: label is trained as one by vmap, which changes last digits: as one module "
+
+
+def but_for_vmap(said):
+    """Many modules here act on no dimension of replicas, and each stack of them says so."""
+    return "".join(line for line in said.splitlines(keepends=True) if not line.startswith(BY_VMAP))

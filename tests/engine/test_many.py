@@ -15,7 +15,7 @@ from mlbench.errors import UserError
 from mlbench.evaluation.thresholds import FrequencyPerLabel
 from mlbench.losses.bce import bce
 from mlbench.methods.erm import ERM
-from replicas import COSINE, RATES, Hooked, bits, equal
+from replicas import BY_VMAP, COSINE, RATES, Hooked, bits, but_for_vmap, close, equal
 
 
 @pytest.fixture
@@ -43,28 +43,6 @@ def both(jobs, capfd):
         return SimpleNamespace(alone=alone, left=left, said=said)
 
     return both
-
-
-BY_VMAP = "mlbench: label is trained as one by vmap, which changes last digits: as one module "
-
-
-def but_for_vmap(said):
-    """Many modules here act on no dimension of replicas, and each stack of them says so."""
-    return "".join(line for line in said.splitlines(keepends=True) if not line.startswith(BY_VMAP))
-
-
-def close(ours, theirs):
-    """As close as the order of sums allows in a short training; in all that is named, and its order."""
-    near = functools.partial(torch.testing.assert_close, rtol=0, atol=1e-5)
-    near(ours.last, theirs.last)
-    assert [list(row) for row in ours.history] == [list(row) for row in theirs.history]
-    for row, other in zip(ours.history, theirs.history):
-        assert row == pytest.approx(other, abs=1e-5)
-    assert ours.kept.keys() == theirs.kept.keys()
-    for rule, kept in ours.kept.items():
-        assert kept["epoch"] == theirs.kept[rule]["epoch"]
-        assert kept["value"] == pytest.approx(theirs.kept[rule]["value"], abs=1e-9)
-        near(kept["state"], theirs.kept[rule]["state"])
 
 
 @pytest.mark.parametrize("optimizer", ["Adam", "AdamW", "SGD", "RMSprop"])
