@@ -1,9 +1,10 @@
 """Trained runs at work: rows of new files to scores and label sets."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -204,8 +205,21 @@ def predictions(
         )
     asked = Asked("", id, separator, decimal, images)
     asked = asked._replace(path=path) if isinstance(path, str) else asked._replace(files=path)
-    for pieces in together([run.reading for run in runs], asked):
-        yield ensemble.predicted(pieces)
+    pieces = together([run.reading for run in runs], asked)
+    for each in pieces if asked.path == "-" else one_ahead(pieces):  # who types rows is not waited for
+        yield ensemble.predicted(each)
+
+
+Read = TypeVar("Read")
+
+
+def one_ahead(pieces: Iterator[Read]) -> Iterator[Read]:
+    """The same pieces. While one is at work, the next is read by another thread."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = reader.submit(next, pieces, None)
+            yield piece
 
 
 def mean_cuts(runs: Sequence[Trained], orders: Sequence[list[int]]) -> Tensor | None:

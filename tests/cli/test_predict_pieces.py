@@ -11,7 +11,7 @@ from weather import scores_of
 from mlbench.data import new_rows
 from mlbench.data.formats import npz
 from mlbench.errors import UserError
-from mlbench.predict import Trained, predictions
+from mlbench.predict import Trained, one_ahead, predictions
 
 
 def test_a_file_is_read_in_pieces(trained, predict, weather, folder, monkeypatch):
@@ -104,3 +104,21 @@ def test_a_sparse_archive_is_read_in_pieces(save, trained, weather, folder, monk
         save(folder / "new.npz", **{**parts, f"features_{name}": value})
         with pytest.raises(UserError, match=said):
             [*predictions([run], str(folder / "new.npz"))]
+
+
+def test_one_piece_is_read_ahead():
+    """No more than one, in order; what stops the reading is raised once all before it are given."""
+    begun = []
+
+    def pieces():
+        for number in range(4):
+            begun.append(number)
+            yield number
+        raise UserError("row 5 is no row")
+
+    given = []
+    with pytest.raises(UserError, match="row 5"):
+        for piece in one_ahead(pieces()):
+            given.append(piece)
+            assert len(begun) <= len(given) + 1
+    assert given == begun == [*range(4)]

@@ -25,7 +25,7 @@ from mlbench.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     import pandas
 
-CELLS = 1_250_000  # of a table at once
+CELLS = 1_000_000  # of a table at once
 BUFFER = 1 << 16  # bytes of a column of a Parquet file
 FIRST = 100  # rows that show how a table is written
 PACKED = (".gz", ".bz2", ".xz")
