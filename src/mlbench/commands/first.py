@@ -8,9 +8,9 @@ from mlbench.team import rank_here, team, words
 
 
 def carried_out(command: Callable[[], int | None]) -> int | None:
-    """The exit status of a command, which a process that was started by itself carries out, too.
+    """Carries out a command in the first process, while the others train with it; the exit status.
 
-    The other processes train with the first one.
+    A process that was started by itself is the first.
     """
     try:
         joined = team()

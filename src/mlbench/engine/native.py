@@ -20,7 +20,7 @@ from mlbench.engine.flat import Flat, elementwise, shapes_of
 from mlbench.engine.job import Job
 from mlbench.engine.plan import Plan, groups_of, in_one_pass
 from mlbench.engine.ranks import fabric_of
-from mlbench.engine.stack import Stacked, memory_of, plain
+from mlbench.engine.stack import Stacked, first_line, memory_of, plain
 from mlbench.layers import Drawing, begin_draws, draws_of
 from mlbench.methods.base import Learner, hooks_of
 
@@ -176,13 +176,10 @@ class Native(Stacked):
         """Where replicas whose module has no hooks differ on one of these batches; empty if nowhere."""
         self.difference(batches[0])  # a loss may find something out at its first call, and remember it
         before = [memory_of(module) for _, module in self.pieces]
-        if difference := next(filter(None, map(self.difference, batches)), ""):
-            return difference
-        return (
-            ""
-            if before == [memory_of(module) for _, module in self.pieces]
-            else "its loss changes what it holds"
-        )
+        difference = next(filter(None, map(self.difference, batches)), "")
+        if not difference and before != [memory_of(module) for _, module in self.pieces]:
+            return "its loss changes what it holds"
+        return difference
 
     def _rehearsed(self, batches: Sequence[Batch]) -> str:
         """Where replicas whose module has hooks go through steps otherwise than each does by itself; empty if
@@ -347,11 +344,7 @@ def fixed_in(module: nn.Module) -> dict[str, Tensor]:
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    return dict(module.named_parameters()) | dict(module.named_buffers())
 
 
 def rehearse(replicas: Alone | Native, batches: Sequence[Batch]) -> Tensor:

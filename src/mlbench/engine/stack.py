@@ -36,6 +36,10 @@ class BrokenAlone(Exception):
     """The loss of one module alone fails, too: training it alone tells why."""
 
 
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 class LossOf(nn.Module):
     """A module whose call is the loss of `module`, since `functional_call` calls a module."""
 
@@ -141,15 +145,11 @@ class Stack(Stacked):
             except (BrokenAlone, CannotStack):
                 raise
             except Exception as error:  # a method may fail in any way on one more dimension
-                reason = str(error).strip().partition("\n")[0] or type(error).__name__
+                reason = first_line(error)
                 if "randomness" in reason:  # what vmap advises nobody can follow here
-                    drawing = any(isinstance(part, Drawing) for part in self.modules[0].modules())
-                    others = (
-                        ""
-                        if drawing
-                        else " from torch's own generator, a layer of mlbench.layers.Drawing does not"
-                    )
-                    reason = f"it draws{others}"
+                    reason = "it draws"
+                    if not any(isinstance(part, Drawing) for part in self.modules[0].modules()):
+                        reason += " from torch's own generator, a layer of mlbench.layers.Drawing does not"
                 raise CannotStack(f"its loss cannot be had for several at once ({reason})") from error
 
     def _alone(self, batch: Batch) -> tuple[Tensor, Gradients]:
