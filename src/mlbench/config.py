@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 from mlbench.errors import UserError, did_you_mean, unknown_key
 from mlbench.idle import UNUSED, one_stage, settled, undoubted, unlooked, without_neutral
 from mlbench.signatures import light, parameters
-from mlbench.spelling import NOT_OFFERED, VALUES
+from mlbench.spelling import VALUES
 from mlbench.trust import located, of_python, trust, unimportable
 
 Node = dict[str, Any]  # a `_target_` and its options
@@ -56,7 +56,7 @@ class Train(Strict):
     # The rest, MACHINE below, says how a run trains, not what it learns, and is no part of the key.
     accelerator: Literal["cpu", "gpu", "auto"]
     devices: int = Field(ge=1)
-    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"]
     threads: Annotated[int, Field(ge=1)] | Literal["auto"] | None
     graph: bool | Literal["auto"]
     compile: bool
@@ -359,8 +359,6 @@ def _instead(error: ErrorDetails, key: str, shown: str) -> str:
     if error["type"] == "literal_error":
         valid = re.findall("'(.*?)'", error["msg"])
         meant = VALUES.get(shown.lower())
-        if shown in NOT_OFFERED:
-            return f"; {NOT_OFFERED[shown]}"
         return f"; write {meant}" if meant in valid else did_you_mean(shown, valid)
     if error["type"] == "list_type" and not isinstance(error["input"], dict):
         return f": '{key}=[{shown}]'"

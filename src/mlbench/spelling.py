@@ -61,12 +61,6 @@ OPTIONS = {
 ENCODER = re.compile(r"^encoder\.(text|image)=")  # a choice, which Hydra wants written with a slash
 NAMED = ("--help", "-m", "--cfg job", "--config-dir FOLDER", "--version")
 
-# Values that people look for, and why there are none.
-NOT_OFFERED = {
-    "fsdp": "there is none that shares out the weights, for the reasons in docs/scale.md; "
-    "train.precision=bf16-mixed takes less memory"
-}
-
 
 def arranged(words: Iterable[str], names: Callable[[], list[str]]) -> list[str]:
     """The words in the only order that Hydra takes: options, then overrides. A wrong word is a UserError.

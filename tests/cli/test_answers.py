@@ -108,7 +108,7 @@ ANSWERS = {
     "dataset=scene method=mlknn split.validation=0.5 split.stratified=true method.k=606": "606 training rows",
     "method=mlknn split=kfold split.folds=2 method.k=1200": "each of the 1200 training rows",
     "split=holdout split.test=30": "split.test=30.0: a share of the rows between 0 and 1",
-    "train.strategy=fsdp": "none that shares out the weights, for the reasons in docs/scale.md",
+    "train.strategy=fsdp2": "did you mean fsdp?",
     "logger=wandb logger.mode=onlin": "did you mean online?",
     "selection.metric=f1_makro": "selection.metric=f1_makro: no such metric; did you mean f1_macro?",
     "selection.metric=ndcg_at_0": "selection.metric=ndcg_at_0: no such metric; did you mean ndcg_at_",

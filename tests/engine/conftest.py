@@ -1,16 +1,19 @@
 """Small problems, and one stage fitted on them."""
 
 import functools
+import multiprocessing
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+import commands
 from mlbench.backbones.mlp import MLP
 from mlbench.compose import configure
 from mlbench.config import Selection
 from mlbench.data.rows import Rows
 from mlbench.data.task import Modality, Task
+from mlbench.engine import ranks
 from mlbench.engine.fit import fit as fit_stage
 from mlbench.engine.job import Job
 from mlbench.engine.watch import Watch
@@ -111,3 +114,17 @@ def jobs(problem):
         return [job(folder, number, **common | own) for number, own in enumerate(replicas or [{}] * 3)]
 
     return jobs
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Commands and their ranks fork from this process, which has imported what DDP takes ten seconds to.
+
+    A CUDA build of torch refuses to fork from a process that has counted its GPUs, as tests before this one
+    have. No GPU is used here, so nothing of one is inherited.
+    """
+    import torch._dynamo
+
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)
+    monkeypatch.setattr(commands, "forks", multiprocessing.get_context("fork"))
+    monkeypatch.setattr(ranks, "START", "fork")

@@ -2,17 +2,14 @@
 
 import functools
 import json
-import multiprocessing
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import commands
 from commands import Done, records, result, signalled_at_step, until
 from mlbench.compose import configure
-from mlbench.engine import ranks
 from mlbench.experiment import run
 
 INTERRUPTED = "mlbench: interrupted; the same command goes on from the last checkpoint\n"
@@ -100,20 +97,6 @@ def alive(folder):
     """Processes that trained here and are still there."""
     found = [Path("/proc", path.stem, "stat") for path in folder.glob("*.rank")]
     return [path for path in found if path.exists() and path.read_text().rpartition(")")[2].split()[0] != "Z"]
-
-
-@pytest.fixture
-def forked(monkeypatch):
-    """Commands and their ranks fork from this process, which has imported what DDP takes ten seconds to.
-
-    A CUDA build of torch refuses to fork from a process that has counted its GPUs, as tests before this one
-    have. No GPU is used here, so nothing of one is inherited.
-    """
-    import torch._dynamo
-
-    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)
-    monkeypatch.setattr(commands, "forks", multiprocessing.get_context("fork"))
-    monkeypatch.setattr(ranks, "START", "fork")
 
 
 @pytest.mark.usefixtures("forked")

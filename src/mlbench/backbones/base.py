@@ -17,7 +17,8 @@ class Network(nn.Module):
     `task.vocabulary`, with 0 where a text has ended.
 
     `backbone._target_` names its class, which is called with the task and the options of conf/backbone. A
-    module that has these attributes need not inherit from Network.
+    module that has these attributes need not inherit from Network. A deep one may have `blocks`: parts that
+    are called once in a pass each; train.strategy=fsdp has the weights of one whole at a time.
     """
 
     width: int  # of the feature vectors

@@ -28,6 +28,7 @@ class EfficientNetLite0(OfImages):
         super().__init__(augment, rate)
         self.network, self.width = lite0(str(weights_file())), WIDTH
         del self.network._fc  # names ImageNet's classes
+        self.blocks = tuple(self.network._blocks)
         self.freeze(frozen_parts(self.network, train))
 
     def features(self, x: Tensor) -> Tensor:
@@ -35,7 +36,7 @@ class EfficientNetLite0(OfImages):
 
 
 def frozen_parts(network: Lite0, train: str | int) -> tuple[nn.Module, ...]:
-    blocks = [*network._blocks]
+    blocks = tuple(network._blocks)
     if train == "all":
         return ()
     if train == "none":

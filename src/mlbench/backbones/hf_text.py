@@ -44,6 +44,7 @@ class HFText(OfTexts):
         if checkpointing:
             self.network.activation_checkpointing_enable()
         self.filler, self.width = config.pad_token_id or 0, config.hidden_size
+        self.blocks = blocks_of(self.network)
         self.freeze(frozen_parts(self.network, train))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,11 +76,16 @@ def frozen_parts(network: nn.Module, train: str | int) -> tuple[nn.Module, ...]:
         return ()
     if train == "none":
         return (network,)
-    lists = [part for part in network.modules() if isinstance(part, nn.ModuleList)]
-    blocks = max(lists, key=lambda part: sum(p.numel() for p in part.parameters()), default=())
+    blocks = blocks_of(network)
     if int(train) > len(blocks):
         raise UserError(f"backbone.train={train}: the network has {len(blocks)} blocks")
     return (*before(network, blocks[len(blocks) - int(train)]),)
+
+
+def blocks_of(network: nn.Module) -> tuple[nn.Module, ...]:
+    """Those of the list of modules that has the most weights."""
+    lists = [part for part in network.modules() if isinstance(part, nn.ModuleList)]
+    return tuple(max(lists, key=lambda part: sum(p.numel() for p in part.parameters()), default=()))
 
 
 def before(network: nn.Module, block: nn.Module) -> Iterator[nn.Module]:

@@ -103,7 +103,10 @@ class Alone:
         for leaf, named in self._leaves(optimizer):
             state = optimizer.state.get(leaf, {}).items()
             for name, view in named.items():
-                kept[name] = {key: value if _whole(key, value) else view(value) for key, value in state}
+                kept[name] = {
+                    key: value if _whole(key, value) else self.whole(name, view(value))
+                    for key, value in state
+                }
         return {"groups": groups, "parameters": kept}
 
     def restore_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -122,7 +125,24 @@ class Alone:
                         copied = copy.deepcopy(value)
                         slots[key] = copied.to(counts_on) if isinstance(copied, Tensor) else copied
                     else:
-                        view(slots.setdefault(key, torch.zeros_like(leaf))).copy_(value)
+                        place = view(slots.setdefault(key, torch.zeros_like(leaf)))
+                        place.copy_(self.share(name, value))
+
+    def whole(self, name: str, part: Tensor) -> Tensor:
+        """The whole of what stands for the weight `name`, of which this process has a part; here, all."""
+        return part
+
+    def share(self, name: str, whole: Tensor) -> Tensor:
+        """This process's part of what stands for the weight `name`."""
+        return whole
+
+    def wholes(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """What stands for the optimiser's leaves, in their order, as a checkpoint holds it."""
+        return [*parts]
+
+    def shares(self, wholes: Sequence[Tensor]) -> list[Tensor]:
+        """This process's parts of what `wholes` gave."""
+        return [*wholes]
 
     def _leaves(self, optimizer: torch.optim.Optimizer) -> list[tuple[Tensor, dict[str, Callable]]]:
         """Each tensor that the optimiser steps on, and for each parameter in it, by name, a function that

@@ -12,6 +12,7 @@ from mlbench.engine import products, ranks, threads
 from mlbench.engine.alone import Alone
 from mlbench.engine.graph import stream_of
 from mlbench.engine.job import Job, Outcome
+from mlbench.engine.lightning import Fabric
 from mlbench.engine.loop import Loop
 from mlbench.engine.many import kind_of, why_alone
 from mlbench.engine.native import exact_here, numbers_of, same_beside
@@ -96,12 +97,20 @@ def train_here(job: Job, stop: Stop) -> Outcome:
     exact = fabric.world_size == 1 and exact_here(fabric.device)
     exact = exact and (why_alone(job) is not None or rehearsed(job, fabric.device))
     with stream_of(fabric.device):
-        replicas = Alone(job.stage.module, fabric, "" if exact else "alone")
+        replicas = alone(job, fabric, "" if exact else "alone")
         (outcome,) = Loop([job], replicas, fabric, job.path.with_suffix(".ckpt"), stop).run()
     assert outcome is not None, "the loop raises where the loss of a single job is not finite"
     if job.stage.leaves != "last":
         job.take(outcome.last, job.done)
     return outcome
+
+
+def alone(job: Job, fabric: Fabric, trained: str) -> Alone:
+    if fabric.world_size == 1 or job.train.strategy != "fsdp":
+        return Alone(job.stage.module, fabric, trained)
+    from mlbench.engine.sharded import Sharded  # takes as long to import as a short run
+
+    return Sharded(job.stage.module, fabric)
 
 
 def rehearsed(job: Job, device: torch.device) -> bool:

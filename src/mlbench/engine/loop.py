@@ -223,20 +223,19 @@ class Loop:
             raise KeyboardInterrupt
 
     def _save(self) -> None:
-        drawing = of_all(generators(), self.world)
+        state = {  # of all ranks, which may hold a part of it each
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "replicas": self.replicas.state(),
+            "optimizer": self.replicas.optimizer_state(self.optimizer),
+            "schedule": self.schedule.state(),
+            "average": self.replicas.wholes(self.average),
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "generators": of_all(generators(), self.world),
+            "seconds": time.monotonic() - self.started,
+            "processor_seconds": time.process_time() - self.idle,
+        }
         if self.rank == 0:
-            state = {
-                "epoch": self.epoch,
-                "batch": self.batch,
-                "replicas": self.replicas.state(),
-                "optimizer": self.replicas.optimizer_state(self.optimizer),
-                "schedule": self.schedule.state(),
-                "average": self.average,
-                "precision": self.fabric.strategy.precision.state_dict(),
-                "generators": drawing,
-                "seconds": time.monotonic() - self.started,
-                "processor_seconds": time.process_time() - self.idle,
-            }
             write(self.checkpoint, state | self.history.state())
             for job in self.jobs:
                 job.note(self.epoch, self.plan.epochs)
@@ -264,7 +263,7 @@ class Loop:
             ) from error
         self.schedule.restore(state["schedule"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
-        self.average = [mean.to(self.fabric.device) for mean in state["average"]]
+        self.average = self.replicas.shares([mean.to(self.fabric.device) for mean in state["average"]])
         self.history.restore(state)
         self.epoch, self.batch = state["epoch"], state["batch"]
         self.started -= state["seconds"]

@@ -37,9 +37,17 @@ def fabric_of(train: Train) -> Fabric:
     precision = "32-true" if train.precision == "tf32" else train.precision
     if train.devices == 1 and precision == "32-true":
         return plain(train.accelerator)
-    unused = train.strategy.endswith("unused_parameters_true")
-    strategy = DDPStrategy(find_unused_parameters=unused) if train.devices > 1 else "auto"
-    return launched(train.accelerator, train.devices, strategy, precision)
+    return launched(train.accelerator, train.devices, strategy_of(train), precision)
+
+
+def strategy_of(train: Train) -> Any:
+    if train.devices == 1:
+        return "auto"
+    if train.strategy == "fsdp":
+        from mlbench.engine.sharded import strategy
+
+        return strategy(train.devices)
+    return DDPStrategy(find_unused_parameters=train.strategy.endswith("unused_parameters_true"))
 
 
 @functools.cache

@@ -79,6 +79,13 @@ class Stacked:
     def release(self) -> None:
         """Nothing to release: copies were trained."""
 
+    def wholes(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """As Alone has them: one process has everything."""
+        return [*parts]
+
+    def shares(self, wholes: Sequence[Tensor]) -> list[Tensor]:
+        return [*wholes]
+
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         return optimizer.state_dict()
 
