@@ -35,7 +35,7 @@ TINY = {
 }
 ROWS = {
     "step": 4,
-    "chain": 2,
+    "chain": 4,
     "many": 5,
     "enhancement": 6,
     "contrastive": 9,

@@ -77,7 +77,7 @@ class Chain(nn.Module):
 
     def unroll(self, x: Tensor, start: Tensor | None = None) -> Unrolled:
         """`start` replaces the initial logits l_0 (ANT's second pass over a teacher)."""
-        if torch.compiler.is_exporting():
+        if torch.compiler.is_compiling():
             return Unrolled(*written_out(x, self.weights, start, self.design))
         return Unrolled(*Unroll.apply(x, self.vector, start, self.design))
 

@@ -19,7 +19,7 @@ def written_out(
     logits = fixed[..., 4 * H :] if start is None else start
     hidden = cell = torch.zeros_like(fixed[..., :H])
     hard, path = torch.zeros_like(logits), torch.ones_like(fixed[..., :1])
-    numbers = torch.arange(L)
+    numbers = torch.arange(L, device=x.device)
     steps = []
     for _ in range(L):
         gates = into_gates + linear(torch.cat([logits, hidden, hard], -1), weights.state)

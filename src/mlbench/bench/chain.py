@@ -26,6 +26,7 @@ from mlbench.methods.base import Method, Stage
 from mlbench.prepared import describe
 
 SEED = 0
+COMPARED = [("scene", "student"), ("emotions", "teacher_0"), ("scene", "teacher_0"), ("medical", "teacher_0")]
 
 
 def chain(repeats: int = 5, epochs: int = 10) -> Iterator[Row]:
@@ -35,7 +36,7 @@ def chain(repeats: int = 5, epochs: int = 10) -> Iterator[Row]:
     teachers asked, and the transfer run, again for every batch.
     """
     here = dict(described())
-    for dataset, part in (("scene", "student"), ("medical", "teacher_0")):
+    for dataset, part in COMPARED:
         config = configure(["method=ant", f"dataset={dataset}"])
         if state(here[dataset], config.paths.cache) != "here":
             config = configure(["method=ant", "dataset=multidigits"])
