@@ -20,7 +20,8 @@ from mlbench.compose import configure
 from mlbench.config import Config
 from mlbench.data import memory
 from mlbench.data.instances import Features, Instances
-from mlbench.data.new_rows import Piece, rows_of
+from mlbench.data.new_rows import rows_of
+from mlbench.data.pieces import Piece
 from mlbench.data.rows import Rows
 from mlbench.data.scaling import fitted
 from mlbench.data.splits import training_parts

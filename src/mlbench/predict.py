@@ -14,7 +14,8 @@ from mlbench.data.contracts import Scaler
 from mlbench.data.instances import Features
 from mlbench.data.missing import zeroed
 from mlbench.data.new_raw import RawPiece
-from mlbench.data.new_rows import Asked, Piece, named_by, rows_of
+from mlbench.data.new_rows import Asked, named_by, rows_of
+from mlbench.data.pieces import Piece
 from mlbench.data.rows import Rows
 from mlbench.data.scaling import of_state
 from mlbench.data.schema import Schema

@@ -3,6 +3,7 @@
 import bz2
 import codecs
 import gzip
+import itertools
 import lzma
 import random
 import re
@@ -73,3 +74,31 @@ def test_lines_are_those_of_the_content(suffix, tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(UserError, match="is empty"):
         [*lines(tmp_path / "empty")]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("most", [None, 1, 3])
+def test_blocks_are_the_lines_of_the_content(tmp_path, monkeypatch, pack, most):
+    """From any line on, with its number; a line longer than a block is one."""
+    rng = random.Random(0)
+    wanted = [b"x" * rng.choice([0, 1, 5, 70]) for _ in range(60)]
+    monkeypatch.setattr(files, "PIECE", 32)
+    for end in (b"", b"\n", b"\n\n"):
+        path = tmp_path / "file"
+        path.write_bytes(pack(codecs.BOM_UTF8 + b"\n".join(wanted) + end))
+        whole = content(path)
+        for line in (1, 2, 30):
+            start = sum(len(each) + 1 for each in wanted[: line - 1])
+            found = [*files.blocks(path, start, line, most)]
+            assert b"".join(block.data for block in found) == whole[start:] and len(found) > 5
+            for block, later in itertools.pairwise(found):
+                assert block.data.endswith(b"\n")
+                assert block.line + block.data.count(b"\n") == later.line
+                assert len(block.data) < 32 + 71 + 32 and (not most or block.data.count(b"\n") <= most)
+            assert found[0].line == line
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match="is empty"):
+        [*files.blocks(path)]
+    path.write_bytes(gzip.compress(whole)[:-9])
+    with pytest.raises(UserError, match="truncated or damaged"):
+        [*files.blocks(path)]

@@ -116,7 +116,7 @@ def test_a_method_is_scored_in_evaluation_mode_and_left_as_it_was(problem):
 
 @pytest.mark.parametrize("rows", [3, 4, 5, 11])
 def test_large_parts_are_scored_piece_by_piece(rows, problem, monkeypatch):
-    monkeypatch.setattr(engine, "ROWS", 4)
+    monkeypatch.setattr(engine, "SCORED", 4)
     sizes = []
 
     class Sized(ERM):

@@ -65,8 +65,11 @@ def matching(names: Sequence[str], wanted: str | int) -> list[int]:
 def dropped(path: Path, names: Sequence[str], drop: Sequence[str | int]) -> set[int]:
     """The columns that `drop` names or counts."""
     columns: set[int] = set()
+    named: dict[str, list[int]] = {}
+    for column, name in enumerate(names):
+        named.setdefault(name, []).append(column)
     for wanted in [drop] if isinstance(drop, str | int) else drop:
-        matches = matching(names, wanted)
+        matches = named.get(wanted) if isinstance(wanted, str) else matching(names, wanted)
         if not matches:
             near = did_you_mean(str(wanted), names)
             raise UserError(f"{path} has no attribute {wanted!r} to drop, of {len(names)}{near}")

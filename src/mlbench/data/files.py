@@ -4,12 +4,13 @@ import bz2
 import codecs
 import contextlib
 import gzip
+import itertools
 import lzma
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,7 @@ DAMAGE = (EOFError, OSError, ValueError, MemoryError, zlib.error, lzma.LZMAError
 # A file may take this much memory: ROOM bytes whatever its size, or GROWTH bytes for each of its own.
 ROOM, GROWTH = 64 << 20, 256
 NAME_BYTES = 64  # of a name such as feature12
+PIECE = 8 << 20  # bytes of a text file at once
 DAMAGED = "it is damaged, or of another format"
 
 
@@ -54,11 +56,11 @@ def opener(path: Path) -> Callable[..., BinaryIO] | None:
     return next((opens for magic, (_, opens) in COMPRESSIONS.items() if start.startswith(magic)), None)
 
 
-def unpacked(path: Path) -> Iterator[bytes]:
+def unpacked(path: Path, at_once: int = 1 << 20) -> Iterator[bytes]:
     """The content of a file, uncompressed, a megabyte at a time. One that is damaged raises one of DAMAGE."""
     opens, size, length = opener(path), path.stat().st_size, 0
     with opens(path, "rb") if opens else path.open("rb") as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(at_once):
             length += len(chunk)
             if opens and length > room(size):
                 raise UserError(
@@ -94,6 +96,61 @@ def lines(path: Path) -> Iterator[bytes]:
     yield rest
 
 
+class Block(NamedTuple):
+    """Some whole lines of a text file."""
+
+    line: int  # the number of the first one in the file, from 1
+    data: bytes
+
+
+def blocks(path: Path, start: int = 0, line: int = 1, lines: int | None = None) -> Iterator[Block]:
+    """`content(path)` from byte `start` on, which begins line `line`, about PIECE bytes at a time and at most
+    so many lines; a file may be larger than the memory.
+    """
+    held: list[bytes] = []
+    skipped = size = length = 0
+    with damage_said(path):
+        for chunk in unpacked(path, min(PIECE, 1 << 20)):
+            rest = chunk if length else chunk.removeprefix(codecs.BOM_UTF8)
+            length += len(chunk)
+            skip = min(start - skipped, len(rest))
+            skipped, rest = skipped + skip, rest[skip:]
+            held.append(rest)
+            size += len(rest)
+            if size < PIECE or b"\n" not in rest:
+                continue
+            whole, end, rest = b"".join(held).rpartition(b"\n")
+            held, size = [rest], len(rest)
+            for block in of_lines(Block(line, whole + end), lines):
+                yield block
+                line = block.line + block.data.count(b"\n")
+    if not length:
+        raise UserError(f"{path} is empty: put a whole file in its place")
+    if size:
+        yield from of_lines(Block(line, b"".join(held)), lines)
+
+
+def of_lines(block: Block, lines: int | None) -> Iterator[Block]:
+    """The block in blocks of at most so many lines."""
+    line, data = block
+    if lines is None or data.count(b"\n") <= lines:
+        yield block
+        return
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))[lines - 1 :: lines] + 1
+    for number, (start, stop) in enumerate(itertools.pairwise([0, *ends.tolist(), len(data)])):
+        if start < stop:
+            yield Block(line + number * lines, data[start:stop])
+
+
+def in_blocks(data: bytes, start: int, line: int) -> Iterator[Block]:
+    """The same of what a file holds."""
+    while start < len(data):
+        stop = data.find(b"\n", start + PIECE) + 1 or len(data)
+        yield Block(line, data[start:stop])
+        line += data.count(b"\n", start, stop)
+        start = stop
+
+
 @contextlib.contextmanager
 def damage_said(path: Path) -> Iterator[None]:
     """What keeps a file from being read, in a sentence."""
@@ -119,6 +176,11 @@ def encoding(data: bytes) -> str:
     except UnicodeDecodeError:
         return "latin-1"
     return "utf-8"
+
+
+def encoding_of(blocks: Iterable[Block]) -> str:
+    """That of all blocks together."""
+    return "utf-8" if all(encoding(block.data) == "utf-8" for block in blocks) else "latin-1"
 
 
 def numbers_in(text: bytes, separator: str, count: int) -> np.ndarray | None:

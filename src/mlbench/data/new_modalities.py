@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from mlbench.data.joined import refuse_ids, rows_at
-from mlbench.data.new_rows import Piece
+from mlbench.data.pieces import Piece
 from mlbench.errors import UserError, did_you_mean
 
 Ranges = Mapping[str, tuple[int, int]]  # modality → its first feature column, last + 1
@@ -31,21 +31,6 @@ def check_modalities(modalities: Ranges, known: Sequence[str], files: Mapping[st
         raise UserError(f"path names no file for {' or '.join(missing)}, from which the run learned")
     if missing and not masks:
         raise UserError(f"path names no file for {' and '.join(missing)}: {NEEDS_ALL}")
-
-
-def gathered(path: str, pieces: Sequence[Piece]) -> Piece:
-    """All rows of a file as one piece."""
-    if not pieces:
-        raise UserError(f"{path} has a header line and no rows")
-    if len(pieces) == 1:
-        return pieces[0]
-    features: list[Any] = [piece.features for piece in pieces]
-    targets = [piece.targets for piece in pieces if piece.targets is not None]
-    return Piece(
-        np.concatenate([piece.ids for piece in pieces]),
-        np.concatenate(features),
-        np.concatenate(targets) if targets else None,
-    )
 
 
 def joined_ids(parts: Mapping[str, Piece], paths: Mapping[str, str], by_id: bool) -> np.ndarray:
@@ -96,10 +81,3 @@ def places(have: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """The row of each wanted id, -1 where there is none."""
     place = {id: row for row, id in enumerate(have.tolist())}
     return np.array([place.get(id, -1) for id in wanted.tolist()], dtype=np.int64)
-
-
-def taken(piece: Piece, rows: Sequence[int]) -> Piece:
-    """Some rows of a piece."""
-    features: Any = piece.features
-    targets, present = (None if each is None else each[rows] for each in (piece.targets, piece.present))
-    return Piece(piece.ids[rows], features[rows], targets, present)

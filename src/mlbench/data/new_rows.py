@@ -16,8 +16,9 @@ from mlbench.data.formats.csv import INDEX_NAMES
 from mlbench.data.formats.delimited import TAB, shown_separator
 from mlbench.data.formats.label_lists import label_list, mark_of
 from mlbench.data.gaps import filled
-from mlbench.data.instances import Features, Instances
-from mlbench.data.new_files import READERS, Whole
+from mlbench.data.instances import Instances
+from mlbench.data.new_files import READERS, Part
+from mlbench.data.pieces import Piece, in_groups
 from mlbench.data.plain_tables import NotPlain, opened, plain_frames
 from mlbench.data.schema import Schema, targets_in
 from mlbench.errors import UserError, did_you_mean
@@ -29,13 +30,6 @@ CELLS = 1_000_000  # of a table at once
 BUFFER = 1 << 16  # bytes of a column of a Parquet file
 FIRST = 100  # rows that show how a table is written
 PACKED = (".gz", ".bz2", ".xz")
-
-
-class Piece(NamedTuple):
-    ids: np.ndarray  # of the id column, else the rows' numbers from 0
-    features: Features  # (n, d) in the order of training
-    targets: np.ndarray | None  # (n, L) where the file has them
-    present: np.ndarray | None = None  # (n, m) uint8, 0 for a modality that a row lacks; None: each has all
 
 
 class Asked(NamedTuple):
@@ -103,7 +97,8 @@ def pieces(
             f"path={path}: rows are read from {formats}, or `-` for a table from the standard input"
         )
     parts = READERS[suffix](Path(path).expanduser(), schema, asked.id, asked.at_once(schema))
-    return (of_part(path, part, schema, known) for part in parts)
+    read = (of_part(path, part, schema, known) for part in parts)
+    return read if suffix == ".npz" else in_groups(read)
 
 
 def of_table(
@@ -311,7 +306,7 @@ def tell_unknown(where: str, header: Sequence[str], known: set[str]) -> None:
         print(f"mlbench: {where}: {columns} that the method does not know left out: {shown}", file=sys.stderr)
 
 
-def of_part(path: str, part: Whole, schema: Schema, known: Collection[str] | None) -> Piece:
+def of_part(path: str, part: Part, schema: Schema, known: Collection[str] | None) -> Piece:
     """Its columns are put in the order of training by their names."""
     instances = filled(part.instances, schema.fills)
     names, wanted = instances.feature_names, schema.features

@@ -1,6 +1,6 @@
 """Files of rows in any format, by their suffix: features, labels and ids, those that are asked for."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +10,7 @@ import numpy as np
 from mlbench.data import arrays, columns
 from mlbench.data.files import content
 from mlbench.data.formats import arff, csv, libsvm, npz
+from mlbench.data.formats.arff_rows import words_in
 from mlbench.data.formats.delimited import rows_in
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
@@ -115,24 +116,10 @@ def arff_table(path: Path, options: Mapping[str, Any]) -> NamedColumns:
         if not ids:
             return instances
         attributes = None if instances.attributes is None else instances.attributes - 1
-        return replace(instances, words={"id": tuple(words_in(data, head, ids[0]))}, attributes=attributes)
+        words = words_in(data[head.start :].decode(head.encoding), ids[0])
+        return replace(instances, words={"id": tuple(words)}, attributes=attributes)
 
     return NamedColumns(path, names, read)
-
-
-def words_in(data: bytes, head: arff.Header, column: int) -> Iterator[str]:
-    """A column of an ARFF file whose rows were parsed before, as text."""
-    for line in data[head.start :].decode(head.encoding).split("\n"):
-        if not (row := arff.uncommented(line).strip()):
-            continue
-        if row.startswith("{"):
-            entries = (entry.groups() for entry in arff.ENTRY.finditer(row[1:-1].strip()))
-            word = next(
-                (arff.value_of(value) for position, value in entries if float(position) == column), None
-            )
-        else:
-            word = arff.fields(row)[column]
-        yield word or ""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from mlbench.data.new_modalities import Ranges, beside, check_modalities, gathered, taken
+from mlbench.data.new_modalities import Ranges, beside, check_modalities
 from mlbench.data.new_raw import ROWS, RawPiece, raw_pieces
-from mlbench.data.new_rows import CELLS, Asked, Piece, fits, is_table, known_to, pieces
+from mlbench.data.new_rows import CELLS, Asked, fits, is_table, known_to, pieces
+from mlbench.data.pieces import Piece, gathered, taken
 from mlbench.data.schema import LacksColumns, Schema
 from mlbench.errors import UserError, complain
 

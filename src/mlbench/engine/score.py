@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mlbench.config import Train
+from mlbench.data.pieces import SCORED
 from mlbench.data.pixels import Pixels
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.tokens import Tokens
@@ -15,8 +16,6 @@ from mlbench.engine import products
 from mlbench.errors import UserError
 from mlbench.methods.base import Learner, Method
 
-# Rows that are scored at once; fixed, so that a row's scores never depend on the machine.
-ROWS = 1024
 WHOLE = 64  # images and texts: the maps that a network makes of one take a thousand times a vector's memory
 
 
@@ -74,7 +73,7 @@ def rows_of(data: Rows) -> tuple[Tensor, ...]:
 
 
 def at_once(data: Rows) -> int:
-    return WHOLE if isinstance(data.x, Pixels | Tokens) else ROWS
+    return WHOLE if isinstance(data.x, Pixels | Tokens) else SCORED
 
 
 def of_shape(shape: tuple[int, int], scores: Tensor, method: Learner) -> Tensor:

@@ -16,7 +16,8 @@ from mlbench.data.formats.cells import MISSING_WORDS
 from mlbench.data.formats.delimited import shown_separator
 from mlbench.data.formats.jsonl import shown, text_of, whole
 from mlbench.data.new_raw import RawPiece
-from mlbench.data.new_rows import Piece, known_to
+from mlbench.data.new_rows import known_to
+from mlbench.data.pieces import Piece
 from mlbench.data.raw import Images, Raw, Texts
 from mlbench.data.schema import Schema
 from mlbench.encoders.pictures import PIXELS, size

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from arff_files import PLAIN, arff_file, dense, read_last, read_text
-from mlbench.data.formats import arff
+from mlbench.data import files
+from mlbench.data.formats import arff_rows
 from mlbench.errors import UserError
 
 
@@ -19,7 +20,7 @@ def refuse_to_be_careful(*_):
 
 @pytest.mark.parametrize("row", ["1.5,2,1\n", "{0 1.5,2 1}\n", " 1.5 ,\t2,1\r\n", "{ 0 1.5 , 2\t1 }\r\n"])
 def test_rows_of_numbers_are_read_the_quick_way(tmp_path, monkeypatch, row):
-    monkeypatch.setattr(arff, "careful_rows", refuse_to_be_careful)
+    monkeypatch.setattr(arff_rows, "careful_rows", refuse_to_be_careful)
     assert len(read_text(tmp_path, PLAIN + row * 3)) == 3
 
 
@@ -27,7 +28,7 @@ def test_pieces_are_read_alone_and_lines_counted_through(tmp_path, monkeypatch):
     rows = [f"{row},{row * 0.1:.2f},{row % 2}\n" for row in range(200)]
     rows[70] = "70,'7',0\n"
     whole = read_text(tmp_path, PLAIN + "".join(rows))
-    monkeypatch.setattr(arff, "PIECE", 100)
+    monkeypatch.setattr(files, "PIECE", 100)
     in_pieces = read_text(tmp_path, PLAIN + "".join(rows))
     np.testing.assert_array_equal(in_pieces.features, whole.features)
     np.testing.assert_array_equal(in_pieces.targets, whole.targets)
@@ -148,8 +149,8 @@ def test_numbers_are_exact_both_ways(tmp_path_factory, as_sparse, texts):
     path = arff_file(tmp_path_factory.mktemp("numbers"), header + rows)
     quick = read_last(path)
     with (
-        mock.patch.object(arff, "sparse_numbers", return_value=None),
-        mock.patch.object(arff, "dense_numbers", return_value=None),
+        mock.patch.object(arff_rows, "sparse_numbers", return_value=None),
+        mock.patch.object(arff_rows, "dense_numbers", return_value=None),
     ):
         careful = read_last(path)
     np.testing.assert_array_equal(dense(quick)[:-1, 0], expected)

@@ -1,15 +1,9 @@
-"""ARFF, dense and sparse, as WEKA, Mulan and MEKA write it; the caller says which columns are labels.
+"""ARFF, dense and sparse, as WEKA, Mulan and MEKA write it; the caller says which columns are labels."""
 
-Rows of numbers are parsed a few megabytes at a time, without a Python loop. A piece of the file that holds
-anything else (a word, a quote, a comment, a missing value, a mistake) is parsed row by row, by functions that
-know all rules of the format and name the line that breaks a rule.
-"""
-
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +12,16 @@ from scipy import sparse
 
 from mlbench.data import columns
 from mlbench.data.columns import Attribute, Kind, ParsedTable
-from mlbench.data.files import content, encoding, numbers_in
+from mlbench.data.files import Block, blocks, content, encoding, encoding_of, in_blocks
+from mlbench.data.formats.arff_rows import QUOTED, Cells, fields, line_of, rows, uncommented, unquoted
 from mlbench.data.instances import Instances
 from mlbench.errors import UserError, did_you_mean
 
-PIECE = 8 << 20  # bytes
-FLOAT32_OVERFLOW = 2.0**128 - 2.0**103  # the least number that float32 rounds to infinity
-# Possessive repeats (*+) never backtrack, so that the time for a row is proportional to its length.
-QUOTED = r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\""
-SKIPPED = rf"\\['\"]|{QUOTED}"  # an escaped quote outside of quotes begins nothing
 ATTRIBUTE = re.compile(rf"@attribute(?:\s+|(?=['\"]))({QUOTED}|[^\s{{]+)\s*(.*)", re.IGNORECASE)
-FIELD = re.compile(rf"\s*+((?:{QUOTED})(?=\s*+,)|[^,]*+)\s*+,")
-COMMENT = re.compile(rf"{SKIPPED}|(?:^|(?<=\s))%")
-WORD = re.compile(rf"{QUOTED}|\S+")
-ENTRY = re.compile(rf"\s*+([^\s,]++)\s++((?:{QUOTED})(?=\s*+(?:,|$))|[^,]*+)\s*+(?:,|$)")
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(("numeric", "real", "integer"), "number"),
     **dict.fromkeys(("string", "date"), "text"),
 }
-Cells = np.ndarray | sparse.csr_matrix
-CellReader = Callable[[str | None], float]
 
 
 @dataclass(frozen=True)
@@ -45,7 +29,40 @@ class Header:
     relation: str
     attributes: tuple[Attribute, ...]
     start: int  # the byte at which the data begin
+    line: int  # the first one of the data
     encoding: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file whose header was read, and what becomes of its columns."""
+
+    path: Path
+    head: Header
+    labels: list[int]  # columns, in the order of the file
+    missing: str = "refuse"
+    drop: Sequence[str | int] = ()
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def parsed_as(self) -> list[Attribute]:
+        """The attributes; dropped columns may hold anything, so they are parsed as text."""
+        attributes = self.head.attributes
+        columns.refuse_text(self.path, attributes, self.labels, self.left_out)
+        return [
+            Attribute(attribute.name, "text") if column in self.left_out else attribute
+            for column, attribute in enumerate(attributes)
+        ]
+
+    @cached_property
+    def left_out(self) -> set[int]:
+        return columns.dropped(self.path, [attribute.name for attribute in self.head.attributes], self.drop)
+
+    def instances(self, cells: Cells, line: Callable[[int], str]) -> Instances:
+        table = ParsedTable(self.path, self.head.attributes, cells, line)
+        table = columns.with_values(table, self.values)
+        instances = columns.instances(table, self.labels, self.missing, self.drop, self.values)
+        named = tuple(self.head.attributes[column].name for column in sorted(self.left_out))
+        return replace(instances, beside={"drop": named})
 
 
 def read(
@@ -58,25 +75,28 @@ def read(
     """`labels` chooses the label columns from the header, in the order of the file. Attributes named in
     `values` are features whose values are these, whatever the header declares.
     """
-    values = values or {}
     data = content(path)
     head = header(path, data)
-    label_columns = labels(head)
-    left_out = columns.dropped(path, [attribute.name for attribute in head.attributes], drop)
-    columns.refuse_text(path, head.attributes, label_columns, left_out)
-    # Dropped columns may hold anything, so they are parsed as text.
-    parsed_as = [
-        Attribute(attribute.name, "text") if column in left_out else attribute
-        for column, attribute in enumerate(head.attributes)
-    ]
-    cells = rows(path, data, head, parsed_as)
-    table = ParsedTable(
-        path, head.attributes, cells, line=lambda row: f"line {line_of(data, head.start, row)}"
-    )
-    table = columns.with_values(table, values)
-    instances = columns.instances(table, label_columns, missing, drop, values)
-    named = tuple(head.attributes[column].name for column in sorted(left_out))
-    return replace(instances, beside={"drop": named})
+    reading = Reading(path, head, labels(head), missing, drop, values or {})
+    blocks_there = in_blocks(data, head.start, head.line)
+    parts: list[Any] = [cells for _, cells in rows(path, blocks_there, head.encoding, reading.parsed_as())]
+    thin = sparse.issparse(parts[0])
+    cells = sparse.csr_matrix(sparse.vstack(parts, format="csr")) if thin else np.concatenate(parts)
+    return reading.instances(cells, lambda row: line_named(Block(head.line, data[head.start :]), row))
+
+
+def in_pieces(reading: Reading, lines: int) -> Iterator[tuple[bytes, Instances]]:
+    """The rows of a few megabytes of the file, and of at most so many lines, after the other, each with the
+    bytes where it stands; a file may be larger than the memory.
+    """
+    path, head = reading.path, reading.head
+    there = blocks(path, head.start, head.line, lines)
+    for block, cells in rows(path, there, head.encoding, reading.parsed_as()):
+        yield block.data, reading.instances(cells, partial(line_named, block))
+
+
+def line_named(block: Block, row: int) -> str:
+    return f"line {line_of(block.data, block.line, row)}"
 
 
 # The header
@@ -84,12 +104,30 @@ def read(
 
 def header(path: Path, data: bytes) -> Header:
     """Parses the file from its first line to @data."""
-    relation, attributes, used = "", [], encoding(data)
-    start = number = 0
+    return header_of(path, lines_in(data), encoding(data))
+
+
+def header_at(path: Path) -> Header:
+    """That of a file that may be larger than the memory."""
+    used = encoding_of(blocks(path))
+    return header_of(path, (line for block in blocks(path) for line in lines_in(block.data)), used)
+
+
+def lines_in(data: bytes) -> Iterator[bytes]:
+    """Each with its end."""
+    start = 0
     while start < len(data):
         stop = data.find(b"\n", start) + 1 or len(data)
-        line = uncommented(data[start:stop].decode(used)).strip()
-        start, number = stop, number + 1
+        yield data[start:stop]
+        start = stop
+
+
+def header_of(path: Path, lines: Iterable[bytes], used: str) -> Header:
+    relation, attributes = "", []
+    start = 0
+    for number, data in enumerate(lines, 1):
+        line = uncommented(data.decode(used)).strip()
+        start += len(data)
         keyword = line[: len("@attribute")].lower()
         if keyword == "@attribute":
             attributes.append(declaration(line, f"{path}, line {number}"))
@@ -98,7 +136,7 @@ def header(path: Path, data: bytes) -> Header:
         elif keyword.startswith("@data"):
             if not attributes:
                 raise UserError(f"{path}, line {number}: no @attribute before @data: the file is not whole")
-            return Header(relation, tuple(attributes), start, used)
+            return Header(relation, tuple(attributes), start, number + 1, used)
         elif line:
             raise UserError(f"{path}, line {number}: {line[:40]!r} is no @relation, @attribute or @data")
     raise UserError(f"{path} has no @data line: it is no ARFF file, or was cut off: fetch it again")
@@ -124,274 +162,3 @@ def declaration(line: str, line_named: str) -> Attribute:
     if not values or len(set(values)) < len(values):
         raise UserError(f"{line_named}: attribute {name!r} declares no values, or one of them twice")
     return Attribute(name, "nominal", values)
-
-
-# Words and quotes
-
-
-def uncommented(line: str) -> str:
-    """A line up to the first % outside quotes that begins the line or follows white space."""
-    if "%" in line:
-        for match in COMMENT.finditer(line):
-            if match[0] == "%":
-                return line[: match.start()]
-    return line
-
-
-def unquoted(text: str) -> str:
-    """A name or value without its quotes and with its escapes undone."""
-    if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
-        return text
-    controls = {"n": "\n", "r": "\r", "t": "\t"}
-    return re.sub(r"\\(.)", lambda escape: controls.get(escape[1], escape[1]), text[1:-1])
-
-
-def value_of(text: str) -> str | None:
-    """A value without quotes; None for ? without quotes, which stands for a missing value."""
-    text = text.strip()
-    return None if text == "?" else unquoted(text)
-
-
-def fields(row: str) -> list[str | None]:
-    """The values of a row, separated by commas, or by white space in a row without commas, as in WEKA."""
-    if "'" not in row and '"' not in row:
-        texts = row.split(",") if "," in row else row.split()
-        return [value_of(text) for text in texts]
-    if "," not in re.sub(SKIPPED, "", row):
-        return [value_of(text) for text in WORD.findall(row)]
-    return [value_of(text) for text in FIELD.findall(row + ",")]
-
-
-# The rows
-
-
-def rows(path: Path, data: bytes, head: Header, attributes: Sequence[Attribute]) -> Cells:
-    """The cells of all rows, float32."""
-    limits = np.array([position_limit(attribute) for attribute in attributes], dtype=np.float64)
-    readers = [cell_reader(attribute) for attribute in attributes]
-    parts, line, is_sparse = [], data.count(b"\n", 0, head.start) + 1, None
-    for piece in pieces(data, head.start):
-        if is_sparse is None:
-            is_sparse = first_row(piece).startswith(b"{")
-        part = sparse_numbers(piece, limits) if is_sparse else dense_numbers(piece, limits)
-        if part is None:
-            part = careful_rows(path, piece.decode(head.encoding).split("\n"), line, readers, is_sparse)
-        parts.append(part)
-        line += piece.count(b"\n")
-    if not sum(part.shape[0] for part in parts):
-        raise UserError(f"{path} has no rows after @data: it was cut off: fetch it again")
-    return sparse.csr_matrix(sparse.vstack(parts, format="csr")) if is_sparse else np.concatenate(parts)
-
-
-def pieces(data: bytes, start: int) -> Iterator[bytes]:
-    """The data from `start` on, cut at ends of lines."""
-    while start < len(data):
-        stop = data.find(b"\n", start + PIECE) + 1 or len(data)
-        yield data[start:stop]
-        start = stop
-
-
-def is_row(line: bytes) -> bool:
-    line = line.strip()
-    return bool(line) and not line.startswith(b"%")
-
-
-def first_row(piece: bytes) -> bytes:
-    return next((line.strip() for line in piece.splitlines() if is_row(line)), b"")
-
-
-def line_of(data: bytes, start: int, row: int) -> int:
-    """The line, counted from one, on which a row stands. This is slow: only errors ask for it."""
-    first = data.count(b"\n", 0, start) + 1
-    numbers = (number for number, line in enumerate(data[start:].split(b"\n"), first) if is_row(line))
-    return next(islice(numbers, row, None))
-
-
-# The quick way: numbers only; None where a piece holds anything else
-
-NUMBER_MARK, PAIR_MARK, STRANGE_MARK = ord("W"), ord("P"), ord("?")
-MARKS = np.full(256, STRANGE_MARK, dtype=np.uint8)
-MARKS[list(b"0123456789+-.eE")] = NUMBER_MARK
-MARKS[list(b"{},\n")] = list(b"{},\n")
-MARKS[list(b" \t\r")] = 0
-# Which mark may follow which in rows such as {3 1,17 0.5}
-FOLLOWS = np.zeros((256, 256), dtype=bool)
-for first, second in ("\n\n", "\n{", "{}", "{P", "P,", ",P", "P}", "}\n"):
-    FOLLOWS[ord(first), ord(second)] = True
-PUNCTUATION_TO_SPACE = bytes.maketrans(b"{},", b"   ")
-
-
-def position_limit(attribute: Attribute) -> float:
-    """The limit below which a whole number is its own position among the declared values 0, 1, 2 ...
-
-    Infinite for an attribute that is not nominal; 0 for a nominal one whose values are not 0, 1, 2 ...
-    """
-    if attribute.kind != "nominal":
-        return math.inf
-    count = len(attribute.values)
-    return count if attribute.values == tuple(str(number) for number in range(count)) else 0
-
-
-def fits(numbers: np.ndarray, limits: np.ndarray) -> bool:
-    """Whether numbers under nominal attributes are positions of their values."""
-    nominal = np.isfinite(limits)
-    if not nominal.any():
-        return True
-    nominal, numbers, limits = np.broadcast_arrays(nominal, numbers, limits)
-    numbers, limits = numbers[nominal], limits[nominal]
-    return bool(((numbers >= 0) & (numbers < limits) & (numbers == np.floor(numbers))).all())
-
-
-def single(numbers: np.ndarray) -> np.ndarray | None:
-    """The numbers as float32 if all are finite in float32, else None."""
-    with np.errstate(over="ignore"):
-        numbers = numbers.astype(np.float32)
-    return numbers if np.isfinite(numbers).all() else None
-
-
-def dense_numbers(piece: bytes, limits: np.ndarray) -> np.ndarray | None:
-    lines = piece.replace(b"\r\n", b"\n").strip(b"\n")
-    marks = MARKS[np.frombuffer(lines, dtype=np.uint8)]
-    ends = np.append(np.flatnonzero(marks == ord("\n")), len(marks))
-    commas = np.searchsorted(np.flatnonzero(marks == ord(",")), ends)
-    if (np.diff(commas, prepend=0) != len(limits) - 1).any():
-        return None
-    numbers = numbers_in(lines.replace(b"\n", b","), " , ", len(ends) * len(limits))
-    if numbers is None or not fits(numbers.reshape(-1, len(limits)), limits):
-        return None
-    numbers = single(numbers)
-    return None if numbers is None else numbers.reshape(-1, len(limits))
-
-
-def sparse_numbers(piece: bytes, limits: np.ndarray) -> sparse.csr_matrix | None:
-    marks = MARKS[np.frombuffer(b"\n" + piece + b"\n", dtype=np.uint8)]
-    number = marks == NUMBER_MARK
-    keep = marks != 0
-    keep[1:] &= ~(number[1:] & number[:-1])  # a number of several characters keeps one mark
-    marks = marks[keep]
-    marks = np.frombuffer(marks.tobytes().replace(b"WW", b"P"), dtype=np.uint8)
-    if not FOLLOWS[marks[:-1], marks[1:]].all():
-        return None
-    pairs = np.cumsum(marks == PAIR_MARK)
-    count = int(pairs[-1])
-    numbers = numbers_in(piece.translate(PUNCTUATION_TO_SPACE), " ", 2 * count)
-    if numbers is None:
-        return None
-    indices, values = numbers[0::2], single(numbers[1::2])
-    inside = (indices >= 0) & (indices < len(limits)) & (indices == np.floor(indices))
-    if values is None or not inside.all():
-        return None
-    indices = indices.astype(np.int32)
-    if not fits(numbers[1::2], limits[indices]):
-        return None
-    pointers = np.append(0, pairs[marks == ord("}")])
-    matrix = sparse.csr_matrix((values, indices, pointers), shape=(len(pointers) - 1, len(limits)))
-    matrix.sort_indices()
-    return matrix if matrix.has_canonical_format else None  # else a row names an attribute twice
-
-
-# The careful way: row by row
-
-
-def careful_rows(
-    path: Path, lines: list[str], number: int, readers: list[CellReader], is_sparse: bool
-) -> Cells:
-    """The cells of some lines, of which the first is line `number` of the file."""
-    parse = sparse_row if is_sparse else dense_row
-    parsed: list[Any] = []
-    for line_number, line in enumerate(lines, number):
-        line = uncommented(line).strip()
-        if line:
-            try:
-                parsed.append(parse(line, readers))
-            except ValueError as error:
-                raise UserError(f"{path}, line {line_number}: {error}") from error
-    if not is_sparse:
-        return np.array(parsed, dtype=np.float32).reshape(-1, len(readers))
-    pointers = np.cumsum([0] + [len(row) for row in parsed])
-    indices = np.array([index for row in parsed for index in row], dtype=np.int32)
-    values = np.array([value for row in parsed for value in row.values()], dtype=np.float32)
-    return sparse.csr_matrix((values, indices, pointers), shape=(len(parsed), len(readers)))
-
-
-def dense_row(line: str, readers: list[CellReader]) -> list[float]:
-    if line.startswith("{"):
-        raise ValueError("a sparse row in a file that began with dense ones")
-    texts = fields(line)
-    if len(texts) != len(readers):
-        raise ValueError(
-            f"{len(texts)} values for {len(readers)} attributes: the row is cut, or lacks a quote"
-        )
-    return [reader(text) for reader, text in zip(readers, texts)]
-
-
-def sparse_row(line: str, readers: list[CellReader]) -> dict[int, float]:
-    """The values of a row by column."""
-    if not line.startswith("{") or not line.endswith("}"):
-        raise ValueError("no braces around a sparse row, as in {3 1,17 0.5}: it is cut, or a dense one")
-    body, row, start = line[1:-1].strip(), {}, 0
-    while start < len(body):
-        entry = ENTRY.match(body, start)
-        if not entry or not entry[2].strip() or not is_whole(entry[1]):
-            raise ValueError(f"{body[start : start + 20]!r} is no column number and value")
-        column, start = int(float(entry[1])), entry.end()
-        if not 0 <= column < len(readers):
-            raise ValueError(
-                f"column {entry[1][:20]} is out of range: {len(readers)} attributes, counted from 0"
-            )
-        if column in row:
-            raise ValueError(f"column {column} is given twice")
-        row[column] = readers[column](value_of(entry[2]))
-    return row
-
-
-def is_whole(text: str) -> bool:
-    number = number_or_none(text)
-    return number is not None and number.is_integer() and "_" not in text
-
-
-def cell_reader(attribute: Attribute) -> CellReader:
-    """A function that makes a cell of an attribute's text, or raises a ValueError that says why it cannot."""
-    if attribute.kind == "text":
-        return lambda text: 0.0
-    name = attribute.name
-    if attribute.kind == "number":
-        return lambda text: number_in(text, name)
-    positions: dict[str | None, float] = {
-        value: float(position) for position, value in enumerate(attribute.values)
-    }
-    numbers = {number_or_none(value): float(p) for p, value in reversed([*enumerate(attribute.values)])}
-    numbers.pop(None, None)
-    positions[None] = math.nan
-
-    def position_of(text: str | None) -> float:
-        if text is not None and text not in positions:
-            number = number_or_none(text)
-            if number not in numbers:
-                raise ValueError(undeclared(text, attribute))
-            positions[text] = numbers[number]  # the same number in other digits, as 1.0 for 1
-        return positions[text]
-
-    return position_of
-
-
-def number_in(text: str | None, name: str) -> float:
-    if text is None:
-        return math.nan
-    number = number_or_none(text)
-    if number is None or not abs(number) < FLOAT32_OVERFLOW or "_" in text:
-        raise ValueError(f"{text[:40]!r} is no finite number, which attribute {name!r} must be")
-    return number
-
-
-def number_or_none(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def undeclared(text: str, attribute: Attribute) -> str:
-    some = ", ".join(attribute.values[:5]) + (", ..." if len(attribute.values) > 5 else "")
-    near = did_you_mean(text, attribute.values)
-    return f"{text[:40]!r} is no value of attribute {attribute.name!r}, which has {some}{near}"
