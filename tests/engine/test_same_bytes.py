@@ -317,6 +317,31 @@ def test_replicas_with_other_numbers_are_other_pieces():
     assert not native_of(modules[:2]).difference(batch)
 
 
+class Held(ERM):
+    """Its loss writes what it has just seen into a buffer, of which its gradient needs the rest."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.register_buffer("held", torch.ones(2 * BATCH, LABELS))
+
+    def loss(self, batch):
+        scores = self.head(self.backbone(batch.x))
+        self.held[..., :BATCH, :] = scores.detach()
+        return (scores @ self.held.mT).square().mean((-2, -1))
+
+    def after_step(self):
+        self.held[..., BATCH:, :] = self.held[..., :BATCH, :].clone()
+
+
+def test_pieces_share_no_buffers():
+    """Else one piece's loss changed what the gradient of another needs."""
+    modules = [Held(TASK, Linear, None) for _ in range(5)]
+    batch = data_of(0).batch(torch.arange(BATCH)).map(lambda part: torch.stack([part] * 5))
+    native = native_of(modules, piece=2)
+    native.choose([batch, batch])  # refuses what is other than alone
+    native.losses(batch).sum().backward()
+
+
 class Averages(ERM):
     """Its loss knows of no dimension before the batch."""
 

@@ -62,7 +62,6 @@ class Native(Stacked):
         self.flat.fill(self.modules)
         at_once = len(self.modules) if self.device.type == "cuda" else ENOUGH // max(self.flat.width, 1)
         self.piece = piece = piece or max(at_once, 1)
-        self.fixed = fixed_of(self.modules)
         self.pieces = [
             (slice(start, stop), self._piece(start, stop))
             for start, stop in itertools.pairwise(edges_of(self.modules, piece))
@@ -70,10 +69,9 @@ class Native(Stacked):
         self.hooks = [hooks_of(module) for _, module in self.pieces]
 
     def _piece(self, start: int, stop: int) -> Learner:
-        """The module of some replicas: parameters are leaves of `flat`, buffers slices of `fixed`."""
+        """The module of some replicas: parameters are leaves of `flat`; no other piece has its buffers."""
         module = copy.deepcopy(self.modules[start])
-        tensors = {name: tensor[start:stop] for name, tensor in self.fixed.items()}
-        put(module, tensors | self.flat.leaves(start, stop))
+        put(module, fixed_of(self.modules[start:stop]) | self.flat.leaves(start, stop))
         draws = [draws_of(replica) for replica in self.modules[start:stop]]
         for path, part in module.named_modules():
             if isinstance(part, Drawing):
