@@ -132,7 +132,7 @@ class Sharded(Alone):
     @torch.no_grad()
     def restore(self, state: dict[str, Any], path: Path) -> None:
         load(self.modules[0], state["module"], path)
-        parameters = dict(self.modules[0].named_parameters())
+        parameters = dict(self.modules[0].named_parameters(remove_duplicate=False))
         for name, weight in self.lit.module.named_parameters():
             assert isinstance(weight, DTensor)
             weight.to_local().copy_(self.share(name, parameters[name]))
