@@ -48,7 +48,7 @@ class Given(nn.Module):
         self.rows = nn.Parameter(doubles(rows))
         self.in_features = self.out_features = len(rows[0])
 
-    def forward(self, x):
+    def forward(self, *_):
         return self.rows
 
 
@@ -175,14 +175,15 @@ def test_densities_are_drawn_as_torch_draws_them():
     parameters = torch.rand(6, 5, dtype=torch.float64) * 2 + 0.01
     own, theirs = (parameters.clone().requires_grad_() for _ in range(2))
     torch.manual_seed(1)
-    found = Dirichlet()(own)
+    learned = (torch.rand(6, 5, generator=torch.Generator().manual_seed(2)) < 0.5).double()
+    found = Dirichlet()(own, learned)
     torch.manual_seed(1)
     expected = torch.distributions.Dirichlet(theirs).rsample()
     assert torch.equal(found, expected)
     weights = torch.randn(6, 5, dtype=torch.float64)
     (found * weights).sum().backward()
     (expected * weights).sum().backward()
-    torch.testing.assert_close(own.grad, theirs.grad)
+    torch.testing.assert_close(own.grad, theirs.grad * learned)
 
 
 @pytest.mark.parametrize("count", [0, 3, 40])
@@ -264,7 +265,7 @@ def test_rows_with_one_positive_or_none_have_the_only_distribution_there_is():
 def test_extreme_logits_stay_finite():
     e = torch.tensor([[300.0, -300, 0], [-300, 300, 300], [0, 900, -900]], requires_grad=True)
     y = torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, 0]])
-    d = Dirichlet()(strengths(e, y))
+    d = Dirichlet()(strengths(e, y), y)
     alpha = valen.from_uniform((e / 4).clamp(*valen.BOUNDS).exp())
     (d.square().sum() + alpha.sum() + valen.restricted(e, y).sum() + valen.shared(d, y).sum()).backward()
     assert d.isfinite().all() and alpha.isfinite().all() and e.grad.isfinite().all()

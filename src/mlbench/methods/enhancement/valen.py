@@ -157,7 +157,7 @@ class VALENRecovery(WarmUp):
 
     def loss(self, batch: Batch) -> Tensor:
         e, f = self.encoder(batch.x), self.classifier(batch.x)
-        d = self.dirichlet(strengths(e, batch.targets))
+        d = self.dirichlet(strengths(e, batch.targets), batch.targets)
         terms = self.terms(batch, e, f, d)
         self.remember(batch, dist=shared(d, batch.targets), o=restricted(f, batch.targets))
         return (
@@ -190,29 +190,43 @@ class VALENRecovery(WarmUp):
 
 
 class Dirichlet(Drawing):
-    """A distribution over labels for each row of parameters."""
+    """A distribution over labels for each row of parameters; where `learned` is 0, they have no gradient."""
 
-    def forward(self, parameters: Tensor) -> Tensor:
+    def forward(self, parameters: Tensor, learned: Tensor) -> Tensor:
         drawn = parameters.detach().clone(memory_format=torch.contiguous_format)
         self.drawn(drawn, lambda part, generator: part.copy_(torch._sample_dirichlet(part, generator)))  # pyright: ignore[reportPrivateImportUsage] torch.distributions takes no generator
-        return Sampled.apply(parameters, drawn)
+        return Sampled.apply(parameters, drawn, learned)
 
 
 class Sampled(torch.autograd.Function):
     """What was drawn, with the gradient that its reparametrisation has (as in torch.distributions)."""
 
     @staticmethod
-    def forward(ctx: Any, parameters: Tensor, drawn: Tensor) -> Tensor:
-        ctx.save_for_backward(parameters, drawn)
+    def forward(ctx: Any, parameters: Tensor, drawn: Tensor, learned: Tensor) -> Tensor:
+        ctx.save_for_backward(parameters, drawn, learned)
         return drawn.clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        parameters, drawn = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        parameters, drawn, learned = ctx.saved_tensors
         total = parameters.sum(-1, keepdim=True).expand_as(parameters)
-        slope = torch._dirichlet_grad(drawn, parameters, total)  # pyright: ignore[reportPrivateImportUsage]
-        return slope * (gradient - (drawn * gradient).sum(-1, keepdim=True)), None
+        slope = slopes(drawn, parameters, total, learned)
+        return slope * (gradient - (drawn * gradient).sum(-1, keepdim=True)), None, None
+
+
+def slopes(drawn: Tensor, parameters: Tensor, total: Tensor, learned: Tensor) -> Tensor:
+    """The derivative of each drawn number by its parameter, where this is learned.
+
+    On a CPU it takes as long as all else of a step, so only the learned ones are computed; a GPU would wait
+    to know how many they are.
+    """
+    slope = torch._dirichlet_grad  # pyright: ignore[reportPrivateImportUsage]
+    where = learned.bool()
+    if drawn.device.type == "cpu":
+        learned_ones = slope(drawn[where], parameters[where], total[where])
+        return torch.zeros_like(drawn).masked_scatter_(where, learned_ones)
+    return slope(drawn, parameters, total).masked_fill(~where, 0)
 
 
 def neighbours(data: Rows, count: int) -> Tensor:
