@@ -156,3 +156,15 @@ def test_a_product_has_the_bits_of_one_replicas_whatever_its_shape(sizes, replic
         own = [matrix[replica].clone(memory_format=torch.preserve_format) for matrix in (a, b)]
         alone = torch.mm(*own) if add is None else torch.addmm(add[replica], *own)
         assert torch.equal(together[replica], alone)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_exponential_is_torchs_but_for_what_hardly_is_a_number(dtype):
+    least = {torch.float32: -87.0, torch.float64: -708.0}[dtype]
+    exponents = torch.cat([torch.linspace(least, 80, 999), torch.tensor([-torch.inf, -1e30, least * 1.2])])
+    own, theirs = (exponents.to(dtype).requires_grad_() for _ in range(2))
+    result, expected = layers.exponential(own), theirs.exp()
+    assert torch.equal(result[:-3], expected[:-3]) and torch.equal(result[-3:], torch.zeros(3, dtype=dtype))
+    result.sum().backward()
+    expected.sum().backward()
+    assert torch.equal(own.grad[:-3], theirs.grad[:-3]) and not own.grad[-3:].any()

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlbench.layers import product
+from mlbench.layers import exponential, product
 from mlbench.methods.contrastive.queue import References
 
 Positives = Literal["all", "any", "mulsupcon"]
@@ -102,7 +102,7 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 
 def similarity(z: Tensor, keys: Tensor, sigma: float) -> Tensor:
     """w_ip = exp(−‖z_i − z_p‖² / 2σ²) (Eq. 6)."""
-    return torch.exp(squared_distances(z, keys) / (-2 * sigma**2))
+    return exponential(squared_distances(z, keys) / (-2 * sigma**2))
 
 
 def ratio_weights(ratios: Tensor, weighting: Weighting) -> Tensor:

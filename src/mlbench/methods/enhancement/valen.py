@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mlbench.data.rows import Batch, Rows
 from mlbench.data.task import Task
 from mlbench.errors import UserError
-from mlbench.layers import Drawing, Linear
+from mlbench.layers import Drawing, Linear, exponential
 from mlbench.methods.base import Backbone, Learner, Loss, Stage
 from mlbench.methods.enhancement.classifier import Positive, Share, Weight, blocks, products
 from mlbench.methods.enhancement.recovered import (
@@ -259,7 +259,7 @@ def supported(logits: Tensor, support: Tensor) -> Tensor:
 
 def restricted(logits: Tensor, targets: Tensor) -> Tensor:
     """softmax over the positives alone; 0 in a row without positives."""
-    return supported(logits, targets.bool()).exp() * targets
+    return exponential(supported(logits, targets.bool())) * targets
 
 
 def shared(d: Tensor, targets: Tensor) -> Tensor:
@@ -271,8 +271,10 @@ def shared(d: Tensor, targets: Tensor) -> Tensor:
 def strengths(e: Tensor, targets: Tensor) -> Tensor:
     """s: softmax(e) on the positives, its normaliser without gradient, and a little on every label."""
     log_p = e.log_softmax(-1).masked_fill(~targets.bool(), CLOSED)
-    total = log_p.detach().logsumexp(-1, keepdim=True)
-    return (log_p - total).exp() * targets + LEAST
+    fixed = log_p.detach()
+    largest = fixed.amax(-1, keepdim=True)
+    total = exponential(fixed - largest).sum(-1, keepdim=True).log() + largest  # of the positives, if any
+    return exponential(log_p - total) * targets + LEAST
 
 
 def matching(logits: Tensor, target: Tensor) -> Tensor:
