@@ -168,3 +168,14 @@ def test_an_exponential_is_torchs_but_for_what_hardly_is_a_number(dtype):
     result.sum().backward()
     expected.sum().backward()
     assert torch.equal(own.grad[:-3], theirs.grad[:-3]) and not own.grad[-3:].any()
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=3), st.floats(0, 1), st.integers(0, 2**31))
+def test_zeros_and_ones_are_thrown_as_torch_throws_them(shape, share, seed):
+    one, other = (torch.Generator().manual_seed(seed) for _ in range(2))
+    own, theirs = torch.empty(shape), torch.empty(shape)
+    for _ in range(2):
+        layers.throw(own, share, one)
+        theirs.bernoulli_(share, generator=other)
+        assert torch.equal(own, theirs)
+    assert torch.equal(one.get_state(), other.get_state())

@@ -109,7 +109,7 @@ def ratio_weights(ratios: Tensor, weighting: Weighting) -> Tensor:
     """w_ip of C_ip (Eq. 10): `literal` as printed, below 0, which drives distributions apart without bound;
     `neg_log` its opposite; `exp` a similarity in [0, 1], as that of Eq. 6."""
     if weighting == "exp":
-        return ratios.exp()
+        return exponential(ratios)
     return ratios if weighting == "literal" else -ratios
 
 
