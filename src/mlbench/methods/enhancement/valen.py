@@ -216,17 +216,16 @@ class Sampled(torch.autograd.Function):
 
 
 def slopes(drawn: Tensor, parameters: Tensor, total: Tensor, learned: Tensor) -> Tensor:
-    """The derivative of each drawn number by its parameter, where this is learned.
+    """The derivative of each drawn number by its parameter, where this is learned; else 0.
 
-    On a CPU it takes as long as all else of a step, so only the learned ones are computed; a GPU would wait
-    to know how many they are.
+    Of small parameters it takes a CPU as long as all else of a step, so what is not learned is computed of
+    others: ½ from a Dirichlet density of 10 among 20 takes least.
     """
-    slope = torch._dirichlet_grad  # pyright: ignore[reportPrivateImportUsage]
     where = learned.bool()
-    if drawn.device.type == "cpu":
-        learned_ones = slope(drawn[where], parameters[where], total[where])
-        return torch.zeros_like(drawn).masked_scatter_(where, learned_ones)
-    return slope(drawn, parameters, total).masked_fill(~where, 0)
+    easier = (
+        torch.where(where, of, other) for of, other in ((drawn, 0.5), (parameters, 10.0), (total, 20.0))
+    )
+    return torch._dirichlet_grad(*easier).masked_fill(~where, 0)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def neighbours(data: Rows, count: int) -> Tensor:
