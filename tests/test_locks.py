@@ -1,6 +1,7 @@
 """Locks: the system's own, and leases where several machines see a folder."""
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -286,8 +287,48 @@ def test_two_hosts_share_a_folder_by_sshfs(begin, mounts, monkeypatch):
         for folder in (here, there, here, there)
     ]
     holder.kill()
-    assert [process.wait(PATIENCE) for process in waiting] == [0] * 4
+    statuses = [process.wait(PATIENCE) for process in waiting]
+    assert statuses == [0] * 4, "".join(process.stderr.read() for process in waiting)
     assert log.read_text().split() == ["in", "out"] * 4 and not list(here.iterdir())
+
+
+@pytest.fixture
+def sftp(monkeypatch):
+    """sftp(n): the next n files that are to be new are refused as by SFTP where the file exists."""
+    opened, left = os.open, []
+
+    def refused(path, flags, *arguments, **options):
+        if flags & os.O_EXCL and str(path).endswith(".lease") and left:
+            left.pop()
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+        return opened(path, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refused)
+    return lambda count: left.__setitem__(slice(None), range(count))
+
+
+def test_who_comes_second_on_sshfs_waits(leases, begin, sftp, tmp_path):
+    """SFTP knows no word for a file that exists."""
+    path = tmp_path / ".lock"
+    holder = begin(HOLDING, path)
+    assert holder.stdout.readline() == "held\n"
+    sftp(1000)
+    with pytest.raises(Timeout):
+        locks.lock(path, timeout=0.5).acquire()
+    holder.kill()
+    holder.wait(PATIENCE)
+    sftp(0)
+    with locks.lock(path, timeout=PATIENCE):
+        pass
+
+
+def test_a_folder_that_nobody_may_write_to_is_an_error(leases, sftp, tmp_path):
+    sftp(2)
+    with locks.lock(tmp_path / ".lock", timeout=PATIENCE):
+        pass
+    sftp(1000)
+    with pytest.raises(PermissionError):
+        locks.lock(tmp_path / ".lock", timeout=PATIENCE).acquire()
 
 
 def test_a_machine_of_the_same_name_is_another_host(leases, begin, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ refuse: there it would stay held for ever. Here whoever finds a lease abandoned 
 is named after it: of several who found it, none removes what another has made since.
 """
 
+import errno
 import functools
 import hashlib
 import os
@@ -14,18 +15,33 @@ from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
 
+REFUSALS = 3  # claims in a row that chance may refuse
+
 
 class Lease(SoftFileLease):
     _looked: tuple[object, float, float] | None = None  # what was seen, when last, for how long
     _freed = False  # whether this object has just removed an abandoned lease
     _remover: "Lease | None" = None
+    _refused = 0  # claims in a row that were not permitted, without another's file
 
     def _acquire(self) -> None:
-        super()._acquire()
+        self._ask_once()
         if self._freed:
             self._freed = False
             if not self.is_locked:
-                super()._acquire()
+                self._ask_once()
+
+    def _ask_once(self) -> None:
+        """SFTP knows no word for a file that exists: of two that make it at once, the later one is not
+        permitted to. Where the file is gone again, the next claims tell whether anybody is.
+        """
+        try:
+            super()._acquire()
+            self._refused = 0
+        except PermissionError as error:
+            self._refused = 0 if os.path.lexists(self.lock_file) else self._refused + 1
+            if error.errno != errno.EPERM or self._refused > REFUSALS:
+                raise
 
     def _try_break_stale_lock(self) -> None:
         """Of an empty file, too: the host of its holder died before the name was on the server."""
