@@ -5,7 +5,6 @@ import errno
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from commands import PATIENCE
 from mlbench import locks
 from mlbench.errors import UserError
 from mlbench.results import store
+from sshfs import SERVERS, sshfs
 
 SHORT = 1.5  # seconds of a lease, here
 HOLDING = f"""import sys, time
@@ -40,7 +40,6 @@ IN_AND_OUT = """    with open(sys.argv[3], "a", buffering=1) as log:
         time.sleep(0.2)
         log.write("out\\n")
 """
-SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
 ELSEWHERE = ["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
 
 
@@ -103,27 +102,6 @@ def mounts(tmp_path):
     with contextlib.ExitStack() as stack:
         mounted = [stack.enter_context(sshfs(server, tmp_path / "shared", tmp_path / name)) for name in "ab"]
         yield mounted
-
-
-@contextlib.contextmanager
-def sshfs(server, source, mount):
-    mount.mkdir()
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        serving = subprocess.Popen([server], stdin=ours.fileno(), stdout=ours.fileno())
-        mounting = ["sshfs", "-f", "-o", "passive", f":{source}", str(mount)]
-        showing = subprocess.Popen(mounting, stdin=theirs.fileno(), stdout=theirs.fileno())
-    end = time.monotonic() + 10
-    try:
-        while not mount.is_mount():
-            if showing.poll() is not None or time.monotonic() > end:
-                pytest.skip("this user may not mount by SSHFS here")
-            time.sleep(0.05)
-        yield mount
-    finally:
-        for process in (serving, showing):  # the second one unmounts when it is told to end
-            process.terminate()
-            process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize(
